@@ -1,0 +1,1 @@
+//! The `smalt` command and its HTTP API.

@@ -1,0 +1,50 @@
+//! Ids and random values, always from the operating system's generator: hosts fork, and a generator in user
+//! space would repeat itself in the child.
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    error::{Result, err},
+    time::Timestamp,
+};
+
+/// Fills a buffer from the operating system.
+pub(crate) fn fill(buffer: &mut [u8]) -> Result<()> {
+    getrandom::fill(buffer).map_err(|_| err!(Internal, "the operating system gave no random bytes"))
+}
+
+/// `N` random bytes.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// An opaque id: 24 hex digits, 4 bytes of time and 8 random ones. Sorts roughly by time.
+pub(crate) fn new_id(now: Timestamp) -> Result<String> {
+    let mut bytes = [0; 12];
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    bytes[..4].copy_from_slice(&(now.seconds() as u32).to_be_bytes());
+    fill(&mut bytes[4..])?;
+    Ok(hex(&bytes))
+}
+
+/// A token of 256 random bits, base64url without padding (43 characters): states, verifiers, cookies, claims.
+pub(crate) fn new_token() -> Result<String> {
+    Ok(Base64UrlUnpadded::encode_string(&random::<32>()?))
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
+        let _ = write!(text, "{b:02x}");
+        text
+    })
+}
+
+/// The form in which one-time values are stored: SHA-256, base64url.
+pub(crate) fn fingerprint(value: &str) -> String {
+    Base64UrlUnpadded::encode_string(&Sha256::digest(value.as_bytes()))
+}

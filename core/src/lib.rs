@@ -1,0 +1,22 @@
+//! Smalt: the auth-flow layer for integrations.
+//!
+//! The users of your product connect their Slack, QuickBooks, Twilio … to it, configure what should run, and disconnect
+//! again. This crate is the whole engine: it decides everything; language packages and the server translate.
+#![forbid(unsafe_code)]
+
+pub mod error;
+mod ids;
+pub mod manifest;
+pub mod model;
+pub mod operations;
+pub mod plugin;
+pub mod project;
+#[doc(hidden)]
+pub mod runtime;
+mod secret;
+pub mod store;
+mod time;
+
+pub use error::{Code, Error, Kind, Result, Retry};
+pub use secret::Secret;
+pub use time::Timestamp;

@@ -1,0 +1,380 @@
+//! An application as data: what a manifest says.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Brand, InputField, Json};
+
+/// Derives of every manifest type; an unknown key is a mistake that lint names.
+macro_rules! manifest {
+    ($($item:item)*) => { $(
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        $item
+    )* };
+}
+
+manifest! {
+    /// One application. Texts marked *template* may hold `{placeholders}`: see `manifest::template`.
+    pub struct AppManifest {
+        /// The manifest language's version: 1.
+        pub manifest: u32,
+        /// The stable name: lower-case letters, digits and `-`.
+        pub slug: String,
+        /// The name for people.
+        pub name: String,
+        /// One sentence about it.
+        pub description: String,
+        /// Sorting words.
+        #[serde(default)]
+        pub categories: Vec<String>,
+        /// Help shown above the connect form.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub help: Option<String>,
+        /// Pages for the developer: `docs`, `console` (where OAuth clients are made), `status`.
+        #[serde(default)]
+        pub links: BTreeMap<String, String>,
+        /// How it looks.
+        #[serde(default)]
+        pub brand: Brand,
+        /// How its API is called.
+        #[serde(default)]
+        pub api: Api,
+        /// OAuth 2.0, when it offers that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub oauth2: Option<Oauth2>,
+        /// Keys, when it offers that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub keybased: Option<Keybased>,
+        /// Where the facts above come from.
+        #[serde(default)]
+        pub facts: Vec<Fact>,
+    }
+
+    /// Where facts come from.
+    pub struct Fact {
+        /// The keys it speaks of, e.g. `oauth2.token_url`, `brand.color`.
+        pub about: Vec<String>,
+        /// The page that says so.
+        pub source: String,
+        /// When it was read there, `YYYY-MM-DD`.
+        pub date: String,
+        /// What is worth knowing beside.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub note: Option<String>,
+    }
+
+    /// How the API is called.
+    #[derive(Default)]
+    pub struct Api {
+        /// Template. Relative paths of `request` are resolved against it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub base_url: Option<String>,
+        /// Templates: headers of every call, e.g. a version.
+        #[serde(default)]
+        pub headers: BTreeMap<String, String>,
+        /// Where the access token goes; default `Authorization: Bearer {access_token}`. Key-based placement stands under `keybased`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub placement: Option<Placement>,
+        /// When to wait and try again.
+        #[serde(default)]
+        pub rate_limit: RateLimit,
+    }
+
+    /// Where a credential goes in a request.
+    #[serde(tag = "in", rename_all = "snake_case")]
+    pub enum Placement {
+        /// A header; `value` is a template.
+        Header {
+            /// The header's name.
+            name: String,
+            /// Template, e.g. `Bearer {access_token}`.
+            value: String,
+        },
+        /// A query parameter; `value` is a template.
+        Query {
+            /// The parameter's name.
+            name: String,
+            /// Template.
+            value: String,
+        },
+        /// HTTP Basic; both are templates.
+        Basic {
+            /// Template.
+            username: String,
+            /// Template; may be empty.
+            password: String,
+        },
+    }
+
+    /// When to wait and try again.
+    #[derive(Default)]
+    pub struct RateLimit {
+        /// Statuses that mean "too many"; default 429 and 503.
+        #[serde(default)]
+        pub statuses: Vec<u16>,
+        /// The header with seconds or an HTTP date; default `retry-after`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub retry_after: Option<String>,
+        /// The header with the time of the next window, in seconds since 1970.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub reset_at: Option<String>,
+    }
+
+    /// OAuth 2.0 authorization code.
+    pub struct Oauth2 {
+        /// Template.
+        pub authorize_url: String,
+        /// Template.
+        pub token_url: String,
+        /// Template; default `token_url`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub refresh_url: Option<String>,
+        /// The issuer, where the provider states it in the callback (RFC 9207); then it is required there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub issuer: Option<String>,
+        /// Templates: more parameters of the authorize URL.
+        #[serde(default)]
+        pub authorize_params: BTreeMap<String, String>,
+        /// Templates: more parameters of the token request.
+        #[serde(default)]
+        pub token_params: BTreeMap<String, String>,
+        /// Templates: more parameters of the refresh request.
+        #[serde(default)]
+        pub refresh_params: BTreeMap<String, String>,
+        /// Templates: more headers of both.
+        #[serde(default)]
+        pub token_headers: BTreeMap<String, String>,
+        /// PKCE; default `S256`.
+        #[serde(default)]
+        pub pkce: Pkce,
+        /// How the client proves itself at the token URL; default `basic`.
+        #[serde(default)]
+        pub client_auth: ClientAuth,
+        /// The token request's form; default `form`.
+        #[serde(default)]
+        pub token_body: TokenBody,
+        /// What is asked for.
+        #[serde(default)]
+        pub scopes: Scopes,
+        /// Where the values stand in the token answer.
+        #[serde(default)]
+        pub answer: TokenAnswer,
+        /// How tokens are renewed.
+        #[serde(default)]
+        pub refresh: Refresh,
+        /// How a grant is ended; absent where the provider offers nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub revoke: Option<Revoke>,
+        /// Values to keep from the token answer: property name to JSON pointer.
+        #[serde(default)]
+        pub copy_from_token: BTreeMap<String, String>,
+        /// Values to keep from the callback's query: property name to parameter.
+        #[serde(default)]
+        pub copy_from_callback: BTreeMap<String, String>,
+        /// What the user must enter first, e.g. a shop's name.
+        #[serde(default)]
+        pub inputs: Vec<InputField>,
+        /// Who the user is at the provider.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub identity: Option<IdentityRequest>,
+    }
+
+    /// What is asked for.
+    #[derive(Default)]
+    pub struct Scopes {
+        /// Asked for when the project names none.
+        #[serde(default)]
+        pub default: Vec<String>,
+        /// Always asked for; the connection fails with `scope_missing` without them.
+        #[serde(default)]
+        pub required: Vec<String>,
+        /// Between them; default one space.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub separator: Option<String>,
+        /// The parameter's name; default `scope`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub param: Option<String>,
+    }
+
+    /// Where the values stand in the token answer; JSON pointers, RFC 6749's places by default.
+    #[derive(Default)]
+    pub struct TokenAnswer {
+        /// Default `/access_token`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub access_token: Option<String>,
+        /// Default `/refresh_token`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub refresh_token: Option<String>,
+        /// Default `/expires_in`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub expires_in: Option<String>,
+        /// Default `/scope`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub scope: Option<String>,
+        /// Default `/token_type`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub token_type: Option<String>,
+        /// Default `/error`. A value there is an error whatever the status.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error: Option<String>,
+        /// An answer is an error unless the value at this pointer equals `equals`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub success: Option<Success>,
+        /// The lifetime in seconds when the answer states none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub default_expires_in: Option<u64>,
+    }
+
+    /// What a good answer holds.
+    pub struct Success {
+        /// JSON pointer.
+        pub pointer: String,
+        /// The value there.
+        pub equals: Json,
+    }
+
+    /// How tokens are renewed.
+    #[derive(Default)]
+    pub struct Refresh {
+        /// What happens to the refresh token; default `rotates`, the careful choice.
+        #[serde(default)]
+        pub rotation: Rotation,
+        /// Seconds during which the provider takes the old refresh token once more; default 0.
+        #[serde(default)]
+        pub grace: u64,
+        /// Renew this many seconds before the end; default 60.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub early: Option<u64>,
+        /// Provider error codes that mean the grant is dead; default `invalid_grant`.
+        #[serde(default)]
+        pub final_errors: Vec<String>,
+        /// Provider error codes that mean the organisation's client is refused; default `invalid_client`, `unauthorized_client`.
+        #[serde(default)]
+        pub client_errors: Vec<String>,
+    }
+
+    /// How a grant is ended.
+    pub struct Revoke {
+        /// Template.
+        pub url: String,
+        /// Which token; default `refresh`.
+        #[serde(default)]
+        pub token: RevokeToken,
+        /// `POST` by default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub method: Option<String>,
+        /// Templates (`{token}` is the token): the body's or query's parameters; default `token`, `token_type_hint`.
+        #[serde(default)]
+        pub params: BTreeMap<String, String>,
+        /// How the client proves itself; default as at the token URL.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub client_auth: Option<ClientAuth>,
+        /// The body's form; default `form`.
+        #[serde(default)]
+        pub body: TokenBody,
+        /// Whether ending one connection's grant ends those of the same user and client too.
+        #[serde(default)]
+        pub shared_grant: bool,
+    }
+
+    /// Who the user is at the provider.
+    pub struct IdentityRequest {
+        /// Template, or a path below the API's base URL. Absent: read from the token answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub url: Option<String>,
+        /// `GET` by default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub method: Option<String>,
+        /// JSON pointer of the stable id.
+        pub id: String,
+        /// JSON pointer of what people recognise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub label: Option<String>,
+    }
+
+    /// Keys.
+    pub struct Keybased {
+        /// What the user must enter.
+        pub inputs: Vec<InputField>,
+        /// Where the values go in a request; templates name the inputs.
+        pub placement: Placement,
+        /// The request that proves them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub verify: Option<VerifyRequest>,
+    }
+
+    /// The request that proves entered values.
+    pub struct VerifyRequest {
+        /// Template, or a path below the API's base URL.
+        pub url: String,
+        /// `GET` by default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub method: Option<String>,
+        /// Statuses that mean "refused"; default 401 and 403.
+        #[serde(default)]
+        pub rejected: Vec<u16>,
+        /// A good answer holds this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub success: Option<Success>,
+        /// JSON pointer of the stable id of who it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub id: Option<String>,
+        /// JSON pointer of what people recognise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub label: Option<String>,
+    }
+}
+
+macro_rules! choices {
+    ($($(#[$meta:meta])* pub enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal,)* })*) => { $(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+        pub enum $name { $($(#[$vmeta])* #[serde(rename = $text)] $variant,)* }
+    )* };
+}
+
+choices! {
+    /// Proof key for code exchange (RFC 7636).
+    pub enum Pkce {
+        /// On.
+        #[default] S256 = "S256",
+        /// Off, for providers that refuse it.
+        Off = "off",
+    }
+    /// How the client proves itself (RFC 6749 section 2.3).
+    pub enum ClientAuth {
+        /// HTTP Basic.
+        #[default] Basic = "basic",
+        /// `client_id` and `client_secret` in the body.
+        Body = "body",
+        /// `client_id` only: a public client.
+        None = "none",
+    }
+    /// The form of a token request.
+    pub enum TokenBody {
+        /// `application/x-www-form-urlencoded`.
+        #[default] Form = "form",
+        /// `application/json`.
+        Json = "json",
+    }
+    /// What a refresh does to the refresh token.
+    pub enum Rotation {
+        /// Each works once.
+        #[default] Rotates = "rotates",
+        /// It stays.
+        Stays = "stays",
+        /// There are no refresh tokens; the access token lives until it is revoked.
+        Never = "never",
+    }
+    /// Which token a revocation names.
+    pub enum RevokeToken {
+        /// The refresh token, or the access token where there is none.
+        #[default] Refresh = "refresh",
+        /// The access token.
+        Access = "access",
+        /// Both, one request each.
+        Both = "both",
+    }
+}

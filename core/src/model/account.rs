@@ -1,0 +1,67 @@
+use std::collections::BTreeMap;
+
+use super::{model, words};
+use crate::{secret::Secret, time::Timestamp};
+
+words! {
+    /// Everything is kept apart by environment; test and production never mix.
+    pub enum Environment {
+        /// For development and tests; the sandbox applications live here only.
+        Test = "test",
+        /// The real thing.
+        Production = "production",
+    }
+}
+
+/// An organisation in one environment: the outermost key of every row, lock, cache entry and cursor.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tenant {
+    /// The organisation's id.
+    pub org: String,
+    /// The environment.
+    pub environment: Environment,
+}
+
+model! {
+    /// An end customer of the organisation, keyed by the id that the organisation chose.
+    pub struct LinkedAccount {
+        /// The organisation's own id for the customer.
+        pub id: String,
+        /// Smalt's id of the record, 24 hex digits.
+        pub record_id: String,
+        /// The environment it lives in.
+        pub environment: Environment,
+        /// A name for people.
+        pub name: Option<String>,
+        /// The organisation's own facts about the customer.
+        pub properties: BTreeMap<String, String>,
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// When it last changed.
+        pub updated_at: Timestamp,
+    }
+
+    /// What to set on a linked account; absent keys stay as they are.
+    #[derive(Default)]
+    pub struct AccountUpdate {
+        /// A name for people.
+        pub name: Option<String>,
+        /// Replaces the whole set when present.
+        pub properties: Option<BTreeMap<String, String>>,
+    }
+}
+
+/// A session token of one linked account, for browsers, phones and SDKs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionInfo {
+    /// The session's id, 24 hex digits.
+    pub id: String,
+    /// The linked account it speaks for.
+    pub account_id: String,
+    /// The bearer token.
+    pub token: Secret,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+}

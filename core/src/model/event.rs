@@ -1,0 +1,93 @@
+use super::{Json, model, words};
+use crate::time::Timestamp;
+
+words! {
+    /// What happened.
+    pub enum EventType {
+        /// A linked account was made.
+        AccountCreated = "account.created",
+        /// A linked account and everything of it was deleted.
+        AccountDeleted = "account.deleted",
+        /// A connection became active: new, or authorised again.
+        ConnectionCreated = "connection.created",
+        /// A connection must be authorised again.
+        ConnectionExpired = "connection.expired",
+        /// A connection whose refresh was interrupted turned out to be alive.
+        ConnectionRecovered = "connection.recovered",
+        /// A connection was removed.
+        ConnectionDeleted = "connection.deleted",
+        /// A connection became the default one.
+        ConnectionDefault = "connection.default",
+        /// A token was renewed.
+        ConnectionRefreshed = "connection.refreshed",
+        /// A connect flow began.
+        FlowStarted = "flow.started",
+        /// A connect flow ended without a connection.
+        FlowFailed = "flow.failed",
+        /// A connect flow was cancelled.
+        FlowCancelled = "flow.cancelled",
+        /// A revocation at the provider ended.
+        RevocationFinished = "revocation.finished",
+        /// A config was made.
+        ConfigCreated = "config.created",
+        /// A config's values or switches changed.
+        ConfigUpdated = "config.updated",
+        /// A config was deleted.
+        ConfigDeleted = "config.deleted",
+        /// A workflow was switched on.
+        WorkflowEnabled = "workflow.enabled",
+        /// A workflow was switched off.
+        WorkflowDisabled = "workflow.disabled",
+        /// A session was revoked.
+        SessionRevoked = "session.revoked",
+    }
+}
+
+model! {
+    /// One entry of the durable log.
+    pub struct Event {
+        /// 24 hex digits, unique.
+        pub id: String,
+        /// What happened.
+        #[serde(rename = "type")]
+        pub event_type: EventType,
+        /// The linked account.
+        pub account_id: Option<String>,
+        /// The application's slug.
+        pub application: Option<String>,
+        /// Ids and words about it; never a secret.
+        pub data: Json,
+        /// When it happened.
+        pub at: Timestamp,
+        /// Pass it as `since` to get what came after.
+        pub cursor: String,
+    }
+
+    /// Who did what with secrets; written in the same transaction as the deed.
+    pub struct AuditEntry {
+        /// What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`.
+        pub action: String,
+        /// Who asked.
+        pub actor: String,
+        /// The linked account.
+        pub account_id: Option<String>,
+        /// The application's slug.
+        pub application: Option<String>,
+        /// The connection.
+        pub connection_id: Option<String>,
+        /// How often, for reads that are counted together.
+        pub count: u64,
+        /// Ids and words about it; never a secret.
+        pub detail: Json,
+        /// When it was first done.
+        pub at: Timestamp,
+    }
+
+    /// One page of a list.
+    pub struct Page<T> {
+        /// The entries.
+        pub items: Vec<T>,
+        /// Pass it to get the next page; absent on the last one.
+        pub next: Option<String>,
+    }
+}

@@ -1,0 +1,94 @@
+use super::{model, words};
+use crate::{secret::Secret, time::Timestamp};
+
+words! {
+    /// Where a connect flow stands.
+    pub enum FlowStatus {
+        /// The user is at the provider.
+        Pending = "pending",
+        /// The user came back; the code waits for `finish_connect`.
+        Parked = "parked",
+        /// The code is being exchanged.
+        Exchanging = "exchanging",
+        /// Done: there is a connection.
+        Connected = "connected",
+        /// Done: there is an error.
+        Failed = "failed",
+        /// Ended by `cancel()`.
+        Cancelled = "cancelled",
+        /// Its time is over.
+        Expired = "expired",
+    }
+}
+
+impl FlowStatus {
+    /// Whether nothing can change any more.
+    pub const fn is_final(self) -> bool {
+        matches!(self, FlowStatus::Connected | FlowStatus::Failed | FlowStatus::Cancelled | FlowStatus::Expired)
+    }
+}
+
+model! {
+    /// One attempt to connect. It survives restarts, and any process on the store can finish it.
+    pub struct ConnectFlow {
+        /// 24 hex digits.
+        pub id: String,
+        /// The linked account that began it.
+        pub account_id: String,
+        /// The application's slug.
+        pub application: String,
+        /// Where it stands.
+        pub status: FlowStatus,
+        /// The connection, once connected.
+        pub connection_id: Option<String>,
+        /// Why it failed.
+        pub error: Option<FlowFailure>,
+        /// Where the user goes at the end.
+        pub return_to: Option<String>,
+        /// When it began.
+        pub created_at: Timestamp,
+        /// When the user must be back.
+        pub expires_at: Timestamp,
+    }
+
+    /// Why a flow failed.
+    pub struct FlowFailure {
+        /// An error code of the table.
+        pub code: String,
+        /// What to do next.
+        pub reason: String,
+    }
+}
+
+/// What `start_connect` answers: send the user to `authorize_url`, and set the cookie in the user's browser.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartedConnect {
+    /// The flow's id.
+    pub flow_id: String,
+    /// The provider's page, complete with state and challenge.
+    pub authorize_url: String,
+    /// Where the provider sends the user back.
+    pub redirect_uri: String,
+    /// Binds the browser that begins to the one that ends.
+    pub cookie: StateCookie,
+    /// When the user must be back.
+    pub expires_at: Timestamp,
+}
+
+/// The cookie that binds a browser to a flow. Random, one per flow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateCookie {
+    /// `__Host-smalt-` and the flow's id, so that two tabs do not overwrite each other.
+    pub name: String,
+    /// 256 random bits.
+    pub value: Secret,
+    /// Seconds until it may be dropped.
+    pub max_age: u64,
+}
+
+impl StateCookie {
+    /// The `Set-Cookie` header's value for an https site.
+    pub fn header(&self) -> String {
+        format!("{}={}; Max-Age={}; Path=/; Secure; HttpOnly; SameSite=Lax", self.name, self.value.expose(), self.max_age)
+    }
+}

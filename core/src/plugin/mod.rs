@@ -1,0 +1,20 @@
+//! Every seam: a trait, registered explicitly, with a working default. A plugin that throws, hangs, panics or answers
+//! nonsense becomes an error of kind `plugin` that names it; others are unharmed.
+
+mod clock;
+mod connector;
+mod guard;
+mod key_provider;
+mod presenter;
+mod store;
+mod transport;
+mod workflow;
+
+pub use clock::{BootTime, Clock, FixedClock, SystemClock};
+pub use connector::{Connector, ConnectorContext, OptionsRequest, RevokeRequest, RuleRequest};
+pub use guard::{Fault, guarded};
+pub use key_provider::KeyProvider;
+pub use presenter::{PresentRequest, Presenter};
+pub use store::{ReadJob, Store, StoreExt, Tx, WriteJob};
+pub use transport::{HttpBody, HttpRequest, HttpResponse, HttpTransport};
+pub use workflow::{WorkflowRun, WorkflowRunner};

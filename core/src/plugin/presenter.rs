@@ -1,0 +1,30 @@
+use async_trait::async_trait;
+
+use super::Fault;
+
+/// Opens the authorize page for the user. There is no default: without one `connect` answers `presenter_required`.
+#[async_trait]
+pub trait Presenter: Send + Sync + 'static {
+    /// Its name, for errors.
+    fn name(&self) -> &str;
+
+    /// Shows `authorize_url`. Answers the callback URL when the presenter catches it itself (as the session of a phone
+    /// does), or `None` when the redirect URI is caught elsewhere (a loopback listener, a route of the host).
+    async fn present(&self, request: PresentRequest) -> Result<Option<String>, Fault>;
+
+    /// The redirect URI that this presenter catches; `None` lets Smalt listen on the loopback address (RFC 8252 section 7.3).
+    fn redirect_uri(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What is to be shown.
+#[derive(Clone, Debug)]
+pub struct PresentRequest {
+    /// The provider's page.
+    pub authorize_url: String,
+    /// Where the provider sends the user back.
+    pub redirect_uri: String,
+    /// The application's name, for people.
+    pub application: String,
+}

@@ -1,0 +1,180 @@
+use std::any::Any;
+
+use async_trait::async_trait;
+
+use crate::{
+    Result,
+    error::err,
+    model::Tenant,
+    store::rows::{
+        AccountRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow, RevocationRow, SessionRow,
+        SigningKeyRow,
+    },
+};
+
+/// Work inside one writing transaction.
+pub type WriteJob = Box<dyn FnOnce(&mut dyn Tx) -> Result<Box<dyn Any + Send>> + Send>;
+/// Work on one consistent snapshot.
+pub type ReadJob = Box<dyn FnOnce(&mut dyn Tx) -> Result<Box<dyn Any + Send>> + Send>;
+
+/// Where everything is kept. Default: SQLite.
+///
+/// A write job sees and changes the store as if it ran alone (serialisable), all or nothing, and its answer leaves only
+/// after the commit is durable. Jobs hold no host code and do no other I/O. A store keeps sealed bytes; it never sees a secret.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Runs a job in a writing transaction.
+    ///
+    /// # Errors
+    /// The job's own; `store_busy`, `store_unavailable`, `store_corrupt`.
+    async fn write(&self, job: WriteJob) -> Result<Box<dyn Any + Send>>;
+
+    /// Runs a job that only reads.
+    ///
+    /// # Errors
+    /// The job's own; `store_unavailable`, `store_corrupt`.
+    async fn read(&self, job: ReadJob) -> Result<Box<dyn Any + Send>>;
+
+    /// A number that differs from the last answer when another process has written since. Cheap.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    async fn foreign_version(&self) -> Result<i64>;
+
+    /// Ends outstanding work and releases the store.
+    async fn close(&self);
+}
+
+/// Typed calls over the boxed jobs.
+#[async_trait]
+pub trait StoreExt {
+    /// [`Store::write`] with a typed answer.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    async fn write_with<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static;
+
+    /// [`Store::read`] with a typed answer.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    async fn read_with<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static;
+}
+
+fn boxed<T: Send + 'static>(
+    job: impl FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
+) -> Box<dyn FnOnce(&mut dyn Tx) -> Result<Box<dyn Any + Send>> + Send> {
+    Box::new(move |tx| job(tx).map(|answer| Box::new(answer) as Box<dyn Any + Send>))
+}
+
+fn typed<T: 'static>(answer: Box<dyn Any + Send>) -> Result<T> {
+    answer.downcast().map(|b| *b).map_err(|_| err!(Internal, "a store answered a job with another job's type"))
+}
+
+#[async_trait]
+impl StoreExt for dyn Store {
+    async fn write_with<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
+    {
+        typed(self.write(boxed(job)).await?)
+    }
+
+    async fn read_with<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
+    {
+        typed(self.read(boxed(job)).await?)
+    }
+}
+
+/// The rows, by transaction. Every call names the tenant: there is no way to read across.
+#[allow(missing_docs)] // the names say it; semantics where they are not obvious stand beside the method
+pub trait Tx {
+    // Facts about the store itself.
+    fn meta(&mut self, key: &str) -> Result<Option<Vec<u8>>>;
+    fn set_meta(&mut self, key: &str, value: &[u8]) -> Result<()>;
+
+    // Keys. The newest row is the one to seal and sign with.
+    fn data_keys(&mut self, org: &str) -> Result<Vec<DataKeyRow>>;
+    fn insert_data_key(&mut self, row: &DataKeyRow) -> Result<()>;
+    fn signing_keys(&mut self, tenant: &Tenant) -> Result<Vec<SigningKeyRow>>;
+    fn insert_signing_key(&mut self, tenant: &Tenant, row: &SigningKeyRow) -> Result<()>;
+
+    // Linked accounts.
+    fn account(&mut self, tenant: &Tenant, id: &str) -> Result<Option<AccountRow>>;
+    /// Inserts or replaces.
+    fn put_account(&mut self, tenant: &Tenant, row: &AccountRow) -> Result<()>;
+    /// Ordered by `(created_at, id)`, newest first, after the given key; `search` matches a part of id or name.
+    fn accounts(&mut self, tenant: &Tenant, after: Option<(i64, String)>, limit: u32, search: Option<&str>) -> Result<Vec<AccountRow>>;
+    /// Deletes the account with its sessions, flows, connections and configs. Receipts and revocations stay.
+    fn delete_account(&mut self, tenant: &Tenant, id: &str) -> Result<bool>;
+
+    // Sessions.
+    fn session(&mut self, tenant: &Tenant, id: &str) -> Result<Option<SessionRow>>;
+    /// The unrevoked one that ends last.
+    fn newest_session(&mut self, tenant: &Tenant, account: &str) -> Result<Option<SessionRow>>;
+    fn insert_session(&mut self, tenant: &Tenant, row: &SessionRow) -> Result<()>;
+    /// False when it is unknown or was revoked already.
+    fn revoke_session(&mut self, tenant: &Tenant, id: &str, now: i64) -> Result<bool>;
+    fn delete_sessions_before(&mut self, expired_before: i64, limit: u32) -> Result<u64>;
+
+    // Connect flows.
+    fn flow(&mut self, tenant: &Tenant, id: &str) -> Result<Option<FlowRow>>;
+    fn flow_by_state(&mut self, tenant: &Tenant, state_hash: &str) -> Result<Option<FlowRow>>;
+    /// Marks the state as used in one statement and answers the row as it was; `None` when unknown or used before.
+    fn consume_state(&mut self, tenant: &Tenant, state_hash: &str) -> Result<Option<FlowRow>>;
+    /// Clears the claim in one statement and answers the row as it was; `None` when unknown or used before.
+    fn consume_claim(&mut self, tenant: &Tenant, claim_hash: &str) -> Result<Option<FlowRow>>;
+    fn put_flow(&mut self, tenant: &Tenant, row: &FlowRow) -> Result<()>;
+    /// Flows of this status that began before; for reaping and for finding interrupted ones.
+    fn flows_before(&mut self, status: &str, changed_before: i64, limit: u32) -> Result<Vec<(Tenant, FlowRow)>>;
+    fn delete_flows_before(&mut self, created_before: i64, limit: u32) -> Result<u64>;
+
+    // Connections.
+    fn connection(&mut self, tenant: &Tenant, id: &str) -> Result<Option<ConnectionRow>>;
+    /// Of one account, of one application if given; the default one of each application first, then oldest first.
+    fn connections(&mut self, tenant: &Tenant, account: &str, application: Option<&str>) -> Result<Vec<ConnectionRow>>;
+    /// All that share a provider's grant, of any account of the tenant.
+    fn connections_by_grant(&mut self, tenant: &Tenant, grant_key: &str) -> Result<Vec<ConnectionRow>>;
+    fn put_connection(&mut self, tenant: &Tenant, row: &ConnectionRow) -> Result<()>;
+    fn delete_connection(&mut self, tenant: &Tenant, id: &str) -> Result<bool>;
+
+    // Configs.
+    fn config(&mut self, tenant: &Tenant, account: &str, application: &str, config_id: &str) -> Result<Option<ConfigRow>>;
+    /// Newest first.
+    fn configs(&mut self, tenant: &Tenant, account: &str, application: &str) -> Result<Vec<ConfigRow>>;
+    fn put_config(&mut self, tenant: &Tenant, row: &ConfigRow) -> Result<()>;
+    fn delete_config(&mut self, tenant: &Tenant, account: &str, application: &str, config_id: &str) -> Result<bool>;
+    /// Every config of the account for the application; answers their ids.
+    fn delete_configs(&mut self, tenant: &Tenant, account: &str, application: &str) -> Result<Vec<String>>;
+
+    // Disconnects.
+    fn receipt(&mut self, tenant: &Tenant, id: &str) -> Result<Option<ReceiptRow>>;
+    fn put_receipt(&mut self, tenant: &Tenant, row: &ReceiptRow) -> Result<()>;
+    fn put_revocation(&mut self, tenant: &Tenant, row: &RevocationRow) -> Result<()>;
+    fn revocation(&mut self, tenant: &Tenant, id: &str) -> Result<Option<RevocationRow>>;
+    /// Queued ones of this organisation and environment whose time has come, oldest first.
+    fn due_revocations(&mut self, tenant: &Tenant, now: i64, limit: u32) -> Result<Vec<RevocationRow>>;
+
+    // The log.
+    fn append_event(&mut self, tenant: &Tenant, event: &NewEvent) -> Result<i64>;
+    fn events_after(&mut self, tenant: &Tenant, seq: i64, limit: u32) -> Result<Vec<EventRow>>;
+    /// The newest event's number, 0 when there is none.
+    fn last_event(&mut self) -> Result<i64>;
+    fn delete_events_before(&mut self, at: i64, limit: u32) -> Result<u64>;
+
+    // The audit.
+    fn append_audit(&mut self, tenant: &Tenant, row: &AuditRow) -> Result<i64>;
+    fn add_audit_count(&mut self, seq: i64, by: u64) -> Result<()>;
+    /// Newest first, before the given number.
+    fn audit_before(&mut self, tenant: &Tenant, before: Option<i64>, limit: u32) -> Result<Vec<AuditRow>>;
+}

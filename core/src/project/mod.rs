@@ -1,0 +1,287 @@
+//! The organisation's project: which applications it offers, with which client, fields and workflows. As a file
+//! (`smalt.toml`) or as a value.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Brand, Environment, FieldOption, FieldType, InputField, Json, Label, Mapping};
+
+/// Derives of every project type; an unknown key is a mistake that is named.
+macro_rules! project {
+    ($($item:item)*) => { $(
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        $item
+    )* };
+}
+
+project! {
+    /// The whole project.
+    pub struct Project {
+        /// The project file's version: 1.
+        pub version: u32,
+        /// The organisation.
+        #[serde(default)]
+        pub org: Org,
+        /// Session tokens.
+        #[serde(default)]
+        pub sessions: Sessions,
+        /// Where requests may go.
+        #[serde(default)]
+        pub network: Network,
+        /// The built-in sandbox applications.
+        #[serde(default)]
+        pub sandbox: SandboxSettings,
+        /// Folders with more manifests, relative to the project file; read again when they change.
+        #[serde(default)]
+        pub manifests: Vec<PathBuf>,
+        /// The applications that are offered, by slug. An entry enables one, unless it says `enabled = false`.
+        #[serde(default)]
+        pub apps: BTreeMap<String, AppSettings>,
+    }
+
+    /// The organisation.
+    #[serde(default)]
+    pub struct Org {
+        /// Its id; part of every row. Default `default`.
+        pub id: String,
+        /// Its name, for people.
+        pub name: String,
+        /// Where its backend is reached from outside; redirect URIs are built on it, never on a request's headers.
+        pub public_url: Option<String>,
+        /// Exact origins (or full URLs) that users may be sent back to.
+        pub return_to: Vec<String>,
+        /// Redirect URIs, beside the project's own, that `start_connect` may be given.
+        pub redirect_uris: Vec<String>,
+    }
+
+    /// Session tokens.
+    #[serde(default)]
+    pub struct Sessions {
+        /// Seconds that a token lives. Default 86,400.
+        pub lifetime: u64,
+    }
+
+    /// Where requests may go.
+    #[derive(Default)]
+    #[serde(default)]
+    pub struct Network {
+        /// Hosts (`host` or `host:port`) that may be private, and be called over plain http, e.g. a provider on your own network.
+        pub allow: Vec<String>,
+    }
+
+    /// The built-in sandbox applications.
+    #[derive(Default)]
+    #[serde(default)]
+    pub struct SandboxSettings {
+        /// Whether they exist; never in the production environment.
+        pub enabled: bool,
+        /// The origin of a sandbox that runs already (`smalt sandbox`); otherwise one is started in this process when needed.
+        pub url: Option<String>,
+        /// The address to listen on. Default `127.0.0.1:0`.
+        pub listen: Option<String>,
+    }
+
+    /// One application's settings.
+    #[serde(default)]
+    pub struct AppSettings {
+        /// Whether it is offered. Default true.
+        pub enabled: bool,
+        /// The OAuth client, per environment.
+        pub client: BTreeMap<Environment, Client>,
+        /// The scopes to ask for, beside the required ones; absent: the manifest's default.
+        pub scopes: Option<Vec<String>>,
+        /// Replaces the key-based input fields of the manifest.
+        pub inputs: Option<Vec<InputField>>,
+        /// Replaces the manifest's verify request by none.
+        pub skip_verify: bool,
+        /// Overrides of how it looks, e.g. artwork that may not be shipped.
+        pub brand: Option<Brand>,
+        /// The application's own settings.
+        pub fields: Vec<FieldDef>,
+        /// The workflows that are offered.
+        pub workflows: Vec<WorkflowDef>,
+        /// Values for placeholders of the manifest that are the same for everyone.
+        pub variables: BTreeMap<String, String>,
+    }
+
+    /// An OAuth client that the organisation registered.
+    pub struct Client {
+        /// The client's id.
+        pub id: String,
+        /// The client's secret; absent for a public client.
+        #[serde(default)]
+        pub secret: Option<SecretRef>,
+        /// The redirect URI registered for it; default the project's own.
+        #[serde(default)]
+        pub redirect_uri: Option<String>,
+    }
+
+    /// Where a secret is read from; it never stands in the project file.
+    #[serde(rename_all = "snake_case")]
+    pub enum SecretRef {
+        /// An environment variable.
+        Env(String),
+        /// A file, relative to the project file; one trailing line break is dropped.
+        File(PathBuf),
+    }
+
+    /// One setting that the user of a linked account can make.
+    #[serde(default)]
+    pub struct FieldDef {
+        /// Unique within the application's fields or the workflow.
+        pub id: String,
+        /// The label for people.
+        pub name: String,
+        /// What it holds. Default `text`.
+        #[serde(rename = "type")]
+        pub field_type: FieldType,
+        /// Whether it should be set.
+        pub required: bool,
+        /// Whether user interfaces skip it.
+        pub hidden: bool,
+        /// Whether it holds several values.
+        pub multiple: bool,
+        /// Help for people.
+        pub help: Option<String>,
+        /// An example.
+        pub placeholder: Option<String>,
+        /// Used when no value is set.
+        pub default: Option<Json>,
+        /// Fixed choices.
+        pub options: Vec<FieldOption>,
+        /// The name that the connector's `options` is asked for.
+        pub options_from: Option<String>,
+        /// The id of the field whose value this one depends on.
+        pub parent: Option<String>,
+        /// The page that shows it.
+        pub page: Option<String>,
+        /// Fixed left-hand entries of a `map`.
+        pub labels: Vec<Label>,
+        /// The object whose labels the caller supplies.
+        pub label_object: Option<String>,
+        /// Both sides of a `map_v2`.
+        pub mapping: Option<Mapping>,
+        /// The rule columns, by left side; a left side that is not listed takes free text and the default operators.
+        pub rules: Vec<RuleDef>,
+    }
+
+    /// The columns of a rule for one left side.
+    pub struct RuleDef {
+        /// The left side's value; absent: for every left side.
+        #[serde(default)]
+        pub lhs: Option<Json>,
+        /// The operators; default `eq`, `neq`, `start_with`, `end_with`, `greater_or_equal`, `less_or_equal`.
+        #[serde(default)]
+        pub operators: Vec<FieldOption>,
+        /// The right side's choices; absent: free text.
+        #[serde(default)]
+        pub rhs: Option<Vec<FieldOption>>,
+    }
+
+    /// One workflow that the organisation offers.
+    #[serde(default)]
+    pub struct WorkflowDef {
+        /// The workflow's id.
+        pub id: String,
+        /// The name for people.
+        pub name: String,
+        /// What it does.
+        pub description: String,
+        /// Its icon.
+        pub icon: Option<String>,
+        /// The page that shows it.
+        pub page: Option<String>,
+        /// Unpublished ones are not offered. Default true.
+        pub published: bool,
+        /// Left out of configs.
+        pub hidden: bool,
+        /// On in a new config.
+        pub enabled: bool,
+        /// Its own fields.
+        pub fields: Vec<FieldDef>,
+    }
+}
+
+impl Default for Project {
+    fn default() -> Self {
+        Self {
+            version: 1,
+            org: Org::default(),
+            sessions: Sessions::default(),
+            network: Network::default(),
+            sandbox: SandboxSettings::default(),
+            manifests: Vec::new(),
+            apps: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Org {
+    fn default() -> Self {
+        Self { id: "default".to_owned(), name: String::new(), public_url: None, return_to: Vec::new(), redirect_uris: Vec::new() }
+    }
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { lifetime: 24 * 60 * 60 }
+    }
+}
+
+impl Default for AppSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            client: BTreeMap::new(),
+            scopes: None,
+            inputs: None,
+            skip_verify: false,
+            brand: None,
+            fields: Vec::new(),
+            workflows: Vec::new(),
+            variables: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for FieldDef {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            name: String::new(),
+            field_type: FieldType::Text,
+            required: false,
+            hidden: false,
+            multiple: false,
+            help: None,
+            placeholder: None,
+            default: None,
+            options: Vec::new(),
+            options_from: None,
+            parent: None,
+            page: None,
+            labels: Vec::new(),
+            label_object: None,
+            mapping: None,
+            rules: Vec::new(),
+        }
+    }
+}
+
+impl Default for WorkflowDef {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            name: String::new(),
+            description: String::new(),
+            icon: None,
+            page: None,
+            published: true,
+            hidden: false,
+            enabled: false,
+            fields: Vec::new(),
+        }
+    }
+}

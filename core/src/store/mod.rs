@@ -1,0 +1,3 @@
+//! Where everything is kept: the rows, and the SQLite store.
+
+pub mod rows;

@@ -1,0 +1,182 @@
+//! The rows that a store keeps. Times are milliseconds since 1970; `*_json` columns hold JSON text; `sealed*` columns
+//! hold what the vault made. Everything that is secret stands in a sealed column.
+#![allow(missing_docs)] // plain columns; the model's types document their meaning
+
+/// A data key of an organisation, wrapped by a master key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataKeyRow {
+    pub org: String,
+    pub key_id: String,
+    pub master_key_id: String,
+    pub wrapped: Vec<u8>,
+    pub created_at: i64,
+}
+
+/// A key that signs session tokens, sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigningKeyRow {
+    pub kid: String,
+    pub sealed: Vec<u8>,
+    pub created_at: i64,
+    pub retired_at: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRow {
+    pub id: String,
+    pub record_id: String,
+    pub name: Option<String>,
+    pub properties_json: String,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    pub id: String,
+    pub account_id: String,
+    pub kid: String,
+    pub issued_at: i64,
+    pub expires_at: i64,
+    pub revoked_at: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowRow {
+    pub id: String,
+    pub account_id: String,
+    pub application: String,
+    /// Which client of the organisation: part of the redirect path and of the state (S-05).
+    pub client_key: String,
+    pub status: String,
+    pub state_hash: String,
+    pub state_used: bool,
+    pub cookie_hash: String,
+    pub claim_hash: Option<String>,
+    pub redirect_uri: String,
+    pub return_to: Option<String>,
+    /// Verifier, inputs, parked code.
+    pub sealed: Vec<u8>,
+    /// What the caller asked for beside: scopes, the connection to renew.
+    pub options_json: String,
+    pub connection_id: Option<String>,
+    pub error_code: Option<String>,
+    pub error_reason: Option<String>,
+    pub created_at: i64,
+    pub expires_at: i64,
+    pub changed_at: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionRow {
+    pub id: String,
+    pub account_id: String,
+    pub application: String,
+    pub client_key: String,
+    pub auth_type: String,
+    pub status: String,
+    pub is_default: bool,
+    pub identity_id: Option<String>,
+    pub identity_label: Option<String>,
+    /// Which grant at the provider it stands for; equal for siblings.
+    pub grant_key: Option<String>,
+    pub scopes_json: String,
+    pub properties_json: String,
+    /// Tokens or entered values.
+    pub sealed: Vec<u8>,
+    /// Grows with every new `sealed`; part of its AAD.
+    pub secret_version: i64,
+    pub created_at: i64,
+    pub connected_at: i64,
+    pub expires_at: Option<i64>,
+    /// When the token came, for lifetimes that the provider does not state.
+    pub refreshed_at: i64,
+    pub last_error_json: Option<String>,
+    /// Fingerprint of the refresh token in `sealed`.
+    pub refresh_print: Option<String>,
+    /// Fingerprint of the refresh token that was last sent out; equal to `refresh_print` while the answer is outstanding.
+    pub presented: Option<String>,
+    pub lease_owner: Option<String>,
+    pub lease_boot: Option<String>,
+    /// Milliseconds since that boot.
+    pub lease_until: Option<i64>,
+    /// No refresh before this time of day.
+    pub cooldown_until: Option<i64>,
+    pub row_version: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigRow {
+    pub id: String,
+    pub account_id: String,
+    pub application: String,
+    pub config_id: String,
+    pub version: i64,
+    /// Field values, workflow switches and values, labels.
+    pub sealed: Vec<u8>,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptRow {
+    pub id: String,
+    pub account_id: String,
+    pub application: String,
+    pub body_json: String,
+    pub created_at: i64,
+    pub finished_at: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationRow {
+    pub id: String,
+    pub receipt_id: String,
+    pub account_id: String,
+    pub application: String,
+    pub client_key: String,
+    pub connection_id: String,
+    pub grant_key: Option<String>,
+    /// `queued`, or how it ended.
+    pub status: String,
+    /// The tokens to end; emptied when it has ended.
+    pub sealed: Vec<u8>,
+    pub secret_version: i64,
+    pub attempts: i64,
+    /// Not before this time of day.
+    pub next_at: i64,
+    pub lease_owner: Option<String>,
+    pub lease_boot: Option<String>,
+    pub lease_until: Option<i64>,
+    pub created_at: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEvent {
+    pub id: String,
+    pub event_type: String,
+    pub account_id: Option<String>,
+    pub application: Option<String>,
+    pub data_json: String,
+    pub at: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRow {
+    pub seq: i64,
+    pub event: NewEvent,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRow {
+    /// 0 before it is appended.
+    pub seq: i64,
+    pub action: String,
+    pub actor: String,
+    pub account_id: Option<String>,
+    pub application: Option<String>,
+    pub connection_id: Option<String>,
+    pub count: i64,
+    pub detail_json: String,
+    pub at: i64,
+}
