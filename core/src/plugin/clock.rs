@@ -20,6 +20,10 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// The time since boot.
     fn boot(&self) -> BootTime;
+    /// Only its milliseconds: asked on every ready call.
+    fn boot_millis(&self) -> i64 {
+        self.boot().millis
+    }
 }
 
 /// The system's clocks.
@@ -58,6 +62,10 @@ impl Clock for SystemClock {
 
     fn boot(&self) -> BootTime {
         BootTime { boot_id: self.boot_id.to_string(), millis: since_boot() }
+    }
+
+    fn boot_millis(&self) -> i64 {
+        since_boot()
     }
 }
 

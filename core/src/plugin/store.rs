@@ -162,6 +162,10 @@ pub trait Tx {
     fn put_receipt(&mut self, tenant: &Tenant, row: &ReceiptRow) -> Result<()>;
     fn put_revocation(&mut self, tenant: &Tenant, row: &RevocationRow) -> Result<()>;
     fn revocation(&mut self, tenant: &Tenant, id: &str) -> Result<Option<RevocationRow>>;
+    /// Queued ones of one account for one application, leased or not.
+    fn queued_revocations(&mut self, tenant: &Tenant, account: &str, application: &str) -> Result<Vec<RevocationRow>>;
+    /// Queued ones that name this grant, leased or not.
+    fn queued_revocations_by_grant(&mut self, tenant: &Tenant, grant_key: &str) -> Result<Vec<RevocationRow>>;
     /// Queued ones of this organisation and environment whose time has come, oldest first.
     fn due_revocations(&mut self, tenant: &Tenant, now: i64, limit: u32) -> Result<Vec<RevocationRow>>;
 

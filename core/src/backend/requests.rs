@@ -1,0 +1,347 @@
+//! The request of each operation. Structs, so that a new option breaks no implementor.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    Secret,
+    model::{AccountUpdate, AuthType, ConfigUpdate, Json, Labels, SiblingPolicy},
+};
+
+macro_rules! requests {
+    ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$fmeta:meta])* pub $field:ident: $ty:ty,)* })*) => { $(
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default)]
+        pub struct $name { $($(#[$fmeta])* pub $field: $ty,)* }
+    )* };
+}
+
+requests! {
+    /// `create_account`, `upsert_account`.
+    pub struct PutAccount {
+        /// The organisation's own id for the customer.
+        pub id: String,
+        /// What to set.
+        pub update: AccountUpdate,
+    }
+    /// Names a linked account.
+    pub struct GetAccount {
+        /// The linked account's id.
+        pub account: String,
+    }
+    /// `list_accounts`.
+    pub struct ListAccounts {
+        /// Where the last page ended.
+        pub cursor: Option<String>,
+        /// How many; 1 to 500, default 50.
+        pub limit: Option<u32>,
+        /// A part of the id or the name.
+        pub search: Option<String>,
+    }
+    /// `create_session`.
+    pub struct CreateSession {
+        /// The linked account's id.
+        pub account: String,
+        /// Makes a new one even if the last has more than half its life left.
+        pub force: bool,
+    }
+    /// `verify_session`.
+    pub struct VerifySession {
+        /// The token.
+        pub token: Secret,
+    }
+    /// `revoke_session`.
+    pub struct RevokeSession {
+        /// The token.
+        pub token: Secret,
+    }
+    /// Names an application for a linked account.
+    pub struct GetApp {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+    }
+    /// `start_connect`.
+    pub struct StartConnect {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+        /// What the user entered first (a shop's name, …).
+        pub inputs: BTreeMap<String, String>,
+        /// Scopes to ask for, in place of the project's; required ones are always added.
+        pub scopes: Option<Vec<String>>,
+        /// Where the user goes at the end; on the project's list.
+        pub return_to: Option<String>,
+        /// Where the provider sends the user back; the project's own, on its list, or a loopback address.
+        pub redirect_uri: Option<String>,
+        /// The connection to authorise again.
+        pub connection: Option<String>,
+    }
+    /// `park_callback`.
+    pub struct ParkCallback {
+        /// The whole URL that the provider sent the browser to.
+        pub callback_url: String,
+        /// The cookie's value, if the browser sent it.
+        pub cookie: Option<Secret>,
+    }
+    /// `finish_connect`: with the callback and the cookie, or with the claim of a parked callback.
+    pub struct FinishConnect {
+        /// The linked account's id: the user who is logged in where the callback arrived.
+        pub account: String,
+        /// The whole URL that the provider sent the browser to.
+        pub callback_url: Option<String>,
+        /// The value of the cookie that `start_connect` gave.
+        pub cookie: Option<Secret>,
+        /// The one-time claim of a parked callback.
+        pub claim: Option<Secret>,
+    }
+    /// Names a connect flow.
+    pub struct GetFlow {
+        /// The linked account's id.
+        pub account: String,
+        /// The flow's id.
+        pub flow: String,
+    }
+    /// `wait_flow`.
+    pub struct WaitFlow {
+        /// The linked account's id.
+        pub account: String,
+        /// The flow's id.
+        pub flow: String,
+        /// How long at most; default until the flow ends.
+        pub timeout: Option<Duration>,
+    }
+    /// `connect_key`.
+    pub struct ConnectKey {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+        /// What the user entered, by input name.
+        pub inputs: BTreeMap<String, Secret>,
+        /// The connection to authorise again.
+        pub connection: Option<String>,
+    }
+    /// `import_connection`.
+    pub struct ImportConnection {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+        /// Which sort of credential it is; default the application's first.
+        pub auth_type: Option<AuthType>,
+        /// OAuth: `access_token`, `refresh_token`, `token_type`; key-based: the inputs.
+        pub values: BTreeMap<String, Secret>,
+        /// OAuth: seconds until the access token ends; absent: unknown, renewed at first use if possible.
+        pub expires_in: Option<u64>,
+        /// OAuth: the granted scopes.
+        pub scopes: Vec<String>,
+    }
+    /// `list_connections`.
+    pub struct ListConnections {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug; absent: of all applications.
+        pub application: Option<String>,
+    }
+    /// Names a connection.
+    pub struct GetConnection {
+        /// The linked account's id.
+        pub account: String,
+        /// The connection's id.
+        pub connection: String,
+    }
+    /// `credential`.
+    pub struct GetCredential {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+        /// The connection; absent: the default one.
+        pub connection: Option<String>,
+    }
+    /// `request`.
+    pub struct ApiRequest {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+        /// The connection; absent: the default one.
+        pub connection: Option<String>,
+        /// `GET`, `POST`, …
+        pub method: String,
+        /// A path below the application's base URL, or a full URL on its host.
+        pub path: String,
+        /// Query parameters.
+        pub query: Vec<(String, String)>,
+        /// More headers.
+        pub headers: Vec<(String, String)>,
+        /// The body, with its content type.
+        pub body: Option<(String, Vec<u8>)>,
+        /// How long at most; default 30 s.
+        pub timeout: Option<Duration>,
+        /// The answer's largest size in bytes; default 8 MiB.
+        pub max_body: Option<usize>,
+    }
+    /// `disconnect`.
+    pub struct Disconnect {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+        /// Only this connection; absent: all of the application.
+        pub connection: Option<String>,
+        /// Only connections of this sort.
+        pub auth_type: Option<AuthType>,
+        /// What to do about connections that share the grant; default ask.
+        pub siblings: Option<SiblingPolicy>,
+        /// How long to wait for the provider's answer before `queued` is answered; default 2 s.
+        pub wait: Option<Duration>,
+    }
+    /// `get_receipt`.
+    pub struct GetReceipt {
+        /// The linked account's id.
+        pub account: String,
+        /// The receipt's id.
+        pub receipt: String,
+    }
+    /// `config`.
+    pub struct FindConfig {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+        /// Default the linked account's id.
+        pub config_id: Option<String>,
+        /// Labels of `map` fields; absent keeps the stored ones.
+        pub labels: Option<Labels>,
+        /// Values and switches to begin with, used only when the config is made.
+        pub seed: Option<ConfigUpdate>,
+        /// Leaves choices out instead of resolving them.
+        pub without_options: bool,
+    }
+    /// `get_config`, `delete_config`.
+    pub struct GetConfig {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+        /// Default the linked account's id.
+        pub config_id: Option<String>,
+        /// Leaves choices out instead of resolving them.
+        pub without_options: bool,
+    }
+    /// `update_config`.
+    pub struct UpdateConfig {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+        /// Default the linked account's id.
+        pub config_id: Option<String>,
+        /// What to change.
+        pub update: ConfigUpdate,
+        /// Leaves choices out instead of resolving them.
+        pub without_options: bool,
+    }
+    /// `config_field`.
+    pub struct ConfigField {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+        /// Default the linked account's id.
+        pub config_id: Option<String>,
+        /// The workflow; absent: a field of the application.
+        pub workflow: Option<String>,
+        /// The field's id.
+        pub field: String,
+        /// Stands in for the stored value of the parent, for this call only.
+        pub parent_value: Option<Json>,
+        /// What the user typed.
+        pub search: Option<String>,
+    }
+    /// `set_config_field`.
+    pub struct SetConfigField {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+        /// Default the linked account's id.
+        pub config_id: Option<String>,
+        /// The workflow; absent: a field of the application.
+        pub workflow: Option<String>,
+        /// The field's id.
+        pub field: String,
+        /// The value; absent clears it.
+        pub value: Option<Json>,
+    }
+    /// `rule_columns`.
+    pub struct GetRuleColumns {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+        /// The workflow; absent: a field of the application.
+        pub workflow: Option<String>,
+        /// The field's id.
+        pub field: String,
+        /// The chosen left side.
+        pub lhs: Json,
+    }
+    /// `run_workflow`.
+    pub struct RunWorkflow {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+        /// Default the linked account's id.
+        pub config_id: Option<String>,
+        /// The workflow's id.
+        pub workflow: String,
+        /// Passed on to the runner.
+        pub payload: Json,
+    }
+    /// `events`.
+    pub struct ListEvents {
+        /// Where the caller stopped; absent: from the oldest that is kept.
+        pub since: Option<String>,
+        /// How many; 1 to 1,000, default 100.
+        pub limit: Option<u32>,
+        /// How long to wait when there is none yet; default not at all.
+        pub wait: Option<Duration>,
+    }
+    /// `audit`.
+    pub struct ListAudit {
+        /// Where the last page ended.
+        pub cursor: Option<String>,
+        /// How many; 1 to 500, default 50.
+        pub limit: Option<u32>,
+    }
+}
+
+/// A callback whose code waits to be claimed.
+#[derive(Clone, Debug)]
+pub struct ParkedCallback {
+    /// The flow's id.
+    pub flow_id: String,
+    /// Where to send the browser: the stored return URL with `flow`, `application`, `outcome`, and `claim` or `error`.
+    pub return_to: Option<String>,
+    /// The one-time claim for `finish_connect`; absent when the flow failed.
+    pub claim: Option<Secret>,
+    /// The error code when the flow failed.
+    pub error: Option<String>,
+}
+
+/// A JSON body for [`ApiRequest`].
+pub fn json_body(value: &Json) -> (String, Vec<u8>) {
+    ("application/json".to_owned(), value.to_string().into_bytes())
+}
+
+/// A form body for [`ApiRequest`].
+pub fn form_body(pairs: &[(&str, &str)]) -> (String, Vec<u8>) {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs(pairs);
+    ("application/x-www-form-urlencoded".to_owned(), form.finish().into_bytes())
+}

@@ -1,0 +1,201 @@
+//! Applications: which are enabled, and how they stand for a linked account.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Inner, connections, require_account};
+use crate::{
+    backend::{GetAccount, GetApp},
+    error::{Result, bail, err},
+    http::protocol::ClientCredentials,
+    manifest::{AppManifest, Keybased, Oauth2, template::Values},
+    model::{AppStatus, Application, AuthType, Connection, ConnectionStatus, Environment, InputField},
+    project::{AppSettings, LoadedProject},
+    sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions},
+    store::rows::ConnectionRow,
+};
+
+/// The one client per application and environment that a project names so far; part of state and redirect path.
+pub(super) const CLIENT_KEY: &str = "default";
+
+/// An enabled application: what its manifest says and what the project set.
+#[derive(Clone)]
+pub(super) struct App {
+    pub(super) manifest: Arc<AppManifest>,
+    pub(super) project: Arc<LoadedProject>,
+    settings: Arc<AppSettings>,
+    sandbox_origin: Option<String>,
+}
+
+/// Sandbox applications are those whose hosts are the sandbox's.
+pub(super) fn is_sandbox(slug: &str) -> bool {
+    slug.starts_with("sandbox-")
+}
+
+impl App {
+    pub(super) fn slug(&self) -> &str {
+        &self.manifest.slug
+    }
+
+    pub(super) fn settings(&self) -> &AppSettings {
+        &self.settings
+    }
+
+    pub(super) fn oauth(&self) -> Result<&Oauth2> {
+        self.manifest.oauth2.as_ref().ok_or_else(|| err!(WrongAuthType, "`{}` offers no OAuth 2.0", self.slug()))
+    }
+
+    pub(super) fn keybased(&self) -> Result<&Keybased> {
+        self.manifest.keybased.as_ref().ok_or_else(|| err!(WrongAuthType, "`{}` is not connected with keys", self.slug()))
+    }
+
+    pub(super) fn auth_types(&self) -> Vec<AuthType> {
+        let mut types = Vec::new();
+        types.extend(self.manifest.oauth2.as_ref().map(|_| AuthType::Oauth2));
+        types.extend(self.manifest.keybased.as_ref().map(|_| AuthType::Keybased));
+        types
+    }
+
+    /// What the user must enter; the project may have redefined the key-based fields.
+    pub(super) fn inputs(&self, auth_type: AuthType) -> &[InputField] {
+        match auth_type {
+            AuthType::Oauth2 => self.manifest.oauth2.as_ref().map_or(&[], |oauth| &oauth.inputs),
+            AuthType::Keybased => match &self.settings.inputs {
+                Some(inputs) => inputs,
+                None => self.manifest.keybased.as_ref().map_or(&[], |keys| &keys.inputs),
+            },
+        }
+    }
+
+    /// The values that every template of the application may use; more specific ones go in front.
+    pub(super) fn values<'a>(&'a self, first: Values<'a>) -> Values<'a> {
+        let values = first.map(&self.settings.variables);
+        match &self.sandbox_origin {
+            Some(origin) => values.sandbox_origin(origin),
+            None => values,
+        }
+    }
+
+    fn describe(&self, rows: &[ConnectionRow]) -> Result<Application> {
+        let manifest = &self.manifest;
+        let connections = rows.iter().map(connections::to_model).collect::<Result<Vec<Connection>>>()?;
+        let status = match connections.iter().find(|c| c.is_default).or(connections.first()) {
+            None => AppStatus::NotConnected,
+            Some(c) if c.status == ConnectionStatus::Active => AppStatus::Connected,
+            Some(_) => AppStatus::ReauthRequired,
+        };
+        let auth_types = self.auth_types();
+        Ok(Application {
+            slug: manifest.slug.clone(),
+            name: manifest.name.clone(),
+            description: manifest.description.clone(),
+            categories: manifest.categories.clone(),
+            inputs: auth_types.iter().map(|t| (*t, self.inputs(*t).to_vec())).collect(),
+            auth_types,
+            brand: self.settings.brand.clone().unwrap_or_else(|| manifest.brand.clone()),
+            status,
+            connections,
+            help: manifest.help.clone(),
+        })
+    }
+}
+
+impl Inner {
+    /// The enabled application of this slug.
+    pub(super) async fn app(&self, slug: &str) -> Result<App> {
+        let project = self.project.current();
+        let Some(settings) = enabled(&project, slug) else {
+            bail!(ApplicationNotFound, "no enabled application `{}`", slug.escape_debug())
+        };
+        if is_sandbox(slug) && self.tenant.environment == Environment::Production {
+            bail!(SandboxRefused, "`{slug}` is a sandbox application");
+        }
+        let Some(manifest) = self.catalog.get(slug) else {
+            bail!(ApplicationNotFound, "the project enables `{}`, but there is no manifest for it", slug.escape_debug())
+        };
+        let sandbox_origin = if is_sandbox(slug) { Some(self.sandbox_origin(&project).await?) } else { None };
+        Ok(App { manifest, settings: Arc::new(settings), project, sandbox_origin })
+    }
+
+    /// Where the sandbox listens; starts one in this process unless the project names one that runs.
+    pub(super) async fn sandbox_origin(&self, project: &LoadedProject) -> Result<String> {
+        if let Some(url) = &project.project.sandbox.url {
+            return Ok(url.trim_end_matches('/').to_owned());
+        }
+        let sandbox = self
+            .sandbox
+            .get_or_try_init(|| async {
+                let listen = project.project.sandbox.listen.as_deref().unwrap_or("127.0.0.1:0");
+                let listen =
+                    listen.parse().map_err(|_| err!(ProjectInvalid, "`sandbox.listen` is not an address like `127.0.0.1:4600`"))?;
+                let sandbox = Sandbox::start(SandboxOptions { listen, ..SandboxOptions::default() }).await?;
+                self.apply_policy(project, Some(&sandbox.origin()));
+                Ok::<_, crate::Error>(sandbox)
+            })
+            .await?;
+        Ok(sandbox.origin())
+    }
+
+    /// The organisation's client for an application in this environment.
+    pub(super) fn client(&self, app: &App) -> Result<ClientCredentials> {
+        match app.settings().client.get(&self.tenant.environment) {
+            Some(client) => Ok(ClientCredentials {
+                id: client.id.clone(),
+                secret: client.secret.as_ref().map(|secret| secret.resolve(&app.project.base_dir)).transpose()?,
+            }),
+            None if is_sandbox(app.slug()) => Ok(ClientCredentials { id: CLIENT_ID.to_owned(), secret: Some(CLIENT_SECRET.into()) }),
+            None => Err(err!(ClientMissing, "the project names no client for `{}` in the {} environment", app.slug(), self.tenant.environment)
+                .with("application", app.slug())),
+        }
+    }
+
+    fn enabled_slugs(&self) -> Vec<String> {
+        let project = self.project.current();
+        self.catalog
+            .slugs()
+            .into_iter()
+            .filter(|slug| enabled(&project, slug).is_some() && !(is_sandbox(slug) && self.tenant.environment == Environment::Production))
+            .collect()
+    }
+
+    pub(super) async fn list_apps(&self, request: GetAccount) -> Result<Vec<Application>> {
+        let tenant = self.tenant.clone();
+        let rows = self
+            .read(move |tx| {
+                require_account(tx, &tenant, &request.account)?;
+                tx.connections(&tenant, &request.account, None)
+            })
+            .await?;
+        let mut by_app: BTreeMap<&str, Vec<ConnectionRow>> = BTreeMap::new();
+        for row in &rows {
+            by_app.entry(&row.application).or_default().push(row.clone());
+        }
+        let mut described = Vec::new();
+        for slug in self.enabled_slugs() {
+            let app = self.app(&slug).await?;
+            described.push(app.describe(by_app.get(slug.as_str()).map_or(&[], Vec::as_slice))?);
+        }
+        Ok(described)
+    }
+
+    pub(super) async fn get_app(&self, request: GetApp) -> Result<Application> {
+        let app = self.app(&request.application).await?;
+        let tenant = self.tenant.clone();
+        let rows = self
+            .read(move |tx| {
+                require_account(tx, &tenant, &request.account)?;
+                tx.connections(&tenant, &request.account, Some(&request.application))
+            })
+            .await?;
+        app.describe(&rows)
+    }
+}
+
+/// The settings of an enabled application. The sandbox's own two need no entry.
+fn enabled(project: &LoadedProject, slug: &str) -> Option<AppSettings> {
+    let settings = match project.project.apps.get(slug) {
+        Some(settings) => settings.clone(),
+        None if is_sandbox(slug) => AppSettings::default(),
+        None => return None,
+    };
+    (settings.enabled && (!is_sandbox(slug) || project.project.sandbox.enabled)).then_some(settings)
+}

@@ -1,0 +1,132 @@
+//! Credentials in memory, for the ready path. A cached credential never outlives this process's own changes, and other
+//! processes' changes by one second at most: then the cache stops answering until the store was looked at again.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::OnceCell;
+
+use crate::model::Credential;
+
+/// Milliseconds after which an unwatched store makes the cache silent.
+const STALE_AFTER: i64 = 1000;
+const SLOTS: usize = 1024;
+
+/// One audit row that counts reads; see `Inner::note_read`.
+pub(super) struct ReadWindow {
+    /// The audit row's number, once it is durable.
+    pub(super) row: OnceCell<i64>,
+    /// Boot time at which another row is due.
+    pub(super) until: i64,
+    /// Reads that are not in the row yet.
+    pub(super) count: AtomicU64,
+}
+
+struct Cached {
+    credential: Arc<Credential>,
+    /// Time of day at which it is due for renewal.
+    due: i64,
+    generation: u64,
+    window: Arc<ReadWindow>,
+}
+
+pub(super) struct CredentialCache {
+    map: moka::sync::Cache<String, Arc<Cached>>,
+    /// A slot per hash of account and application; a change moves it, and older entries stop counting.
+    generations: Vec<AtomicU64>,
+    hasher: RandomState,
+    /// Boot time when the store was last looked at for foreign changes.
+    checked: AtomicI64,
+    windows: Mutex<HashMap<(String, String), Arc<ReadWindow>>>,
+}
+
+/// What a cached credential is asked for.
+pub(super) struct CacheKey<'a> {
+    pub(super) actor: &'a str,
+    pub(super) account: &'a str,
+    pub(super) application: &'a str,
+    pub(super) connection: Option<&'a str>,
+}
+
+impl CacheKey<'_> {
+    fn text(&self) -> String {
+        let connection = self.connection.unwrap_or("");
+        let mut text = String::with_capacity(self.actor.len() + self.account.len() + self.application.len() + connection.len() + 3);
+        for part in [self.actor, self.account, self.application] {
+            text.push_str(part);
+            text.push('\0');
+        }
+        text.push_str(connection);
+        text
+    }
+}
+
+impl CredentialCache {
+    pub(super) fn new(capacity: u64) -> Self {
+        Self {
+            map: moka::sync::Cache::new(capacity),
+            generations: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            hasher: RandomState::new(),
+            checked: AtomicI64::new(i64::MIN),
+            windows: Mutex::default(),
+        }
+    }
+
+    fn slot(&self, account: &str, application: &str) -> &AtomicU64 {
+        #[allow(clippy::cast_possible_truncation)]
+        &self.generations[self.hasher.hash_one((account, application)) as usize % SLOTS]
+    }
+
+    /// Read it before reading the store, and hand it to [`Self::insert`].
+    pub(super) fn generation(&self, account: &str, application: &str) -> u64 {
+        self.slot(account, application).load(Ordering::Acquire)
+    }
+
+    pub(super) fn insert(&self, key: &CacheKey<'_>, generation: u64, credential: Arc<Credential>, due: i64, window: Arc<ReadWindow>) {
+        self.map.insert(key.text(), Arc::new(Cached { credential, due, generation, window }));
+    }
+
+    /// The credential, if it still counts at this time of day and this boot time. Counts the read.
+    pub(super) fn get(&self, key: &CacheKey<'_>, now: i64, boot: i64) -> Option<Arc<Credential>> {
+        if boot.saturating_sub(self.checked.load(Ordering::Acquire)) > STALE_AFTER {
+            return None;
+        }
+        let cached = self.map.get(&key.text())?;
+        let counts = now < cached.due && boot < cached.window.until && cached.generation == self.generation(key.account, key.application);
+        if !counts {
+            return None;
+        }
+        cached.window.count.fetch_add(1, Ordering::Relaxed);
+        Some(cached.credential.clone())
+    }
+
+    pub(super) fn forget(&self, account: &str, application: &str) {
+        self.slot(account, application).fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn forget_account(&self, account: &str) {
+        tracing::trace!(account, "all cached credentials are looked up again");
+        self.forget_all();
+    }
+
+    pub(super) fn forget_all(&self) {
+        for slot in &self.generations {
+            slot.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// The store was looked at, at this boot time.
+    pub(super) fn mark_checked(&self, boot: i64) {
+        self.checked.store(boot, Ordering::Release);
+    }
+
+    pub(super) fn windows(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Arc<ReadWindow>>> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

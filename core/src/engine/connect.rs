@@ -1,0 +1,440 @@
+//! The connect flow: begun, parked, claimed, ended. A flow is a row, so it survives restarts and any process can go on
+//! with it. Whoever begins is who ends: the code is exchanged only for the account and the browser that began.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use url::Url;
+
+use super::{
+    About, Inner,
+    apps::{App, CLIENT_KEY},
+    exchange::Redemption,
+    millis, require_account,
+    sealed::{self, FlowSecrets},
+};
+use crate::{
+    Code, Error, Secret, Timestamp,
+    backend::{FinishConnect, GetFlow, ParkCallback, ParkedCallback, StartConnect, WaitFlow},
+    error::{Result, bail, err},
+    http::protocol::{self, Callback},
+    ids::{self, fingerprint},
+    manifest::{Pkce, template::Values},
+    model::{AuthType, ConnectFlow, Connection, EventType, FlowFailure, FlowStatus, StartedConnect, StateCookie},
+    plugin::Tx,
+    project::urls,
+    store::rows::FlowRow,
+};
+
+/// A row as callers see it. Times that have passed count even before the reaper has written them down.
+pub(super) fn to_model(row: &FlowRow, now: Timestamp, exchange_limit: Duration) -> Result<ConnectFlow> {
+    let stored = FlowStatus::parse(&row.status).ok_or_else(|| err!(StoreCorrupt, "flow {} has no known status", row.id))?;
+    let mut error = row.error_code.clone().map(|code| FlowFailure { code, reason: row.error_reason.clone().unwrap_or_default() });
+    let status = match stored {
+        FlowStatus::Pending | FlowStatus::Parked if now.millis() > row.expires_at => FlowStatus::Expired,
+        FlowStatus::Exchanging if now.millis() > row.changed_at + millis(exchange_limit) => {
+            error = Some(interrupted());
+            FlowStatus::Failed
+        }
+        status => status,
+    };
+    Ok(ConnectFlow {
+        id: row.id.clone(),
+        account_id: row.account_id.clone(),
+        application: row.application.clone(),
+        status,
+        connection_id: row.connection_id.clone(),
+        error,
+        return_to: row.return_to.clone(),
+        created_at: Timestamp::from_millis(row.created_at),
+        expires_at: Timestamp::from_millis(row.expires_at),
+    })
+}
+
+/// The process that exchanged the code went away: the code may be spent, so nobody sends it again.
+fn interrupted() -> FlowFailure {
+    let error = err!(ExchangeFailed, "the exchange was interrupted; try again");
+    FlowFailure { code: error.code().as_str().to_owned(), reason: error.reason().to_owned() }
+}
+
+/// What a callback must be checked against before its code counts.
+struct Proof {
+    account: Option<String>,
+    cookie: Option<Secret>,
+    callback: Callback,
+    /// Scheme, host, port and path of the URL that it came in on.
+    arrived: Option<Url>,
+    issuer: Option<String>,
+}
+
+impl Inner {
+    fn redirect_uri(&self, app: &App, asked: Option<&str>) -> Result<String> {
+        let org = &app.project.project.org;
+        let own = match app.settings().client.get(&self.tenant.environment).and_then(|client| client.redirect_uri.clone()) {
+            Some(uri) => Some(uri),
+            None => org.public_url.as_ref().map(|base| format!("{}/api/v1/{}/callback", base.trim_end_matches('/'), app.slug())),
+        };
+        match (asked, own) {
+            (Some(asked), Some(own)) if asked == own => Ok(own),
+            (Some(asked), _) => urls::redirect_allowed(org, asked).map(|_| asked.to_owned()),
+            (None, Some(own)) => Ok(own),
+            (None, None) => bail!(ProjectInvalid, "`org.public_url` is not set, so there is no redirect URI; set it, or pass `redirect_uri`"),
+        }
+    }
+
+    pub(super) async fn start_connect(&self, actor: String, request: StartConnect) -> Result<StartedConnect> {
+        let app = self.app(&request.application).await?;
+        let oauth = app.oauth()?;
+        let client = self.client(&app)?;
+        let redirect_uri = self.redirect_uri(&app, request.redirect_uri.as_deref())?;
+        let return_to = match &request.return_to {
+            Some(url) => Some(urls::return_to_allowed(&app.project.project.org, url)?.to_string()),
+            None => None,
+        };
+        let given = request.inputs.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect();
+        let inputs = crate::manifest::inputs::check(app.inputs(AuthType::Oauth2), &given)?;
+        let scopes = scopes(&app, request.scopes.as_deref())?;
+        let (verifier, challenge) = match oauth.pkce {
+            Pkce::S256 => protocol::pkce().map(|(verifier, challenge)| (Some(verifier), Some(challenge)))?,
+            Pkce::Off => (None, None),
+        };
+        let state = ids::new_token()?;
+        let cookie = ids::new_token()?;
+        let values = app.values(Values::new().secrets(&inputs));
+        let authorize_url =
+            protocol::authorize_url(oauth, &values, &client.id, &redirect_uri, &state, challenge.as_deref(), &scopes)?;
+
+        let about = self.about(actor, &request.account, Some(&request.application));
+        let now = about.now;
+        let expires_at = now.plus(self.timings.flow_lifetime);
+        let mut row = FlowRow {
+            id: ids::new_id(now)?,
+            account_id: request.account.clone(),
+            application: request.application.clone(),
+            client_key: CLIENT_KEY.to_owned(),
+            status: FlowStatus::Pending.as_str().to_owned(),
+            state_hash: fingerprint(&state),
+            state_used: false,
+            cookie_hash: fingerprint(&cookie),
+            claim_hash: None,
+            redirect_uri: redirect_uri.clone(),
+            return_to,
+            sealed: Vec::new(),
+            options_json: serde_json::json!({"scopes": scopes, "connection": request.connection}).to_string(),
+            connection_id: None,
+            error_code: None,
+            error_reason: None,
+            created_at: now.millis(),
+            expires_at: expires_at.millis(),
+            changed_at: now.millis(),
+        };
+        sealed::seal_flow(&self.vault, &self.tenant, &mut row, &FlowSecrets { verifier, inputs, ..FlowSecrets::default() })?;
+        let flow_id = row.id.clone();
+        self.write(move |tx| {
+            require_account(tx, &about.tenant, &about.account)?;
+            if let Some(id) = &request.connection {
+                super::connections::choose(tx, &about.tenant, &about.account, &request.application, Some(id))?;
+            }
+            tx.put_flow(&about.tenant, &row)?;
+            about.event(tx, EventType::FlowStarted, &serde_json::json!({"flow": row.id}))
+        })
+        .await?;
+        Ok(StartedConnect {
+            cookie: StateCookie {
+                name: format!("__Host-smalt-{flow_id}"),
+                value: cookie.into(),
+                max_age: self.timings.flow_lifetime.as_secs(),
+            },
+            flow_id,
+            authorize_url: authorize_url.into(),
+            redirect_uri,
+            expires_at,
+        })
+    }
+
+    /// Takes the state out of play and checks everything that hangs on it, in one transaction. The state is spent
+    /// whatever comes of it. An error of the flow itself ends the flow with that error.
+    async fn accept(&self, actor: String, proof: Proof, park: bool) -> Result<Accepted> {
+        let Some(state) = proof.callback.state.clone() else { bail!(InvalidState, "the callback carries no state") };
+        let hash = fingerprint(state.expose());
+        let (tenant, vault, now) = (self.tenant.clone(), self.vault.clone(), self.now());
+        let park_time = self.timings.park;
+        self.write(move |tx| {
+            let Some(mut row) = tx.consume_state(&tenant, &hash)? else {
+                return Err(match tx.flow_by_state(&tenant, &hash)? {
+                    Some(row) => err!(StateReplayed, "the callback of flow {} came before", row.id).with("flow", row.id),
+                    None => err!(InvalidState, "no flow was begun with this state"),
+                });
+            };
+            row.state_used = true;
+            let about = About { tenant, now, actor, account: row.account_id.clone(), application: Some(row.application.clone()) };
+            if let Err(error) = check(&row, &proof, now) {
+                let error = error.with("flow", &row.id);
+                if !status(&row).is_final() {
+                    fail(tx, &about, &mut row, &error)?;
+                }
+                // Written down and answered: an error here must not undo the spending of the state.
+                return Ok(Accepted::Refused { error, row });
+            }
+            let mut secrets = sealed::open_flow(&vault, &about.tenant, &row)?;
+            secrets.code = proof.callback.code;
+            secrets.copied = proof.callback.params;
+            row.changed_at = now.millis();
+            if !park {
+                begin_exchange(tx, &about, &mut row)?;
+                return Ok(Accepted::Redeem { row, secrets });
+            }
+            let claim = ids::new_token()?;
+            row.status = FlowStatus::Parked.as_str().to_owned();
+            row.claim_hash = Some(fingerprint(&claim));
+            row.expires_at = now.plus(park_time).millis();
+            sealed::seal_flow(&vault, &about.tenant, &mut row, &secrets)?;
+            tx.put_flow(&about.tenant, &row)?;
+            Ok(Accepted::Parked { row, claim: claim.into() })
+        })
+        .await
+    }
+
+    /// What an application's callback must state as its issuer, for the flow of this state.
+    async fn proof(&self, callback_url: &str, account: Option<String>, cookie: Option<Secret>) -> Result<Proof> {
+        let callback = protocol::callback(callback_url)?;
+        let mut issuer = None;
+        if let Some(state) = &callback.state {
+            let (tenant, hash) = (self.tenant.clone(), fingerprint(state.expose()));
+            if let Some(row) = self.read(move |tx| tx.flow_by_state(&tenant, &hash)).await? {
+                let app = self.app(&row.application).await?;
+                issuer = app.oauth()?.issuer.as_ref().map(|template| crate::manifest::template::text(template, &app.values(Values::new()))).transpose()?;
+            }
+        }
+        Ok(Proof { account, cookie, callback, arrived: Url::parse(callback_url).ok(), issuer })
+    }
+
+    pub(super) async fn park_callback(&self, request: ParkCallback) -> Result<ParkedCallback> {
+        let proof = self.proof(&request.callback_url, None, request.cookie).await?;
+        match self.accept("callback".to_owned(), proof, true).await? {
+            Accepted::Parked { row, claim } => Ok(ParkedCallback {
+                return_to: with_outcome(&row, Some(&claim), None),
+                flow_id: row.id,
+                claim: Some(claim),
+                error: None,
+            }),
+            Accepted::Refused { row, error } if row.return_to.is_some() && !error.is(Code::BrowserMismatch) => Ok(ParkedCallback {
+                return_to: with_outcome(&row, None, Some(error.code())),
+                flow_id: row.id,
+                claim: None,
+                error: Some(error.code().as_str().to_owned()),
+            }),
+            Accepted::Refused { error, .. } => Err(error),
+            Accepted::Redeem { .. } => Err(err!(Internal, "a parked callback was to be redeemed")),
+        }
+    }
+
+    pub(super) async fn finish_connect(self: &std::sync::Arc<Self>, actor: String, request: FinishConnect) -> Result<Connection> {
+        let (row, secrets) = match (request.callback_url, request.claim) {
+            (Some(url), None) => {
+                // A callback without the cookie of the browser that began proves nothing (S-03).
+                let cookie = request.cookie.unwrap_or_default();
+                let proof = self.proof(&url, Some(request.account), Some(cookie)).await?;
+                match self.accept(actor.clone(), proof, false).await? {
+                    Accepted::Redeem { row, secrets } => (row, secrets),
+                    Accepted::Refused { error, .. } => return Err(error),
+                    Accepted::Parked { .. } => bail!(Internal, "a callback that was to be redeemed was parked"),
+                }
+            }
+            (None, Some(claim)) => self.claim(actor.clone(), request.account, claim).await?,
+            _ => bail!(InvalidRequest, "pass either `callback_url` with `cookie`, or `claim`"),
+        };
+        self.redeem(Redemption { actor, row, secrets }).await
+    }
+
+    async fn claim(&self, actor: String, account: String, claim: Secret) -> Result<(FlowRow, FlowSecrets)> {
+        let hash = fingerprint(claim.expose());
+        let (tenant, vault, now) = (self.tenant.clone(), self.vault.clone(), self.now());
+        self.write(move |tx| {
+                let Some(mut row) = tx.consume_claim(&tenant, &hash)? else { bail!(ClaimInvalid, "no parked callback has this claim") };
+                row.claim_hash = None;
+                let about = About { tenant, now, actor, account: row.account_id.clone(), application: Some(row.application.clone()) };
+                let fits = status(&row) == FlowStatus::Parked && row.account_id == account && now.millis() <= row.expires_at;
+                if !fits {
+                    let error = err!(ClaimInvalid, "the claim is late, or of another linked account").with("flow", &row.id);
+                    if !status(&row).is_final() {
+                        fail(tx, &about, &mut row, &error)?;
+                    }
+                    return Ok(Err(error));
+                }
+                let secrets = sealed::open_flow(&vault, &about.tenant, &row)?;
+                row.changed_at = now.millis();
+                begin_exchange(tx, &about, &mut row)?;
+                Ok(Ok((row, secrets)))
+        })
+        .await?
+    }
+
+    /// How long an exchange may take before it counts as interrupted.
+    pub(super) fn exchange_limit(&self) -> Duration {
+        self.timings.provider * 4
+    }
+
+    pub(super) async fn get_flow(&self, request: GetFlow) -> Result<ConnectFlow> {
+        let tenant = self.tenant.clone();
+        let (account, id) = (request.account, request.flow);
+        let row = self
+            .read(move |tx| {
+                let row = tx.flow(&tenant, &id)?.filter(|row| row.account_id == account);
+                row.ok_or_else(|| err!(FlowNotFound, "no connect flow `{}`", id.escape_debug()))
+            })
+            .await?;
+        to_model(&row, self.now(), self.exchange_limit())
+    }
+
+    /// Watches only. Woken by whatever is written here; other processes' writes are noticed by polling.
+    pub(super) async fn wait_flow(&self, request: WaitFlow) -> Result<ConnectFlow> {
+        let until = request.timeout.map(|timeout| Instant::now() + timeout);
+        let mut changed = self.changed.subscribe();
+        loop {
+            let flow = self.get_flow(GetFlow { account: request.account.clone(), flow: request.flow.clone() }).await?;
+            let over = until.is_some_and(|until| Instant::now() >= until);
+            if flow.status.is_final() || over {
+                return Ok(flow);
+            }
+            // A pending flow also ends by the clock, which writes nothing.
+            let longest = Duration::from_secs(1);
+            let left = until.map_or(longest, |until| until.saturating_duration_since(Instant::now()).min(longest));
+            let _ = tokio::time::timeout(left, changed.changed()).await;
+        }
+    }
+
+    /// Ends a flow that nobody has come back to; one that is being exchanged goes on.
+    pub(super) async fn cancel_flow(&self, actor: String, request: GetFlow) -> Result<ConnectFlow> {
+        let about = self.about(actor, &request.account, None);
+        let limit = self.exchange_limit();
+        self.write(move |tx| {
+            let Some(mut row) = tx.flow(&about.tenant, &request.flow)?.filter(|row| row.account_id == request.account) else {
+                bail!(FlowNotFound, "no connect flow `{}`", request.flow.escape_debug())
+            };
+            if matches!(status(&row), FlowStatus::Pending | FlowStatus::Parked) && about.now.millis() <= row.expires_at {
+                end(&mut row, FlowStatus::Cancelled, about.now);
+                tx.put_flow(&about.tenant, &row)?;
+                let about = About { application: Some(row.application.clone()), ..about.clone() };
+                about.event(tx, EventType::FlowCancelled, &serde_json::json!({"flow": row.id}))?;
+            }
+            to_model(&row, about.now, limit)
+        })
+        .await
+    }
+}
+
+enum Accepted {
+    Redeem { row: FlowRow, secrets: FlowSecrets },
+    Parked { row: FlowRow, claim: Secret },
+    Refused { row: FlowRow, error: Error },
+}
+
+fn status(row: &FlowRow) -> FlowStatus {
+    FlowStatus::parse(&row.status).unwrap_or(FlowStatus::Failed)
+}
+
+/// Everything that must hold before the code counts; who, where and when come before what the provider says.
+fn check(row: &FlowRow, proof: &Proof, now: Timestamp) -> Result<()> {
+    match status(row) {
+        FlowStatus::Pending => {}
+        FlowStatus::Cancelled => bail!(FlowCancelled, "the connect flow was cancelled"),
+        _ => bail!(StateReplayed, "the connect flow has gone on already"),
+    }
+    if now.millis() > row.expires_at {
+        bail!(FlowExpired, "the user took too long");
+    }
+    if let (Some(arrived), Ok(expected)) = (&proof.arrived, Url::parse(&row.redirect_uri)) {
+        let place = |url: &Url| (url.scheme().to_owned(), url.host_str().map(ToOwned::to_owned), url.port_or_known_default(), url.path().to_owned());
+        if place(arrived) != place(&expected) {
+            bail!(FlowContextMismatch, "the callback arrived elsewhere than the flow's redirect URI");
+        }
+    }
+    if proof.account.as_ref().is_some_and(|account| *account != row.account_id) {
+        bail!(FlowAccountMismatch, "the flow was begun for another linked account");
+    }
+    let cookie = proof.cookie.as_ref().map(|cookie| fingerprint(cookie.expose()));
+    if cookie.as_deref().is_some_and(|hash| hash != row.cookie_hash) || (cookie.is_none() && proof.account.is_some()) {
+        bail!(BrowserMismatch, "the cookie is missing or of another flow");
+    }
+    protocol::check_issuer(proof.issuer.as_deref(), proof.callback.iss.as_deref())?;
+    if let Some(error) = &proof.callback.error {
+        let denied = error == "access_denied";
+        let code = if denied { Code::UserDenied } else { Code::AuthorizeFailed };
+        return Err(Error::new(code, format!("the provider answered `{error}`")).with("provider_error", error));
+    }
+    if proof.callback.code.is_none() {
+        bail!(AuthorizeFailed, "the callback carries neither a code nor an error");
+    }
+    Ok(())
+}
+
+/// A final status: the secrets are dead.
+fn end(row: &mut FlowRow, status: FlowStatus, now: Timestamp) {
+    status.as_str().clone_into(&mut row.status);
+    row.sealed = Vec::new();
+    row.claim_hash = None;
+    row.changed_at = now.millis();
+}
+
+/// The code is in memory only from here on: a crash must not leave it to be sent twice.
+fn begin_exchange(tx: &mut dyn Tx, about: &About, row: &mut FlowRow) -> Result<()> {
+    end(row, FlowStatus::Exchanging, about.now);
+    tx.put_flow(&about.tenant, row)
+}
+
+/// Ends a flow with an error.
+pub(super) fn fail(tx: &mut dyn Tx, about: &About, row: &mut FlowRow, error: &Error) -> Result<()> {
+    end(row, FlowStatus::Failed, about.now);
+    row.error_code = Some(error.code().as_str().to_owned());
+    row.error_reason = Some(error.reason().to_owned());
+    tx.put_flow(&about.tenant, row)?;
+    about.event(tx, EventType::FlowFailed, &serde_json::json!({"flow": row.id, "code": error.code().as_str()}))
+}
+
+/// Ends a flow with its connection.
+pub(super) fn succeed(tx: &mut dyn Tx, about: &About, row: &mut FlowRow, connection: &str) -> Result<()> {
+    end(row, FlowStatus::Connected, about.now);
+    row.connection_id = Some(connection.to_owned());
+    tx.put_flow(&about.tenant, row)
+}
+
+/// The stored return URL with what the page there needs to know.
+fn with_outcome(row: &FlowRow, claim: Option<&Secret>, error: Option<Code>) -> Option<String> {
+    let mut url = Url::parse(row.return_to.as_deref()?).ok()?;
+    let outcome = if error.is_none() { "claim" } else { "failed" };
+    url.query_pairs_mut().append_pair("flow", &row.id).append_pair("application", &row.application).append_pair("outcome", outcome);
+    if let Some(claim) = claim {
+        url.query_pairs_mut().append_pair("claim", claim.expose());
+    }
+    if let Some(error) = error {
+        url.query_pairs_mut().append_pair("error", error.as_str());
+    }
+    Some(url.into())
+}
+
+/// What to ask for: the caller's choice, the project's or the manifest's, and always what is required.
+fn scopes(app: &App, asked: Option<&[String]>) -> Result<Vec<String>> {
+    let declared = &app.oauth()?.scopes;
+    let mut scopes: Vec<String> = match (asked, &app.settings().scopes) {
+        (Some(asked), _) => asked.to_vec(),
+        (None, Some(project)) => project.clone(),
+        (None, None) => declared.default.clone(),
+    };
+    for required in &declared.required {
+        if !scopes.contains(required) {
+            scopes.push(required.clone());
+        }
+    }
+    Ok(scopes)
+}
+
+/// Inputs that are no secrets stay readable beside the connection; the others are sealed.
+pub(super) fn split_inputs(app: &App, auth_type: AuthType, inputs: BTreeMap<String, Secret>) -> (BTreeMap<String, String>, BTreeMap<String, Secret>) {
+    let fields = app.inputs(auth_type);
+    let is_secret = |name: &str| fields.iter().find(|field| field.name == name).is_none_or(|field| field.secret);
+    let plain = inputs.iter().filter(|(name, _)| !is_secret(name)).map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
+    (plain, inputs)
+}

@@ -1,0 +1,193 @@
+//! Credentials that are valid now.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::OnceCell;
+
+use super::{
+    Inner,
+    apps::App,
+    cache::{CacheKey, ReadWindow},
+    connections, millis,
+    sealed,
+};
+use crate::{
+    Error, Timestamp,
+    backend::{Caller, GetCredential},
+    error::{Result, err},
+    model::{AuthType, ConnectionStatus, Credential},
+    store::rows::ConnectionRow,
+};
+
+/// When a token is renewed before its end, where the manifest does not say.
+const EARLY: u64 = 60;
+
+/// When the token should be renewed: somewhat early, but never in the first half of its life.
+pub(super) fn due(app: &App, row: &ConnectionRow) -> i64 {
+    let Some(expires_at) = row.expires_at else { return i64::MAX };
+    let early = app.oauth().ok().and_then(|oauth| oauth.refresh.early).unwrap_or(EARLY);
+    let half_life = expires_at.saturating_sub(row.refreshed_at).max(0) / 2;
+    expires_at - millis(Duration::from_secs(early)).min(half_life)
+}
+
+/// Whether the stored token can be given out without asking the provider. A clock that was set back to before the token
+/// came says nothing about its end.
+pub(super) fn is_fresh(app: &App, row: &ConnectionRow, now: Timestamp) -> bool {
+    let clock_is_sane = row.expires_at.is_none() || now.millis() >= row.refreshed_at - 60_000;
+    now.millis() < due(app, row) && clock_is_sane
+}
+
+pub(super) fn reauth(row: &ConnectionRow) -> Error {
+    err!(ReauthRequired, "the connection with `{}` is no longer good", row.application)
+        .with("application", &row.application)
+        .with("connection", &row.id)
+}
+
+impl Inner {
+    /// From memory, without waiting.
+    pub(super) fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Arc<Credential>> {
+        let Caller::Organisation(actor) = caller else { return None };
+        let key = CacheKey {
+            actor,
+            account: &request.account,
+            application: &request.application,
+            connection: request.connection.as_deref(),
+        };
+        if self.is_closed() {
+            return None;
+        }
+        self.cache.get(&key, self.now().millis(), self.clock.boot_millis())
+    }
+
+    pub(super) async fn credential(self: &Arc<Self>, actor: String, request: GetCredential) -> Result<Arc<Credential>> {
+        let generation = self.cache.generation(&request.account, &request.application);
+        let (app, row) = self.usable(&request).await?;
+        let window = self.note_read(&actor, &row).await?;
+        let credential = Arc::new(self.open_credential(&row)?);
+        let key = CacheKey {
+            actor: &actor,
+            account: &request.account,
+            application: &request.application,
+            connection: request.connection.as_deref(),
+        };
+        self.cache.insert(&key, generation, credential.clone(), due(&app, &row), window);
+        Ok(credential)
+    }
+
+    /// The connection that a call means, with a token that is valid now.
+    pub(super) async fn usable(self: &Arc<Self>, request: &GetCredential) -> Result<(App, ConnectionRow)> {
+        let app = self.app(&request.application).await?;
+        let (tenant, wanted) = (self.tenant.clone(), request.clone());
+        let row = self
+            .read(move |tx| connections::choose(tx, &tenant, &wanted.account, &wanted.application, wanted.connection.as_deref()))
+            .await?;
+        if row.status != ConnectionStatus::Active.as_str() {
+            return Err(reauth(&row));
+        }
+        if row.auth_type == AuthType::Keybased.as_str() || is_fresh(&app, &row, self.now()) {
+            return Ok((app, row));
+        }
+        let row = self.renewed(&app, row).await?;
+        Ok((app, row))
+    }
+
+    /// The secrets of a row, for the one who asked.
+    pub(super) fn open_credential(&self, row: &ConnectionRow) -> Result<Credential> {
+        let grant = sealed::open_grant(&self.vault, &self.tenant, row)?;
+        let connection = connections::to_model(row)?;
+        Ok(Credential {
+            connection_id: connection.id,
+            application: connection.application,
+            auth_type: connection.auth_type,
+            access_token: grant.access_token,
+            token_type: grant.token_type,
+            expires_at: connection.expires_at,
+            scopes: connection.scopes,
+            values: grant.values,
+            properties: connection.properties,
+        })
+    }
+
+    /// Before the first secret leaves, a durable row per connection, caller and window; later reads are counted in
+    /// memory and added to it.
+    async fn note_read(&self, actor: &str, row: &ConnectionRow) -> Result<Arc<ReadWindow>> {
+        let boot = self.clock.boot_millis();
+        let key = (row.id.clone(), actor.to_owned());
+        let window = {
+            let mut windows = self.cache.windows();
+            match windows.get(&key).filter(|window| boot < window.until) {
+                Some(window) => window.clone(),
+                None => {
+                    let until = boot + millis(self.timings.read_window);
+                    let window = Arc::new(ReadWindow { row: OnceCell::new(), until, count: AtomicU64::new(0) });
+                    // What the former window still counts is kept until it is flushed.
+                    if let Some(old) = windows.insert(key, window.clone()).filter(|old| old.count.load(Ordering::Relaxed) > 0) {
+                        windows.insert((row.id.clone(), format!("{actor}\0{}", old.until)), old);
+                    }
+                    window
+                }
+            }
+        };
+        let mut first = false;
+        window
+            .row
+            .get_or_try_init(|| async {
+                first = true;
+                let about = self.about(actor.to_owned(), &row.account_id, Some(&row.application));
+                let id = row.id.clone();
+                self.store_audit(move |tx| about.audit(tx, "credential", Some(&id), &serde_json::json!({}))).await
+            })
+            .await?;
+        if !first {
+            window.count.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(window)
+    }
+
+    /// Audit rows of reads wake nobody.
+    async fn store_audit<F>(&self, job: F) -> Result<i64>
+    where
+        F: FnOnce(&mut dyn crate::plugin::Tx) -> Result<i64> + Send + 'static,
+    {
+        use crate::plugin::StoreExt;
+        self.store.write_with(job).await
+    }
+
+    /// Adds what was counted in memory to the audit rows, and drops windows that are over.
+    pub(super) async fn flush_reads(&self) -> Result<()> {
+        let boot = self.clock.boot_millis();
+        let counted: Vec<(i64, u64, Arc<ReadWindow>)> = {
+            let mut windows = self.cache.windows();
+            let counted = windows
+                .values()
+                .filter_map(|window| {
+                    let row = *window.row.get()?;
+                    let count = window.count.swap(0, Ordering::AcqRel);
+                    (count > 0).then(|| (row, count, window.clone()))
+                })
+                .collect();
+            windows.retain(|_, window| boot < window.until || !window.row.initialized());
+            counted
+        };
+        if counted.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<(i64, u64)> = counted.iter().map(|(row, count, _)| (*row, *count)).collect();
+        let flushed = {
+            use crate::plugin::StoreExt;
+            self.store.write_with(move |tx| rows.iter().try_for_each(|(row, count)| tx.add_audit_count(*row, *count))).await
+        };
+        if flushed.is_err() {
+            for (_, count, window) in counted {
+                window.count.fetch_add(count, Ordering::AcqRel);
+            }
+        }
+        flushed
+    }
+}

@@ -1,0 +1,160 @@
+//! The engine as a backend: every operation checks its caller, then does its work.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Engine, Inner};
+use crate::{
+    backend::{
+        ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CreateSession, Disconnect, FindConfig, FinishConnect, GetAccount,
+        GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetReceipt, GetRuleColumns, ImportConnection, ListAccounts, ListAudit,
+        ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeSession, RunWorkflow, SetConfigField, StartConnect,
+        UpdateConfig, VerifySession, WaitFlow,
+    },
+    error::{Result, bail},
+    model::{
+        Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, Page, Receipt, RuleColumns,
+        SessionInfo, StartedConnect,
+    },
+    operations::Operation,
+    plugin::{HttpResponse, Presenter},
+    project::Project,
+};
+
+/// Operations on one account: `operation method(request type) -> answer, with or without the actor`.
+macro_rules! account_operations {
+    ($($name:ident: $operation:ident($request:ty) -> $answer:ty = |$me:ident, $actor:ident, $req:ident| $work:expr;)*) => { $(
+        async fn $name(&self, caller: &Caller, $req: $request) -> Result<$answer> {
+            let $me: &Arc<Inner> = &self.0;
+            let $actor = $me.authorize(Operation::$operation, caller, &$req.account).await?;
+            $work.await
+        }
+    )* };
+}
+
+#[async_trait]
+impl Backend for Engine {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            backend: "embedded".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            operations: Operation::ALL.iter().map(|operation| operation.row().name.to_owned()).collect(),
+            workflows: self.0.runner.is_some(),
+            presenter: self.0.presenter.is_some(),
+        }
+    }
+
+    fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Result<Arc<Credential>>> {
+        self.0.try_credential(caller, request).map(Ok)
+    }
+
+    async fn close(&self) {
+        if !self.0.closed.swap(true, std::sync::atomic::Ordering::AcqRel) {
+            if let Err(error) = self.0.flush_reads().await {
+                tracing::warn!(code = error.code().as_str(), "counted credential reads could not be written at close");
+            }
+            self.0.changed.send_modify(|n| *n += 1);
+            self.0.outbox.notify_one();
+            self.0.store.close().await;
+        }
+    }
+
+    async fn create_account(&self, caller: &Caller, request: PutAccount) -> Result<LinkedAccount> {
+        let actor = self.0.authorize(Operation::CreateAccount, caller, &request.id).await?;
+        self.0.put_account(actor, request, true).await.map(|(account, _)| account)
+    }
+
+    async fn upsert_account(&self, caller: &Caller, request: PutAccount) -> Result<(LinkedAccount, bool)> {
+        let actor = self.0.authorize(Operation::UpsertAccount, caller, &request.id).await?;
+        self.0.put_account(actor, request, false).await
+    }
+
+    async fn list_accounts(&self, caller: &Caller, request: ListAccounts) -> Result<Page<LinkedAccount>> {
+        self.0.authorize(Operation::ListAccounts, caller, "").await?;
+        self.0.list_accounts(request).await
+    }
+
+    async fn verify_session(&self, _caller: &Caller, request: VerifySession) -> Result<SessionInfo> {
+        self.0.verify_session(&request.token).await
+    }
+
+    /// A token's holder may end it; so may the organisation.
+    async fn revoke_session(&self, caller: &Caller, request: RevokeSession) -> Result<bool> {
+        let actor = match caller {
+            Caller::Organisation(actor) => actor.to_string(),
+            Caller::Session(token) if *token == request.token => format!("session:{}", self.0.session_of(token).await?.session_id),
+            Caller::Session(_) => bail!(Forbidden, "a session can end itself only"),
+        };
+        self.0.revoke_session(actor, request).await
+    }
+
+    async fn park_callback(&self, _caller: &Caller, request: ParkCallback) -> Result<ParkedCallback> {
+        self.0.park_callback(request).await
+    }
+
+    async fn events(&self, caller: &Caller, request: ListEvents) -> Result<Page<Event>> {
+        self.0.authorize(Operation::Events, caller, "").await?;
+        self.0.list_events(request).await
+    }
+
+    async fn audit(&self, caller: &Caller, request: ListAudit) -> Result<Page<AuditEntry>> {
+        self.0.authorize(Operation::Audit, caller, "").await?;
+        self.0.list_audit(request).await
+    }
+
+    async fn get_project(&self, caller: &Caller, (): ()) -> Result<Project> {
+        self.0.authorize(Operation::Project, caller, "").await?;
+        Ok(self.0.project.current().project.clone())
+    }
+
+    async fn set_project(&self, caller: &Caller, project: Project) -> Result<()> {
+        self.0.authorize(Operation::SetProject, caller, "").await?;
+        if project.org.id != self.0.tenant.org {
+            bail!(ProjectInvalid, "`org.id` cannot change while the engine is open");
+        }
+        self.0.project.set(project)?;
+        let project = self.0.project.current();
+        let sandbox = self.0.sandbox.get().map(crate::sandbox::Sandbox::origin);
+        self.0.apply_policy(&project, project.project.sandbox.url.as_deref().or(sandbox.as_deref()));
+        Ok(())
+    }
+
+    account_operations! {
+        get_account: Account(GetAccount) -> LinkedAccount = |me, _actor, request| me.get_account(request);
+        delete_account: DeleteAccount(GetAccount) -> () = |me, actor, request| me.delete_account(actor, request);
+        create_session: CreateSession(CreateSession) -> SessionInfo = |me, actor, request| me.create_session(actor, request);
+        list_apps: ListApps(GetAccount) -> Vec<Application> = |me, _actor, request| me.list_apps(request);
+        get_app: App(GetApp) -> Application = |me, _actor, request| me.get_app(request);
+        start_connect: StartConnect(StartConnect) -> StartedConnect = |me, actor, request| me.start_connect(actor, request);
+        finish_connect: FinishConnect(FinishConnect) -> Connection = |me, actor, request| me.finish_connect(actor, request);
+        get_flow: Flow(GetFlow) -> ConnectFlow = |me, _actor, request| me.get_flow(request);
+        wait_flow: WaitFlow(WaitFlow) -> ConnectFlow = |me, _actor, request| me.wait_flow(request);
+        cancel_flow: CancelFlow(GetFlow) -> ConnectFlow = |me, actor, request| me.cancel_flow(actor, request);
+        connect_key: ConnectKey(ConnectKey) -> Connection = |me, actor, request| me.connect_key(actor, request);
+        import_connection: ImportConnection(ImportConnection) -> Connection = |me, actor, request| me.import_connection(actor, request);
+        list_connections: ListConnections(ListConnections) -> Vec<Connection> = |me, _actor, request| me.list_connections(request);
+        get_connection: Connection(GetConnection) -> Connection = |me, _actor, request| me.get_connection(request);
+        set_default_connection: SetDefaultConnection(GetConnection) -> Connection = |me, actor, request| me.set_default_connection(actor, request);
+        credential: Credential(GetCredential) -> Arc<Credential> = |me, actor, request| me.credential(actor, request);
+        request: Request(ApiRequest) -> HttpResponse = |me, _actor, request| me.api_request(request);
+        disconnect: Disconnect(Disconnect) -> Receipt = |me, actor, request| me.disconnect(actor, request);
+        get_receipt: Receipt(GetReceipt) -> Receipt = |me, _actor, request| me.get_receipt(request);
+        config: Config(FindConfig) -> Config = |me, actor, request| me.find_config(actor, request);
+        get_config: GetConfig(GetConfig) -> Config = |me, _actor, request| me.get_config(request);
+        update_config: UpdateConfig(UpdateConfig) -> Config = |me, actor, request| me.update_config(actor, request);
+        delete_config: DeleteConfig(GetConfig) -> () = |me, actor, request| me.delete_config(actor, request);
+        list_configs: ListConfigs(GetApp) -> Vec<String> = |me, _actor, request| me.list_configs(request);
+        config_field: ConfigField(ConfigField) -> Field = |me, _actor, request| me.config_field(request);
+        set_config_field: SetConfigField(SetConfigField) -> Field = |me, actor, request| me.set_config_field(actor, request);
+        rule_columns: RuleColumns(GetRuleColumns) -> RuleColumns = |me, _actor, request| me.rule_columns(request);
+        run_workflow: RunWorkflow(RunWorkflow) -> Json = |me, _actor, request| me.run_workflow(request);
+    }
+}
+
+impl Engine {
+    /// The presenter that was registered.
+    pub(crate) fn presenter(&self) -> Option<Arc<dyn Presenter>> {
+        self.0.presenter.clone()
+    }
+}

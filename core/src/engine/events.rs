@@ -1,0 +1,125 @@
+//! The durable log and the audit, and the cursors of all lists.
+
+use std::time::Instant;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::Inner;
+use crate::{
+    Timestamp,
+    backend::{ListAudit, ListEvents},
+    error::{Result, err},
+    model::{AuditEntry, Event, EventType, Page},
+    store::rows::{AuditRow, EventRow},
+};
+
+/// Bytes of the authentication tag of a cursor.
+const TAG: usize = 16;
+
+impl Inner {
+    fn cursor_mac(&self, list: &str, body: &[u8]) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.cursor_key).expect("HMAC takes keys of any length");
+        for part in [b"cursor-1".as_slice(), self.tenant.org.as_bytes(), self.tenant.environment.as_str().as_bytes(), list.as_bytes()] {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.update(body);
+        mac
+    }
+
+    /// A cursor that only this store takes, for this tenant and this list (S-36).
+    pub(super) fn make_cursor(&self, list: &str, at: i64, id: &str) -> Result<String> {
+        let mut body = at.to_be_bytes().to_vec();
+        body.extend_from_slice(id.as_bytes());
+        let tag = self.cursor_mac(list, &body).finalize().into_bytes();
+        body.extend_from_slice(&tag[..TAG]);
+        Ok(Base64UrlUnpadded::encode_string(&body))
+    }
+
+    pub(super) fn open_cursor(&self, list: &str, cursor: &str) -> Result<(i64, String)> {
+        self.read_cursor(list, cursor).ok_or_else(|| err!(InvalidCursor, "the cursor is not one of this list"))
+    }
+
+    fn read_cursor(&self, list: &str, cursor: &str) -> Option<(i64, String)> {
+        if cursor.len() > 1024 {
+            return None;
+        }
+        let bytes = Base64UrlUnpadded::decode_vec(cursor).ok()?;
+        let (body, tag) = bytes.split_at_checked(bytes.len().checked_sub(TAG)?)?;
+        self.cursor_mac(list, body).verify_truncated_left(tag).ok()?;
+        let (at, id) = body.split_first_chunk::<8>()?;
+        Some((i64::from_be_bytes(*at), String::from_utf8(id.to_vec()).ok()?))
+    }
+
+    fn event_model(&self, row: EventRow) -> Result<Event> {
+        let event = row.event;
+        Ok(Event {
+            event_type: EventType::parse(&event.event_type).ok_or_else(|| err!(StoreCorrupt, "event {} is of no known type", row.seq))?,
+            id: event.id,
+            account_id: event.account_id,
+            application: event.application,
+            data: serde_json::from_str(&event.data_json).unwrap_or_default(),
+            at: Timestamp::from_millis(event.at),
+            cursor: self.make_cursor("events", row.seq, "")?,
+        })
+    }
+
+    /// Waits for the first event when there is none yet: woken by writes here, by polling for those of other processes.
+    pub(super) async fn list_events(&self, request: ListEvents) -> Result<Page<Event>> {
+        let limit = request.limit.unwrap_or(100).clamp(1, 1000);
+        let seq = match &request.since {
+            Some(cursor) => self.open_cursor("events", cursor)?.0,
+            None => 0,
+        };
+        let until = request.wait.map(|wait| Instant::now() + wait);
+        let mut changed = self.changed.subscribe();
+        loop {
+            let tenant = self.tenant.clone();
+            let rows = self.read(move |tx| tx.events_after(&tenant, seq, limit)).await?;
+            let left = until.and_then(|until| until.checked_duration_since(Instant::now()));
+            match left {
+                Some(left) if rows.is_empty() => {
+                    let _ = tokio::time::timeout(left, changed.changed()).await;
+                }
+                _ => {
+                    let items = rows.into_iter().map(|row| self.event_model(row)).collect::<Result<Vec<_>>>()?;
+                    let next = items.last().map(|event| event.cursor.clone()).or(request.since);
+                    return Ok(Page { items, next });
+                }
+            }
+        }
+    }
+
+    pub(super) async fn list_audit(&self, request: ListAudit) -> Result<Page<AuditEntry>> {
+        self.flush_reads().await?;
+        let limit = request.limit.unwrap_or(50).clamp(1, 500);
+        let before = match request.cursor {
+            Some(cursor) => Some(self.open_cursor("audit", &cursor)?.0),
+            None => None,
+        };
+        let tenant = self.tenant.clone();
+        let mut rows = self.read(move |tx| tx.audit_before(&tenant, before, limit + 1)).await?;
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let next = match rows.last() {
+            Some(last) if more => Some(self.make_cursor("audit", last.seq, "")?),
+            _ => None,
+        };
+        Ok(Page { items: rows.into_iter().map(audit_model).collect(), next })
+    }
+}
+
+fn audit_model(row: AuditRow) -> AuditEntry {
+    AuditEntry {
+        action: row.action,
+        actor: row.actor,
+        account_id: row.account_id,
+        application: row.application,
+        connection_id: row.connection_id,
+        count: row.count.unsigned_abs(),
+        detail: serde_json::from_str(&row.detail_json).unwrap_or_default(),
+        at: Timestamp::from_millis(row.at),
+    }
+}

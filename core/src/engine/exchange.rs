@@ -1,0 +1,420 @@
+//! From a code, from entered values or from imported tokens to a connection. Exchanges run detached: whoever waits may
+//! go away, the outcome stands in flow, connection and events.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::{
+    About, Inner,
+    apps::App,
+    connect,
+    connections::{self, NewConnection},
+    millis, outbox, request,
+    sealed::{FlowSecrets, Grant},
+};
+use crate::{
+    Code, Error, Secret, Timestamp,
+    backend::{ConnectKey, ImportConnection},
+    error::{Result, bail, err},
+    http::protocol::{self, TokenFailure, TokenSet},
+    ids::fingerprint,
+    manifest::{inputs, template::Values},
+    model::{AuthType, Connection, Credential, EventType, Identity, Json},
+    plugin::{HttpResponse, guarded},
+    runtime,
+    store::rows::{ConnectionRow, FlowRow},
+};
+
+/// A code that may be exchanged, once.
+pub(super) struct Redemption {
+    pub(super) actor: String,
+    pub(super) row: FlowRow,
+    pub(super) secrets: FlowSecrets,
+}
+
+/// Why there is no connection, and the tokens that were issued all the same.
+struct Rejected {
+    error: Error,
+    orphan: Option<Box<NewConnection>>,
+}
+
+impl From<Error> for Rejected {
+    fn from(error: Error) -> Self {
+        Self { error, orphan: None }
+    }
+}
+
+impl Inner {
+    pub(super) async fn redeem(self: &Arc<Self>, redemption: Redemption) -> Result<Connection> {
+        let engine = self.clone();
+        runtime::spawn(async move { engine.redeem_detached(redemption).await })
+            .await
+            .map_err(|_| err!(Internal, "the exchange of a code panicked"))?
+    }
+
+    async fn redeem_detached(self: &Arc<Self>, redemption: Redemption) -> Result<Connection> {
+        let Redemption { actor, row, secrets } = redemption;
+        let about = self.about(actor, &row.account_id, Some(&row.application));
+        let outcome = self.exchange(&row, &secrets).await;
+        let row = match outcome {
+            Ok(new) => {
+                let vault = self.vault.clone();
+                self.write_until_stored(move |tx| {
+                    // Cancelled accounts are gone with their flows; then there is nothing to connect.
+                    let mut flow = row.clone();
+                    let saved = connections::save(tx, &about, &vault, &flow.application, new.clone())?;
+                    connect::succeed(tx, &about, &mut flow, &saved.id)?;
+                    Ok(saved)
+                })
+                .await?
+            }
+            Err(Rejected { error, orphan }) => {
+                let (vault, answer) = (self.vault.clone(), error.clone());
+                self.write_until_stored(move |tx| {
+                    let mut flow = row.clone();
+                    if let Some(new) = &orphan {
+                        outbox::queue_orphan(tx, &about, &vault, &flow.application, new)?;
+                    }
+                    connect::fail(tx, &about, &mut flow, &error)
+                })
+                .await?;
+                self.outbox.notify_one();
+                return Err(answer);
+            }
+        };
+        self.cache.forget(&row.account_id, &row.application);
+        connections::to_model(&row)
+    }
+
+    /// Writes what must not be lost because it cannot be had again: tries until the store takes it.
+    pub(super) async fn write_until_stored<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&mut dyn crate::plugin::Tx) -> Result<T> + Send + Sync + 'static,
+    {
+        let job = Arc::new(job);
+        let mut wait = Duration::from_millis(50);
+        loop {
+            let attempt = job.clone();
+            match self.write(move |tx| attempt(tx)).await {
+                Err(error) if (error.is(Code::StoreBusy) || error.is(Code::StoreUnavailable)) && !self.is_closed() => {
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(2));
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn exchange(self: &Arc<Self>, row: &FlowRow, secrets: &FlowSecrets) -> Result<NewConnection, Rejected> {
+        let app = self.app(&row.application).await?;
+        let oauth = app.oauth()?;
+        let client = self.client(&app)?;
+        let code = secrets.code.as_ref().ok_or_else(|| err!(Internal, "a flow without a code was redeemed"))?;
+        let options: Json = serde_json::from_str(&row.options_json).unwrap_or_default();
+
+        let copied = oauth.copy_from_callback.iter().filter_map(|(name, param)| Some((name.clone(), secrets.copied.get(param)?.clone()))).collect();
+        let values = app.values(Values::new().map(&copied).secrets(&secrets.inputs));
+        let mut request = protocol::exchange_request(oauth, &values, &client, code, &row.redirect_uri, secrets.verifier.as_ref())?;
+        request.timeout = self.timings.provider;
+        self.hold_revocations(&row.account_id, &row.application).await?;
+        crate::failpoint!("exchange-before-send");
+        let answer = self.transport.send(request).await?;
+        crate::failpoint!("exchange-after-send");
+        let now = self.now();
+        let tokens = protocol::parse_token_answer(oauth, &answer, now).map_err(|failure| exchange_error(&app, failure))?;
+
+        let asked: Vec<String> = serde_json::from_value(options["scopes"].clone()).unwrap_or_default();
+        let renew = options["connection"].as_str().map(ToOwned::to_owned);
+        let mut new = new_connection(&app, &tokens, asked, now);
+        new.renew = renew;
+        let (plain, _) = connect::split_inputs(&app, AuthType::Oauth2, secrets.inputs.clone());
+        let from_token = std::mem::replace(&mut new.properties, plain);
+        new.properties.extend(copied);
+        new.properties.extend(from_token);
+        new.grant.values.clone_from(&secrets.inputs);
+
+        let rejected = |error: Error, new: &NewConnection| Rejected { error, orphan: Some(Box::new(new.clone())) };
+        let missing: Vec<&str> = oauth.scopes.required.iter().filter(|s| !new.scopes.contains(s)).map(String::as_str).collect();
+        if !missing.is_empty() {
+            let error = err!(ScopeMissing, "the user did not grant {}", missing.join(", ")).with("scopes", missing.join(" "));
+            return Err(rejected(error, &new));
+        }
+        match self.identify(&app, &row.account_id, &new, Some(&tokens)).await {
+            Ok(identity) => new.identity = identity,
+            Err(error) if error.is(Code::CredentialsRejected) => return Err(rejected(error, &new)),
+            Err(error) if error.kind() == crate::Kind::Plugin => return Err(rejected(error, &new)),
+            // The grant is good; a name that cannot be had now is no reason to lose it.
+            Err(error) => tracing::warn!(application = app.slug(), code = error.code().as_str(), "the identity of a new connection is unknown"),
+        }
+        new.grant_key = new.identity.as_ref().map(|identity| grant_key(&client.id, app.slug(), identity));
+        Ok(new)
+    }
+
+    /// Who a new credential belongs to: the connector says, else the manifest's request, else nobody.
+    async fn identify(self: &Arc<Self>, app: &App, account: &str, new: &NewConnection, tokens: Option<&TokenSet>) -> Result<Option<Identity>> {
+        let credential = Arc::new(credential_of(app.slug(), "", new));
+        if let Some(connector) = self.connectors.get(app.slug()).filter(|connector| connector.verifies()).cloned() {
+            let ctx = self.context(app, account, Some(credential));
+            let name = format!("connector {}", app.slug());
+            let identity = guarded(&name, "verify", self.timings.plugin, async move { connector.verify(ctx).await }).await?;
+            if let Some(identity) = &identity
+                && (identity.id.is_empty() || identity.id.len() > 512 || identity.label.len() > 512)
+            {
+                bail!(PluginAnswer, "`{name}` answered an identity whose id is empty or longer than 512 bytes");
+            }
+            return Ok(identity);
+        }
+        let Some(wanted) = app.oauth().ok().filter(|_| new.auth_type == AuthType::Oauth2).and_then(|oauth| oauth.identity.as_ref()) else {
+            return Ok(None);
+        };
+        let answer = match &wanted.url {
+            None => tokens.map(|tokens| tokens.answer().clone()).unwrap_or_default(),
+            Some(url) => {
+                let mut request = request::build(app, &credential, wanted.method.as_deref().unwrap_or("GET"), url)?;
+                request.timeout = self.timings.provider;
+                let answer = self.transport.send(request).await?;
+                if answer.status >= 400 {
+                    bail!(ProviderError, "`{}` answered {} to the identity request", app.slug(), answer.status);
+                }
+                answer.json().unwrap_or_default()
+            }
+        };
+        Ok(pointed(&answer, Some(&wanted.id), wanted.label.as_deref()))
+    }
+
+    /// Proves entered values at the application, as the connector or the manifest says.
+    async fn prove(self: &Arc<Self>, app: &App, account: &str, new: &NewConnection) -> Result<Option<Identity>> {
+        let connector = self.connectors.get(app.slug()).is_some_and(|connector| connector.verifies());
+        if connector {
+            return self.identify(app, account, new, None).await;
+        }
+        let Some(verify) = app.keybased()?.verify.as_ref().filter(|_| !app.settings().skip_verify) else { return Ok(None) };
+        let credential = credential_of(app.slug(), "", new);
+        let mut request = request::build(app, &credential, verify.method.as_deref().unwrap_or("GET"), &verify.url)?;
+        request.timeout = self.timings.provider;
+        let answer = self.transport.send(request).await?;
+        let refused: &[u16] = if verify.rejected.is_empty() { &[401, 403] } else { &verify.rejected };
+        if refused.contains(&answer.status) {
+            bail!(CredentialsRejected, "`{}` refused the credentials", app.manifest.name);
+        }
+        if answer.status == 429 {
+            return Err(limited(app, &answer, self.now()));
+        }
+        if answer.status >= 400 {
+            return Err(err!(ProviderError, "`{}` answered {} to the verify request", app.slug(), answer.status).with("status", answer.status));
+        }
+        let body = answer.json().unwrap_or_default();
+        if verify.success.as_ref().is_some_and(|success| body.pointer(&success.pointer) != Some(&success.equals)) {
+            bail!(CredentialsRejected, "`{}` refused the credentials", app.manifest.name);
+        }
+        Ok(pointed(&body, verify.id.as_deref(), verify.label.as_deref()))
+    }
+
+    pub(super) async fn connect_key(self: &Arc<Self>, actor: String, request: ConnectKey) -> Result<Connection> {
+        let app = self.app(&request.application).await?;
+        app.keybased()?;
+        let (tenant, account) = (self.tenant.clone(), request.account.clone());
+        self.read(move |tx| super::require_account(tx, &tenant, &account)).await?;
+        let values = inputs::check(app.inputs(AuthType::Keybased), &request.inputs)?;
+        let (plain, values) = connect::split_inputs(&app, AuthType::Keybased, values);
+        let mut new = NewConnection {
+            auth_type: AuthType::Keybased,
+            grant: Grant { values, ..Grant::default() },
+            identity: None,
+            grant_key: None,
+            scopes: Vec::new(),
+            properties: plain,
+            expires_at: None,
+            renew: request.connection,
+        };
+        new.identity = self.prove(&app, &request.account, &new).await?;
+        self.save_connection(actor, &request.account, &request.application, new).await
+    }
+
+    pub(super) async fn import_connection(self: &Arc<Self>, actor: String, request: ImportConnection) -> Result<Connection> {
+        let app = self.app(&request.application).await?;
+        let auth_type = match request.auth_type.or_else(|| app.auth_types().first().copied()) {
+            Some(auth_type) if app.auth_types().contains(&auth_type) => auth_type,
+            _ => bail!(WrongAuthType, "`{}` does not offer this auth type", app.slug()),
+        };
+        if auth_type == AuthType::Keybased {
+            let request = ConnectKey { account: request.account, application: request.application, inputs: request.values, connection: None };
+            return self.connect_key(actor, request).await;
+        }
+        let mut values = request.values;
+        let access_token = values.remove("access_token").filter(|token| !token.is_empty());
+        let refresh_token = values.remove("refresh_token").filter(|token| !token.is_empty());
+        let token_type = values.remove("token_type").map(|t| t.expose().to_owned());
+        if access_token.is_none() && refresh_token.is_none() {
+            bail!(CredentialMissing, "`access_token` or `refresh_token` must be given");
+        }
+        let inputs = inputs::check(app.inputs(AuthType::Oauth2), &values)?;
+        let (plain, inputs) = connect::split_inputs(&app, AuthType::Oauth2, inputs);
+        let now = self.now();
+        // Without an access token the first use renews.
+        let expires_at = match (&access_token, request.expires_in) {
+            (None, _) => Some(now),
+            (Some(_), seconds) => seconds.map(|s| now.plus(Duration::from_secs(s))),
+        };
+        let mut new = NewConnection {
+            auth_type,
+            grant: Grant { access_token, refresh_token, token_type, values: inputs },
+            identity: None,
+            grant_key: None,
+            scopes: request.scopes,
+            properties: plain,
+            expires_at,
+            renew: None,
+        };
+        if new.grant.access_token.is_some() {
+            new.identity = self.identify(&app, &request.account, &new, None).await?;
+        }
+        new.grant_key = match (&new.identity, self.client(&app)) {
+            (Some(identity), Ok(client)) => Some(grant_key(&client.id, app.slug(), identity)),
+            _ => None,
+        };
+        self.save_connection(actor, &request.account, &request.application, new).await
+    }
+
+    async fn save_connection(&self, actor: String, account: &str, application: &str, new: NewConnection) -> Result<Connection> {
+        let about = self.about(actor, account, Some(application));
+        let (vault, slug) = (self.vault.clone(), application.to_owned());
+        let row = self.write(move |tx| connections::save(tx, &about, &vault, &slug, new)).await?;
+        self.cache.forget(account, application);
+        connections::to_model(&row)
+    }
+
+    /// Keeps revocations that a former disconnect queued from going out while a new grant is made, and waits for those
+    /// that are out: a late one could kill the new grant.
+    async fn hold_revocations(&self, account: &str, application: &str) -> Result<()> {
+        loop {
+            let (tenant, account, application) = (self.tenant.clone(), account.to_owned(), application.to_owned());
+            let (boot, until) = (self.clock.boot(), self.now().millis() + millis(self.exchange_limit()));
+            let waiting = self.read({
+                let (tenant, account, application) = (tenant.clone(), account.clone(), application.clone());
+                move |tx| tx.queued_revocations(&tenant, &account, &application)
+            });
+            if waiting.await?.is_empty() {
+                return Ok(());
+            }
+            let in_flight = self
+                .write(move |tx| {
+                    let mut in_flight = false;
+                    for mut queued in tx.queued_revocations(&tenant, &account, &application)? {
+                        if outbox::is_leased(&queued, &boot) {
+                            in_flight = true;
+                        } else {
+                            queued.next_at = queued.next_at.max(until);
+                            tx.put_revocation(&tenant, &queued)?;
+                        }
+                    }
+                    Ok(in_flight)
+                })
+                .await?;
+            if !in_flight {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Names a grant so that siblings can be found without storing who it is twice.
+fn grant_key(client_id: &str, slug: &str, identity: &Identity) -> String {
+    fingerprint(&format!("{slug}\n{client_id}\n{}", identity.id))
+}
+
+fn new_connection(app: &App, tokens: &TokenSet, asked: Vec<String>, now: Timestamp) -> NewConnection {
+    let lifetime = tokens.expires_in.or_else(|| default_lifetime(app));
+    NewConnection {
+        auth_type: AuthType::Oauth2,
+        grant: Grant {
+            access_token: Some(tokens.access_token.clone()),
+            refresh_token: tokens.refresh_token.clone(),
+            token_type: Some(tokens.token_type.clone()),
+            values: BTreeMap::new(),
+        },
+        identity: None,
+        grant_key: None,
+        // RFC 6749 section 5.1: an absent scope means "as asked".
+        scopes: tokens.scopes.clone().unwrap_or(asked),
+        properties: tokens.copied.clone(),
+        expires_at: lifetime.map(|lifetime| now.plus(lifetime)),
+        renew: None,
+    }
+}
+
+pub(super) fn default_lifetime(app: &App) -> Option<Duration> {
+    app.oauth().ok()?.answer.default_expires_in.map(Duration::from_secs)
+}
+
+/// The credential of a connection that is not saved yet.
+fn credential_of(application: &str, connection_id: &str, new: &NewConnection) -> Credential {
+    Credential {
+        connection_id: connection_id.to_owned(),
+        application: application.to_owned(),
+        auth_type: new.auth_type,
+        access_token: new.grant.access_token.clone(),
+        token_type: new.grant.token_type.clone(),
+        expires_at: new.expires_at,
+        scopes: new.scopes.clone(),
+        values: new.grant.values.clone(),
+        properties: new.properties.clone(),
+    }
+}
+
+/// The values at an answer's pointers; ids may be numbers.
+fn pointed(answer: &Json, id: Option<&str>, label: Option<&str>) -> Option<Identity> {
+    let text = |pointer: Option<&str>| match answer.pointer(pointer?)? {
+        Json::String(text) if !text.is_empty() && text.len() <= 512 => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let id = text(id)?;
+    Some(Identity { label: text(label).unwrap_or_else(|| id.clone()), id })
+}
+
+fn limited(app: &App, answer: &HttpResponse, now: Timestamp) -> Error {
+    let error = err!(ProviderLimited, "`{}` limits the rate of calls", app.slug());
+    match protocol::retry_after(answer, &app.manifest.api.rate_limit, now) {
+        Some(wait) => error.retry_after(wait),
+        None => error,
+    }
+}
+
+fn exchange_error(app: &App, failure: TokenFailure) -> Error {
+    let named = |error: Error, provider_error: String| error.with("application", app.slug()).with("provider_error", provider_error);
+    match failure {
+        TokenFailure::Final { provider_error } | TokenFailure::Refused { provider_error } => {
+            named(err!(ExchangeFailed, "`{}` refused the code with `{provider_error}`", app.slug()), provider_error)
+        }
+        TokenFailure::Client { provider_error } => {
+            named(err!(ClientRejected, "`{}` refused the organisation's client with `{provider_error}`", app.slug()), provider_error)
+        }
+        TokenFailure::Passing { error } => error,
+    }
+}
+
+/// What the log says about a connection whose end came with an error.
+pub(super) fn expire(
+    tx: &mut dyn crate::plugin::Tx,
+    about: &About,
+    row: &mut ConnectionRow,
+    error: &Error,
+) -> Result<()> {
+    let was_active = row.status == crate::model::ConnectionStatus::Active.as_str();
+    crate::model::ConnectionStatus::Expired.as_str().clone_into(&mut row.status);
+    note_error(row, error, about.now);
+    row.row_version += 1;
+    tx.put_connection(&about.tenant, row)?;
+    if was_active {
+        about.event(tx, EventType::ConnectionExpired, &serde_json::json!({"connection": row.id, "code": error.code().as_str()}))?;
+    }
+    Ok(())
+}
+
+/// Keeps the last trouble beside the connection.
+pub(super) fn note_error(row: &mut ConnectionRow, error: &Error, now: Timestamp) {
+    let noted = crate::model::ConnectionError { code: error.code().as_str().to_owned(), reason: error.reason().to_owned(), at: now };
+    row.last_error_json = serde_json::to_string(&noted).ok();
+}

@@ -1,0 +1,245 @@
+//! The embedded engine: everything decided in the caller's process, on a store.
+//!
+//! Each file holds one subject. Rules that all of them keep: whatever has an effect outside runs detached from the
+//! caller; whatever must not happen twice is decided inside one writing transaction; host code runs under `guarded`,
+//! never inside a transaction.
+
+mod accounts;
+mod apps;
+mod cache;
+mod configs;
+mod connect;
+mod connections;
+mod credential;
+mod disconnect;
+mod doorway;
+mod events;
+mod exchange;
+mod open;
+mod outbox;
+mod refresh;
+mod request;
+mod sealed;
+mod sessions;
+mod token;
+mod upkeep;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::{Notify, OnceCell, watch};
+
+pub use open::EngineParts;
+
+use crate::{
+    Timestamp,
+    backend::Caller,
+    error::{Result, bail, err},
+    ids,
+    model::{EventType, Json, Tenant},
+    operations::{Operation, Scope},
+    plugin::{Clock, Connector, HttpTransport, Presenter, Store, StoreExt, Tx, WorkflowRunner},
+    project::ProjectSource,
+    sandbox::Sandbox,
+    store::rows::{AuditRow, NewEvent},
+    vault::Vault,
+};
+
+/// How long things take. The defaults are for production; tests shorten them.
+#[derive(Clone, Debug)]
+pub struct Timings {
+    /// How long a user may stay at the provider. Default 10 minutes.
+    pub flow_lifetime: Duration,
+    /// How long a parked code waits for its claim. Default 60 s.
+    pub park: Duration,
+    /// A provider's time for one call. Default 10 s; shorter than the lease.
+    pub provider: Duration,
+    /// How long a refresh may hold its connection. Default 14 s.
+    pub lease: Duration,
+    /// No second refresh within this time after a failed one. Default 30 s.
+    pub cooldown: Duration,
+    /// A plugin's time for one call. Default 10 s.
+    pub plugin: Duration,
+    /// How often other processes' changes are looked for. Default 250 ms.
+    pub poll: Duration,
+    /// The first wait before a revocation is tried again; it doubles. Default 5 s.
+    pub revoke_backoff: Duration,
+    /// How often a revocation is tried. Default 14 (about 45 hours).
+    pub revoke_attempts: u32,
+    /// Credential reads within this time share one audit row. Default 60 s.
+    pub read_window: Duration,
+    /// How long events are kept. Default 30 days.
+    pub event_retention: Duration,
+    /// How long ended flows and sessions are kept. Default 24 hours.
+    pub flow_retention: Duration,
+    /// How many credentials are kept in memory. Default 20,000.
+    pub cached_credentials: u64,
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        const DAY: u64 = 86_400;
+        Self {
+            flow_lifetime: Duration::from_secs(600),
+            park: Duration::from_secs(60),
+            provider: Duration::from_secs(10),
+            lease: Duration::from_secs(14),
+            cooldown: Duration::from_secs(30),
+            plugin: Duration::from_secs(10),
+            poll: Duration::from_millis(250),
+            revoke_backoff: Duration::from_secs(5),
+            revoke_attempts: 14,
+            read_window: Duration::from_secs(60),
+            event_retention: Duration::from_secs(30 * DAY),
+            flow_retention: Duration::from_secs(DAY),
+            cached_credentials: 20_000,
+        }
+    }
+}
+
+/// The embedded engine for one organisation in one environment. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    tenant: Tenant,
+    /// Names this engine in leases: random, so that no two processes share it.
+    owner: String,
+    store: Arc<dyn Store>,
+    vault: Vault,
+    clock: Arc<dyn Clock>,
+    transport: Arc<dyn HttpTransport>,
+    /// The default transport's address policy; absent with a transport of the host.
+    policy: Option<crate::http::transport::PolicyHandle>,
+    project: ProjectSource,
+    catalog: crate::manifest::catalog::Catalog,
+    connectors: HashMap<String, Arc<dyn Connector>>,
+    presenter: Option<Arc<dyn Presenter>>,
+    runner: Option<Arc<dyn WorkflowRunner>>,
+    timings: Timings,
+    signing: Vec<token::SigningKey>,
+    cursor_key: zeroize::Zeroizing<[u8; 32]>,
+    sandbox: OnceCell<Sandbox>,
+    cache: cache::CredentialCache,
+    flights: Mutex<HashMap<String, refresh::Flight>>,
+    /// Moves whenever something was written, here or in another process.
+    changed: watch::Sender<u64>,
+    /// Wakes the revocation worker.
+    outbox: Arc<Notify>,
+    closed: AtomicBool,
+}
+
+impl Inner {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Writes, then wakes whoever waits for changes.
+    async fn write<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
+    {
+        let answer = self.store.write_with(job).await?;
+        self.changed.send_modify(|n| *n += 1);
+        Ok(answer)
+    }
+
+    async fn read<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
+    {
+        self.store.read_with(job).await
+    }
+
+    /// Whether the caller may do this to that account, and who it is for the audit.
+    async fn authorize(&self, operation: Operation, caller: &Caller, account: &str) -> Result<String> {
+        if self.closed.load(Ordering::Acquire) {
+            bail!(Closed, "the engine was closed");
+        }
+        match caller {
+            Caller::Organisation(actor) => Ok(actor.to_string()),
+            Caller::Session(token) => {
+                let session = self.session_of(token).await?;
+                if operation.row().scope == Scope::Organisation || session.account_id != account {
+                    return Err(crate::Error::code_only(crate::Code::Forbidden).with("operation", operation.row().name));
+                }
+                Ok(format!("session:{}", session.session_id))
+            }
+        }
+    }
+
+    fn flights(&self) -> std::sync::MutexGuard<'_, HashMap<String, refresh::Flight>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The linked account must exist: a typo must not make a customer.
+fn require_account(tx: &mut dyn Tx, tenant: &Tenant, account: &str) -> Result<crate::store::rows::AccountRow> {
+    tx.account(tenant, account)?.ok_or_else(|| {
+        err!(LinkedAccountNotFound, "no linked account `{}` in the {} environment", account.escape_debug(), tenant.environment)
+            .with("account", account.escape_debug())
+    })
+}
+
+/// What the log and the audit say about one deed.
+#[derive(Clone)]
+struct About {
+    tenant: Tenant,
+    now: Timestamp,
+    actor: String,
+    account: String,
+    application: Option<String>,
+}
+
+impl About {
+    fn event(&self, tx: &mut dyn Tx, event_type: EventType, data: &Json) -> Result<()> {
+        let event = NewEvent {
+            id: ids::new_id(self.now)?,
+            event_type: event_type.as_str().to_owned(),
+            account_id: Some(self.account.clone()),
+            application: self.application.clone(),
+            data_json: data.to_string(),
+            at: self.now.millis(),
+        };
+        tx.append_event(&self.tenant, &event).map(drop)
+    }
+
+    fn audit(&self, tx: &mut dyn Tx, action: &str, connection: Option<&str>, detail: &Json) -> Result<i64> {
+        let row = AuditRow {
+            seq: 0,
+            action: action.to_owned(),
+            actor: self.actor.clone(),
+            account_id: Some(self.account.clone()),
+            application: self.application.clone(),
+            connection_id: connection.map(ToOwned::to_owned),
+            count: 1,
+            detail_json: detail.to_string(),
+            at: self.now.millis(),
+        };
+        tx.append_audit(&self.tenant, &row)
+    }
+}
+
+impl Inner {
+    fn about(&self, actor: String, account: &str, application: Option<&str>) -> About {
+        About {
+            tenant: self.tenant.clone(),
+            now: self.now(),
+            actor,
+            account: account.to_owned(),
+            application: application.map(ToOwned::to_owned),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,180 @@
+//! Opening an engine: the store is unlocked, keys are loaded or made, background work begins.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use tokio::sync::{Notify, OnceCell, watch};
+use zeroize::Zeroizing;
+
+use super::{Engine, Inner, Timings, cache::CredentialCache, token::SigningKey, upkeep};
+use crate::{
+    error::{Result, bail},
+    http::{policy::AddressPolicy, transport::ReqwestTransport},
+    ids,
+    manifest::{AppManifest, catalog::Catalog},
+    model::{Environment, Tenant},
+    plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, StoreExt, WorkflowRunner},
+    project::{LoadedProject, ProjectSource},
+    sandbox::SandboxConnector,
+    store::rows::SigningKeyRow,
+    vault::{Aad, Vault},
+};
+
+/// Everything that an engine is made of.
+pub struct EngineParts {
+    /// Test or production.
+    pub environment: Environment,
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// The master keys.
+    pub keys: Arc<dyn KeyProvider>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// HTTP out; absent: the default one.
+    pub transport: Option<Arc<dyn HttpTransport>>,
+    /// The organisation's project.
+    pub project: ProjectSource,
+    /// Behaviour of applications as code.
+    pub connectors: Vec<Arc<dyn Connector>>,
+    /// Applications as data, beside the built-in ones and the project's folders.
+    pub manifests: Vec<AppManifest>,
+    /// Opens authorize pages.
+    pub presenter: Option<Arc<dyn Presenter>>,
+    /// Runs workflows.
+    pub runner: Option<Arc<dyn WorkflowRunner>>,
+    /// How long things take.
+    pub timings: Timings,
+}
+
+impl Engine {
+    /// Opens the engine.
+    ///
+    /// # Errors
+    /// `key_wrong` (nothing is written), `project_invalid`, `manifest_invalid`, and the store's own.
+    pub async fn open(parts: EngineParts) -> Result<Self> {
+        let project = parts.project.current();
+        let tenant = Tenant { org: project.project.org.id.clone(), environment: parts.environment };
+        let vault = Vault::open(parts.store.clone(), parts.keys, &tenant.org, parts.clock.clone()).await?;
+        let signing = signing_keys(&*parts.store, &vault, &tenant, &*parts.clock).await?;
+        let cursor_key = cursor_key(&*parts.store, &vault, &tenant).await?;
+        let mut manifests = parts.manifests;
+        let mut connectors: HashMap<String, Arc<dyn Connector>> = HashMap::new();
+        for connector in parts.connectors {
+            manifests.extend(connector.manifest());
+            let slug = connector.slug().to_owned();
+            if connectors.insert(slug.clone(), connector).is_some() {
+                bail!(InvalidRequest, "two connectors are registered for `{slug}`");
+            }
+        }
+        for builtin in SandboxConnector::all() {
+            connectors.entry(builtin.slug().to_owned()).or_insert(builtin);
+        }
+        let catalog = Catalog::new(project.manifest_folders(), manifests)?;
+        let (transport, policy): (Arc<dyn HttpTransport>, _) = match parts.transport {
+            Some(transport) => (transport, None),
+            None => {
+                let transport = Arc::new(ReqwestTransport::new(AddressPolicy::default())?);
+                (transport.clone(), Some(transport))
+            }
+        };
+        let owner = ids::hex(&ids::random::<8>()?);
+        let inner = Arc::new(Inner {
+            tenant,
+            owner,
+            store: parts.store,
+            vault,
+            clock: parts.clock,
+            transport,
+            policy,
+            project: parts.project,
+            catalog,
+            connectors,
+            presenter: parts.presenter,
+            runner: parts.runner,
+            cache: CredentialCache::new(parts.timings.cached_credentials),
+            timings: parts.timings,
+            signing,
+            cursor_key,
+            sandbox: OnceCell::new(),
+            flights: std::sync::Mutex::default(),
+            changed: watch::Sender::new(0),
+            outbox: Arc::new(Notify::new()),
+            closed: AtomicBool::new(false),
+        });
+        inner.apply_policy(&project, project.project.sandbox.url.as_deref());
+        upkeep::start(&inner);
+        Ok(Self(inner))
+    }
+}
+
+impl Inner {
+    /// Private addresses that may be called: the project's list, and the sandbox's own port.
+    pub(super) fn apply_policy(&self, project: &LoadedProject, sandbox: Option<&str>) {
+        if let Some(transport) = &self.policy {
+            let mut policy = AddressPolicy::from_list(&project.project.network.allow);
+            if let Some(origin) = sandbox.filter(|_| project.project.sandbox.enabled && self.tenant.environment == Environment::Test) {
+                policy.allow_origin(origin);
+            }
+            transport.set_policy(policy);
+        }
+    }
+}
+
+/// The keys that sign session tokens, oldest first; the first one is made here.
+async fn signing_keys(store: &dyn Store, vault: &Vault, tenant: &Tenant, clock: &dyn Clock) -> Result<Vec<SigningKey>> {
+    let aad = |kid: &str| Aad::new(tenant, "signing_keys").part(kid);
+    let now = clock.now();
+    let known = {
+        let tenant = tenant.clone();
+        store.read_with(move |tx| tx.signing_keys(&tenant)).await?
+    };
+    let mut rows = known;
+    if rows.is_empty() {
+        let kid = ids::new_id(now)?;
+        let sealed = vault.seal(&aad(&kid), &*Zeroizing::new(ids::random::<32>()?))?;
+        let (tenant, row) = (tenant.clone(), SigningKeyRow { kid, sealed, created_at: now.millis(), retired_at: None });
+        rows = store
+            .write_with(move |tx| {
+                // Another process may have made one meanwhile.
+                if tx.signing_keys(&tenant)?.is_empty() {
+                    tx.insert_signing_key(&tenant, &row)?;
+                }
+                tx.signing_keys(&tenant)
+            })
+            .await?;
+    }
+    rows.retain(|row| row.retired_at.is_none_or(|at| at > now.millis()));
+    rows.sort_by(|a, b| (a.created_at, &a.kid).cmp(&(b.created_at, &b.kid)));
+    rows.into_iter().map(|row| Ok(SigningKey::new(row.kid.clone(), vault.open_sealed(&aad(&row.kid), &row.sealed)?))).collect()
+}
+
+/// The key that authenticates cursors, one per tenant, made once.
+async fn cursor_key(store: &dyn Store, vault: &Vault, tenant: &Tenant) -> Result<Zeroizing<[u8; 32]>> {
+    let aad = Aad::new(tenant, "meta").part("cursor_key");
+    let name = format!("cursor_key:{}:{}", tenant.org, tenant.environment);
+    let made = vault.seal(&aad, &*Zeroizing::new(ids::random::<32>()?))?;
+    let known = {
+        let name = name.clone();
+        store.read_with(move |tx| tx.meta(&name)).await?
+    };
+    let sealed = match known {
+        Some(sealed) => sealed,
+        None => {
+            store
+                .write_with(move |tx| match tx.meta(&name)? {
+                    Some(sealed) => Ok(sealed),
+                    None => tx.set_meta(&name, &made).map(|()| made),
+                })
+                .await?
+        }
+    };
+    let plain = vault.open_sealed(&aad, &sealed)?;
+    let mut key = Zeroizing::new([0; 32]);
+    if plain.len() != key.len() {
+        bail!(StoreCorrupt, "the key of cursors is damaged");
+    }
+    key.copy_from_slice(&plain);
+    Ok(key)
+}

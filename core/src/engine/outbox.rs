@@ -1,0 +1,237 @@
+//! Revocations: queued with the disconnect, sent by whichever process finds them due, tried again by the provider's
+//! rules, and ended in the receipt.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream};
+
+use super::{About, Inner, apps::App, connections::NewConnection, disconnect, millis, sealed, sealed::Grant};
+use crate::{
+    Secret,
+    error::Result,
+    http::protocol::{self, RevokeOutcome},
+    ids,
+    manifest::template::Values,
+    model::{AuthType, Credential, EventType, RevocationOutcome},
+    plugin::{BootTime, RevokeRequest, Tx, guarded},
+    store::rows::RevocationRow,
+    vault::Vault,
+};
+
+/// The longest wait between two tries.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(6 * 3600);
+/// How many are sent at once.
+const AT_ONCE: usize = 8;
+
+/// What a revocation's templates may need stands sealed beside its tokens.
+pub(super) fn with_properties(mut grant: Grant, properties_json: &str) -> Grant {
+    let properties: BTreeMap<String, String> = serde_json::from_str(properties_json).unwrap_or_default();
+    for (name, value) in properties {
+        grant.values.entry(name).or_insert_with(|| Secret::new(value));
+    }
+    grant
+}
+
+/// Whether somebody is at it now.
+pub(super) fn is_leased(row: &RevocationRow, boot: &BootTime) -> bool {
+    row.lease_owner.is_some() && row.lease_boot.as_ref() == Some(&boot.boot_id) && row.lease_until.is_some_and(|until| boot.millis < until)
+}
+
+/// Queues the end of tokens that no connection holds: refused after they were issued, or issued after a disconnect.
+pub(super) fn queue_orphan(tx: &mut dyn Tx, about: &About, vault: &Vault, application: &str, orphan: &NewConnection) -> Result<()> {
+    let mut row = RevocationRow {
+        id: ids::new_id(about.now)?,
+        receipt_id: String::new(),
+        account_id: about.account.clone(),
+        application: application.to_owned(),
+        client_key: super::apps::CLIENT_KEY.to_owned(),
+        connection_id: orphan.renew.clone().unwrap_or_default(),
+        grant_key: orphan.grant_key.clone(),
+        status: RevocationOutcome::Queued.as_str().to_owned(),
+        sealed: Vec::new(),
+        secret_version: 0,
+        attempts: 0,
+        next_at: about.now.millis(),
+        lease_owner: None,
+        lease_boot: None,
+        lease_until: None,
+        created_at: about.now.millis(),
+    };
+    let properties = serde_json::json!(orphan.properties).to_string();
+    sealed::seal_revocation(vault, &about.tenant, &mut row, &with_properties(orphan.grant.clone(), &properties))?;
+    tx.put_revocation(&about.tenant, &row)
+}
+
+/// Ends a revocation: the secret is erased, the receipt says how it went.
+pub(super) fn finish(tx: &mut dyn Tx, about: &About, row: &mut RevocationRow, outcome: RevocationOutcome) -> Result<()> {
+    outcome.as_str().clone_into(&mut row.status);
+    row.sealed = Vec::new();
+    (row.lease_owner, row.lease_boot, row.lease_until) = (None, None, None);
+    tx.put_revocation(&about.tenant, row)?;
+    note_in_receipt(tx, about, row, outcome)?;
+    let about = About { account: row.account_id.clone(), application: Some(row.application.clone()), ..about.clone() };
+    let data = serde_json::json!({"receipt": row.receipt_id, "connection": row.connection_id, "outcome": outcome.as_str()});
+    about.event(tx, EventType::RevocationFinished, &data)
+}
+
+fn note_in_receipt(tx: &mut dyn Tx, about: &About, row: &RevocationRow, outcome: RevocationOutcome) -> Result<()> {
+    let Some(stored) = tx.receipt(&about.tenant, &row.receipt_id)? else { return Ok(()) };
+    let mut receipt = disconnect::to_model(&stored)?;
+    for connection in receipt.connections.iter_mut().filter(|c| c.connection_id == row.connection_id) {
+        connection.revocation = outcome;
+        connection.attempts = u32::try_from(row.attempts).unwrap_or(u32::MAX);
+    }
+    disconnect::sum_up(&mut receipt, about.now);
+    tx.put_receipt(&about.tenant, &disconnect::to_row(&receipt))
+}
+
+impl Inner {
+    /// Sends what is due, until nothing is.
+    pub(super) async fn run_outbox(self: &Arc<Self>) -> Result<()> {
+        loop {
+            let (tenant, now, boot) = (self.tenant.clone(), self.now().millis(), self.clock.boot());
+            let due = self.read(move |tx| tx.due_revocations(&tenant, now, 64)).await?;
+            let due: Vec<_> = due.into_iter().filter(|row| !is_leased(row, &boot)).collect();
+            if due.is_empty() {
+                return Ok(());
+            }
+            let moved: Vec<bool> = stream::iter(due).map(|row| self.revoke_one(row)).buffer_unordered(AT_ONCE).collect().await;
+            // All of them were another process's: no need to spin.
+            if !moved.contains(&true) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes the lease, asks the provider, writes the end down. False when it was not ours to do.
+    async fn revoke_one(self: &Arc<Self>, row: RevocationRow) -> bool {
+        match self.try_revoke(row).await {
+            Ok(ours) => ours,
+            Err(error) => {
+                tracing::warn!(code = error.code().as_str(), "a revocation could not be tried");
+                false
+            }
+        }
+    }
+
+    async fn try_revoke(self: &Arc<Self>, row: RevocationRow) -> Result<bool> {
+        let about = self.about("outbox".to_owned(), &row.account_id, Some(&row.application));
+        let holder = format!("{}-{}", self.owner, ids::new_id(about.now)?);
+        let (boot, lease, id, tenant, owner) =
+            (self.clock.boot(), millis(self.timings.lease), row.id.clone(), self.tenant.clone(), holder.clone());
+        let now = about.now.millis();
+        let leased = self
+            .write(move |tx| {
+                let queued = RevocationOutcome::Queued.as_str();
+                let Some(mut row) = tx.revocation(&tenant, &id)?.filter(|row| row.status == queued && !is_leased(row, &boot) && row.next_at <= now)
+                else {
+                    return Ok(None);
+                };
+                row.lease_owner = Some(owner);
+                row.lease_until = Some(boot.millis + lease);
+                row.lease_boot = Some(boot.boot_id);
+                row.attempts += 1;
+                tx.put_revocation(&tenant, &row)?;
+                Ok(Some(row))
+            })
+            .await?;
+        let Some(row) = leased else { return Ok(false) };
+        let attempt = u32::try_from(row.attempts).unwrap_or(u32::MAX);
+        let outcome = match sealed::open_revocation(&self.vault, &self.tenant, &row) {
+            Ok(grant) => self.ask_provider(&row, &grant, attempt).await,
+            Err(_) => Asked::Ended(RevocationOutcome::Failed),
+        };
+        crate::failpoint!("revoke-answered");
+        let (backoff, attempts) = (self.timings.revoke_backoff, self.timings.revoke_attempts);
+        self.write_until_stored(move |tx| {
+            let Some(mut row) = tx.revocation(&about.tenant, &row.id)? else { return Ok(()) };
+            if row.lease_owner.as_ref() != Some(&holder) {
+                return Ok(());
+            }
+            match &outcome {
+                Asked::Ended(outcome) => finish(tx, &about, &mut row, *outcome),
+                Asked::Later(_) if attempt >= attempts => finish(tx, &about, &mut row, RevocationOutcome::Failed),
+                Asked::Later(wait) => {
+                    let doubled = backoff.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
+                    let wait = wait.unwrap_or_default().max(doubled).min(LONGEST_BACKOFF);
+                    row.next_at = about.now.plus(wait).millis();
+                    (row.lease_owner, row.lease_boot, row.lease_until) = (None, None, None);
+                    tx.put_revocation(&about.tenant, &row)?;
+                    note_in_receipt(tx, &about, &row, RevocationOutcome::Queued)
+                }
+            }
+        })
+        .await?;
+        Ok(true)
+    }
+
+    async fn ask_provider(self: &Arc<Self>, row: &RevocationRow, grant: &Grant, attempt: u32) -> Asked {
+        let app = match self.app(&row.application).await {
+            Ok(app) => app,
+            // The project may enable it again.
+            Err(_) => return Asked::Later(None),
+        };
+        if let Some(asked) = self.ask_connector(&app, row, grant, attempt).await {
+            return asked;
+        }
+        self.send_revocation(&app, grant).await.unwrap_or_else(|error| Asked::Later(error.info().retry_after))
+    }
+
+    async fn ask_connector(self: &Arc<Self>, app: &App, row: &RevocationRow, grant: &Grant, attempt: u32) -> Option<Asked> {
+        let connector = self.connectors.get(app.slug())?.clone();
+        let auth_type = if grant.access_token.is_some() || grant.refresh_token.is_some() { AuthType::Oauth2 } else { AuthType::Keybased };
+        let credential = Credential {
+            connection_id: row.connection_id.clone(),
+            application: row.application.clone(),
+            auth_type,
+            access_token: grant.access_token.clone(),
+            token_type: grant.token_type.clone(),
+            expires_at: None,
+            scopes: Vec::new(),
+            values: grant.values.clone(),
+            properties: BTreeMap::new(),
+        };
+        let ctx = self.context(app, &row.account_id, Some(Arc::new(credential)));
+        let request = RevokeRequest { connection_id: row.connection_id.clone(), attempt };
+        let name = format!("connector {}", app.slug());
+        match guarded(&name, "revoke", self.timings.plugin, async move { connector.revoke(ctx, request).await }).await {
+            Ok(Some(())) => Some(Asked::Ended(RevocationOutcome::Revoked)),
+            Ok(None) => None,
+            Err(error) => Some(Asked::Later(error.info().retry_after)),
+        }
+    }
+
+    async fn send_revocation(&self, app: &App, grant: &Grant) -> Result<Asked> {
+        let Some(oauth) = app.manifest.oauth2.as_ref().filter(|oauth| oauth.revoke.is_some()) else {
+            let is_key = grant.access_token.is_none() && grant.refresh_token.is_none();
+            return Ok(Asked::Ended(if is_key { RevocationOutcome::NothingToRevoke } else { RevocationOutcome::Unsupported }));
+        };
+        let client = self.client(app)?;
+        let values = app.values(Values::new().secrets(&grant.values));
+        let requests = protocol::revoke_requests(oauth, &values, &client, grant.access_token.as_ref(), grant.refresh_token.as_ref())?;
+        if requests.is_empty() {
+            return Ok(Asked::Ended(RevocationOutcome::NothingToRevoke));
+        }
+        // Together they stay within the lease.
+        let time = self.timings.provider / u32::try_from(requests.len()).unwrap_or(1);
+        for mut request in requests {
+            request.timeout = time;
+            match protocol::parse_revoke_answer(&self.transport.send(request).await?) {
+                RevokeOutcome::Done => {}
+                RevokeOutcome::Later { retry_after } => return Ok(Asked::Later(retry_after)),
+                RevokeOutcome::Refused => return Ok(Asked::Ended(RevocationOutcome::Failed)),
+            }
+        }
+        Ok(Asked::Ended(RevocationOutcome::Revoked))
+    }
+}
+
+/// What the provider said.
+enum Asked {
+    Ended(RevocationOutcome),
+    Later(Option<Duration>),
+}

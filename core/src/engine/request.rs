@@ -1,0 +1,176 @@
+//! Authenticated calls: built from the manifest, sent, tried again where that is safe.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use url::Url;
+
+use super::{Inner, apps::App};
+use crate::{
+    backend::{ApiRequest, GetCredential},
+    error::{Result, bail, err},
+    http::protocol,
+    manifest::{
+        Placement,
+        template::{self, Values},
+    },
+    model::{AuthType, Credential},
+    plugin::{ConnectorContext, ContextCaller, HttpRequest, HttpResponse},
+};
+
+/// Waits longer than this are left to the caller.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Tries of one call, the first included.
+const TRIES: u32 = 3;
+
+fn values<'a>(app: &'a App, credential: &'a Credential) -> Values<'a> {
+    let mut values = Values::new();
+    if let Some(token) = &credential.access_token {
+        values = values.one("access_token", token.expose());
+    }
+    if let Some(token_type) = &credential.token_type {
+        values = values.one("token_type", token_type);
+    }
+    app.values(values.secrets(&credential.values).map(&credential.properties))
+}
+
+/// The full URL of a path; it stays on the application's own origin.
+fn resolve(app: &App, values: &Values<'_>, path: &str) -> Result<Url> {
+    let base = match &app.manifest.api.base_url {
+        Some(base) => template::url(base, values)?,
+        None => bail!(Unsupported, "the manifest of `{}` names no `api.base_url`", app.slug()),
+    };
+    let mut below = base.clone();
+    if !below.path().ends_with('/') {
+        below.set_path(&format!("{}/", base.path()));
+    }
+    let is_absolute = path.starts_with("https://") || path.starts_with("http://");
+    let url = if is_absolute { Url::parse(path) } else { below.join(&format!("./{}", path.trim_start_matches('/'))) };
+    let url = url.map_err(|_| err!(InvalidRequest, "the path is not one that a URL can hold"))?;
+    if url.origin() != base.origin() || !url.username().is_empty() || url.password().is_some() {
+        bail!(HostMismatch, "the path leads away from `{}`", base.host_str().unwrap_or_default());
+    }
+    Ok(url)
+}
+
+/// A request to the application with its headers and authentication in place. `url` is a template: a path below the
+/// base URL, or a full URL.
+pub(super) fn build(app: &App, credential: &Credential, method: &str, url: &str) -> Result<HttpRequest> {
+    let values = values(app, credential);
+    // The manifest's own URLs may be on another host than its API; a template keeps its host.
+    let absolute = url.starts_with("https://") || url.starts_with("http://") || url.starts_with("{sandbox_origin}");
+    let url = if absolute { template::url(url, &values)? } else { resolve(app, &values, &template::text(url, &values)?)? };
+    prepare(app, credential, method, url)
+}
+
+fn prepare(app: &App, credential: &Credential, method: &str, url: Url) -> Result<HttpRequest> {
+    let values = values(app, credential);
+    if method.is_empty() || method.len() > 32 || !method.bytes().all(|b| b.is_ascii_alphabetic()) {
+        bail!(InvalidRequest, "`method` is not one that HTTP knows");
+    }
+    let mut request = HttpRequest::new(method, url);
+    request.set_header("user-agent", concat!("smalt/", env!("CARGO_PKG_VERSION")))?;
+    request.set_header("accept", "application/json")?;
+    for (name, value) in &app.manifest.api.headers {
+        request.set_header(name, &template::text(value, &values)?)?;
+    }
+    let bearer = Placement::Header { name: "authorization".to_owned(), value: "Bearer {access_token}".to_owned() };
+    let placement = match credential.auth_type {
+        AuthType::Oauth2 => app.manifest.api.placement.as_ref().unwrap_or(&bearer),
+        AuthType::Keybased => &app.keybased()?.placement,
+    };
+    protocol::place(&mut request, placement, &values)?;
+    Ok(request)
+}
+
+impl Inner {
+    /// Sends an authenticated call. The provider's answer is returned whatever its status; a token that died early is
+    /// renewed once, and a dead grant is `reauth_required`.
+    pub(super) async fn api_request(self: &Arc<Self>, request: ApiRequest) -> Result<HttpResponse> {
+        let selector = GetCredential {
+            account: request.account.clone(),
+            application: request.application.clone(),
+            connection: request.connection.clone(),
+        };
+        let (app, mut row) = self.usable(&selector).await?;
+        let mut renewed = false;
+        let mut tries = 0;
+        loop {
+            let credential = self.open_credential(&row)?;
+            let answer = self.transport.send(outgoing(&app, &credential, &request)?).await?;
+            tries += 1;
+            if answer.status == 401 && !renewed && row.refresh_print.is_some() {
+                // A 401 means that nothing was done: the call is safe to send once more.
+                renewed = true;
+                row = self.renewed_now(&app, row).await?;
+                continue;
+            }
+            let limits = &app.manifest.api.rate_limit;
+            let limited = if limits.statuses.is_empty() { matches!(answer.status, 429 | 503) } else { limits.statuses.contains(&answer.status) };
+            // 429 says that nothing was done; after anything else only what may be repeated is.
+            let repeatable = answer.status == 429 || matches!(request.method.to_ascii_uppercase().as_str(), "GET" | "HEAD" | "OPTIONS");
+            if !limited || !repeatable || tries >= TRIES {
+                return Ok(answer);
+            }
+            match protocol::retry_after(&answer, limits, self.now()) {
+                Some(wait) if wait <= LONGEST_WAIT => tokio::time::sleep(wait).await,
+                _ => return Ok(answer),
+            }
+        }
+    }
+
+    /// What a connector is given.
+    pub(super) fn context(self: &Arc<Self>, app: &App, account: &str, credential: Option<Arc<Credential>>) -> ConnectorContext {
+        ConnectorContext {
+            account_id: account.to_owned(),
+            application: app.slug().to_owned(),
+            credential: credential.as_deref().cloned(),
+            caller: Arc::new(Calls { engine: self.clone(), app: app.clone(), credential }),
+        }
+    }
+}
+
+fn outgoing(app: &App, credential: &Credential, wanted: &ApiRequest) -> Result<HttpRequest> {
+    let mut url = resolve(app, &values(app, credential), &wanted.path)?;
+    if !wanted.query.is_empty() {
+        url.query_pairs_mut().extend_pairs(&wanted.query);
+    }
+    let mut request = prepare(app, credential, &wanted.method, url)?;
+    let placed: Vec<String> = request.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    for (name, value) in &wanted.headers {
+        let name = name.to_ascii_lowercase();
+        let ours = placed.contains(&name) && name != "accept" && name != "user-agent";
+        if ours || matches!(name.as_str(), "host" | "content-length" | "transfer-encoding" | "connection") {
+            bail!(InvalidRequest, "the header `{}` is not the caller's to set", name.escape_default());
+        }
+        request.set_header(&name, value)?;
+    }
+    if let Some((content_type, body)) = &wanted.body {
+        request.set_body(content_type, body.clone());
+    }
+    request.timeout = wanted.timeout.unwrap_or(Duration::from_secs(30));
+    request.max_body = wanted.max_body.unwrap_or(8 * 1024 * 1024);
+    Ok(request)
+}
+
+/// A connector's way to the application: with the credential that it was given.
+struct Calls {
+    engine: Arc<Inner>,
+    app: App,
+    credential: Option<Arc<Credential>>,
+}
+
+#[async_trait]
+impl ContextCaller for Calls {
+    fn request(&self, method: &str, path: &str) -> Result<HttpRequest> {
+        let Some(credential) = &self.credential else {
+            bail!(NotConnected, "the application is not connected, so the connector has no credential to call it with")
+        };
+        let url = resolve(&self.app, &values(&self.app, credential), path)?;
+        prepare(&self.app, credential, method, url)
+    }
+
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse> {
+        self.engine.transport.send(request).await
+    }
+}

@@ -1,0 +1,127 @@
+//! What stands in the sealed columns, and the identity (AAD) under which each is sealed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Secret,
+    error::Result,
+    model::Tenant,
+    store::rows::{ConfigRow, ConnectionRow, FlowRow, RevocationRow},
+    vault::{Aad, Vault},
+};
+
+/// Writes secrets out, for sealing only: the one place where they are serialised.
+mod exposed {
+    use serde::{Serialize, Serializer, ser::SerializeMap};
+
+    use super::{BTreeMap, Secret};
+
+    #[allow(clippy::ref_option)] // serde's signature
+    pub(super) fn option<S: Serializer>(secret: &Option<Secret>, s: S) -> Result<S::Ok, S::Error> {
+        secret.as_ref().map(Secret::expose).serialize(s)
+    }
+
+    pub(super) fn map<S: Serializer>(secrets: &BTreeMap<String, Secret>, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(Some(secrets.len()))?;
+        for (name, secret) in secrets {
+            map.serialize_entry(name, secret.expose())?;
+        }
+        map.end()
+    }
+}
+
+/// A connection's secrets.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Grant {
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) access_token: Option<Secret>,
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) refresh_token: Option<Secret>,
+    #[serde(default)]
+    pub(super) token_type: Option<String>,
+    /// Key-based: what the user entered. OAuth: the inputs that are needed again.
+    #[serde(serialize_with = "exposed::map", default)]
+    pub(super) values: BTreeMap<String, Secret>,
+}
+
+/// A flow's secrets.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct FlowSecrets {
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) verifier: Option<Secret>,
+    #[serde(serialize_with = "exposed::map", default)]
+    pub(super) inputs: BTreeMap<String, Secret>,
+    /// The parked code, and the callback's other values that are copied.
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) code: Option<Secret>,
+    #[serde(default)]
+    pub(super) copied: BTreeMap<String, String>,
+}
+
+fn connection_aad(tenant: &Tenant, row: &ConnectionRow) -> Aad {
+    Aad::new(tenant, "connections")
+        .part(&row.account_id)
+        .part(&row.application)
+        .part(&row.id)
+        .part("grant")
+        .version(row.secret_version)
+}
+
+fn flow_aad(tenant: &Tenant, row: &FlowRow) -> Aad {
+    Aad::new(tenant, "flows").part(&row.account_id).part(&row.application).part(&row.id).part("secrets").version(row.changed_at)
+}
+
+fn revocation_aad(tenant: &Tenant, row: &RevocationRow) -> Aad {
+    Aad::new(tenant, "revocations").part(&row.account_id).part(&row.application).part(&row.id).part("grant").version(row.secret_version)
+}
+
+fn config_aad(tenant: &Tenant, row: &ConfigRow) -> Aad {
+    Aad::new(tenant, "configs")
+        .part(&row.account_id)
+        .part(&row.application)
+        .part(&row.config_id)
+        .part("values")
+        .version(row.version)
+}
+
+/// Seals a new grant into the row under its next version.
+pub(super) fn seal_grant(vault: &Vault, tenant: &Tenant, row: &mut ConnectionRow, grant: &Grant) -> Result<()> {
+    row.secret_version += 1;
+    row.sealed = vault.seal_json(&connection_aad(tenant, row), grant)?;
+    row.refresh_print = grant.refresh_token.as_ref().map(|token| crate::ids::fingerprint(token.expose()));
+    Ok(())
+}
+
+pub(super) fn open_grant(vault: &Vault, tenant: &Tenant, row: &ConnectionRow) -> Result<Grant> {
+    vault.open_json(&connection_aad(tenant, row), &row.sealed)
+}
+
+pub(super) fn seal_flow(vault: &Vault, tenant: &Tenant, row: &mut FlowRow, secrets: &FlowSecrets) -> Result<()> {
+    row.sealed = vault.seal_json(&flow_aad(tenant, row), secrets)?;
+    Ok(())
+}
+
+pub(super) fn open_flow(vault: &Vault, tenant: &Tenant, row: &FlowRow) -> Result<FlowSecrets> {
+    vault.open_json(&flow_aad(tenant, row), &row.sealed)
+}
+
+pub(super) fn seal_revocation(vault: &Vault, tenant: &Tenant, row: &mut RevocationRow, grant: &Grant) -> Result<()> {
+    row.secret_version += 1;
+    row.sealed = vault.seal_json(&revocation_aad(tenant, row), grant)?;
+    Ok(())
+}
+
+pub(super) fn open_revocation(vault: &Vault, tenant: &Tenant, row: &RevocationRow) -> Result<Grant> {
+    vault.open_json(&revocation_aad(tenant, row), &row.sealed)
+}
+
+pub(super) fn seal_config(vault: &Vault, tenant: &Tenant, row: &mut ConfigRow, stored: &crate::config::Stored) -> Result<()> {
+    row.sealed = vault.seal_json(&config_aad(tenant, row), stored)?;
+    Ok(())
+}
+
+pub(super) fn open_config(vault: &Vault, tenant: &Tenant, row: &ConfigRow) -> Result<crate::config::Stored> {
+    vault.open_json(&config_aad(tenant, row), &row.sealed)
+}

@@ -1,0 +1,258 @@
+//! Session tokens: compact JWS, HS256 only (RFC 7515, 7519).
+//!
+//! The algorithm is fixed in code and the key is found in our own table: a token's header is never parsed, it is
+//! compared byte for byte with the one that we would write for each known key. So `alg`, `jku`, `crit` and the rest
+//! have nothing to steer.
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::{
+    Secret, Timestamp,
+    error::{Result, err},
+    model::{Environment, Tenant},
+    store::rows::SessionRow,
+};
+
+/// How far clocks of several machines may be apart, in seconds.
+const LEEWAY: i64 = 30;
+/// The longest text that is looked at.
+const LONGEST: usize = 4096;
+const ISSUER: &str = "smalt";
+const AUDIENCE: &str = "session";
+
+/// One signing key.
+pub(crate) struct SigningKey {
+    pub(crate) kid: String,
+    header: String,
+    secret: Zeroizing<Vec<u8>>,
+}
+
+impl SigningKey {
+    pub(crate) fn new(kid: String, secret: Zeroizing<Vec<u8>>) -> Self {
+        let header = Base64UrlUnpadded::encode_string(format!(r#"{{"alg":"HS256","typ":"JWT","kid":"{kid}"}}"#).as_bytes());
+        Self { kid, header, secret }
+    }
+
+    fn mac(&self, signed: &str) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes keys of any length");
+        mac.update(signed.as_bytes());
+        mac
+    }
+}
+
+/// What a token says. Names and places as the hosted service's tokens have them, so that clients may read them.
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    org_id: String,
+    linked_account_id: String,
+    environment: Environment,
+    jti: String,
+    iat: i64,
+    nbf: i64,
+    exp: i64,
+}
+
+/// Whose token it is, before the store is asked whether it still counts.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Verified {
+    pub(crate) session_id: String,
+    pub(crate) account_id: String,
+}
+
+/// The token of a session; the same row always gives the same token.
+pub(crate) fn mint(tenant: &Tenant, key: &SigningKey, row: &SessionRow) -> Result<Secret> {
+    let seconds = |ms: i64| Timestamp::from_millis(ms).seconds();
+    let claims = Claims {
+        iss: ISSUER.to_owned(),
+        aud: AUDIENCE.to_owned(),
+        org_id: tenant.org.clone(),
+        linked_account_id: row.account_id.clone(),
+        environment: tenant.environment,
+        jti: row.id.clone(),
+        iat: seconds(row.issued_at),
+        nbf: seconds(row.issued_at),
+        exp: seconds(row.expires_at),
+    };
+    let claims = serde_json::to_vec(&claims).map_err(|_| err!(Internal, "claims could not be written"))?;
+    let signed = format!("{}.{}", key.header, Base64UrlUnpadded::encode_string(&claims));
+    let signature = Base64UrlUnpadded::encode_string(&key.mac(&signed).finalize().into_bytes());
+    Ok(Secret::new(format!("{signed}.{signature}")))
+}
+
+/// Checks everything that a token says of itself. One answer for every way to be wrong (S-27).
+pub(crate) fn verify(tenant: &Tenant, keys: &[SigningKey], now: Timestamp, token: &Secret) -> Result<Verified> {
+    check(tenant, keys, now, token.expose()).ok_or_else(refused)
+}
+
+/// The one answer.
+pub(crate) fn refused() -> crate::Error {
+    crate::Error::code_only(crate::Code::InvalidToken)
+}
+
+fn check(tenant: &Tenant, keys: &[SigningKey], now: Timestamp, token: &str) -> Option<Verified> {
+    if token.len() > LONGEST {
+        return None;
+    }
+    let (signed, signature) = token.rsplit_once('.')?;
+    let (header, payload) = signed.split_once('.')?;
+    let key = keys.iter().find(|key| key.header == header)?;
+    // The decoder takes the canonical alphabet only, without padding and without spare bits (S-21).
+    let signature = Base64UrlUnpadded::decode_vec(signature).ok()?;
+    key.mac(signed).verify_slice(&signature).ok()?;
+    let claims: Claims = serde_json::from_slice(&Base64UrlUnpadded::decode_vec(payload).ok()?).ok()?;
+    let ours = claims.iss == ISSUER && claims.aud == AUDIENCE && claims.org_id == tenant.org && claims.environment == tenant.environment;
+    let now = now.seconds();
+    let in_time = claims.iat <= now + LEEWAY && claims.nbf <= now + LEEWAY && now <= claims.exp + LEEWAY;
+    (ours && in_time).then_some(Verified { session_id: claims.jti, account_id: claims.linked_account_id })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tenant() -> Tenant {
+        Tenant { org: "acme".into(), environment: Environment::Test }
+    }
+
+    fn key(kid: &str) -> SigningKey {
+        SigningKey::new(kid.into(), Zeroizing::new(vec![7; 32]))
+    }
+
+    const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+    const DAY: i64 = 86_400_000;
+
+    fn row() -> SessionRow {
+        SessionRow {
+            id: "65a000000000000000000001".into(),
+            account_id: "customer-42".into(),
+            kid: "k1".into(),
+            issued_at: NOW.millis(),
+            expires_at: NOW.millis() + DAY,
+            revoked_at: None,
+        }
+    }
+
+    fn accepted(token: &str, at: Timestamp) -> bool {
+        verify(&tenant(), &[key("k1")], at, &Secret::new(token)).is_ok()
+    }
+
+    fn good() -> String {
+        mint(&tenant(), &key("k1"), &row()).unwrap().expose().to_owned()
+    }
+
+    fn signed(header: &str, payload: &str) -> String {
+        let signed =
+            format!("{}.{}", Base64UrlUnpadded::encode_string(header.as_bytes()), Base64UrlUnpadded::encode_string(payload.as_bytes()));
+        let signature = Base64UrlUnpadded::encode_string(&key("k1").mac(&signed).finalize().into_bytes());
+        format!("{signed}.{signature}")
+    }
+
+    /// Even with the right key and a right payload, no other header is taken.
+    #[test]
+    fn s20_forged_headers() {
+        let token = good();
+        assert!(accepted(&token, NOW));
+        let payload = String::from_utf8(Base64UrlUnpadded::decode_vec(token.split('.').nth(1).unwrap()).unwrap()).unwrap();
+        assert!(accepted(&signed(r#"{"alg":"HS256","typ":"JWT","kid":"k1"}"#, &payload), NOW), "the test's own signer is right");
+        let long = format!(r#"{{"alg":"HS256","typ":"JWT","kid":"{}"}}"#, "k".repeat(1 << 20));
+        let mut headers: Vec<String> = [
+            r#"{"alg":"none"}"#, r#"{"alg":"None","kid":"k1"}"#, r#"{"alg":"NONE","kid":"k1"}"#, r#"{"alg":"NoNe","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"none","typ":"JWT","kid":"k1"}"#, r#"{"alg":"","typ":"JWT","kid":"k1"}"#, r#"{"alg":null,"typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":["HS256"],"typ":"JWT","kid":"k1"}"#, r#"{"alg":"HS384","typ":"JWT","kid":"k1"}"#, r#"{"alg":"HS512","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"RS256","typ":"JWT","kid":"k1"}"#, r#"{"alg":"PS256","typ":"JWT","kid":"k1"}"#, r#"{"alg":"ES256","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"ES256K","typ":"JWT","kid":"k1"}"#, r#"{"alg":"EdDSA","typ":"JWT","kid":"k1"}"#, r#"{"alg":"hs256","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"HS256 ","typ":"JWT","kid":"k1"}"#, r#"{"alg":"HS256","typ":"JWT"}"#, r#"{"alg":"HS256","kid":"k1"}"#,
+            r#"{"typ":"JWT","alg":"HS256","kid":"k1"}"#, r#"{"alg":"HS256","typ":"JWE","kid":"k1"}"#, r#"{"alg":"HS256","typ":"at+jwt","kid":"k1"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"K1"}"#, r#"{"alg":"HS256","typ":"JWT","kid":"../../k1"}"#, r#"{"alg":"HS256","typ":"JWT","kid":"/dev/null"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1' OR '1'='1"}"#, r#"{"alg":"HS256","typ":"JWT","kid":"k1\u0000"}"#, r#"{"alg":"HS256","typ":"JWT","kid":["k1"]}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":{"k1":1}}"#, r#"{"alg":"HS256","typ":"JWT","kid":1}"#, r#"{"alg":"HS256","typ":"JWT","kid":null}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":""}"#, r#"{"alg":"HS256","typ":"JWT","kid":"k1","jku":"https://evil.example/k"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1","x5u":"https://evil.example/k"}"#, r#"{"alg":"HS256","typ":"JWT","kid":"k1","x5c":["AA"]}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1","jwk":{"kty":"oct","k":"AA"}}"#, r#"{"alg":"HS256","typ":"JWT","kid":"k1","crit":["exp"]}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1","b64":false,"crit":["b64"]}"#, r#"{"alg":"HS256","typ":"JWT","kid":"k1","zip":"DEF"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1","cty":"JWT"}"#, r#"{"alg":"HS256","alg":"none","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"none","alg":"HS256","typ":"JWT","kid":"k1"}"#, r#"{"alg":"HS256","typ":"JWT","kid":"k2","kid":"k1"}"#,
+            r#" {"alg":"HS256","typ":"JWT","kid":"k1"}"#, r#"{"alg":"HS256","typ":"JWT","kid":"k1"} "#, r#"{ "alg":"HS256","typ":"JWT","kid":"k1"}"#,
+            r#"[{"alg":"HS256","typ":"JWT","kid":"k1"}]"#, r#""HS256""#, "null", "", "{}", "HS256", r#"{"alg":"dir","enc":"A256GCM","kid":"k1"}"#,
+            r#"{"alg":"A128KW","enc":"A128CBC-HS256","kid":"k1"}"#,
+        ].iter().map(ToString::to_string).collect();
+        headers.push(long);
+        let mut forged: Vec<String> = headers.iter().map(|header| signed(header, &payload)).collect();
+        let parts: Vec<&str> = token.split('.').collect();
+        let [h, p, s] = parts[..] else { panic!("three parts") };
+        forged.extend([
+            format!("{h}.{p}."),
+            format!("{h}.{p}"),
+            format!("{h}.{p}.{s}."),
+            format!("{h}.{p}.{s}.{s}"),
+            format!(".{p}.{s}"),
+            format!("{h}..{s}"),
+            format!("{h}.{p}.{s}{}", "A".repeat(1 << 20)),
+            format!("{{\"payload\":\"{p}\",\"protected\":\"{h}\",\"signature\":\"{s}\"}}"),
+            format!("Bearer {token}"),
+            String::new(),
+            "..".to_owned(),
+            "....".to_owned(),
+        ]);
+        assert!(forged.len() >= 60, "{}", forged.len());
+        for token in &forged {
+            assert!(!accepted(token, NOW), "{token:.120}");
+        }
+    }
+
+    #[test]
+    fn s21_canonical_only() {
+        let token = good();
+        let mut tried = 0;
+        for byte in 0..token.len() {
+            for bit in 0..7 {
+                let mut bytes = token.clone().into_bytes();
+                bytes[byte] ^= 1 << bit;
+                if let Ok(changed) = String::from_utf8(bytes) {
+                    assert!(!accepted(&changed, NOW), "bit {bit} of byte {byte}");
+                    tried += 1;
+                }
+            }
+        }
+        for changed in [format!("{token}="), format!("{token}=="), format!(" {token}"), format!("{token} "), format!("{token}\n"), token.replace('.', ". ")] {
+            assert!(!accepted(&changed, NOW));
+        }
+        assert!(tried > 1500, "{tried}");
+    }
+
+    #[test]
+    fn s22_times() {
+        let token = good();
+        let at = |seconds: i64| Timestamp::from_millis(NOW.millis() + seconds * 1000);
+        assert!(accepted(&token, at(0)) && accepted(&token, at(86_400)));
+        assert!(!accepted(&token, at(86_400 + 31)) && !accepted(&token, at(-31)));
+        let payload = String::from_utf8(Base64UrlUnpadded::decode_vec(token.split('.').nth(1).unwrap()).unwrap()).unwrap();
+        let header = r#"{"alg":"HS256","typ":"JWT","kid":"k1"}"#;
+        for name in ["exp", "nbf", "iat", "jti", "iss", "aud", "org_id", "environment", "linked_account_id"] {
+            let mut claims: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&payload).unwrap();
+            claims.remove(name).unwrap();
+            assert!(!accepted(&signed(header, &serde_json::to_string(&claims).unwrap()), NOW), "without {name}");
+        }
+        for (name, value) in [("exp", serde_json::json!("9999999999")), ("exp", serde_json::json!(1e300)), ("aud", serde_json::json!(["session"])), ("iss", serde_json::json!("other")), ("environment", serde_json::json!("production")), ("org_id", serde_json::json!("other"))] {
+            let mut claims: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&payload).unwrap();
+            claims.insert(name.into(), value);
+            assert!(!accepted(&signed(header, &serde_json::to_string(&claims).unwrap()), NOW), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in "\\PC{0,300}") {
+            prop_assert!(!accepted(&text, NOW));
+        }
+    }
+}

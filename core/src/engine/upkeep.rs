@@ -1,0 +1,142 @@
+//! What goes on in the background: looking for other processes' changes, sending revocations, ending what is over.
+
+use std::{
+    sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
+};
+
+use super::{About, Inner, connect};
+use crate::{
+    error::{Result, err},
+    model::FlowStatus,
+    plugin::StoreExt,
+    runtime,
+};
+
+/// How often old rows are looked for.
+const SWEEP: Duration = Duration::from_secs(60);
+/// How many rows go in one transaction.
+const BATCH: u32 = 500;
+
+/// Starts the tasks. They end when the engine is dropped or closed.
+pub(super) fn start(inner: &Arc<Inner>) {
+    let (weak, poll) = (Arc::downgrade(inner), inner.timings.poll);
+    runtime::spawn(async move {
+        let mut seen = Seen::default();
+        while let Some(inner) = alive(&weak) {
+            if let Err(error) = inner.look(&mut seen).await {
+                tracing::debug!(code = error.code().as_str(), "the store could not be looked at");
+            }
+            drop(inner);
+            tokio::time::sleep(poll).await;
+        }
+    });
+    let (weak, wake) = (Arc::downgrade(inner), inner.outbox.clone());
+    let pause = inner.timings.revoke_backoff.min(Duration::from_secs(5));
+    runtime::spawn(async move {
+        while let Some(inner) = alive(&weak) {
+            if let Err(error) = inner.run_outbox().await {
+                tracing::debug!(code = error.code().as_str(), "the outbox could not be read");
+            }
+            drop(inner);
+            let _ = tokio::time::timeout(pause, wake.notified()).await;
+        }
+    });
+    let weak = Arc::downgrade(inner);
+    runtime::spawn(async move {
+        while let Some(inner) = alive(&weak) {
+            for ended in [inner.sweep().await, inner.flush_reads().await] {
+                if let Err(error) = ended {
+                    tracing::debug!(code = error.code().as_str(), "upkeep could not be done");
+                }
+            }
+            drop(inner);
+            tokio::time::sleep(SWEEP).await;
+        }
+    });
+}
+
+fn alive(weak: &Weak<Inner>) -> Option<Arc<Inner>> {
+    weak.upgrade().filter(|inner| !inner.is_closed())
+}
+
+/// How far the store was read.
+#[derive(Default)]
+struct Seen {
+    version: Option<i64>,
+    event: Option<i64>,
+}
+
+impl Inner {
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Notices what other processes wrote: cached credentials of changed accounts stop counting, waiters look again.
+    async fn look(&self, seen: &mut Seen) -> Result<()> {
+        let boot = self.clock.boot_millis();
+        let version = self.store.foreign_version().await?;
+        if seen.version != Some(version) {
+            let tenant = self.tenant.clone();
+            let after = match seen.event {
+                Some(after) => after,
+                None => self.read(|tx| tx.last_event()).await?,
+            };
+            let events = self.read(move |tx| tx.events_after(&tenant, after, 1000)).await?;
+            if events.len() == 1000 {
+                self.cache.forget_all();
+            }
+            for row in &events {
+                match (&row.event.account_id, &row.event.application) {
+                    (Some(account), Some(application)) => self.cache.forget(account, application),
+                    _ => self.cache.forget_all(),
+                }
+            }
+            seen.event = Some(events.last().map_or(after, |row| row.seq));
+            // More than a page: look again at once.
+            seen.version = (events.len() < 1000).then_some(version);
+            self.changed.send_modify(|n| *n += 1);
+        }
+        self.cache.mark_checked(boot);
+        Ok(())
+    }
+
+    /// Ends flows whose time is over or whose exchange was interrupted, and deletes what is old.
+    pub(super) async fn sweep(&self) -> Result<()> {
+        let now = self.now();
+        let limit = self.exchange_limit();
+        self.store
+            .write_with(move |tx| {
+                for status in [FlowStatus::Pending, FlowStatus::Parked] {
+                    for (tenant, mut row) in tx.flows_before(status.as_str(), now.millis(), BATCH)? {
+                        if row.expires_at < now.millis() {
+                            row.status = FlowStatus::Expired.as_str().to_owned();
+                            row.sealed = Vec::new();
+                            row.claim_hash = None;
+                            row.changed_at = now.millis();
+                            tx.put_flow(&tenant, &row)?;
+                        }
+                    }
+                }
+                for (tenant, mut row) in tx.flows_before(FlowStatus::Exchanging.as_str(), now.minus(limit).millis(), BATCH)? {
+                    let about =
+                        About { tenant, now, actor: "upkeep".to_owned(), account: row.account_id.clone(), application: Some(row.application.clone()) };
+                    connect::fail(tx, &about, &mut row, &err!(ExchangeFailed, "the exchange was interrupted; try again"))?;
+                }
+                Ok(())
+            })
+            .await?;
+        let (flows, events) = (now.minus(self.timings.flow_retention).millis(), now.minus(self.timings.event_retention).millis());
+        loop {
+            let deleted = self
+                .store
+                .write_with(move |tx| {
+                    Ok(tx.delete_flows_before(flows, BATCH)? + tx.delete_sessions_before(flows, BATCH)? + tx.delete_events_before(events, BATCH)?)
+                })
+                .await?;
+            if deleted < u64::from(BATCH) {
+                return Ok(());
+            }
+        }
+    }
+}

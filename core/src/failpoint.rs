@@ -1,0 +1,28 @@
+//! Named crash points, compiled in only with the feature `failpoints`: `SMALT_FAILPOINT=name[:n]` aborts the process at
+//! the n-th pass (the first by default), `name=pause:ms` sleeps there. The reliability tests kill processes with it.
+
+/// Marks a place where a crash would be worst.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! failpoint {
+    ($name:literal) => {
+        #[cfg(feature = "failpoints")]
+        $crate::failpoint::hit($name);
+    };
+}
+
+/// Aborts or pauses if the environment says so.
+#[cfg(feature = "failpoints")]
+pub fn hit(name: &str) {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static PASSES: AtomicU32 = AtomicU32::new(0);
+    let Ok(wanted) = std::env::var("SMALT_FAILPOINT") else { return };
+    if let Some((_, ms)) = wanted.split_once("=pause:").filter(|(n, _)| *n == name) {
+        std::thread::sleep(std::time::Duration::from_millis(ms.parse().unwrap_or(0)));
+        return;
+    }
+    let (wanted, pass) = wanted.split_once(':').map_or((wanted.as_str(), 1), |(n, pass)| (n, pass.parse().unwrap_or(1)));
+    if wanted == name && PASSES.fetch_add(1, Ordering::SeqCst) + 1 == pass {
+        std::process::abort();
+    }
+}
