@@ -4,6 +4,7 @@
 //! again. This crate is the whole engine: it decides everything; language packages and the server translate.
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod error;
 mod ids;
 pub mod manifest;
