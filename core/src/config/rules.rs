@@ -51,7 +51,8 @@ pub fn columns(def: &FieldDef, lhs: &Json, dynamic: Option<RuleColumns>) -> Resu
 
 /// Whether a saved rule holds for these facts, for runners of workflows. A condition's `lhs` names a fact, or a path like
 /// `deal.amount` into one. A missing `logic` means AND; conditions without `lhs` or `operator` are skipped; a rule
-/// without any condition left holds. Numbers and numeric strings compare as numbers, other scalars as text. A missing
+/// without any condition left holds. Numbers compare with numeric strings as
+/// numbers, for order two numeric strings do too; other scalars compare as text. A missing
 /// fact only satisfies `neq`.
 ///
 /// # Errors
@@ -118,7 +119,11 @@ fn fact<'a>(facts: &'a JsonMap, name: &str) -> Option<&'a Json> {
     found.filter(|v| !v.is_null())
 }
 
+/// Two texts are equal as texts: `0123` and `123` are different codes.
 fn equal(left: &Json, right: &Json) -> bool {
+    if left.is_string() && right.is_string() {
+        return left == right;
+    }
     left == right || order(left, right) == Some(Ordering::Equal) || (scalar(left) && scalar(right) && key(left) == key(right))
 }
 

@@ -55,7 +55,7 @@ fn number(value: &Json) -> bool {
 }
 
 fn boolean(value: &Json) -> bool {
-    value.is_boolean() || matches!(value.as_str(), Some("true" | "false" | ""))
+    value.is_boolean() || matches!(value.as_str(), Some("true" | "false"))
 }
 
 fn date(value: &Json) -> bool {
