@@ -7,18 +7,20 @@
 //! let mut applied = config::apply(settings, &stored, &update)?;
 //! let mut resolved = Resolved::new(Access::Live);
 //! loop {
+//!     config::settle(settings, &mut applied, &resolved);  // clears children whose choice is gone
 //!     let wanted = config::wanted_options(settings, &applied.stored, Scope::All, &resolved);
 //!     if wanted.is_empty() { break }
 //!     for want in wanted { let answer = resolve(&want).await; resolved.insert(want, answer); }
-//!     config::settle(settings, &mut applied, &resolved);  // clears children whose choice is gone; may make new ones wanted
 //! }
 //! // write applied.stored if applied.changed, tell the runner about applied.switched
 //! let mut config = config::render(ids, settings, &applied.stored, &resolved);
 //! config.field_errors.append(&mut applied.errors);
 //! ```
 //!
-//! Nothing is written before the loop has ended; the loop ends because an option list is asked for once per value of
-//! its parent, and `settle` only ever clears.
+//! Nothing is written before the loop has ended; it ends because a list of choices is asked for once per value of its
+//! parent, and `settle` only ever clears. With [`Access::Skip`], or to save calls, ask for [`Scope::Fields`] of
+//! [`Applied::recheck`] instead of [`Scope::All`]; without a connection nothing is wanted. Labels that come along with a
+//! config that exists are an update of labels alone.
 
 mod check;
 mod labels;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result, err},
-    model::{ConfigUpdate, FieldError, FieldOption, FieldType, Json, WorkflowUpdate},
+    model::{ConfigUpdate, FieldError, FieldOption, FieldType, Json, Label, WorkflowUpdate},
     project::{AppSettings, FieldDef},
 };
 
@@ -124,7 +124,7 @@ pub fn apply(settings: &AppSettings, stored: &Stored, update: &ConfigUpdate) -> 
         scope(Some(id), &def.fields, listed, &mut state.fields);
     }
     // A workflow that was listed without a change leaves no trace.
-    new.workflows.retain(|_, w| *w != StoredWorkflow::default());
+    new.workflows.retain(|id, w| stored.workflows.contains_key(id) || *w != StoredWorkflow::default());
     if wrong.is_empty() && !fits(&new, CONFIG_BYTES) {
         wrong.insert("config".to_owned(), format!("at most {CONFIG_BYTES} bytes of JSON in the whole config"));
     }
@@ -239,7 +239,7 @@ fn unknown(workflow: Option<&str>, id: &str) -> FieldError {
     }
 }
 
-fn stale_labels(path: &FieldPath, def: &FieldDef, labels: &[crate::model::Label], value: &Json) -> Option<FieldError> {
+fn stale_labels(path: &FieldPath, def: &FieldDef, labels: &[Label], value: &Json) -> Option<FieldError> {
     if def.field_type != FieldType::Map {
         return None;
     }

@@ -59,3 +59,13 @@ fn every_mistake_is_named_with_its_place_and_cure() {
     let circle = check(&app(json!({"fields": [{"id": "a", "parent": "b"}, {"id": "b", "parent": "a"}, {"id": "c", "parent": "a"}]})));
     assert_eq!(circle.iter().map(|f| f.key.as_str()).collect::<Vec<_>>(), ["fields[0].parent", "fields[1].parent"]);
 }
+
+#[test]
+fn the_docs_example_is_a_project_without_mistakes() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configs.md")).unwrap();
+    let example = page.split("```toml").nth(1).unwrap().split("```").next().unwrap();
+    let project: crate::project::Project = toml::from_str(&format!("version = 1\n{example}")).unwrap();
+    let slack = &project.apps["slack"];
+    assert_eq!(check(slack), []);
+    assert!(Stored::new(slack).enabled("digest") && slack.workflows[0].fields[0].default == Some(json!(9)));
+}

@@ -36,6 +36,7 @@ fn resolve(
 ) -> (Resolved, Vec<String>) {
     let (mut resolved, mut asked) = (Resolved::new(Access::Live), Vec::new());
     loop {
+        settle(settings, applied, &resolved);
         let wanted = wanted_options(settings, &applied.stored, Scope::All, &resolved);
         if wanted.is_empty() {
             return (resolved, asked);
@@ -45,7 +46,6 @@ fn resolve(
             let options = answer(&want);
             resolved.insert(want, options);
         }
-        settle(settings, applied, &resolved);
         assert!(asked.len() < 100, "no end: {asked:?}");
     }
 }

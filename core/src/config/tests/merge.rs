@@ -64,6 +64,9 @@ fn falsy_values_are_values_and_null_clears() {
     let cleared = apply(&settings, &stored, &update(json!({"fields": {"a": null}}))).unwrap();
     assert!(cleared.changed && field(&shown(&settings, &cleared.stored), "fields.a").value.is_none());
     assert!(!apply(&settings, &cleared.stored, &update(json!({"fields": {"a": null}}))).unwrap().changed);
+    let mut emptied = cleared.stored.clone();
+    emptied.workflows.insert("off".to_owned(), StoredWorkflow::default());
+    assert!(!apply(&settings, &emptied, &update(json!({}))).unwrap().changed);
     // Set to an empty text, a required field is set.
     let set = apply(&settings, &stored, &update(json!({"fields": {"must": ""}}))).unwrap();
     assert!(codes(&shown(&settings, &set.stored)).is_empty());
