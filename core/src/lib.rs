@@ -5,19 +5,31 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod config;
+pub mod engine;
 pub mod error;
+#[cfg(feature = "failpoints")]
+#[doc(hidden)]
+pub mod failpoint;
+mod handles;
+pub mod http;
 mod ids;
+mod listen;
 pub mod manifest;
 pub mod model;
 pub mod operations;
 pub mod plugin;
+pub mod present;
 pub mod project;
 #[doc(hidden)]
 pub mod runtime;
+pub mod sandbox;
 mod secret;
 pub mod store;
 mod time;
+pub mod vault;
 
 pub use error::{Code, Error, Kind, Result, Retry};
+pub use handles::{Account, ConnectBuilder, ConnectHandle, EventStream, Session, Smalt, SmaltBuilder};
 pub use secret::Secret;
 pub use time::Timestamp;
