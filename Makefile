@@ -1,0 +1,71 @@
+# The same words for people and for CI. `make help` lists them.
+#
+# Needed beforehand: Rust, Node with npm, make. What the tests need beside that installs itself into ignored folders
+# (`.cache/`, `tests/counterparts/node_modules`); Chromium comes from apt when it is missing and you are root.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help demo test lint conformance reliability bench counterparts tools
+
+# Where cargo builds. Demo and tests share one folder and the dev profile, so that nothing is built twice.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+# No colours where nobody sees them.
+ifeq ($(MAKE_TERMOUT),)
+export CARGO_TERM_COLOR := never
+export NO_COLOR := 1
+endif
+export CARGO_TERM_PROGRESS_WHEN ?= never
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1 /p' Makefile | while read -r name about; do printf '  make %-12s %s\n' "$$name" "$$about"; done
+
+demo: ## connect, use and disconnect two sandbox applications, offline
+	@bin="$(TARGET)/debug/smalt" built="$(TARGET)/.smalt-built"
+	if [ ! -x "$$bin" ] || [ ! -e "$$built" ]; then
+		echo "Building smalt and its libraries: about 4 minutes on 2 cores, once."
+	elif [ -n "$$(find core Cargo.toml Cargo.lock -newer "$$built" -print -quit)" ]; then
+		echo "Building what changed in smalt: up to a minute."
+	fi
+	cargo build -q --workspace --bin smalt
+	touch "$$built"
+	exec "$$bin" demo
+
+test: lint counterparts ## everything that must hold: lint, Rust tests, counterparts
+	@echo "== Rust tests"
+	cargo test -q --workspace --no-run
+	cargo test --workspace --no-fail-fast
+	echo "== Counterparts: a provider and a browser that others wrote"
+	npm --prefix tests/counterparts test --silent
+
+lint: tools ## formatting, and every warning as an error
+	@echo "== Lint"
+	cargo fmt --all --check
+	cargo clippy -q --workspace --all-targets -- -D warnings
+	for script in .ci/run tests/counterparts/*.sh; do bash -n "$$script"; done
+	for module in tests/counterparts/*.mjs; do node --check "$$module"; done
+
+conformance: ## every case of tests/conformance against every backend, as a grid
+	@cargo test -q -p smalt-tests --test conformance --no-run
+	cargo test -q -p smalt-tests --test conformance -- --nocapture
+
+# Tests that prove a numbered requirement are named after it (`s50_...`, `r09_...`). One at a time: they use all cores themselves.
+reliability: counterparts ## the reliability and security requirements at their full figures (hours)
+	@cargo test -q --workspace --lib --bins --tests --no-run
+	mapfile -t names < <(cargo test -q --workspace --lib --bins --tests -- --list --format terse | sed -nE 's/^((.*::)?[rs][0-9]{2}[a-z0-9_]*): test$$/\1/p' | sort -u)
+	if [ "$${#names[@]}" -eq 0 ]; then echo "no test is named after a requirement" >&2; exit 1; fi
+	echo "== $${#names[@]} tests at full size"
+	SMALT_FULL=1 cargo test --workspace --lib --bins --tests --no-fail-fast -- --exact --test-threads=1 "$${names[@]}"
+
+bench: ## measure against named peers; writes target/bench.json
+	@cargo run -q --release -p smalt-bench
+
+counterparts:
+	@tests/counterparts/install.sh
+
+tools:
+	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
