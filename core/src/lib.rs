@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod http;
 mod ids;
 pub mod manifest;
 pub mod model;

@@ -45,6 +45,13 @@ impl<'a> Values<'a> {
         self
     }
 
+    /// Adds one value above those that are there.
+    #[must_use]
+    pub fn first(mut self, name: &'a str, value: &'a str) -> Self {
+        self.layers.insert(0, Layer::One(name, value));
+        self
+    }
+
     /// Adds a map below those that are there.
     #[must_use]
     pub fn map(mut self, map: &'a BTreeMap<String, String>) -> Self {
