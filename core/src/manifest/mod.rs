@@ -1,5 +1,7 @@
 //! An application as data: what a manifest says.
 
+pub mod template;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,296 @@
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use url::form_urlencoded;
+use zeroize::Zeroize;
+
+use super::lifetime::{lifetime, retry_after};
+use crate::{
+    Error, Secret,
+    error::err,
+    manifest::{Oauth2, RateLimit},
+    model::Json,
+    plugin::HttpResponse,
+    time::Timestamp,
+};
+
+/// No token is larger than this, in bytes.
+const LARGEST_TOKEN: usize = 64 * 1024;
+/// No copied value is larger than this, in bytes.
+const LARGEST_COPY: usize = 4 * 1024;
+/// Errors of OAuth 2.0 that say "not now" (RFC 6749 section 4.1.2.1, RFC 8628 section 3.5).
+const PASSING: [&str; 3] = ["temporarily_unavailable", "server_error", "slow_down"];
+/// Token types that need more than being sent along; using one as a bearer token would fail or weaken it.
+const PROOF_TYPES: [&str; 4] = ["mac", "pop", "dpop", "n_a"];
+
+/// What a good token answer held.
+#[derive(Clone, Debug)]
+pub struct TokenSet {
+    /// The access token: visible ASCII, at most 64 KiB.
+    pub access_token: Secret,
+    /// The refresh token, when one came. Absent after a refresh means that the old one stays.
+    pub refresh_token: Option<Secret>,
+    /// `Bearer` in this spelling, or what the provider calls it; `Bearer` when absent.
+    pub token_type: String,
+    /// How long the access token lives; absent when unknown. Never more than ten years.
+    pub expires_in: Option<Duration>,
+    /// What the provider says it granted; absent when it says nothing, which means what was asked for (RFC 6749 section 5.1).
+    pub scopes: Option<Vec<String>>,
+    /// The values that the manifest's `copy_from_token` names.
+    pub copied: BTreeMap<String, String>,
+    /// The whole answer, for identity pointers.
+    pub raw: RawAnswer,
+}
+
+/// A token answer as it came: private, never printed, cleared on drop.
+#[derive(Clone, Default)]
+pub struct RawAnswer(Json);
+
+impl RawAnswer {
+    /// The text at a JSON pointer; numbers and booleans as text.
+    pub fn text(&self, pointer: &str) -> Option<String> {
+        scalar(self.0.pointer(pointer)?)
+    }
+}
+
+impl fmt::Debug for RawAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RawAnswer(…)")
+    }
+}
+
+impl Drop for RawAnswer {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+fn wipe(value: &mut Json) {
+    match value {
+        Json::String(text) => text.zeroize(),
+        Json::Array(items) => items.iter_mut().for_each(wipe),
+        Json::Object(map) => map.values_mut().for_each(wipe),
+        _ => {}
+    }
+}
+
+/// Why there are no tokens. `provider_error` is a short machine code, see [`provider_code`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenFailure {
+    /// The grant is dead: `invalid_grant`, or what the manifest lists as `final_errors`.
+    Final {
+        /// The provider's code.
+        provider_error: String,
+    },
+    /// The organisation's client is refused, which says nothing about the grant: status 401, `invalid_client`,
+    /// `unauthorized_client`, or what the manifest lists as `client_errors`.
+    Client {
+        /// The provider's code, or `http_401`.
+        provider_error: String,
+    },
+    /// Trouble that may pass: 429, 5xx, a redirect, or an answer that nobody can read.
+    Passing {
+        /// What it was.
+        error: Error,
+    },
+    /// Any other error of OAuth 2.0, e.g. `invalid_request`.
+    Refused {
+        /// The provider's code.
+        provider_error: String,
+    },
+}
+
+/// A provider's error code made safe to show: what lies outside `[A-Za-z0-9_.-]` is dropped, at most 64 characters are
+/// kept, and nothing left becomes `unknown_error`.
+pub fn provider_code(text: &str) -> String {
+    let code: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || "_.-".contains(*c)).take(64).collect();
+    if code.is_empty() { "unknown_error".to_owned() } else { code }
+}
+
+/// Reads a token answer (RFC 6749 sections 5.1 and 5.2), whether JSON or form-encoded.
+///
+/// A 429 or 5xx always passes; then an error in the body counts whatever the status, since some providers answer 200 with
+/// an error. The manifest's own error lists go before the defaults, its `final_errors` before its `client_errors`: with
+/// `final_errors = ["unauthorized_client"]` a provider is understood that uses that code for everything.
+///
+/// # Errors
+/// [`TokenFailure`] says what the caller may conclude.
+pub fn parse_token_answer(oauth: &Oauth2, response: &HttpResponse, now: Timestamp) -> Result<TokenSet, TokenFailure> {
+    let status = response.status;
+    if matches!(status, 429 | 500..=599) {
+        return Err(passing(response, now));
+    }
+    let body = read(response).map(RawAnswer);
+    if let Some(body) = &body {
+        let pointer = oauth.answer.error.as_deref().unwrap_or("/error");
+        if let Some(code) = error_code(&body.0, pointer).or_else(|| unsuccessful(oauth, &body.0)) {
+            return Err(classify(oauth, status, code, response, now));
+        }
+    }
+    match (status, body) {
+        (200..=299, Some(body)) => tokens(oauth, body, now).map_err(|trouble| malformed(status, trouble)),
+        (200..=299, None) => Err(malformed(status, "the token answer is neither JSON nor form-encoded")),
+        (401, _) => Err(TokenFailure::Client { provider_error: "http_401".to_owned() }),
+        _ => Err(passing(response, now)),
+    }
+}
+
+fn classify(oauth: &Oauth2, status: u16, provider_error: String, response: &HttpResponse, now: Timestamp) -> TokenFailure {
+    let listed = |list: &[String]| list.iter().any(|code| provider_code(code) == provider_error);
+    let (finals, clients) = (&oauth.refresh.final_errors, &oauth.refresh.client_errors);
+    let default_final = finals.is_empty() && provider_error == "invalid_grant";
+    let default_client = clients.is_empty() && matches!(provider_error.as_str(), "invalid_client" | "unauthorized_client");
+    if listed(finals) {
+        TokenFailure::Final { provider_error }
+    } else if listed(clients) {
+        TokenFailure::Client { provider_error }
+    } else if default_final {
+        TokenFailure::Final { provider_error }
+    } else if default_client || status == 401 {
+        TokenFailure::Client { provider_error }
+    } else if PASSING.contains(&provider_error.as_str()) {
+        match passing(response, now) {
+            TokenFailure::Passing { error } => TokenFailure::Passing { error: error.with("provider_error", provider_error) },
+            other => other,
+        }
+    } else {
+        TokenFailure::Refused { provider_error }
+    }
+}
+
+fn passing(response: &HttpResponse, now: Timestamp) -> TokenFailure {
+    let status = response.status;
+    let error = match status {
+        429 => err!(ProviderLimited, "the token URL answered {status}"),
+        300..=399 => err!(MalformedAnswer, "the token URL answered with a redirect, which is never followed"),
+        _ => err!(ProviderError, "the token URL answered {status}"),
+    }
+    .with("status", status);
+    let error = match retry_after(&response.headers, &RateLimit::default(), now) {
+        Some(wait) => error.retry_after(wait),
+        None => error,
+    };
+    TokenFailure::Passing { error }
+}
+
+fn malformed(status: u16, trouble: &str) -> TokenFailure {
+    TokenFailure::Passing { error: err!(MalformedAnswer, "{trouble}").with("status", status) }
+}
+
+/// The body as a JSON object; a form becomes one of strings.
+pub(super) fn read(response: &HttpResponse) -> Option<Json> {
+    if let Some(object @ Json::Object(_)) = response.json() {
+        return Some(object);
+    }
+    let text = std::str::from_utf8(&response.body).ok()?.trim();
+    let name_end = text.find('=')?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_.-%+".contains(c);
+    if name_end == 0 || !text[..name_end].chars().all(is_name) || text.contains(['<', '{', '\n']) {
+        return None;
+    }
+    Some(Json::Object(form_urlencoded::parse(text.as_bytes()).map(|(name, value)| (name.into_owned(), Json::from(&*value))).collect()))
+}
+
+/// The error that a body states at the pointer. Nothing, null, false, 0 and the empty string are none.
+pub(super) fn error_code(body: &Json, pointer: &str) -> Option<String> {
+    fn code(value: &Json) -> Option<String> {
+        match value {
+            Json::String(text) if text.is_empty() => None,
+            Json::String(text) => Some(provider_code(text)),
+            Json::Number(number) if number.as_f64() == Some(0.0) => None,
+            Json::Number(number) => Some(provider_code(&number.to_string())),
+            Json::Bool(true) => Some(provider_code("")),
+            _ => None,
+        }
+    }
+    match body.pointer(pointer)? {
+        Json::Object(map) if map.is_empty() => None,
+        // Some providers put an object there; its machine code goes by one of these names.
+        Json::Object(map) => {
+            Some(["code", "type", "status"].iter().find_map(|key| code(map.get(*key)?)).unwrap_or_else(|| provider_code("")))
+        }
+        Json::Array(items) if items.is_empty() => None,
+        Json::Array(_) => Some(provider_code("")),
+        value => code(value),
+    }
+}
+
+fn unsuccessful(oauth: &Oauth2, body: &Json) -> Option<String> {
+    let success = oauth.answer.success.as_ref()?;
+    match body.pointer(&success.pointer) {
+        Some(value) if *value == success.equals => None,
+        // A form holds text only.
+        Some(Json::String(text)) if scalar(&success.equals).as_ref() == Some(text) => None,
+        Some(value @ (Json::String(_) | Json::Number(_))) => Some(provider_code(&scalar(value).unwrap_or_default())),
+        _ => Some(provider_code("")),
+    }
+}
+
+fn tokens(oauth: &Oauth2, raw: RawAnswer, now: Timestamp) -> Result<TokenSet, &'static str> {
+    let answer = &oauth.answer;
+    let at = |pointer: &Option<String>, default: &str| raw.0.pointer(pointer.as_deref().unwrap_or(default));
+    let token = |value: Option<&Json>| match value {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(text)) if text.is_empty() => Ok(None),
+        Some(Json::String(text)) if text.len() > LARGEST_TOKEN => Err("a token in the answer is larger than 64 KiB"),
+        // RFC 6749 appendix A.12: anything else could not travel in a header.
+        Some(Json::String(text)) if text.bytes().all(|b| (0x20..0x7f).contains(&b)) && text.trim() == text => {
+            Ok(Some(Secret::new(text.as_str())))
+        }
+        Some(Json::String(_)) => Err("a token in the answer holds characters that no token may"),
+        Some(_) => Err("a token in the answer is no string"),
+    };
+    let Some(access_token) = token(at(&answer.access_token, "/access_token"))? else {
+        return Err("the token answer holds no access token");
+    };
+    let refresh_token = token(at(&answer.refresh_token, "/refresh_token"))?;
+    let token_type = match at(&answer.token_type, "/token_type").and_then(Json::as_str).unwrap_or_default() {
+        kind if PROOF_TYPES.iter().any(|needs| kind.eq_ignore_ascii_case(needs)) => {
+            return Err("the token's type needs a proof that Smalt does not make");
+        }
+        kind if kind.is_empty() || kind.eq_ignore_ascii_case("bearer") => "Bearer".to_owned(),
+        kind => provider_code(kind),
+    };
+    let stated = lifetime(at(&answer.expires_in, "/expires_in"), now);
+    let default = || lifetime(Some(&Json::from(answer.default_expires_in?)), now);
+    let copied = oauth.copy_from_token.iter().filter_map(|(name, pointer)| Some((name.clone(), raw.text(pointer)?)));
+    let copied = copied.filter(|(_, value)| value.len() <= LARGEST_COPY).collect();
+    let scopes = scopes(at(&answer.scope, "/scope"), oauth.scopes.separator.as_deref());
+    let expires_in = stated.or_else(default);
+    Ok(TokenSet { access_token, refresh_token, token_type, expires_in, scopes, copied, raw })
+}
+
+/// Granted scopes, as a list or as text: parted by spaces, commas, semicolons or the manifest's separator, without doubles.
+fn scopes(value: Option<&Json>, separator: Option<&str>) -> Option<Vec<String>> {
+    let texts: Vec<&str> = match value? {
+        Json::String(text) => vec![text],
+        Json::Array(items) => items.iter().filter_map(Json::as_str).collect(),
+        _ => return None,
+    };
+    let mut found: Vec<String> = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for text in texts {
+        let text = match separator {
+            Some(separator) if !separator.is_empty() => text.replace(separator, " "),
+            _ => text.to_owned(),
+        };
+        for scope in text.split([' ', ',', ';', '\t', '\r', '\n']).filter(|scope| !scope.is_empty()) {
+            if seen.insert(scope.to_owned()) {
+                found.push(scope.to_owned());
+            }
+        }
+    }
+    Some(found)
+}
+
+fn scalar(value: &Json) -> Option<String> {
+    match value {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        Json::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

@@ -1,0 +1,219 @@
+#![allow(clippy::unwrap_used)]
+
+use serde_json::json;
+
+use super::*;
+use crate::{Code, http::protocol::fixture::oauth, manifest::Success};
+
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+fn answer(status: u16, content_type: &str, body: &str) -> HttpResponse {
+    HttpResponse { status, headers: vec![("content-type".to_owned(), content_type.to_owned())], body: body.as_bytes().to_vec() }
+}
+
+fn parse(oauth: &Oauth2, status: u16, body: &str) -> Result<TokenSet, TokenFailure> {
+    parse_token_answer(oauth, &answer(status, "application/json", body), NOW)
+}
+
+/// The failure in a word, for tables.
+fn class(failure: Result<TokenSet, TokenFailure>) -> String {
+    match failure {
+        Ok(set) => format!("ok {}", set.access_token.expose()),
+        Err(TokenFailure::Final { provider_error }) => format!("final {provider_error}"),
+        Err(TokenFailure::Client { provider_error }) => format!("client {provider_error}"),
+        Err(TokenFailure::Refused { provider_error }) => format!("refused {provider_error}"),
+        Err(TokenFailure::Passing { error }) => format!("passing {}", error.code().as_str()),
+    }
+}
+
+fn list(scopes: &[&str]) -> Option<Vec<String>> {
+    Some(scopes.iter().map(|s| (*s).to_owned()).collect())
+}
+
+#[test]
+fn s15_token_answers_are_read_right() {
+    let oauth = oauth();
+    let read = |body: Json| parse(&oauth, 200, &body.to_string()).unwrap();
+
+    // 1: the plain case; 2: the type in any case.
+    for kind in ["Bearer", "bearer", "BEARER"] {
+        let set = read(json!({"access_token": "at", "refresh_token": "rt", "token_type": kind, "expires_in": 60, "scope": "a b"}));
+        assert_eq!((set.access_token.expose(), set.token_type.as_str()), ("at", "Bearer"));
+        assert_eq!(set.refresh_token, Some("rt".into()));
+        assert_eq!(set.expires_in, Some(Duration::from_secs(60)));
+        assert_eq!(set.scopes, list(&["a", "b"]));
+    }
+    // 3: no type, or the provider's own word; 4: a type that needs a proof.
+    assert_eq!(read(json!({"access_token": "at"})).token_type, "Bearer");
+    assert_eq!(read(json!({"access_token": "at", "token_type": "bot"})).token_type, "bot");
+    for kind in ["mac", "DPoP", "pop", "N_A"] {
+        assert_eq!(class(parse(&oauth, 200, &json!({"access_token": "at", "token_type": kind}).to_string())), "passing malformed_answer");
+    }
+    // 5 to 8: the lifetime missing, a string, senseless, endless.
+    assert_eq!(read(json!({"access_token": "at"})).expires_in, None);
+    assert_eq!(read(json!({"access_token": "at", "expires_in": "3600"})).expires_in, Some(Duration::from_secs(3600)));
+    for nonsense in [json!(0), json!(-1), json!(null), json!("x"), json!({})] {
+        assert_eq!(read(json!({"access_token": "at", "expires_in": nonsense})).expires_in, None);
+    }
+    assert_eq!(read(json!({"access_token": "at", "expires_in": 1e12})).expires_in, Some(Duration::from_secs(315_576_000)));
+    // 9 to 11: the scope absent, fewer or wider, in any form.
+    assert_eq!(read(json!({"access_token": "at"})).scopes, None);
+    for scope in [json!("a b:c"), json!("a,b:c"), json!("a, b:c"), json!("a;b:c a"), json!(["a", "b:c"]), json!(["a b:c"])] {
+        assert_eq!(read(json!({"access_token": "at", "scope": scope})).scopes, list(&["a", "b:c"]), "{scope}");
+    }
+    assert_eq!(read(json!({"access_token": "at", "scope": ""})).scopes, list(&[]));
+    // 12: an error with status 200.
+    assert_eq!(class(parse(&oauth, 200, r#"{"error":"invalid_grant","access_token":"x"}"#)), "final invalid_grant");
+}
+
+#[test]
+fn r25_dead_is_told_from_passing() {
+    let oauth = oauth();
+    for (status, body, expected) in [
+        (400, r#"{"error":"invalid_grant","error_description":"secret"}"#, "final invalid_grant"),
+        (401, r#"{"error":"invalid_grant"}"#, "final invalid_grant"),
+        (200, r#"{"error":"invalid_grant"}"#, "final invalid_grant"),
+        (400, "error=invalid_grant", "final invalid_grant"),
+        (400, r#"{"error":"invalid_client"}"#, "client invalid_client"),
+        (401, r#"{"error":"unauthorized_client"}"#, "client unauthorized_client"),
+        (200, r#"{"error":"invalid_client"}"#, "client invalid_client"),
+        (401, "", "client http_401"),
+        (401, "<html>", "client http_401"),
+        (401, r#"{"error":"odd"}"#, "client odd"),
+        (400, r#"{"error":"invalid_request"}"#, "refused invalid_request"),
+        (400, r#"{"error":"invalid_scope"}"#, "refused invalid_scope"),
+        (400, r#"{"error":"<b>x</b>\r\ny"}"#, "refused bxby"),
+        (400, r#"{"error":{"code":"bad_code","message":"m"}}"#, "refused bad_code"),
+        (400, r#"{"error":{"message":"m","code":190}}"#, "refused 190"),
+        (400, r#"{"error":{"message":"m"}}"#, "refused unknown_error"),
+        (400, r#"{"error":true}"#, "refused unknown_error"),
+        (400, r#"{"error":["x"]}"#, "refused unknown_error"),
+        (200, r#"{"error":"","access_token":"at"}"#, "ok at"),
+        (200, r#"{"error":null,"access_token":"at"}"#, "ok at"),
+        (200, r#"{"error":false,"access_token":"at"}"#, "ok at"),
+        (200, r#"{"error":0,"access_token":"at"}"#, "ok at"),
+        (201, r#"{"access_token":"at"}"#, "ok at"),
+        (400, r#"{"error":"temporarily_unavailable"}"#, "passing provider_error"),
+        (400, r#"{"error":"server_error"}"#, "passing provider_error"),
+        (429, r#"{"error":"invalid_grant"}"#, "passing provider_limited"),
+        (500, r#"{"error":"invalid_grant"}"#, "passing provider_error"),
+        (503, "", "passing provider_error"),
+        (400, "<html>400</html>", "passing provider_error"),
+        (400, "", "passing provider_error"),
+        (404, "{}", "passing provider_error"),
+        (302, "", "passing malformed_answer"),
+        (200, "<html><a href=\"?a=b\">", "passing malformed_answer"),
+        (200, "", "passing malformed_answer"),
+        (200, "{", "passing malformed_answer"),
+        (200, "null", "passing malformed_answer"),
+        (200, "[1]", "passing malformed_answer"),
+        (200, "{}", "passing malformed_answer"),
+        (200, r#"{"access_token":""}"#, "passing malformed_answer"),
+        (200, r#"{"access_token":7}"#, "passing malformed_answer"),
+        (200, r#"{"access_token":"a\r\nb"}"#, "passing malformed_answer"),
+        (200, r#"{"access_token":"ü"}"#, "passing malformed_answer"),
+        (200, r#"{"access_token":"at","refresh_token":["x"]}"#, "passing malformed_answer"),
+    ] {
+        assert_eq!(class(parse(&oauth, status, body)), expected, "{status} {body}");
+    }
+}
+
+#[test]
+fn a_wait_is_kept_and_nothing_else_of_the_body() {
+    let mut response = answer(429, "application/json", r#"{"error":"canary","error_description":"canary"}"#);
+    response.headers.push(("retry-after".to_owned(), "17".to_owned()));
+    let Err(TokenFailure::Passing { error }) = parse_token_answer(&oauth(), &response, NOW) else { panic!("expected to pass") };
+    assert_eq!(error.info().retry_after, Some(Duration::from_secs(17)));
+    assert!(error.is(Code::ProviderLimited) && !format!("{error:?} {error}").contains("canary"));
+    let set = parse(&oauth(), 200, r#"{"access_token":"canary","x":"canary"}"#).unwrap();
+    assert!(!format!("{set:?}").contains("canary"));
+}
+
+#[test]
+fn the_manifest_says_what_errors_mean() {
+    let mut oauth = oauth();
+    // A server that answers `unauthorized_client` for every failure.
+    oauth.refresh.final_errors = vec!["unauthorized_client".to_owned()];
+    assert_eq!(class(parse(&oauth, 400, r#"{"error":"unauthorized_client"}"#)), "final unauthorized_client");
+    assert_eq!(class(parse(&oauth, 400, r#"{"error":"invalid_client"}"#)), "client invalid_client");
+    assert_eq!(class(parse(&oauth, 400, r#"{"error":"invalid_grant"}"#)), "refused invalid_grant");
+    // The careful reading of the same server: nothing is ever discarded.
+    oauth.refresh.final_errors = vec!["never".to_owned()];
+    oauth.refresh.client_errors = vec!["unauthorized_client".to_owned(), "invalid_grant".to_owned()];
+    assert_eq!(class(parse(&oauth, 400, r#"{"error":"unauthorized_client"}"#)), "client unauthorized_client");
+    assert_eq!(class(parse(&oauth, 400, r#"{"error":"invalid_grant"}"#)), "client invalid_grant");
+    // Its own list of client errors goes before the default of final ones.
+    oauth.refresh.final_errors.clear();
+    assert_eq!(class(parse(&oauth, 400, r#"{"error":"invalid_grant"}"#)), "client invalid_grant");
+}
+
+#[test]
+fn values_stand_where_the_manifest_says() {
+    let mut oauth = oauth();
+    oauth.answer.access_token = Some("/data/user/token".to_owned());
+    oauth.answer.expires_in = Some("/data/ttl".to_owned());
+    oauth.answer.scope = Some("/data/scopes".to_owned());
+    oauth.answer.error = Some("/fault/name".to_owned());
+    oauth.answer.success = Some(Success { pointer: "/ok".to_owned(), equals: json!(true) });
+    oauth.answer.default_expires_in = Some(7200);
+    oauth.scopes.separator = Some("|".to_owned());
+    oauth.copy_from_token = [("team", "/data/team/id"), ("n", "/data/n"), ("none", "/data/none"), ("odd", "/data"), ("big", "/data/big")]
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .into();
+    let body = json!({"ok": true, "access_token": "wrong", "data": {
+        "user": {"token": "right"}, "scopes": "a|b", "team": {"id": "T1"}, "n": 7, "big": "x".repeat(LARGEST_COPY + 1)}});
+    let set = parse(&oauth, 200, &body.to_string()).unwrap();
+    assert_eq!(set.access_token.expose(), "right");
+    assert_eq!(set.scopes, list(&["a", "b"]));
+    assert_eq!(set.expires_in, Some(Duration::from_secs(7200)));
+    assert_eq!(set.copied, [("n", "7"), ("team", "T1")].map(|(a, b)| (a.to_owned(), b.to_owned())).into());
+    assert_eq!(set.raw.text("/data/team/id").as_deref(), Some("T1"));
+    assert_eq!(set.raw.text("/data/team"), None);
+
+    assert_eq!(class(parse(&oauth, 200, r#"{"ok":false,"data":{"user":{"token":"t"}}}"#)), "refused unknown_error");
+    assert_eq!(class(parse(&oauth, 200, r#"{"ok":true,"fault":{"name":"invalid_grant"}}"#)), "final invalid_grant");
+    oauth.answer.success = Some(Success { pointer: "/status".to_owned(), equals: json!(0) });
+    assert_eq!(class(parse(&oauth, 200, r#"{"status":601,"data":{"user":{"token":"t"}}}"#)), "refused 601");
+    assert_eq!(class(parse(&oauth, 200, r#"{"status":0,"data":{"user":{"token":"t"}}}"#)), "ok t");
+}
+
+#[test]
+fn forms_are_read_too() {
+    let oauth = oauth();
+    for content_type in ["application/x-www-form-urlencoded", "text/plain", "text/html; charset=utf-8", ""] {
+        let response = answer(200, content_type, "access_token=a%2Bb&scope=x%2Cy&token_type=bearer&expires_in=60\n");
+        let set = parse_token_answer(&oauth, &response, NOW).unwrap();
+        assert_eq!((set.access_token.expose(), set.token_type.as_str()), ("a+b", "Bearer"));
+        assert_eq!(set.scopes, list(&["x", "y"]));
+        assert_eq!(set.expires_in, Some(Duration::from_secs(60)));
+    }
+}
+
+#[test]
+fn tokens_have_a_largest_size() {
+    let oauth = oauth();
+    let body = |size: usize| json!({"access_token": "a".repeat(size)}).to_string();
+    assert!(parse(&oauth, 200, &body(LARGEST_TOKEN)).is_ok());
+    assert_eq!(class(parse(&oauth, 200, &body(LARGEST_TOKEN + 1))), "passing malformed_answer");
+    assert_eq!(provider_code(&"x".repeat(100)).len(), 64);
+}
+
+proptest::proptest! {
+    #[test]
+    fn never_panics(status in 100u16..600, body in proptest::collection::vec(proptest::num::u8::ANY, 0..200), text in "[\\[\\]{}\":,a-z0-9=&%\\\\ ]{0,80}") {
+        for body in [body, text.into_bytes()] {
+            let response = HttpResponse { status, headers: Vec::new(), body };
+            if let Ok(set) = parse_token_answer(&oauth(), &response, NOW) {
+                proptest::prop_assert!((200..300).contains(&status) && !set.access_token.is_empty());
+            }
+            let _ = crate::http::protocol::parse_revoke_answer(&response);
+        }
+    }
+
+    #[test]
+    fn codes_are_always_safe(text in ".{0,100}") {
+        let code = provider_code(&text);
+        proptest::prop_assert!((1..=64).contains(&code.len()));
+        proptest::prop_assert!(code.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)));
+    }
+}

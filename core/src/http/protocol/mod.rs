@@ -1,0 +1,45 @@
+//! OAuth 2.0 as pure functions of a manifest: requests are built and answers read here, nothing is sent.
+//!
+//! RFC 6749 (the framework), RFC 7636 (PKCE), RFC 7009 (revocation), RFC 9207 (the issuer in the callback).
+
+mod answer;
+mod authorize;
+mod callback;
+mod lifetime;
+mod placement;
+mod requests;
+mod revocation;
+
+use crate::Secret;
+
+pub use answer::{RawAnswer, TokenFailure, TokenSet, parse_token_answer, provider_code};
+pub use authorize::{authorize_url, pkce};
+pub use callback::{Callback, callback, check_issuer};
+pub use lifetime::retry_after;
+pub use placement::{bearer, place};
+pub use requests::{exchange_request, refresh_request, revoke_requests};
+pub use revocation::{RevokeOutcome, parse_revoke_answer};
+
+/// The organisation's client at the provider.
+#[derive(Clone, Debug)]
+pub struct ClientCredentials {
+    /// The client's id.
+    pub id: String,
+    /// The client's secret; absent for a public client.
+    pub secret: Option<Secret>,
+}
+
+/// What every request of Smalt names itself.
+pub const USER_AGENT: &str = concat!("smalt/", env!("CARGO_PKG_VERSION"));
+
+#[cfg(test)]
+mod fixture {
+    #![allow(clippy::unwrap_used)]
+    use crate::manifest::Oauth2;
+
+    /// A manifest with nothing but its URLs.
+    pub fn oauth() -> Oauth2 {
+        serde_json::from_str(r#"{"authorize_url": "https://provider.example/authorize", "token_url": "https://provider.example/token"}"#)
+            .unwrap()
+    }
+}

@@ -1,0 +1,342 @@
+use std::collections::BTreeMap;
+
+use base64ct::{Base64, Encoding};
+use url::form_urlencoded;
+use zeroize::Zeroizing;
+
+use super::{ClientCredentials, USER_AGENT};
+use crate::{
+    Secret,
+    error::{Result, bail},
+    manifest::{
+        ClientAuth, Oauth2, RevokeToken, TokenBody,
+        template::{self, Values},
+    },
+    plugin::HttpRequest,
+};
+
+/// The parameters of one request; the first that sets a name wins, so the flow's own go in before the manifest's.
+#[derive(Default)]
+struct Params(BTreeMap<String, Zeroizing<String>>);
+
+impl Params {
+    fn set(&mut self, name: &str, value: &str) {
+        self.0.entry(name.to_owned()).or_insert_with(|| Zeroizing::new(value.to_owned()));
+    }
+
+    fn extend(&mut self, templates: &BTreeMap<String, String>, values: &Values<'_>) -> Result<()> {
+        for (name, value) in templates {
+            let value = Zeroizing::new(template::text(value, values)?);
+            self.set(name, &value);
+        }
+        Ok(())
+    }
+
+    fn form(&self) -> Zeroizing<String> {
+        // Enough room for every value escaped: growing would leave copies of secrets behind.
+        let room = self.0.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
+        let mut form = form_urlencoded::Serializer::new(String::with_capacity(room));
+        form.extend_pairs(self.0.iter().map(|(name, value)| (name, value.as_str())));
+        Zeroizing::new(form.finish())
+    }
+
+    fn put(&self, request: &mut HttpRequest, body: TokenBody) -> Result<()> {
+        match body {
+            TokenBody::Form => request.set_body("application/x-www-form-urlencoded", self.form().as_bytes()),
+            TokenBody::Json => {
+                let plain: BTreeMap<&str, &str> = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                match serde_json::to_vec(&plain) {
+                    Ok(body) => request.set_body("application/json", body),
+                    Err(_) => bail!(Internal, "a token request could not be written"),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts the client's proof into the request (RFC 6749 section 2.3). A client without secret states its id only.
+fn authenticate(request: &mut HttpRequest, params: &mut Params, how: ClientAuth, client: &ClientCredentials) -> Result<()> {
+    match (how, &client.secret) {
+        (ClientAuth::Basic, Some(secret)) => {
+            let encode = |text: &str| Zeroizing::new(form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>());
+            let pair = Zeroizing::new(format!("{}:{}", *encode(&client.id), *encode(secret.expose())));
+            let header = Zeroizing::new(format!("Basic {}", *Zeroizing::new(Base64::encode_string(pair.as_bytes()))));
+            request.set_header("authorization", &header)?;
+        }
+        (ClientAuth::Body, Some(secret)) => {
+            params.set("client_id", &client.id);
+            params.set("client_secret", secret.expose());
+        }
+        (ClientAuth::None, _) | (_, None) => params.set("client_id", &client.id),
+    }
+    Ok(())
+}
+
+fn client_values<'a>(values: &Values<'a>, client: &'a ClientCredentials) -> Values<'a> {
+    let values = values.clone().first("client_id", &client.id);
+    match &client.secret {
+        Some(secret) => values.first("client_secret", secret.expose()),
+        None => values,
+    }
+}
+
+fn begin(oauth: &Oauth2, method: &str, url: url::Url, values: &Values<'_>) -> Result<HttpRequest> {
+    let mut request = HttpRequest::new(method, url);
+    request.set_header("accept", "application/json")?;
+    request.set_header("user-agent", USER_AGENT)?;
+    for (name, value) in &oauth.token_headers {
+        request.set_header(name, &Zeroizing::new(template::text(value, values)?))?;
+    }
+    Ok(request)
+}
+
+/// The request that exchanges a code (RFC 6749 section 4.1.3). Send it once: a code whose bytes went out is spent.
+///
+/// # Errors
+/// Those of [`template::url`] and [`template::text`]; `invalid_request` when a header could not carry its value.
+pub fn exchange_request(
+    oauth: &Oauth2,
+    values: &Values<'_>,
+    client: &ClientCredentials,
+    code: &Secret,
+    redirect_uri: &str,
+    verifier: Option<&Secret>,
+) -> Result<HttpRequest> {
+    let values = client_values(values, client);
+    let mut request = begin(oauth, "POST", template::url(&oauth.token_url, &values)?, &values)?;
+    let mut params = Params::default();
+    params.set("grant_type", "authorization_code");
+    params.set("code", code.expose());
+    params.set("redirect_uri", redirect_uri);
+    if let Some(verifier) = verifier {
+        params.set("code_verifier", verifier.expose());
+    }
+    authenticate(&mut request, &mut params, oauth.client_auth, client)?;
+    params.extend(&oauth.token_params, &values)?;
+    params.put(&mut request, oauth.token_body)?;
+    Ok(request)
+}
+
+/// The request that renews tokens (RFC 6749 section 6). No `scopes`: the grant's own.
+///
+/// # Errors
+/// As [`exchange_request`].
+pub fn refresh_request(
+    oauth: &Oauth2,
+    values: &Values<'_>,
+    client: &ClientCredentials,
+    refresh_token: &Secret,
+    scopes: &[String],
+) -> Result<HttpRequest> {
+    let values = client_values(values, client);
+    let url = oauth.refresh_url.as_deref().unwrap_or(&oauth.token_url);
+    let mut request = begin(oauth, "POST", template::url(url, &values)?, &values)?;
+    let mut params = Params::default();
+    params.set("grant_type", "refresh_token");
+    params.set("refresh_token", refresh_token.expose());
+    if !scopes.is_empty() {
+        params.set("scope", &scopes.join(oauth.scopes.separator.as_deref().unwrap_or(" ")));
+    }
+    authenticate(&mut request, &mut params, oauth.client_auth, client)?;
+    params.extend(&oauth.refresh_params, &values)?;
+    params.put(&mut request, oauth.token_body)?;
+    Ok(request)
+}
+
+/// The requests that end a grant (RFC 7009 section 2.1), in the order to send them; none where the manifest states no
+/// revocation or there is no token of the wanted sort.
+///
+/// Parameters go into the query of a `GET` and into the body of everything else. Without `params` they are `token` and
+/// `token_type_hint`, unless the URL itself names `{token}`.
+///
+/// # Errors
+/// As [`exchange_request`].
+pub fn revoke_requests(
+    oauth: &Oauth2,
+    values: &Values<'_>,
+    client: &ClientCredentials,
+    access: Option<&Secret>,
+    refresh: Option<&Secret>,
+) -> Result<Vec<HttpRequest>> {
+    let Some(revoke) = &oauth.revoke else { return Ok(Vec::new()) };
+    let access = access.map(|token| (token, "access_token"));
+    let refresh = refresh.map(|token| (token, "refresh_token"));
+    let tokens: Vec<_> = match revoke.token {
+        RevokeToken::Refresh => refresh.or(access).into_iter().collect(),
+        RevokeToken::Access => access.into_iter().collect(),
+        RevokeToken::Both => refresh.into_iter().chain(access).collect(),
+    };
+    let method = revoke.method.as_deref().unwrap_or("POST");
+    let in_url = template::placeholders(&revoke.url).is_ok_and(|names| names.iter().any(|name| name == "token"));
+    let mut requests = Vec::new();
+    for (token, hint) in tokens {
+        let values = client_values(values, client).first("token", token.expose()).first("token_type_hint", hint);
+        let mut request = begin(oauth, method, template::url(&revoke.url, &values)?, &values)?;
+        let mut params = Params::default();
+        match revoke.client_auth.unwrap_or(oauth.client_auth) {
+            // Where the manifest lists the parameters itself, nothing is added that proves nothing.
+            ClientAuth::None if in_url || !revoke.params.is_empty() => {}
+            how => authenticate(&mut request, &mut params, how, client)?,
+        }
+        if !revoke.params.is_empty() {
+            params.extend(&revoke.params, &values)?;
+        } else if !in_url {
+            params.set("token", token.expose());
+            params.set("token_type_hint", hint);
+        }
+        if request.method == "GET" {
+            if !params.0.is_empty() {
+                request.url.query_pairs_mut().extend_pairs(params.0.iter().map(|(name, value)| (name, value.as_str())));
+            }
+        } else if !params.0.is_empty() {
+            params.put(&mut request, revoke.body)?;
+        }
+        requests.push(request);
+    }
+    Ok(requests)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{http::protocol::fixture::oauth, manifest::Revoke};
+
+    fn client(secret: Option<&str>) -> ClientCredentials {
+        ClientCredentials { id: "id:1".to_owned(), secret: secret.map(Secret::new) }
+    }
+
+    fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+        request.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    }
+
+    fn form(request: &HttpRequest) -> BTreeMap<String, String> {
+        form_urlencoded::parse(&request.body.0).into_owned().collect()
+    }
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    }
+
+    #[test]
+    fn exchanges_with_basic() {
+        let mut oauth = oauth();
+        oauth.token_params = map(&[("grant_type", "evil"), ("code", "evil"), ("client_id", "{client_id}"), ("extra", "{client_secret}")]);
+        oauth.token_headers = map(&[("authorization", "evil"), ("x-version", "{v}"), ("accept", "application/vnd.x+json")]);
+        let client = client(Some("p&ss ü"));
+        let values = Values::new().one("v", "7");
+        let verifier = Secret::new("ver");
+        let request = exchange_request(&oauth, &values, &client, &"c&d".into(), "https://app.test/cb", Some(&verifier)).unwrap();
+        assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "https://provider.example/token"));
+        // RFC 6749 section 2.3.1: id and secret are form-encoded before they are joined.
+        let expected = format!("Basic {}", Base64::encode_string(b"id%3A1:p%26ss+%C3%BC"));
+        assert_eq!(header(&request, "authorization"), Some(expected.as_str()));
+        assert_eq!(header(&request, "accept"), Some("application/vnd.x+json"));
+        assert_eq!(header(&request, "user-agent"), Some(USER_AGENT));
+        assert_eq!(header(&request, "x-version"), Some("7"));
+        assert_eq!(header(&request, "content-type"), Some("application/x-www-form-urlencoded"));
+        let wanted = map(&[
+            ("grant_type", "authorization_code"),
+            ("code", "c&d"),
+            ("redirect_uri", "https://app.test/cb"),
+            ("code_verifier", "ver"),
+            ("client_id", "id:1"),
+            ("extra", "p&ss ü"),
+        ]);
+        assert_eq!(form(&request), wanted);
+    }
+
+    #[test]
+    fn refreshes_with_body_and_json() {
+        let mut oauth = oauth();
+        oauth.client_auth = ClientAuth::Body;
+        oauth.token_body = TokenBody::Json;
+        oauth.refresh_url = Some("https://provider.example/refresh".to_owned());
+        let request =
+            refresh_request(&oauth, &Values::new(), &client(Some("s")), &"r\"t".into(), &["a".to_owned(), "b".to_owned()]).unwrap();
+        assert_eq!(request.url.path(), "/refresh");
+        assert_eq!(header(&request, "authorization"), None);
+        let body: crate::model::Json = serde_json::from_slice(&request.body.0).unwrap();
+        let wanted = serde_json::json!({"grant_type": "refresh_token", "refresh_token": "r\"t", "scope": "a b", "client_id": "id:1", "client_secret": "s"});
+        assert_eq!(body, wanted);
+    }
+
+    #[test]
+    fn a_public_client_states_its_id() {
+        for how in [ClientAuth::Basic, ClientAuth::Body, ClientAuth::None] {
+            let mut oauth = oauth();
+            oauth.client_auth = how;
+            let request = refresh_request(&oauth, &Values::new(), &client(None), &"rt".into(), &[]).unwrap();
+            assert_eq!(header(&request, "authorization"), None);
+            assert_eq!(form(&request), map(&[("grant_type", "refresh_token"), ("refresh_token", "rt"), ("client_id", "id:1")]));
+        }
+    }
+
+    #[test]
+    fn revokes_what_the_manifest_names() {
+        let (access, refresh) = (Secret::new("at"), Secret::new("rt"));
+        let mut oauth = oauth();
+        let client = client(Some("s"));
+        assert!(revoke_requests(&oauth, &Values::new(), &client, Some(&access), Some(&refresh)).unwrap().is_empty());
+        let revoke = |token| Revoke {
+            url: "https://provider.example/revoke".to_owned(),
+            token,
+            method: None,
+            params: BTreeMap::new(),
+            client_auth: None,
+            body: TokenBody::Form,
+            shared_grant: false,
+        };
+        let sent = |oauth: &Oauth2, access: Option<&Secret>, refresh: Option<&Secret>| -> Vec<String> {
+            let requests = revoke_requests(oauth, &Values::new(), &client, access, refresh).unwrap();
+            requests.iter().map(|r| String::from_utf8(r.body.0.to_vec()).unwrap()).collect()
+        };
+        let (a, r) = ("token=at&token_type_hint=access_token", "token=rt&token_type_hint=refresh_token");
+        for (token, both, only_access, only_refresh) in [
+            (RevokeToken::Refresh, vec![r], vec![a], vec![r]),
+            (RevokeToken::Access, vec![a], vec![a], vec![]),
+            (RevokeToken::Both, vec![r, a], vec![a], vec![r]),
+        ] {
+            oauth.revoke = Some(revoke(token));
+            assert_eq!(sent(&oauth, Some(&access), Some(&refresh)), both);
+            assert_eq!(sent(&oauth, Some(&access), None), only_access);
+            assert_eq!(sent(&oauth, None, Some(&refresh)), only_refresh);
+        }
+
+        let mut odd = revoke(RevokeToken::Access);
+        odd.url = "https://provider.example/apps/{client_id}/grant".to_owned();
+        odd.method = Some("delete".to_owned());
+        odd.params = map(&[("access_token", "{token}")]);
+        odd.body = TokenBody::Json;
+        oauth.revoke = Some(odd.clone());
+        let request = revoke_requests(&oauth, &Values::new(), &client, Some(&access), None).unwrap().remove(0);
+        assert_eq!((request.method.as_str(), request.url.path()), ("DELETE", "/apps/id%3A1/grant"));
+        assert_eq!(*request.body.0, br#"{"access_token":"at"}"#);
+        assert!(header(&request, "authorization").is_some());
+
+        odd.method = Some("GET".to_owned());
+        odd.client_auth = Some(ClientAuth::None);
+        oauth.revoke = Some(odd.clone());
+        let request = revoke_requests(&oauth, &Values::new(), &client, Some(&access), None).unwrap().remove(0);
+        assert_eq!(request.url.query(), Some("access_token=at"));
+        assert!(header(&request, "authorization").is_none() && request.body.0.is_empty());
+
+        odd.url = "https://provider.example/revoke?t={token}".to_owned();
+        odd.params.clear();
+        oauth.revoke = Some(odd);
+        let request = revoke_requests(&oauth, &Values::new(), &client, Some(&access), None).unwrap().remove(0);
+        assert_eq!(request.url.query(), Some("t=at"));
+    }
+
+    #[test]
+    fn s54_a_form_has_only_its_own_fields() {
+        for payload in ["a&grant_type=evil", "a=b", "a\r\nx: y", "%26b=c", "+", "\u{0}", "ü&", ";b=c", "a#b"] {
+            let request = refresh_request(&oauth(), &Values::new(), &client(None), &payload.into(), &[payload.to_owned()]).unwrap();
+            let form = form(&request);
+            assert_eq!(form.len(), 4, "{payload:?}");
+            assert_eq!(form["refresh_token"], payload);
+            assert_eq!(form["grant_type"], "refresh_token");
+        }
+    }
+}

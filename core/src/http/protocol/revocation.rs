@@ -1,0 +1,95 @@
+use std::time::Duration;
+
+use super::{
+    answer::{error_code, read},
+    lifetime::{http_date, retry_after},
+};
+use crate::{manifest::RateLimit, plugin::HttpResponse, time::Timestamp};
+
+/// What became of a revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokeOutcome {
+    /// The token is dead, or the provider never knew it.
+    Done,
+    /// Not now; the token may still live.
+    Later {
+        /// How long the provider asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The provider will never do it this way.
+    Refused,
+}
+
+/// Reads the answer to a revocation (RFC 7009 section 2.2).
+///
+/// Done: every 2xx, whatever its body says (providers answer 200 with `invalid_token` for a token they no longer know),
+/// and a 4xx with `invalid_token` or `invalid_grant`. Later: 408, 425, 429, 5xx, and 401, 403, `invalid_client` or
+/// `unauthorized_client`, since those mean that the organisation's client is refused: the token lives, and the client can be mended.
+/// Refused: everything else, e.g. `unsupported_token_type`, a redirect, 404.
+pub fn parse_revoke_answer(response: &HttpResponse) -> RevokeOutcome {
+    let body = read(response);
+    let error = body.as_ref().and_then(|body| error_code(body, "/error"));
+    match (response.status, error.as_deref()) {
+        (200..=299, _) | (400..=499, Some("invalid_token" | "invalid_grant")) => RevokeOutcome::Done,
+        (401 | 403 | 408 | 425 | 429 | 500..=599, _) | (400..=499, Some("invalid_client" | "unauthorized_client")) => {
+            // A date is measured against the provider's own clock.
+            let now = response.header("date").and_then(http_date);
+            let wait = now.or_else(|| plain_seconds(response));
+            RevokeOutcome::Later { retry_after: wait.and_then(|now| retry_after(&response.headers, &RateLimit::default(), now)) }
+        }
+        _ => RevokeOutcome::Refused,
+    }
+}
+
+/// Without a clock only a plain number of seconds can be understood; any clock serves for those.
+fn plain_seconds(response: &HttpResponse) -> Option<Timestamp> {
+    response.header("retry-after")?.trim().parse::<f64>().is_ok().then(Timestamp::default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(status: u16, headers: &[(&str, &str)], body: &str) -> RevokeOutcome {
+        parse_revoke_answer(&HttpResponse {
+            status,
+            headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            body: body.as_bytes().to_vec(),
+        })
+    }
+
+    #[test]
+    fn revocations_end_in_one_of_three_ways() {
+        use RevokeOutcome::{Done, Later, Refused};
+        const NONE: RevokeOutcome = Later { retry_after: None };
+        for (status, body, expected) in [
+            (200, "", Done),
+            (200, r#"{"error":"invalid_token"}"#, Done),
+            (204, "<html>", Done),
+            (400, r#"{"error":"invalid_token"}"#, Done),
+            (400, r#"{"error":"invalid_grant"}"#, Done),
+            (401, r#"{"error":"invalid_token"}"#, Done),
+            (401, r#"{"error":"invalid_client"}"#, NONE),
+            (401, "", NONE),
+            (403, "<html>", NONE),
+            (400, r#"{"error":"unauthorized_client"}"#, NONE),
+            (429, "", NONE),
+            (500, r#"{"error":"invalid_token"}"#, NONE),
+            (503, "", NONE),
+            (400, r#"{"error":"unsupported_token_type"}"#, Refused),
+            (400, "", Refused),
+            (404, "", Refused),
+            (302, "", Refused),
+        ] {
+            assert_eq!(outcome(status, &[], body), expected, "{status} {body}");
+        }
+        let wait = |headers: &[(&str, &str)]| match outcome(503, headers, "") {
+            Later { retry_after } => retry_after.map(|d| d.as_secs()),
+            _ => None,
+        };
+        assert_eq!(wait(&[("retry-after", "7")]), Some(7));
+        let date = ("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(wait(&[date]), None);
+        assert_eq!(wait(&[date, ("date", "Sun, 06 Nov 1994 08:49:07 GMT")]), Some(30));
+    }
+}

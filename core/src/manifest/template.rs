@@ -1,0 +1,578 @@
+//! Texts with `{placeholders}`, and URLs that no value can lead elsewhere.
+//!
+//! `{name}` stands for a value, `{{` and `}}` for the braces themselves. A name holds letters, digits, `_` and `-`.
+//!
+//! In a URL's host a placeholder stands for one whole DNS label, and at least two fixed labels follow it
+//! (`{subdomain}.zendesk.com`): the registered domain is always the manifest's own. The finished URL is parsed again, and
+//! scheme, user info, host and port are compared with what the template promises.
+
+use std::collections::BTreeMap;
+
+use url::{Url, form_urlencoded};
+
+use crate::{
+    Secret,
+    error::{Result, bail, err},
+};
+
+/// The built-in placeholder for the sandbox's origin; only at the very start of a URL, never filled from a map.
+pub const SANDBOX_ORIGIN: &str = "sandbox_origin";
+
+/// The values of placeholders: several layers, of which the first that knows a name answers.
+#[derive(Clone, Default)]
+pub struct Values<'a> {
+    layers: Vec<Layer<'a>>,
+    sandbox_origin: Option<&'a str>,
+}
+
+#[derive(Clone)]
+enum Layer<'a> {
+    One(&'a str, &'a str),
+    Plain(&'a BTreeMap<String, String>),
+    Secret(&'a BTreeMap<String, Secret>),
+}
+
+impl<'a> Values<'a> {
+    /// No values.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one value below those that are there.
+    #[must_use]
+    pub fn one(mut self, name: &'a str, value: &'a str) -> Self {
+        self.layers.push(Layer::One(name, value));
+        self
+    }
+
+    /// Adds one value above those that are there.
+    #[must_use]
+    pub fn first(mut self, name: &'a str, value: &'a str) -> Self {
+        self.layers.insert(0, Layer::One(name, value));
+        self
+    }
+
+    /// Adds a map below those that are there.
+    #[must_use]
+    pub fn map(mut self, map: &'a BTreeMap<String, String>) -> Self {
+        self.layers.push(Layer::Plain(map));
+        self
+    }
+
+    /// Adds a map of secrets below those that are there.
+    #[must_use]
+    pub fn secrets(mut self, map: &'a BTreeMap<String, Secret>) -> Self {
+        self.layers.push(Layer::Secret(map));
+        self
+    }
+
+    /// States the sandbox's origin (`http://127.0.0.1:4711`). No map can set it.
+    #[must_use]
+    pub fn sandbox_origin(mut self, origin: &'a str) -> Self {
+        self.sandbox_origin = Some(origin);
+        self
+    }
+
+    /// The value of a placeholder.
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        if name == SANDBOX_ORIGIN {
+            return self.sandbox_origin;
+        }
+        self.layers.iter().find_map(|layer| match layer {
+            Layer::One(n, value) => (*n == name).then_some(*value),
+            Layer::Plain(map) => map.get(name).map(String::as_str),
+            Layer::Secret(map) => map.get(name).map(Secret::expose),
+        })
+    }
+
+    fn need(&self, name: &str) -> Result<&'a str> {
+        self.get(name).ok_or_else(|| err!(InvalidInputs, "the value `{name}` is missing").with("fields", name))
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Piece {
+    Text(String),
+    Value(String),
+}
+
+fn pieces(template: &str) -> Result<Vec<Piece>, String> {
+    let mut found = Vec::new();
+    let mut text = String::new();
+    let mut chars = template.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '{' | '}' if chars.next_if_eq(&c).is_some() => text.push(c),
+            '}' => return Err("a `}` stands without `{`; write `}}` for the brace itself".to_owned()),
+            '{' => {
+                let mut name = String::new();
+                loop {
+                    match chars.next() {
+                        Some('}') => break,
+                        Some(c) if c.is_ascii_alphanumeric() || c == '_' || c == '-' => name.push(c),
+                        Some(c) => return Err(format!("`{}` cannot stand in a placeholder's name", c.escape_default())),
+                        None => return Err("a `{` is never closed; write `{{` for the brace itself".to_owned()),
+                    }
+                }
+                if name.is_empty() {
+                    return Err("a placeholder has no name".to_owned());
+                }
+                if !text.is_empty() {
+                    found.push(Piece::Text(std::mem::take(&mut text)));
+                }
+                found.push(Piece::Value(name));
+            }
+            c => text.push(c),
+        }
+    }
+    if !text.is_empty() {
+        found.push(Piece::Text(text));
+    }
+    Ok(found)
+}
+
+/// The names of a template's placeholders, in order of first appearance.
+///
+/// # Errors
+/// What is wrong with the template, for the linter.
+pub fn placeholders(template: &str) -> Result<Vec<String>, String> {
+    let mut names = Vec::new();
+    for piece in pieces(template)? {
+        match piece {
+            Piece::Value(name) if !names.contains(&name) => names.push(name),
+            _ => {}
+        }
+    }
+    Ok(names)
+}
+
+/// Fills a template in; values are inserted as they are. Whoever uses the result checks it for its place.
+///
+/// # Errors
+/// `invalid_inputs` names a missing value; `manifest_invalid` when the template is malformed.
+pub fn text(template: &str, values: &Values<'_>) -> Result<String> {
+    let mut filled = String::with_capacity(template.len());
+    for piece in pieces(template).map_err(malformed)? {
+        match piece {
+            Piece::Text(text) => filled.push_str(&text),
+            Piece::Value(name) => filled.push_str(values.need(&name)?),
+        }
+    }
+    Ok(filled)
+}
+
+fn malformed(trouble: String) -> crate::Error {
+    err!(ManifestInvalid, "a template is malformed: {trouble}")
+}
+
+/// A URL template, taken apart.
+struct UrlTemplate {
+    origin: Origin,
+    path: Vec<Piece>,
+    query: Option<Vec<Piece>>,
+}
+
+enum Origin {
+    Sandbox,
+    Host { scheme: &'static str, host: Vec<Piece>, port: Option<u16> },
+}
+
+impl UrlTemplate {
+    fn parse(template: &str) -> Result<Self, String> {
+        if let Some(rest) = template.strip_prefix("{sandbox_origin}") {
+            if !rest.is_empty() && !rest.starts_with(['/', '?']) {
+                return Err("after `{sandbox_origin}` a path must follow".to_owned());
+            }
+            let (path, query) = Self::tail(rest)?;
+            return Ok(Self { origin: Origin::Sandbox, path, query });
+        }
+        let (scheme, rest) = if let Some(rest) = template.strip_prefix("https://") {
+            ("https", rest)
+        } else if let Some(rest) = template.strip_prefix("http://") {
+            ("http", rest)
+        } else {
+            return Err("a URL must begin with `https://`".to_owned());
+        };
+        // A placeholder's name holds none of these, so the authority ends at the first of them.
+        let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let (host, port) = Self::authority(authority)?;
+        let (path, query) = Self::tail(tail)?;
+        Ok(Self { origin: Origin::Host { scheme, host, port }, path, query })
+    }
+
+    fn authority(authority: &str) -> Result<(Vec<Piece>, Option<u16>), String> {
+        let colon = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
+        let (host, port) = match colon {
+            Some(at) => {
+                let port = authority[at + 1..].parse().map_err(|_| "the port must be a fixed number".to_owned())?;
+                (&authority[..at], Some(port))
+            }
+            None => (authority, None),
+        };
+        let pieces = pieces(host)?;
+        if pieces.is_empty() {
+            return Err("the host is missing".to_owned());
+        }
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        for (at, piece) in pieces.iter().enumerate() {
+            match piece {
+                Piece::Text(text) => {
+                    let fits = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-' || (bracketed && "[]:".contains(c));
+                    if !text.chars().all(fits) {
+                        return Err("the fixed part of a host may hold letters, digits, `.` and `-` only".to_owned());
+                    }
+                }
+                Piece::Value(name) => {
+                    let before = at == 0 || matches!(&pieces[at - 1], Piece::Text(text) if text.ends_with('.'));
+                    let after = matches!(pieces.get(at + 1), Some(Piece::Text(text)) if text.starts_with('.'));
+                    if !before || !after {
+                        return Err(format!("`{{{name}}}` must stand for one whole label of the host"));
+                    }
+                }
+            }
+        }
+        let fixed_end = match pieces.last() {
+            Some(Piece::Text(text)) => text.split('.').filter(|label| !label.is_empty()).count(),
+            _ => 0,
+        };
+        if pieces.len() > 1 && fixed_end < 2 {
+            return Err("after a placeholder in a host at least two fixed labels must follow, e.g. `.example.com`".to_owned());
+        }
+        Ok((pieces, port))
+    }
+
+    fn tail(tail: &str) -> Result<(Vec<Piece>, Option<Vec<Piece>>), String> {
+        if tail.contains('#') {
+            return Err("a fragment is never sent; remove the part after `#`".to_owned());
+        }
+        let (path, query) = match tail.split_once('?') {
+            Some((path, query)) => (path, Some(pieces(query)?)),
+            None => (tail, None),
+        };
+        let path = pieces(path)?;
+        let names = path.iter().chain(query.iter().flatten());
+        if names.into_iter().any(|piece| matches!(piece, Piece::Value(name) if name == SANDBOX_ORIGIN)) {
+            return Err("`{sandbox_origin}` may stand at the very start of a URL only".to_owned());
+        }
+        Ok((path, query))
+    }
+}
+
+/// What is wrong with a URL template, for the linter; values are not needed.
+///
+/// # Errors
+/// The mistake in words.
+pub fn lint_url(template: &str) -> Result<(), String> {
+    UrlTemplate::parse(template).map(drop)
+}
+
+/// Fills a URL template in. Values are percent-encoded in the path and form-encoded in the query.
+///
+/// # Errors
+/// `host_mismatch` when a value is no DNS label where one is expected, would leave the path, or the finished URL leads
+/// elsewhere than the template promises; `invalid_inputs` names a missing value; `manifest_invalid`.
+pub fn url(template: &str, values: &Values<'_>) -> Result<Url> {
+    let parsed = UrlTemplate::parse(template).map_err(malformed)?;
+    let (origin, promised) = match &parsed.origin {
+        Origin::Sandbox => {
+            let origin = values.need(SANDBOX_ORIGIN)?;
+            let url = Url::parse(origin).map_err(|_| err!(ProjectInvalid, "the sandbox's origin is no URL"))?;
+            let bare = matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+            if !bare || !url.username().is_empty() || url.password().is_some() {
+                bail!(ProjectInvalid, "the sandbox's origin must be a scheme, host and port only");
+            }
+            (origin.trim_end_matches('/').to_owned(), url)
+        }
+        Origin::Host { scheme, host, port } => {
+            let host = fill_host(host, values)?;
+            let origin = match port {
+                Some(port) => format!("{scheme}://{host}:{port}"),
+                None => format!("{scheme}://{host}"),
+            };
+            let url = Url::parse(&origin).map_err(|_| err!(HostMismatch, "the host that the values make is none"))?;
+            // A bare host can still be something else after the parser's normalisation, e.g. a number.
+            if url.host_str() != Some(&host.to_ascii_lowercase()) {
+                bail!(HostMismatch, "the host that the values make is another than the application's");
+            }
+            (origin, url)
+        }
+    };
+    let mut finished = origin;
+    finished.push_str(&fill_path(&parsed.path, values)?);
+    if let Some(query) = &parsed.query {
+        finished.push('?');
+        for piece in query {
+            match piece {
+                Piece::Text(text) => finished.push_str(text),
+                Piece::Value(name) => finished.extend(form_urlencoded::byte_serialize(values.need(name)?.as_bytes())),
+            }
+        }
+    }
+    let url = Url::parse(&finished).map_err(|_| err!(HostMismatch, "the values do not make a URL"))?;
+    let same = url.scheme() == promised.scheme()
+        && url.host() == promised.host()
+        && url.port_or_known_default() == promised.port_or_known_default()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.fragment().is_none();
+    if !same {
+        bail!(HostMismatch, "the finished URL leads elsewhere than its template");
+    }
+    Ok(url)
+}
+
+/// Fills in a URL template, or a path that is resolved below the template `base`.
+///
+/// # Errors
+/// As [`url`]; `manifest_invalid` when a path has no base.
+pub fn url_below(base: Option<&str>, template: &str, values: &Values<'_>) -> Result<Url> {
+    if template.contains("://") || template.starts_with("{sandbox_origin}") {
+        return url(template, values);
+    }
+    let Some(base) = base else {
+        bail!(ManifestInvalid, "the path `{template}` needs `api.base_url`");
+    };
+    if base.contains('?') {
+        bail!(ManifestInvalid, "`api.base_url` must not hold a query, since paths are put after it");
+    }
+    url(&format!("{}/{}", base.trim_end_matches('/'), template.trim_start_matches('/')), values)
+}
+
+/// Whether a text is one DNS label: 1 to 63 letters, digits and `-`, none at either end (RFC 1123 section 2.1).
+pub fn is_dns_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+fn fill_host(host: &[Piece], values: &Values<'_>) -> Result<String> {
+    let mut filled = String::new();
+    for piece in host {
+        match piece {
+            Piece::Text(text) => filled.push_str(text),
+            Piece::Value(name) => {
+                let value = values.need(name)?;
+                if !is_dns_label(value) {
+                    return Err(err!(HostMismatch, "`{name}` must be one bare name of letters, digits and `-`").with("fields", name));
+                }
+                filled.push_str(value);
+            }
+        }
+    }
+    Ok(filled)
+}
+
+fn fill_path(path: &[Piece], values: &Values<'_>) -> Result<String> {
+    let mut filled = String::new();
+    for piece in path {
+        match piece {
+            Piece::Text(text) => filled.push_str(text),
+            Piece::Value(name) => {
+                let value = values.need(name)?;
+                if value.is_empty() {
+                    return Err(err!(InvalidInputs, "the value `{name}` is empty").with("fields", name));
+                }
+                percent_encode(value, &mut filled);
+            }
+        }
+    }
+    // The parser would resolve them, whatever the encoding; a value must not climb out of its place.
+    let climbs = |segment: &str| matches!(segment.replace("%2e", ".").replace("%2E", ".").as_str(), "." | "..");
+    if filled.split('/').any(climbs) {
+        bail!(HostMismatch, "a value would have left the application's path");
+    }
+    Ok(filled)
+}
+
+/// Everything but RFC 3986's unreserved characters becomes `%XX`.
+fn percent_encode(value: &str, into: &mut String) {
+    use std::fmt::Write;
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            into.push(byte as char);
+        } else {
+            let _ = write!(into, "%{byte:02X}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Code;
+
+    #[test]
+    fn fills_and_escapes() {
+        let map = BTreeMap::from([("a".to_owned(), "1 2".to_owned()), ("b".to_owned(), "under".to_owned())]);
+        let secrets = BTreeMap::from([("key".to_owned(), Secret::new("s/e&c"))]);
+        let values = Values::new().one("b", "over").map(&map).secrets(&secrets);
+        assert_eq!(text("x {a}{b} {{a}} {key}", &values).unwrap(), "x 1 2over {a} s/e&c");
+        assert_eq!(placeholders("{b}{a}{{c}}{b}").unwrap(), ["b", "a"]);
+        let missing = text("{nope}", &values).unwrap_err();
+        assert!(missing.is(Code::InvalidInputs) && missing.reason().contains("`nope`"));
+        for bad in ["{", "}", "{}", "{a b}", "{a", "a}", "{a{b}}"] {
+            assert!(placeholders(bad).is_err(), "{bad}");
+            assert!(text(bad, &values).unwrap_err().is(Code::ManifestInvalid), "{bad}");
+        }
+        let built = url("https://{b}.example.com:8443/v1/{a}/{key}?q={key}&z={a}", &values).unwrap();
+        assert_eq!(built.as_str(), "https://over.example.com:8443/v1/1%202/s%2Fe%26c?q=s%2Fe%26c&z=1+2");
+    }
+
+    #[test]
+    fn the_sandbox_origin_is_built_in() {
+        let map = BTreeMap::from([(SANDBOX_ORIGIN.to_owned(), "https://evil.example".to_owned())]);
+        let values = Values::new().map(&map);
+        assert!(url("{sandbox_origin}/token", &values).unwrap_err().is(Code::InvalidInputs));
+        let values = values.sandbox_origin("http://127.0.0.1:4711");
+        assert_eq!(url("{sandbox_origin}/token", &values).unwrap().as_str(), "http://127.0.0.1:4711/token");
+        assert_eq!(
+            url_below(Some("{sandbox_origin}/api"), "/me?x={q}", &values.clone().one("q", "&")).unwrap().as_str(),
+            "http://127.0.0.1:4711/api/me?x=%26"
+        );
+        for bad in
+            ["{sandbox_origin}.example.com/", "{sandbox_origin}@example.com/", "https://a.example/{sandbox_origin}", "{sandbox_origin}:1/"]
+        {
+            assert!(lint_url(bad).is_err(), "{bad}");
+            assert!(url(bad, &values).is_err(), "{bad}");
+        }
+        let odd = Values::new().sandbox_origin("http://a@127.0.0.1:1");
+        assert!(url("{sandbox_origin}/token", &odd).is_err());
+    }
+
+    #[test]
+    fn templates_that_promise_nothing_are_refused() {
+        for bad in [
+            "https://{a}",
+            "https://{a}.com/",
+            "https://x-{a}.example.com/",
+            "https://{a}x.example.com",
+            "https://{a}{b}.example.com/",
+            "https://api.example.{a}/",
+            "https://{a}@example.com/",
+            "https://u:p@example.com/",
+            "https://example.com:{a}/",
+            "ftp://example.com",
+            "//example.com",
+            "https:///x",
+            "{a}",
+            "https://example.com/#x",
+            "https://ex ample.com/",
+            "https://exa%6dple.com/",
+            "https://example.com\\x",
+            "https://:1/",
+        ] {
+            assert!(lint_url(bad).is_err(), "{bad}");
+        }
+        for good in [
+            "https://{a}.example.com",
+            "https://{a}.{b}.example.com/x",
+            "https://api.{a}.example.com?x={b}",
+            "http://127.0.0.1:80/x",
+            "https://[::1]:4/x",
+        ] {
+            assert_eq!(lint_url(good), Ok(()), "{good}");
+        }
+    }
+
+    /// At least 150 different values that try to lead a request elsewhere.
+    fn payloads() -> Vec<String> {
+        let mut all: Vec<String> = [
+            "",
+            "-",
+            "-a",
+            "a-",
+            ".",
+            "..",
+            "...",
+            "a.",
+            ".a",
+            "%2e",
+            "%2e%2e",
+            "%2E%2e",
+            "\u{0}",
+            "ä",
+            "xn--",
+            "xn--a",
+            "localhost.",
+            "*",
+            "_",
+            "a_b",
+        ]
+        .iter()
+        .map(|s| (*s).to_owned())
+        .collect();
+        all.push("a".repeat(64));
+        all.push("a".repeat(4096));
+        for core in ["evil.test", "127.0.0.1", "evil"] {
+            for mark in [
+                "/", "//", "@", "#", "?", ":", "\\", "\\\\", "%2f", "%2F", "%5c", "%40", "%23", "%3f", "%00", "\u{0}", "\r\n", "\n", "\r",
+                "\t", " ", "..", "/../", "/..;/", ":443", ":80@", "\u{ff0e}", "\u{3002}", "\u{ff0f}", "\u{2044}", "\u{feff}", "\u{200d}",
+                "\u{ad}", "\u{202e}", "[::1]", "%0d%0a", "&", "=", "+", ";", ",", "|", "'", "\"", "<", ">",
+            ] {
+                all.push(format!("{core}{mark}"));
+                all.push(format!("{mark}{core}"));
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn s50_no_value_leads_elsewhere() {
+        let payloads = payloads();
+        assert!(payloads.len() >= 150, "{}", payloads.len());
+        // authorize, token, revoke and API URL; host, path and query.
+        let templates = [
+            "https://{v}.zendesk.com/oauth/authorizations/new",
+            "https://{v}.zendesk.com/oauth/tokens?tenant={v}",
+            "https://login.example.com/{v}/oauth2/revoke",
+            "https://api.example.com/v1/{v}/x/{v}?q={v}",
+        ];
+        let mut made = 0;
+        for payload in &payloads {
+            let values = Values::new().one("v", payload);
+            for template in templates {
+                let Ok(url) = url(template, &values) else { continue };
+                made += 1;
+                let host = url.host_str().unwrap();
+                let fixed = template.split('/').nth(2).unwrap();
+                let right = match fixed.strip_prefix("{v}") {
+                    Some(suffix) => host.strip_suffix(suffix).is_some_and(is_dns_label),
+                    None => host == fixed,
+                };
+                assert!(right, "{payload:?} in {template} leads to {host}");
+                assert!(
+                    url.scheme() == "https" && url.port().is_none() && url.username().is_empty() && url.password().is_none(),
+                    "{payload:?}"
+                );
+                assert_eq!(
+                    url.path().matches('/').count(),
+                    template.split('?').next().unwrap().matches('/').count() - 2,
+                    "{payload:?} in {template}: {}",
+                    url.path()
+                );
+                let pairs = template.split_once('?').map_or(0, |(_, q)| q.split('&').count());
+                assert_eq!(url.query_pairs().count(), pairs, "{payload:?} in {template}");
+                assert!(url.fragment().is_none());
+            }
+            // In a host, whatever is no label is refused.
+            if !is_dns_label(payload) {
+                assert!(url(templates[0], &values).unwrap_err().is(Code::HostMismatch), "{payload:?}");
+            }
+        }
+        assert!(made > payloads.len(), "the test must reach its own checks");
+        assert_eq!(url(templates[0], &Values::new().one("v", "Acme-1")).unwrap().host_str(), Some("acme-1.zendesk.com"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(template in ".{0,60}", value in ".{0,40}") {
+            let values = Values::new().one("a", &value);
+            let _ = placeholders(&template);
+            let _ = text(&template, &values);
+            let _ = url(&template, &values);
+            let _ = url(&format!("https://{{a}}.example.com/{{a}}?{template}"), &values);
+        }
+    }
+}
