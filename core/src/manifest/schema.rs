@@ -24,7 +24,23 @@ pub(crate) fn with_id(generated: Json, name: &str, title: &str) -> Json {
             }
         }
     }
-    Json::Object(schema)
+    let mut schema = Json::Object(schema);
+    close(&mut schema);
+    schema
+}
+
+/// Objects that name their properties take no others: a typo is a mistake that an editor should show.
+fn close(schema: &mut Json) {
+    match schema {
+        Json::Object(map) => {
+            if map.get("properties").is_some_and(Json::is_object) && map.get("type").is_some_and(|t| t == "object") {
+                map.entry("additionalProperties").or_insert(Json::Bool(false));
+            }
+            map.values_mut().for_each(close);
+        }
+        Json::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
 }
 
 /// Compares a checked-in schema with the generated one; `SMALT_WRITE=1` rewrites it.
