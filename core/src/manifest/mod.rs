@@ -1,4 +1,12 @@
-//! An application as data: what a manifest says.
+//! An application as data: what a manifest says, how one is read, checked and found.
+
+mod catalog;
+pub(crate) mod document;
+mod finding;
+pub mod lint;
+pub mod pattern;
+mod schema;
+pub(crate) mod shape;
 
 pub mod template;
 
@@ -7,6 +15,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Brand, InputField, Json};
+
+pub(crate) use catalog::read_text;
+pub use catalog::{Catalog, SANDBOX_SLUGS};
+pub use finding::{Finding, Severity};
+pub use lint::lint;
+pub use schema::schema;
 
 /// Derives of every manifest type; an unknown key is a mistake that lint names.
 macro_rules! manifest {
@@ -49,6 +63,9 @@ manifest! {
         /// Keys, when it offers that.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub keybased: Option<Keybased>,
+        /// Values that are the same for everyone, which the project may set under `apps.<slug>.variables`.
+        #[serde(default)]
+        pub variables: BTreeMap<String, Variable>,
         /// Where the facts above come from.
         #[serde(default)]
         pub facts: Vec<Fact>,
@@ -65,6 +82,18 @@ manifest! {
         /// What is worth knowing beside.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub note: Option<String>,
+    }
+
+    /// A value that is the same for everyone of one organisation.
+    pub struct Variable {
+        /// What it is, for the developer.
+        pub description: String,
+        /// Used where the project sets none; without it the project must.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub default: Option<String>,
+        /// What a value must match: see `manifest::pattern`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub pattern: Option<String>,
     }
 
     /// How the API is called.
@@ -276,6 +305,18 @@ manifest! {
         /// The body's form; default `form`.
         #[serde(default)]
         pub body: TokenBody,
+        /// Templates: more headers.
+        #[serde(default)]
+        pub headers: BTreeMap<String, String>,
+        /// A good answer holds this; for providers that answer 200 to everything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub success: Option<Success>,
+        /// Provider error codes (at `answer.error`) that mean the grant was dead already, which is as good.
+        #[serde(default)]
+        pub gone_errors: Vec<String>,
+        /// Statuses that mean the grant was dead already.
+        #[serde(default)]
+        pub gone_statuses: Vec<u16>,
         /// Whether ending one connection's grant ends those of the same user and client too.
         #[serde(default)]
         pub shared_grant: bool,
@@ -289,7 +330,7 @@ manifest! {
         /// `GET` by default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub method: Option<String>,
-        /// JSON pointer of the stable id.
+        /// JSON pointer of the stable id; or a template of copied values, e.g. `{realm_id}`.
         pub id: String,
         /// JSON pointer of what people recognise.
         #[serde(default, skip_serializing_if = "Option::is_none")]

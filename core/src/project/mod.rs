@@ -1,9 +1,16 @@
 //! The organisation's project: which applications it offers, with which client, fields and workflows. As a file
 //! (`smalt.toml`) or as a value.
 
+pub(crate) mod file;
+mod lint;
+pub mod urls;
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+pub use file::{LoadedProject, ProjectSource};
+pub use lint::lint;
 
 use crate::model::{Brand, Environment, FieldOption, FieldType, InputField, Json, Label, Mapping};
 

@@ -1,0 +1,231 @@
+//! What is wrong with a manifest, and what to do about it.
+
+mod auth;
+mod brand;
+mod inputs;
+mod templates;
+
+use std::{path::Path, sync::LazyLock};
+
+use url::Url;
+
+pub(crate) use brand::brand;
+pub(crate) use inputs::inputs;
+
+use super::{AppManifest, Finding, SANDBOX_SLUGS, document::Report, schema, shape};
+use crate::model::Json;
+
+/// Slugs that are parts of routes, or that mean something else in a path.
+const RESERVED: &[&str] = &[
+    "app",
+    "application",
+    "apps",
+    "callback",
+    "config",
+    "custom",
+    "default",
+    "event",
+    "execution",
+    "integrate",
+    "linked-acc",
+    "linked-account",
+    "oauth",
+    "public",
+    "session",
+    "slug",
+    "smalt",
+    "trigger",
+    "webhook",
+    "workflow",
+];
+
+pub(crate) static SCHEMA: LazyLock<Json> = LazyLock::new(schema);
+
+/// Everything that is wrong with a manifest's text. `file_name` stands in the findings; its stem must be the slug.
+pub fn lint(text: &str, file_name: &str) -> Vec<Finding> {
+    read(text, file_name).1
+}
+
+/// Everything that is wrong with a manifest that was made as a value.
+pub fn lint_value(manifest: &AppManifest) -> Vec<Finding> {
+    let file = format!("manifest `{}`", manifest.slug.chars().take(64).collect::<String>());
+    let mut report = Report::of_value(&file);
+    check(&mut report, manifest, None);
+    report.finish()
+}
+
+/// The manifest, unless it has an error; and the findings.
+pub(crate) fn read(text: &str, file_name: &str) -> (Option<AppManifest>, Vec<Finding>) {
+    let mut report = Report::parse(text, file_name);
+    if report.failed() {
+        return (None, report.finish());
+    }
+    shape::check(&mut report, &SCHEMA);
+    let manifest = match toml::from_str::<AppManifest>(text) {
+        Ok(manifest) => Some(manifest),
+        Err(error) => {
+            // The shape check says the same with more help; this is for what it cannot see.
+            if !report.failed() {
+                report.toml(&error);
+            }
+            None
+        }
+    };
+    if let Some(manifest) = &manifest {
+        check(&mut report, manifest, Path::new(file_name).file_stem().and_then(|s| s.to_str()));
+    }
+    let failed = report.failed();
+    (manifest.filter(|_| !failed), report.finish())
+}
+
+/// Everything beyond the shape.
+fn check(report: &mut Report<'_>, m: &AppManifest, stem: Option<&str>) {
+    if m.manifest != 1 {
+        report.error(
+            &["manifest"],
+            "is a version of the manifest language that this version of Smalt does not know",
+            "write 1, or upgrade Smalt",
+        );
+    }
+    slug(report, &m.slug, stem);
+    for (key, value) in [("name", &m.name), ("description", &m.description)] {
+        if value.trim().is_empty() {
+            report.error(&[key], "is empty", "write what people should read");
+        }
+    }
+    for (name, url) in &m.links {
+        if !matches!(name.as_str(), "docs" | "console" | "status") {
+            report.warn(&["links", name], "is a link that nothing shows", "use `docs`, `console` or `status`");
+        }
+        https(report, &["links", name], url);
+    }
+    if m.oauth2.is_none() && m.keybased.is_none() {
+        report.whole("the application offers no way to authorise", "add `[oauth2]` or `[keybased]`");
+    }
+    brand(report, &["brand"], &m.brand, true);
+    auth::check(report, m);
+    templates::check(report, m);
+    facts(report, m);
+}
+
+fn slug(report: &mut Report<'_>, slug: &str, stem: Option<&str>) {
+    let form = slug.len() <= 64
+        && slug.starts_with(|c: char| c.is_ascii_lowercase())
+        && !slug.ends_with('-')
+        && !slug.contains("--")
+        && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if !form {
+        report.error(
+            &["slug"],
+            "is not in the form of a slug",
+            "use lower-case letters, digits and single `-`, beginning with a letter, at most 64",
+        );
+    } else if RESERVED.contains(&slug) {
+        report.error(&["slug"], format!("`{slug}` is a reserved word"), "choose another slug, e.g. with the maker's name before it");
+    }
+    if let Some(stem) = stem.filter(|stem| *stem != slug) {
+        report.error(&["slug"], format!("is not the file's name, which is `{stem}`"), "name the file `<slug>.toml`");
+    }
+}
+
+/// An https URL without placeholders.
+pub(crate) fn https(report: &mut Report<'_>, path: &[&str], url: &str) {
+    if !Url::parse(url).is_ok_and(|u| u.scheme() == "https" && u.has_host()) {
+        report.error(path, "is not an https URL", "write the whole URL, beginning with https://");
+    }
+}
+
+/// A JSON pointer (RFC 6901).
+fn pointer(report: &mut Report<'_>, path: &[&str], text: &str) {
+    let mut tildes = text.split('~').skip(1);
+    if !(text.is_empty() || text.starts_with('/')) || !tildes.all(|rest| rest.starts_with(['0', '1'])) {
+        let cure = format!("write `/{}`; inner values as `/user/id`", text.trim_start_matches("$.").replace('.', "/").replace('~', "~0"));
+        report.error(path, "is not a JSON pointer (RFC 6901)", cure);
+    }
+}
+
+/// Where the facts come from: each URL, colour and unusual setting wants a source that was read.
+fn facts(report: &mut Report<'_>, m: &AppManifest) {
+    for (index, fact) in m.facts.iter().enumerate() {
+        let index = index.to_string();
+        let path = |key| ["facts", index.as_str(), key];
+        if fact.about.is_empty() {
+            report.error(&path("about"), "is empty", "list the keys that the source speaks of");
+        }
+        for key in &fact.about {
+            if !shape::knows(&SCHEMA, key) {
+                report.error(&path("about"), format!("`{key}` is not a key of a manifest"), "name keys such as `oauth2.token_url`");
+            }
+        }
+        https(report, &path("source"), &fact.source);
+        if !is_date(&fact.date) {
+            report.error(&path("date"), "is not a date", "write the day you read the source, as `YYYY-MM-DD`");
+        }
+    }
+    if SANDBOX_SLUGS.contains(&m.slug.as_str()) {
+        return;
+    }
+    let covered = |key: &str| {
+        let about = |known: &str| key == known || key.strip_prefix(known).is_some_and(|rest| rest.starts_with('.'));
+        m.facts.iter().flat_map(|f| &f.about).any(|known| about(known))
+    };
+    let oauth2 = m.oauth2.as_ref();
+    let stated = [
+        ("oauth2.authorize_url", oauth2.is_some()),
+        ("oauth2.token_url", oauth2.is_some()),
+        ("oauth2.refresh_url", oauth2.is_some_and(|o| o.refresh_url.is_some())),
+        ("oauth2.issuer", oauth2.is_some_and(|o| o.issuer.is_some())),
+        ("oauth2.revoke.url", oauth2.is_some_and(|o| o.revoke.is_some())),
+        ("oauth2.identity.url", oauth2.is_some_and(|o| o.identity.as_ref().is_some_and(|i| i.url.is_some()))),
+        ("oauth2.refresh.rotation", oauth2.is_some()),
+        ("api.base_url", m.api.base_url.is_some()),
+        ("keybased.verify.url", m.keybased.as_ref().is_some_and(|k| k.verify.is_some())),
+        ("brand.color", m.brand.color.is_some()),
+        ("brand.icon", m.brand.icon.is_some()),
+    ];
+    for (key, _) in stated.iter().filter(|(key, present)| *present && !covered(key)) {
+        let path: Vec<&str> = key.split('.').collect();
+        report.warn(
+            &path,
+            "has no source",
+            format!("add a `[[facts]]` with `about = [\"{key}\"]`, the provider's page and the day you read it"),
+        );
+    }
+    if oauth2.is_some_and(|o| o.pkce == super::Pkce::Off) && !covered("oauth2.pkce") {
+        report.warn(
+            &["oauth2", "pkce"],
+            "is off without a reason",
+            "remove it, or add a `[[facts]]` about `oauth2.pkce` that shows why the provider refuses PKCE",
+        );
+    }
+    if oauth2.is_some_and(|o| o.revoke.is_none()) && !covered("oauth2.revoke") {
+        report.warn(
+            &["oauth2"],
+            "says nothing about revocation",
+            "add `[oauth2.revoke]`, or a `[[facts]]` about `oauth2.revoke` that shows that the provider offers none",
+        );
+    }
+}
+
+/// Whether the text is a day that exists, as `YYYY-MM-DD`.
+fn is_date(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = parts[..] else { return false };
+    if (year.len(), month.len(), day.len()) != (4, 2, 2) || !text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
+        return false;
+    }
+    let number = |t: &str| t.parse::<u32>().unwrap_or(0);
+    let (year, month, day) = (number(year), number(month), number(day));
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if leap => 29,
+        2 => 28,
+        1..=12 => 31,
+        _ => 0,
+    };
+    (1..=days).contains(&day)
+}
+
+#[cfg(test)]
+mod tests;

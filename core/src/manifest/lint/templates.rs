@@ -1,0 +1,335 @@
+//! Templates: whether each `{placeholder}` is provided, and stands where it may.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use url::Url;
+
+use super::{Report, inputs::BUILT_IN};
+use crate::manifest::{AppManifest, Placement, SANDBOX_SLUGS, document::did_you_mean};
+
+/// Stands for a value while a URL is tried.
+const SAMPLE: &str = "sample";
+
+pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
+    let mut lint = Templates { report, m, used: BTreeSet::new() };
+    lint.api();
+    lint.oauth2();
+    lint.keybased();
+    lint.unused();
+}
+
+struct Templates<'r, 't, 'm> {
+    report: &'r mut Report<'t>,
+    m: &'m AppManifest,
+    used: BTreeSet<String>,
+}
+
+impl Templates<'_, '_, '_> {
+    fn api(&mut self) {
+        let m = self.m;
+        let names = self.everywhere();
+        if let Some(url) = &m.api.base_url {
+            self.url(&["api", "base_url"], url, &names, false);
+            if !url.ends_with('/') {
+                let cure = "end it with `/`; paths are resolved against it as in a browser";
+                self.report.warn(&["api", "base_url"], "does not end with `/`, so its last part is dropped", cure);
+            }
+        }
+        self.headers(&["api", "headers"], &m.api.headers, &with(&names, &["access_token", "client_id"]));
+        if let Some(placement) = &m.api.placement {
+            let names = with(&self.oauth2_names(true), &["access_token", "client_id"]);
+            self.placement(&["api", "placement"], placement, &names);
+        }
+    }
+
+    fn oauth2(&mut self) {
+        let Some(o) = &self.m.oauth2 else { return };
+        let before = with(&self.oauth2_names(false), &["client_id", "redirect_uri"]);
+        let after = with(&self.oauth2_names(true), &["client_id", "client_secret", "redirect_uri"]);
+        let exchange = with(&before, &["client_secret"]);
+        self.url(&["oauth2", "authorize_url"], &o.authorize_url, &before, false);
+        self.url(&["oauth2", "token_url"], &o.token_url, &exchange, false);
+        if let Some(url) = &o.refresh_url {
+            self.url(&["oauth2", "refresh_url"], url, &after, false);
+        }
+        if let Some(issuer) = &o.issuer {
+            self.url(&["oauth2", "issuer"], issuer, &before, false);
+            if issuer.contains(['?', '#']) {
+                self.report.error(
+                    &["oauth2", "issuer"],
+                    "has a query or fragment",
+                    "write the issuer as the provider states it (RFC 9207)",
+                );
+            }
+        }
+        self.texts(&["oauth2", "authorize_params"], &o.authorize_params, &before);
+        self.texts(&["oauth2", "token_params"], &o.token_params, &exchange);
+        self.texts(&["oauth2", "refresh_params"], &o.refresh_params, &with(&after, &["refresh_token"]));
+        self.headers(&["oauth2", "token_headers"], &o.token_headers, &exchange);
+        if let Some(r) = &o.revoke {
+            let names = with(&after, &["token", "token_type_hint"]);
+            self.url(&["oauth2", "revoke", "url"], &r.url, &names, false);
+            self.texts(&["oauth2", "revoke", "params"], &r.params, &names);
+            self.headers(&["oauth2", "revoke", "headers"], &r.headers, &names);
+        }
+        if let Some(identity) = &o.identity {
+            let names = self.oauth2_names(true);
+            if let Some(url) = &identity.url {
+                self.url(&["oauth2", "identity", "url"], url, &names, true);
+            }
+            if identity.id.contains('{') {
+                self.text(&["oauth2", "identity", "id"], &identity.id, &names);
+            }
+        }
+    }
+
+    fn keybased(&mut self) {
+        let Some(k) = &self.m.keybased else { return };
+        let names = self.key_names();
+        self.placement(&["keybased", "placement"], &k.placement, &names);
+        if let Some(verify) = &k.verify {
+            self.url(&["keybased", "verify", "url"], &verify.url, &names, true);
+        }
+    }
+
+    /// Variables and inputs that no template names are probably a mistake.
+    fn unused(&mut self) {
+        let m = self.m;
+        for name in m.variables.keys().filter(|n| !self.used.contains(*n)) {
+            self.report.warn(&["variables", name], "is named by no template", format!("use `{{{name}}}` somewhere, or remove it"));
+        }
+        let inputs = m.oauth2.iter().map(|o| ("oauth2", &o.inputs)).chain(m.keybased.iter().map(|k| ("keybased", &k.inputs)));
+        for (method, fields) in inputs {
+            for (index, field) in fields.iter().enumerate().filter(|(_, f)| !self.used.contains(&f.name)) {
+                let path = [method, "inputs", &index.to_string(), "name"];
+                let cure = "use it in a template, or remove it, unless a connector reads it";
+                self.report.warn(&path, format!("`{}` is named by no template", field.name), cure);
+            }
+        }
+    }
+
+    /// Names that are there whichever way was used to connect.
+    fn everywhere(&self) -> BTreeSet<String> {
+        match (&self.m.oauth2, &self.m.keybased) {
+            (Some(_), Some(_)) => self.oauth2_names(true).intersection(&self.key_names()).cloned().collect(),
+            (Some(_), None) => self.oauth2_names(true),
+            _ => self.key_names(),
+        }
+    }
+
+    fn oauth2_names(&self, copied: bool) -> BTreeSet<String> {
+        let mut names = self.common();
+        for o in &self.m.oauth2 {
+            names.extend(o.inputs.iter().map(|i| i.name.clone()));
+            if copied {
+                names.extend(o.copy_from_token.keys().chain(o.copy_from_callback.keys()).cloned());
+            }
+        }
+        names
+    }
+
+    fn key_names(&self) -> BTreeSet<String> {
+        let mut names = self.common();
+        names.extend(self.m.keybased.iter().flat_map(|k| &k.inputs).map(|i| i.name.clone()));
+        names
+    }
+
+    fn common(&self) -> BTreeSet<String> {
+        let sandbox = SANDBOX_SLUGS.contains(&self.m.slug.as_str()).then(|| "sandbox_origin".to_owned());
+        self.m.variables.keys().cloned().chain(sandbox).collect()
+    }
+
+    fn placement(&mut self, at: &[&str], placement: &Placement, names: &BTreeSet<String>) {
+        let path = |key: &'static str| at.iter().copied().chain([key]).collect::<Vec<&str>>();
+        let texts = match placement {
+            Placement::Header { name, value } => {
+                self.header_name(&path("name"), name);
+                vec![("value", value)]
+            }
+            Placement::Query { name, value } => {
+                if name.is_empty() {
+                    self.report.error(&path("name"), "is empty", "write the parameter's name");
+                }
+                vec![("value", value)]
+            }
+            Placement::Basic { username, password } => vec![("username", username), ("password", password)],
+        };
+        let before = self.used.len();
+        for (key, text) in &texts {
+            self.text(&path(key), text, names);
+        }
+        if self.used.len() == before && !texts.iter().any(|(_, text)| text.contains('{')) {
+            self.report.error(at, "names no value, so every request would carry the same", "name an input, e.g. `{key}`");
+        }
+    }
+
+    fn headers(&mut self, at: &[&str], headers: &BTreeMap<String, String>, names: &BTreeSet<String>) {
+        let mut seen = BTreeSet::new();
+        for (name, value) in headers {
+            let path: Vec<&str> = at.iter().copied().chain([name.as_str()]).collect();
+            self.header_name(&path, name);
+            if !seen.insert(name.to_ascii_lowercase()) {
+                self.report.error(&path, "stands twice, in other letters", "remove one");
+            }
+            self.text(&path, value, names);
+        }
+    }
+
+    fn header_name(&mut self, path: &[&str], name: &str) {
+        if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+            self.report.error(path, "is not a header's name", "use letters, digits and `-`");
+        } else if ["host", "content-length", "transfer-encoding", "connection", "cookie"].contains(&name.to_ascii_lowercase().as_str()) {
+            self.report.error(path, "is a header that no manifest may set", "remove it");
+        }
+    }
+
+    fn texts(&mut self, at: &[&str], texts: &BTreeMap<String, String>, names: &BTreeSet<String>) {
+        for (name, value) in texts {
+            let path: Vec<&str> = at.iter().copied().chain([name.as_str()]).collect();
+            self.text(&path, value, names);
+        }
+    }
+
+    /// A text with placeholders; answers those it names.
+    fn text(&mut self, path: &[&str], text: &str, names: &BTreeSet<String>) -> Option<Vec<String>> {
+        if text.chars().any(char::is_control) {
+            self.report.error(path, "holds a control character", "remove it");
+        }
+        let found = match placeholders(text) {
+            Ok(found) => found,
+            Err(why) => {
+                self.report.error(path, why, "write placeholders as `{name}`, in lower-case letters, digits and `_`");
+                return None;
+            }
+        };
+        for name in &found {
+            self.used.insert(name.clone());
+            if names.contains(name) {
+                continue;
+            }
+            let cure = if name == "sandbox_origin" {
+                "only the sandbox's own manifests may use it; write the URL".to_owned()
+            } else if BUILT_IN.contains(&name.as_str()) {
+                "that value is not known at this point; use it elsewhere".to_owned()
+            } else if let Some(near) = did_you_mean(name, names.iter().map(String::as_str)) {
+                format!("did you mean `{{{near}}}`?")
+            } else {
+                format!("add an input, a copied value, or `[variables.{name}]`; here are known: {}", list(names))
+            };
+            self.report.error(path, format!("`{{{name}}}` is provided by nothing"), cure);
+        }
+        Some(found)
+    }
+
+    fn url(&mut self, path: &[&str], text: &str, names: &BTreeSet<String>, relative: bool) {
+        let Some(found) = self.text(path, text, names) else { return };
+        for name in &found {
+            let secret = |fields: &[crate::model::InputField]| fields.iter().any(|f| f.name == *name && f.secret);
+            if name == "client_secret"
+                || self.m.oauth2.iter().any(|o| secret(&o.inputs))
+                || self.m.keybased.iter().any(|k| secret(&k.inputs))
+            {
+                self.report.warn(
+                    path,
+                    format!("carries the secret `{{{name}}}`, and URLs end up in logs"),
+                    "use a header, if the provider takes one",
+                );
+            }
+        }
+        // The sandbox's origin is a whole origin, and http on loopback is its purpose.
+        let sandboxed = text.strip_prefix("{sandbox_origin}").map(|rest| format!("https://sandbox.example.org{rest}"));
+        let text = sandboxed.as_deref().unwrap_or(text);
+        let Some((scheme, rest)) = text.split_once("://") else {
+            if !relative {
+                self.report.error(path, "is not an absolute URL", "write the whole URL, beginning with https://");
+            } else if self.m.api.base_url.is_none() {
+                self.report.error(path, "is relative, but there is no `api.base_url`", "write the whole URL, or add `api.base_url`");
+            } else if text.starts_with('/') {
+                let cure = "leave the first `/` out to stay below `api.base_url`";
+                self.report.warn(path, "begins at the host's root, not at `api.base_url`", cure);
+            }
+            return;
+        };
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        self.host(path, host);
+        let tried = found.iter().fold(text.to_owned(), |url, name| url.replace(&format!("{{{name}}}"), SAMPLE));
+        match Url::parse(&tried) {
+            Err(_) => self.report.error(path, "is not a URL", "write the whole URL, beginning with https://"),
+            Ok(url) => match scheme {
+                "https" => {}
+                "http" if near(&url) => {
+                    self.report.warn(path, "is plain http", "use https, or list the host under `network.allow` in the project file");
+                }
+                "http" => self.report.error(path, "is plain http, so that everyone on the way reads the tokens", "use https"),
+                _ => self.report.error(path, "is neither https nor http", "use https"),
+            },
+        }
+        if text.contains('#') {
+            self.report.error(path, "has a fragment, which no server sees", "remove it");
+        }
+    }
+
+    /// A placeholder in a host is one whole label, and never decides who owns the host.
+    fn host(&mut self, path: &[&str], host: &str) {
+        if host.contains('@') {
+            self.report.error(path, "has a user name before the host", "remove it; credentials have their own place");
+            return;
+        }
+        let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
+        if port.contains('{') {
+            self.report.error(path, "has a placeholder in the port", "write the port");
+        }
+        let labels: Vec<&str> = name.split('.').collect();
+        let whole = |label: &str| label.strip_prefix('{').and_then(|l| l.strip_suffix('}')).map(str::to_owned);
+        for label in labels.iter().filter(|l| l.contains(['{', '}']) && whole(l).is_none_or(|n| n.contains(['{', '}']))) {
+            let cure = "let the placeholder be the whole part between two dots, and give it a `pattern`";
+            self.report.error(path, format!("has a placeholder inside the host's part `{label}`"), cure);
+        }
+        // `{shop}.myshopify.com` is fine: two fixed labels at the end say whose it is.
+        let owner = labels.iter().rev().take(2).filter_map(|l| whole(l)).chain((labels.len() == 1).then(|| whole(name)).flatten());
+        for placeholder in owner.collect::<BTreeSet<_>>() {
+            if self.m.placeholder_pattern(&placeholder).is_none() {
+                let cure = format!("fix the last two parts of the host, or give `{placeholder}` a `pattern` that lists what is allowed");
+                self.report.error(path, format!("lets `{{{placeholder}}}` decide whose host is called"), cure);
+            }
+        }
+    }
+}
+
+/// Hosts on one's own machine or network, by name or address.
+fn near(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => {
+            !name.contains('.') || [".local", ".internal", ".test", ".localhost"].iter().any(|s| name.ends_with(s))
+        }
+        Some(_) => true,
+        None => false,
+    }
+}
+
+/// The names of a template's placeholders, in order, each once.
+fn placeholders(text: &str) -> Result<Vec<String>, String> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (open, after) = rest[at..].split_at(1);
+        let end = after.find('}').filter(|_| open == "{").ok_or_else(|| "has a brace without its partner".to_owned())?;
+        let name = &after[..end];
+        if !super::inputs::is_name(name) {
+            return Err(format!("`{{{}}}` is not a placeholder", name.chars().take(40).collect::<String>()));
+        }
+        if !names.iter().any(|n| n == name) {
+            names.push(name.to_owned());
+        }
+        rest = &after[end + 1..];
+    }
+    Ok(names)
+}
+
+fn with(names: &BTreeSet<String>, more: &[&str]) -> BTreeSet<String> {
+    names.iter().cloned().chain(more.iter().map(|n| (*n).to_owned())).collect()
+}
+
+fn list(names: &BTreeSet<String>) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.iter().map(|n| format!("`{{{n}}}`")).collect::<Vec<_>>().join(", ") }
+}

@@ -1,0 +1,65 @@
+use super::AppManifest;
+use crate::model::Json;
+
+/// Where the schemas live; the last part is the language's version.
+pub(crate) const SCHEMA_BASE: &str = "https://raw.githubusercontent.com/smalt-dev/smalt/main/docs/schema/";
+
+/// The JSON Schema of a manifest, version 1, for editors: put `#:schema <url>` on the manifest's first line.
+pub fn schema() -> Json {
+    with_id(schemars::schema_for!(AppManifest).to_value(), "manifest-1.json", "Smalt application manifest, version 1")
+}
+
+/// Gives a generated schema its id and title.
+pub(crate) fn with_id(generated: Json, name: &str, title: &str) -> Json {
+    let mut schema = crate::model::JsonMap::new();
+    if let Json::Object(rest) = generated {
+        if let Some(dialect) = rest.get("$schema") {
+            schema.insert("$schema".to_owned(), dialect.clone());
+        }
+        schema.insert("$id".to_owned(), Json::from(format!("{SCHEMA_BASE}{name}")));
+        schema.insert("title".to_owned(), Json::from(title));
+        for (key, value) in rest {
+            if !schema.contains_key(&key) {
+                schema.insert(key, value);
+            }
+        }
+    }
+    let mut schema = Json::Object(schema);
+    close(&mut schema);
+    schema
+}
+
+/// Objects that name their properties take no others: a typo is a mistake that an editor should show.
+fn close(schema: &mut Json) {
+    match schema {
+        Json::Object(map) => {
+            if map.get("properties").is_some_and(Json::is_object) && map.get("type").is_some_and(|t| t == "object") {
+                map.entry("additionalProperties").or_insert(Json::Bool(false));
+            }
+            map.values_mut().for_each(close);
+        }
+        Json::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+/// Compares a checked-in schema with the generated one; `SMALT_WRITE=1` rewrites it.
+#[cfg(test)]
+pub(crate) fn assert_checked_in(name: &str, generated: &Json) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema").join(name);
+    let text = format!("{}\n", serde_json::to_string_pretty(generated).expect("a schema is JSON"));
+    if std::env::var_os("SMALT_WRITE").is_some() {
+        std::fs::create_dir_all(path.parent().expect("it has a folder")).expect("the folder can be made");
+        std::fs::write(&path, &text).expect("the schema can be written");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == text, "{} is out of date: run the tests once with SMALT_WRITE=1", path.display());
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_checked_in_schema_is_the_generated_one() {
+        super::assert_checked_in("manifest-1.json", &super::schema());
+    }
+}
