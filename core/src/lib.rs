@@ -16,6 +16,7 @@ pub mod runtime;
 mod secret;
 pub mod store;
 mod time;
+pub mod vault;
 
 pub use error::{Code, Error, Kind, Result, Retry};
 pub use secret::Secret;
