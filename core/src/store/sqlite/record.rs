@@ -1,0 +1,122 @@
+//! Rows to columns and back: one list per row type, from which its statements are made.
+
+use rusqlite::{Row, ToSql, types::FromSql};
+
+use crate::store::rows::{
+    AccountRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, FlowRow, NewEvent, ReceiptRow, RevocationRow, SessionRow, SigningKeyRow,
+};
+
+/// A row type that is kept in a table of its own.
+pub(super) trait Record: Sized {
+    const TABLE: &'static str;
+    /// Its columns, without those of the tenant.
+    const COLUMNS: &'static str;
+    /// Inserts; the parameters are the owner's columns, then [`Record::values`].
+    const INSERT: &'static str;
+    /// The column that names a row in an error.
+    const NAME: &'static str;
+
+    /// Reads the columns, the first of which is column `at` of the result.
+    fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Self>;
+    fn values(&self) -> Vec<&dyn ToSql>;
+}
+
+/// A record that can be put: inserted, or replaced where its key is there already.
+pub(super) trait Put: Record {
+    /// As [`Record::INSERT`].
+    const PUT: &'static str;
+}
+
+/// Reads columns one after the other.
+struct Columns<'a, 'r>(&'a Row<'r>, usize);
+
+impl Columns<'_, '_> {
+    fn next<T: FromSql>(&mut self) -> rusqlite::Result<T> {
+        self.1 += 1;
+        self.0.get(self.1 - 1)
+    }
+}
+
+/// `key` columns find the row; `fixed` ones are its identity and never change, so that an update leaves their indexes alone.
+macro_rules! record {
+    ($row:ident in $table:literal of ($first:ident $(, $owner:ident)*) named $name:ident
+     key ($($key:ident),*) fixed ($($fixed:ident),*) free ($free:ident $(, $more:ident)*)) => {
+        impl Record for $row {
+            const TABLE: &'static str = $table;
+            const NAME: &'static str = stringify!($name);
+            const COLUMNS: &'static str = concat!($(stringify!($key), ", ",)* $(stringify!($fixed), ", ",)* stringify!($free) $(, ", ", stringify!($more))*);
+            const INSERT: &'static str = concat!(
+                "INSERT INTO ", $table, " (", stringify!($first) $(, ", ", stringify!($owner))* $(, ", ", stringify!($key))* $(, ", ", stringify!($fixed))*,
+                ", ", stringify!($free) $(, ", ", stringify!($more))*,
+                ") VALUES (?" $(, ", ?", record!(@none $owner))* $(, ", ?", record!(@none $key))* $(, ", ?", record!(@none $fixed))*,
+                ", ?" $(, ", ?", record!(@none $more))*, ")",
+            );
+
+            fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Self> {
+                let mut columns = Columns(row, at);
+                Ok(Self { $($key: columns.next()?,)* $($fixed: columns.next()?,)* $free: columns.next()?, $($more: columns.next()?,)* })
+            }
+
+            fn values(&self) -> Vec<&dyn ToSql> {
+                vec![$(&self.$key,)* $(&self.$fixed,)* &self.$free, $(&self.$more,)*]
+            }
+        }
+
+        impl Put for $row {
+            const PUT: &'static str = concat!(
+                "INSERT INTO ", $table, " (", stringify!($first) $(, ", ", stringify!($owner))* $(, ", ", stringify!($key))* $(, ", ", stringify!($fixed))*,
+                ", ", stringify!($free) $(, ", ", stringify!($more))*,
+                ") VALUES (?" $(, ", ?", record!(@none $owner))* $(, ", ?", record!(@none $key))* $(, ", ?", record!(@none $fixed))*,
+                ", ?" $(, ", ?", record!(@none $more))*,
+                ") ON CONFLICT (", stringify!($first) $(, ", ", stringify!($owner))* $(, ", ", stringify!($key))*,
+                ") DO UPDATE SET ", stringify!($free), " = excluded.", stringify!($free)
+                $(, ", ", stringify!($more), " = excluded.", stringify!($more))*,
+            );
+        }
+    };
+    (@none $any:ident) => { "" };
+}
+
+impl Record for DataKeyRow {
+    const TABLE: &'static str = "data_keys";
+    const COLUMNS: &'static str = "org, key_id, master_key_id, wrapped, created_at";
+    const INSERT: &'static str = "INSERT INTO data_keys (org, key_id, master_key_id, wrapped, created_at) VALUES (?, ?, ?, ?, ?)";
+    const NAME: &'static str = "key_id";
+
+    fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Self> {
+        let mut c = Columns(row, at);
+        Ok(Self { org: c.next()?, key_id: c.next()?, master_key_id: c.next()?, wrapped: c.next()?, created_at: c.next()? })
+    }
+
+    fn values(&self) -> Vec<&dyn ToSql> {
+        vec![&self.org, &self.key_id, &self.master_key_id, &self.wrapped, &self.created_at]
+    }
+}
+
+record!(SigningKeyRow in "signing_keys" of (org, environment) named kid
+    key (kid) fixed () free (sealed, created_at, retired_at));
+record!(AccountRow in "accounts" of (org, environment) named id
+    key (id) fixed (created_at) free (record_id, name, properties_json, updated_at));
+record!(SessionRow in "sessions" of (org, environment) named id
+    key (id) fixed (account_id) free (kid, issued_at, expires_at, revoked_at));
+record!(FlowRow in "flows" of (org, environment) named id
+    key (id) fixed (account_id, created_at)
+    free (application, client_key, status, state_hash, state_used, cookie_hash, claim_hash, redirect_uri, return_to, sealed, options_json,
+          connection_id, error_code, error_reason, expires_at, changed_at));
+record!(ConnectionRow in "connections" of (org, environment) named id
+    key (id) fixed (account_id, application)
+    free (client_key, auth_type, status, is_default, identity_id, identity_label, grant_key, scopes_json, properties_json, sealed,
+          secret_version, created_at, connected_at, expires_at, refreshed_at, last_error_json, refresh_print, presented, lease_owner,
+          lease_boot, lease_until, cooldown_until, row_version));
+record!(ConfigRow in "configs" of (org, environment) named config_id
+    key (account_id, application, config_id) fixed () free (id, version, sealed, created_at, updated_at));
+record!(ReceiptRow in "receipts" of (org, environment) named id
+    key (id) fixed () free (account_id, application, body_json, created_at, finished_at));
+record!(RevocationRow in "revocations" of (org, environment) named id
+    key (id) fixed ()
+    free (receipt_id, account_id, application, client_key, connection_id, grant_key, status, sealed, secret_version, attempts, next_at,
+          lease_owner, lease_boot, lease_until, created_at));
+record!(NewEvent in "events" of (org, environment) named id
+    key () fixed () free (id, event_type, account_id, application, data_json, at));
+record!(AuditRow in "audit" of (org, environment) named seq
+    key () fixed () free (seq, action, actor, account_id, application, connection_id, count, detail_json, at));

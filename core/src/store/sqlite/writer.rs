@@ -1,0 +1,196 @@
+//! The one thread that writes: jobs in groups, a commit per group, answers after it.
+
+use std::{
+    any::Any,
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
+};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{
+    StoreOptions,
+    fault::{busy, fault},
+    queue::Queue,
+    schema::nap,
+    tx::SqliteTx,
+};
+use crate::{
+    Result,
+    error::{Code, Error, err},
+    plugin::{Tx, WriteJob},
+};
+
+/// What a job answers.
+pub(super) type Answered = Result<Box<dyn Any + Send>>;
+
+/// What the thread is asked for.
+pub(super) enum Request {
+    /// A job; its changes are undone when `keep` is false.
+    Job { job: WriteJob, keep: bool, until: Instant, answer: oneshot::Sender<Answered> },
+    /// `PRAGMA data_version`, which on the writing connection moves by the commits of others only.
+    Version(oneshot::Sender<Result<i64>>),
+}
+
+pub(super) struct Writer {
+    conn: Connection,
+    queue: Arc<Queue<Request>>,
+    pending: VecDeque<Request>,
+    options: StoreOptions,
+}
+
+impl Drop for Writer {
+    /// Nobody must wait for a thread that is gone.
+    fn drop(&mut self) {
+        self.queue.close();
+        self.queue.drain(&mut self.pending);
+    }
+}
+
+/// Runs a job; a panic becomes an error.
+pub(super) fn run(conn: &Connection, job: WriteJob) -> Answered {
+    catch_unwind(AssertUnwindSafe(|| job(&mut SqliteTx(conn) as &mut dyn Tx)))
+        .unwrap_or_else(|_| Err(err!(Internal, "a job of the store panicked; it was undone")))
+}
+
+/// Runs a statement without parameters and answer.
+pub(super) fn step(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+impl Writer {
+    pub(super) fn new(conn: Connection, queue: Arc<Queue<Request>>, options: StoreOptions) -> Self {
+        Self { conn, queue, pending: VecDeque::new(), options }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) fn work(mut self) {
+        loop {
+            self.answer_versions();
+            if self.pending.is_empty() {
+                match self.queue.pop() {
+                    Some(request) => self.pending.push_back(request),
+                    None => return,
+                }
+                continue;
+            }
+            match step(&self.conn, "BEGIN IMMEDIATE") {
+                Ok(()) => self.group(),
+                Err(error) if busy(&error) => {
+                    nap();
+                    self.queue.drain(&mut self.pending);
+                    self.give_up();
+                }
+                Err(error) => self.refuse(&fault(&error)),
+            }
+        }
+    }
+
+    /// These need no lock and no place in the queue.
+    fn answer_versions(&mut self) {
+        for request in std::mem::take(&mut self.pending) {
+            match request {
+                Request::Version(answer) => drop(answer.send(self.version())),
+                job @ Request::Job { .. } => self.pending.push_back(job),
+            }
+        }
+    }
+
+    fn version(&self) -> Result<i64> {
+        let read = self.conn.prepare_cached("PRAGMA data_version").and_then(|mut s| s.query_row([], |row| row.get(0)));
+        read.map_err(|e| fault(&e))
+    }
+
+    /// Another process holds the lock: those who waited long enough are told so.
+    fn give_up(&mut self) {
+        let now = Instant::now();
+        for request in std::mem::take(&mut self.pending) {
+            match request {
+                Request::Job { answer, until, .. } if until <= now => {
+                    let wait = self.options.lock_wait;
+                    let _ = answer.send(Err(err!(StoreBusy, "another process held the store's write lock for {wait:?}")));
+                }
+                other => self.pending.push_back(other),
+            }
+        }
+    }
+
+    /// No transaction can be begun: everyone who waits gets the reason.
+    fn refuse(&mut self, error: &Error) {
+        for request in std::mem::take(&mut self.pending) {
+            match request {
+                Request::Job { answer, .. } => drop(answer.send(Err(error.clone()))),
+                Request::Version(answer) => drop(answer.send(Err(error.clone()))),
+            }
+        }
+    }
+
+    /// Jobs until there are no more or the group's time is over, then the commit, then the answers.
+    fn group(&mut self) {
+        let began = Instant::now();
+        let mut done: Vec<(oneshot::Sender<Answered>, Answered)> = Vec::new();
+        let mut lost = false;
+        while !lost && done.len() < self.options.group_max && (done.is_empty() || began.elapsed() < self.options.group_time) {
+            if self.pending.is_empty() {
+                self.queue.drain(&mut self.pending);
+            }
+            match self.pending.pop_front() {
+                Some(Request::Job { job, keep, answer, .. }) => {
+                    done.push((answer, self.one(job, keep)));
+                    // On a full disk and the like, SQLite undoes the whole transaction by itself.
+                    lost = self.conn.is_autocommit();
+                }
+                Some(Request::Version(answer)) => drop(answer.send(self.version())),
+                None => break,
+            }
+        }
+        let ended = if lost {
+            let cause = done.pop();
+            let error = err!(StoreUnavailable, "the transaction was undone");
+            if let Some((answer, result)) = cause {
+                let _ = answer.send(result.and(Err(error.clone())));
+            }
+            Err(error)
+        } else {
+            self.commit()
+        };
+        for (answer, result) in done {
+            // An answer may rest on what a neighbour wrote: when the commit failed, none of them holds.
+            let _ = answer.send(ended.clone().and(result));
+        }
+    }
+
+    fn commit(&self) -> Result<()> {
+        step(&self.conn, "COMMIT").map_err(|error| {
+            if !self.conn.is_autocommit() {
+                let _ = self.conn.execute_batch("ROLLBACK");
+            }
+            match fault(&error) {
+                told if told.is(Code::StoreCorrupt) || told.is(Code::StoreUnavailable) => told,
+                _ => err!(StoreUnavailable, "the commit failed"),
+            }
+        })
+    }
+
+    /// One job in a savepoint of its own, so that its failure undoes nobody else's work.
+    fn one(&self, job: WriteJob, keep: bool) -> Answered {
+        let conn = &self.conn;
+        step(conn, "SAVEPOINT job").map_err(|e| fault(&e))?;
+        let result = run(conn, job);
+        if conn.is_autocommit() {
+            return result;
+        }
+        let kept = if keep && result.is_ok() { step(conn, "RELEASE job").map_err(|e| fault(&e)) } else { Ok(()) };
+        if keep && result.is_ok() && kept.is_ok() {
+            return result;
+        }
+        if step(conn, "ROLLBACK TO job").and_then(|()| step(conn, "RELEASE job")).is_err() {
+            // What the job left can't be told from what others did: give all of it up.
+            let _ = conn.execute_batch("ROLLBACK");
+        }
+        kept.and(result)
+    }
+}
