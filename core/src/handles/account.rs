@@ -1,0 +1,129 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{ConnectBuilder, ConnectHandle, Session, verbs::account_verbs};
+use crate::{
+    Result, Secret,
+    backend::{
+        ApiRequest, Backend, Caller, ConfigField, CreateSession, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetReceipt,
+        GetRuleColumns, ImportConnection, ListConnections, PutAccount, RunWorkflow, SetConfigField, StartConnect, UpdateConfig,
+    },
+    model::{
+        AccountUpdate, Application, Config, ConfigUpdate, Connection, Credential, Field, Json, LinkedAccount, Receipt, RuleColumns, StartedConnect,
+    },
+    plugin::{HttpResponse, Presenter},
+};
+
+/// The organisation's authority over one linked account. Cheap to clone; no I/O until a verb is called.
+#[derive(Clone)]
+pub struct Account {
+    backend: Arc<dyn Backend>,
+    presenter: Option<Arc<dyn Presenter>>,
+    caller: Caller,
+    id: String,
+}
+
+impl Account {
+    pub(super) fn new(backend: Arc<dyn Backend>, presenter: Option<Arc<dyn Presenter>>, caller: Caller, id: String) -> Self {
+        Self { backend, presenter, caller, id }
+    }
+
+    /// The organisation's id for the customer.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Reads the linked account.
+    ///
+    /// # Errors
+    /// `linked_account_not_found`.
+    pub async fn get(&self) -> Result<LinkedAccount> {
+        self.backend.get_account(&self.caller, GetAccount { account: self.id.clone() }).await
+    }
+
+    /// Makes the linked account if it is missing.
+    ///
+    /// # Errors
+    /// `invalid_id`.
+    pub async fn ensure(&self) -> Result<LinkedAccount> {
+        let request = PutAccount { id: self.id.clone(), update: AccountUpdate::default() };
+        self.backend.upsert_account(&self.caller, request).await.map(|(account, _)| account)
+    }
+
+    /// A session for a browser, a phone or an SDK: reused while half of its life remains.
+    ///
+    /// # Errors
+    /// `linked_account_not_found`.
+    pub async fn session(&self) -> Result<Session> {
+        self.session_with(false).await
+    }
+
+    /// A session; `force` makes a new one whatever the last has left.
+    ///
+    /// # Errors
+    /// `linked_account_not_found`.
+    pub async fn session_with(&self, force: bool) -> Result<Session> {
+        let info = self.backend.create_session(&self.caller, CreateSession { account: self.id.clone(), force }).await?;
+        Ok(Session::new(self.backend.clone(), self.presenter.clone(), info))
+    }
+
+    /// A credential that is valid now: renewed if needed, at most once by anyone.
+    ///
+    /// # Errors
+    /// `not_connected`, `reauth_required`, `refresh_failed`, `client_rejected`.
+    pub async fn credential(&self, application: impl Into<String>) -> Result<Arc<Credential>> {
+        self.credential_of(GetCredential { application: application.into(), ..GetCredential::default() }).await
+    }
+
+    /// As [`Self::credential`], of a chosen connection. The account in the options is this one.
+    ///
+    /// # Errors
+    /// `connection_not_found`, and as [`Self::credential`].
+    pub async fn credential_of(&self, options: GetCredential) -> Result<Arc<Credential>> {
+        let request = GetCredential { account: self.id.clone(), ..options };
+        match self.backend.try_credential(&self.caller, &request) {
+            Some(ready) => ready,
+            None => self.backend.credential(&self.caller, request).await,
+        }
+    }
+
+    /// The ready twin of [`Self::credential`]: from memory, without waiting; `None` when the call has to wait.
+    pub fn try_credential(&self, application: &str) -> Option<Result<Arc<Credential>>> {
+        let request = GetCredential { account: self.id.clone(), application: application.to_owned(), connection: None };
+        self.backend.try_credential(&self.caller, &request)
+    }
+
+    /// An authenticated call. The provider's answer is returned whatever its status.
+    ///
+    /// # Errors
+    /// As [`Self::credential`]; `host_mismatch`, `provider_unreachable`, `provider_timeout`, `answer_too_large`.
+    pub async fn request(&self, application: impl Into<String>, method: &str, path: &str) -> Result<HttpResponse> {
+        let request = ApiRequest { application: application.into(), method: method.to_owned(), path: path.to_owned(), ..ApiRequest::default() };
+        self.send(request).await
+    }
+
+    /// An authenticated call as the options say. The account in them is this one.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub async fn send(&self, options: ApiRequest) -> Result<HttpResponse> {
+        self.backend.request(&self.caller, ApiRequest { account: self.id.clone(), ..options }).await
+    }
+
+    /// Takes over tokens or keys that were issued elsewhere. The account in the options is this one.
+    ///
+    /// # Errors
+    /// `credential_missing`, `wrong_auth_type`, `credentials_rejected`.
+    pub async fn import(&self, options: ImportConnection) -> Result<Connection> {
+        self.backend.import_connection(&self.caller, ImportConnection { account: self.id.clone(), ..options }).await
+    }
+
+    /// Hands an enabled workflow to the host's runner. The account in the options is this one.
+    ///
+    /// # Errors
+    /// `workflow_disabled`, `not_connected`, `unsupported` without a runner.
+    pub async fn run_workflow(&self, options: RunWorkflow) -> Result<Json> {
+        self.backend.run_workflow(&self.caller, RunWorkflow { account: self.id.clone(), ..options }).await
+    }
+
+    account_verbs!();
+}

@@ -1,0 +1,196 @@
+use std::{
+    collections::BTreeMap,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    Code, Error, Result, Secret,
+    backend::{Backend, Caller, ConnectKey, FinishConnect, GetApp, GetFlow, StartConnect, WaitFlow},
+    error::{bail, err},
+    model::{AuthType, ConnectFlow, Connection},
+    plugin::{PresentRequest, Presenter, guarded},
+    present::LoopbackListener,
+};
+
+/// How long a user may look at an authorize page that a presenter shows.
+const USER_TIME: Duration = Duration::from_secs(600);
+
+/// A connect that is being put together; await it.
+pub struct ConnectBuilder {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) presenter: Option<Arc<dyn Presenter>>,
+    pub(super) caller: Caller,
+    pub(super) account: String,
+    pub(super) application: String,
+    pub(super) inputs: BTreeMap<String, Secret>,
+    pub(super) auth_type: Option<AuthType>,
+    pub(super) scopes: Option<Vec<String>>,
+    pub(super) connection: Option<String>,
+}
+
+impl ConnectBuilder {
+    /// One value that the user entered.
+    #[must_use]
+    pub fn input(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
+        self.inputs.insert(name.into(), value.into());
+        self
+    }
+
+    /// All values that the user entered.
+    #[must_use]
+    pub fn inputs(mut self, inputs: BTreeMap<String, Secret>) -> Self {
+        self.inputs = inputs;
+        self
+    }
+
+    /// Which way to authorise, where the application offers several; default its first.
+    #[must_use]
+    pub fn auth_type(mut self, auth_type: AuthType) -> Self {
+        self.auth_type = Some(auth_type);
+        self
+    }
+
+    /// The scopes to ask for; default the project's.
+    #[must_use]
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.scopes = Some(scopes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The connection to authorise again.
+    #[must_use]
+    pub fn connection(mut self, id: impl Into<String>) -> Self {
+        self.connection = Some(id.into());
+        self
+    }
+
+    /// Opens the authorize page for the user; default the presenter of the engine.
+    #[must_use]
+    pub fn present(mut self, presenter: impl Presenter) -> Self {
+        self.presenter = Some(Arc::new(presenter));
+        self
+    }
+
+    async fn run(self) -> Result<Connection> {
+        let app = self.backend.get_app(&self.caller, GetApp { account: self.account.clone(), application: self.application.clone() }).await?;
+        match self.auth_type.or_else(|| app.auth_types.first().copied()) {
+            Some(AuthType::Keybased) => {
+                let request =
+                    ConnectKey { account: self.account, application: self.application, inputs: self.inputs, connection: self.connection };
+                self.backend.connect_key(&self.caller, request).await
+            }
+            Some(AuthType::Oauth2) => self.oauth(app.name).await,
+            None => bail!(WrongAuthType, "`{}` offers no way to authorise", self.application),
+        }
+    }
+
+    /// Starts the flow, shows the page, catches the callback in this process, and ends the flow.
+    async fn oauth(self, name: String) -> Result<Connection> {
+        let Some(presenter) = self.presenter.clone() else {
+            return Err(Error::code_only(Code::PresenterRequired).with("application", &self.application));
+        };
+        let listener = match presenter.redirect_uri() {
+            Some(_) => None,
+            None => Some(LoopbackListener::bind("/callback").await?),
+        };
+        let redirect_uri = presenter.redirect_uri().or_else(|| listener.as_ref().map(LoopbackListener::redirect_uri));
+        let started = self
+            .backend
+            .start_connect(&self.caller, StartConnect {
+                account: self.account.clone(),
+                application: self.application.clone(),
+                inputs: self.inputs.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+                scopes: self.scopes.clone(),
+                return_to: None,
+                redirect_uri,
+                connection: self.connection.clone(),
+            })
+            .await?;
+        let shown = PresentRequest {
+            authorize_url: started.authorize_url.clone(),
+            redirect_uri: started.redirect_uri.clone(),
+            application: name,
+        };
+        let label = format!("presenter {}", presenter.name());
+        let presented = guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await });
+        let finish = |callback_url: String| {
+            let request = FinishConnect {
+                account: self.account.clone(),
+                callback_url: Some(callback_url),
+                cookie: Some(started.cookie.value.clone()),
+                claim: None,
+            };
+            self.backend.finish_connect(&self.caller, request)
+        };
+        let ended = async {
+            match (presented.await?, listener) {
+                (Some(callback_url), _) => finish(callback_url).await,
+                (None, Some(listener)) => {
+                    let caught = listener.wait(USER_TIME).await?;
+                    let ended = finish(caught.url().to_owned()).await;
+                    caught.done(ended.is_ok());
+                    ended
+                }
+                (None, None) => Err(err!(PresenterRequired, "the presenter `{label}` neither answered the callback nor let Smalt listen for it")),
+            }
+        };
+        let ended = ended.await;
+        if ended.is_err() {
+            // Nobody will come back to it; an ended flow stays as it is.
+            let _ = self.backend.cancel_flow(&self.caller, GetFlow { account: self.account.clone(), flow: started.flow_id.clone() }).await;
+        }
+        ended
+    }
+}
+
+impl IntoFuture for ConnectBuilder {
+    type Output = Result<Connection>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// A connect flow that was begun: watch it, wait for it, cancel it. Any process can hold one.
+#[derive(Clone)]
+pub struct ConnectHandle {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) caller: Caller,
+    pub(super) account: String,
+    pub(super) id: String,
+}
+
+impl ConnectHandle {
+    /// The flow's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where it stands.
+    ///
+    /// # Errors
+    /// `flow_not_found`.
+    pub async fn status(&self) -> Result<ConnectFlow> {
+        self.backend.get_flow(&self.caller, GetFlow { account: self.account.clone(), flow: self.id.clone() }).await
+    }
+
+    /// Waits for its end, at most so long; answers it as it stands then.
+    ///
+    /// # Errors
+    /// `flow_not_found`.
+    pub async fn wait(&self, timeout: Option<Duration>) -> Result<ConnectFlow> {
+        self.backend.wait_flow(&self.caller, WaitFlow { account: self.account.clone(), flow: self.id.clone(), timeout }).await
+    }
+
+    /// Cancels it, unless it has ended.
+    ///
+    /// # Errors
+    /// `flow_not_found`.
+    pub async fn cancel(&self) -> Result<ConnectFlow> {
+        self.backend.cancel_flow(&self.caller, GetFlow { account: self.account.clone(), flow: self.id.clone() }).await
+    }
+}

@@ -1,0 +1,55 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{ConnectBuilder, ConnectHandle, verbs::account_verbs};
+use crate::{
+    Result, Secret, Timestamp,
+    backend::{
+        Backend, Caller, ConfigField, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetReceipt,
+        GetRuleColumns, ListConnections, SetConfigField, StartConnect, UpdateConfig,RevokeSession,
+    },
+    model::{
+        Application, Config, ConfigUpdate, Connection, Field, Receipt, RuleColumns, SessionInfo, StartedConnect,
+    },
+    plugin::Presenter,
+};
+
+/// A session token of one linked account, and the verbs that it may use.
+#[derive(Clone)]
+pub struct Session {
+    backend: Arc<dyn Backend>,
+    presenter: Option<Arc<dyn Presenter>>,
+    caller: Caller,
+    id: String,
+    info: SessionInfo,
+}
+
+impl Session {
+    pub(super) fn new(backend: Arc<dyn Backend>, presenter: Option<Arc<dyn Presenter>>, info: SessionInfo) -> Self {
+        Self { backend, presenter, caller: Caller::Session(info.token.clone()), id: info.account_id.clone(), info }
+    }
+
+    /// The bearer token; give it to the user's browser or phone.
+    pub fn token(&self) -> &Secret {
+        &self.info.token
+    }
+
+    /// When it ends by itself.
+    pub fn expires_at(&self) -> Timestamp {
+        self.info.expires_at
+    }
+
+    /// The linked account that it speaks for.
+    pub fn account_id(&self) -> &str {
+        &self.id
+    }
+
+    /// Ends it at once, everywhere. False when it had ended already.
+    ///
+    /// # Errors
+    /// `invalid_token` when it is not good any more.
+    pub async fn revoke(&self) -> Result<bool> {
+        self.backend.revoke_session(&self.caller, RevokeSession { token: self.info.token.clone() }).await
+    }
+
+    account_verbs!();
+}

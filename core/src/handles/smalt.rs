@@ -1,0 +1,359 @@
+use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
+
+use super::Account;
+use crate::{
+    Result,
+    backend::{Backend, Caller, Capabilities, GetAccount, ListAccounts, ListAudit, ListEvents, ParkCallback, ParkedCallback, PutAccount, VerifySession},
+    engine::{Engine, EngineParts, Timings},
+    manifest::AppManifest,
+    model::{AccountUpdate, AuditEntry, Environment, Event, LinkedAccount, Page, SessionInfo},
+    plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, SystemClock, WorkflowRunner},
+    project::{Project, ProjectSource},
+    secret::Secret,
+    store::{SqliteStore, StoreOptions},
+    vault::LocalKey,
+};
+
+/// One organisation in one environment. Cheap to clone.
+#[derive(Clone)]
+pub struct Smalt {
+    backend: Arc<dyn Backend>,
+    presenter: Option<Arc<dyn Presenter>>,
+    caller: Caller,
+}
+
+enum Place {
+    File(PathBuf),
+    Memory,
+    Store(Arc<dyn Store>),
+}
+
+enum ProjectFrom {
+    None,
+    File(PathBuf),
+    Value(Box<Project>),
+}
+
+/// Settings of an embedded engine; `open` makes it.
+pub struct SmaltBuilder {
+    place: Place,
+    project: ProjectFrom,
+    environment: Environment,
+    keys: Option<Arc<dyn KeyProvider>>,
+    clock: Arc<dyn Clock>,
+    transport: Option<Arc<dyn HttpTransport>>,
+    connectors: Vec<Arc<dyn Connector>>,
+    manifests: Vec<AppManifest>,
+    presenter: Option<Arc<dyn Presenter>>,
+    runner: Option<Arc<dyn WorkflowRunner>>,
+    timings: Timings,
+    store_options: StoreOptions,
+}
+
+impl SmaltBuilder {
+    fn new(place: Place) -> Self {
+        Self {
+            place,
+            project: ProjectFrom::None,
+            environment: Environment::Test,
+            keys: None,
+            clock: Arc::new(SystemClock::default()),
+            transport: None,
+            connectors: Vec::new(),
+            manifests: Vec::new(),
+            presenter: None,
+            runner: None,
+            timings: Timings::default(),
+            store_options: StoreOptions::default(),
+        }
+    }
+
+    /// The project file; read again when it changes.
+    #[must_use]
+    pub fn project(mut self, path: impl Into<PathBuf>) -> Self {
+        self.project = ProjectFrom::File(path.into());
+        self
+    }
+
+    /// The project as a value.
+    #[must_use]
+    pub fn project_value(mut self, project: Project) -> Self {
+        self.project = ProjectFrom::Value(Box::new(project));
+        self
+    }
+
+    /// Test (the default) or production.
+    #[must_use]
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// Where master keys come from; default `SMALT_KEY`, then the file that `SMALT_KEY_FILE` names.
+    #[must_use]
+    pub fn keys(mut self, keys: impl KeyProvider) -> Self {
+        self.keys = Some(Arc::new(keys));
+        self
+    }
+
+    /// Another clock.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Another way out.
+    #[must_use]
+    pub fn transport(mut self, transport: impl HttpTransport) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Registers an application's behaviour.
+    #[must_use]
+    pub fn connector(mut self, connector: impl Connector) -> Self {
+        self.connectors.push(Arc::new(connector));
+        self
+    }
+
+    /// Adds an application as data.
+    #[must_use]
+    pub fn manifest(mut self, manifest: AppManifest) -> Self {
+        self.manifests.push(manifest);
+        self
+    }
+
+    /// Opens authorize pages in `connect`.
+    #[must_use]
+    pub fn presenter(mut self, presenter: impl Presenter) -> Self {
+        self.presenter = Some(Arc::new(presenter));
+        self
+    }
+
+    /// Runs the organisation's workflows.
+    #[must_use]
+    pub fn workflow_runner(mut self, runner: impl WorkflowRunner) -> Self {
+        self.runner = Some(Arc::new(runner));
+        self
+    }
+
+    /// How long things take.
+    #[must_use]
+    pub fn timings(mut self, timings: Timings) -> Self {
+        self.timings = timings;
+        self
+    }
+
+    /// Settings of the SQLite store.
+    #[must_use]
+    pub fn store_options(mut self, options: StoreOptions) -> Self {
+        self.store_options = options;
+        self
+    }
+
+    /// Opens the engine.
+    ///
+    /// # Errors
+    /// `key_missing`, `key_invalid`, `key_wrong`, `project_invalid`, `manifest_invalid`, `store_foreign`, `store_newer`,
+    /// `store_corrupt`, `store_unavailable`.
+    pub async fn open(self) -> Result<Smalt> {
+        let keys = match self.keys {
+            Some(keys) => keys,
+            None => Arc::new(LocalKey::discover()?),
+        };
+        let project = match self.project {
+            ProjectFrom::None => ProjectSource::value(Project::default(), ".")?,
+            ProjectFrom::File(path) => ProjectSource::file(path)?,
+            ProjectFrom::Value(project) => ProjectSource::value(*project, ".")?,
+        };
+        let store: Arc<dyn Store> = match self.place {
+            Place::File(path) => Arc::new(SqliteStore::open(path, self.store_options)?),
+            Place::Memory => Arc::new(SqliteStore::memory(self.store_options)?),
+            Place::Store(store) => store,
+        };
+        let engine = Engine::open(EngineParts {
+            environment: self.environment,
+            store,
+            keys,
+            clock: self.clock,
+            transport: self.transport,
+            project,
+            connectors: self.connectors,
+            manifests: self.manifests,
+            presenter: self.presenter,
+            runner: self.runner,
+            timings: self.timings,
+        })
+        .await?;
+        let presenter = engine.presenter();
+        Ok(Smalt { backend: Arc::new(engine), presenter, caller: Caller::Organisation("organisation".into()) })
+    }
+}
+
+impl Smalt {
+    /// The engine in this process, on an encrypted SQLite file that is made when it is missing.
+    pub fn embedded(path: impl Into<PathBuf>) -> SmaltBuilder {
+        SmaltBuilder::new(Place::File(path.into()))
+    }
+
+    /// The engine in this process, in memory: everything is gone when it is dropped.
+    pub fn in_memory() -> SmaltBuilder {
+        SmaltBuilder::new(Place::Memory)
+    }
+
+    /// The engine in this process, on a store of the host's.
+    pub fn on_store(store: Arc<dyn Store>) -> SmaltBuilder {
+        SmaltBuilder::new(Place::Store(store))
+    }
+
+    /// Offline and ready: memory, a throw-away key and the sandbox applications.
+    ///
+    /// # Errors
+    /// Only when the operating system gives no random bytes or no loopback port.
+    pub async fn sandbox() -> Result<Smalt> {
+        let mut project = Project::default();
+        project.sandbox.enabled = true;
+        Self::in_memory().project_value(project).keys(LocalKey::generate()?).presenter(crate::present::ScriptedConsent::default()).open().await
+    }
+
+    /// Over any backend.
+    pub fn over(backend: Arc<dyn Backend>) -> Smalt {
+        Smalt { backend, presenter: None, caller: Caller::Organisation("organisation".into()) }
+    }
+
+    /// The same, with a name for the audit: who asks, e.g. `worker-3`.
+    #[must_use]
+    pub fn acting_as(&self, actor: &str) -> Smalt {
+        Smalt { caller: Caller::Organisation(actor.into()), ..self.clone() }
+    }
+
+    /// What this backend can do.
+    pub fn capabilities(&self) -> Capabilities {
+        self.backend.capabilities()
+    }
+
+    /// The doorway itself, for servers and bindings.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    /// The organisation's authority over one linked account. No I/O: an unknown account is an error of the first verb.
+    pub fn account(&self, id: impl Into<String>) -> Account {
+        Account::new(self.backend.clone(), self.presenter.clone(), self.caller.clone(), id.into())
+    }
+
+    /// Makes a linked account.
+    ///
+    /// # Errors
+    /// `linked_account_exists`, `invalid_id`.
+    pub async fn create_account(&self, id: impl Into<String>, update: AccountUpdate) -> Result<LinkedAccount> {
+        self.backend.create_account(&self.caller, PutAccount { id: id.into(), update }).await
+    }
+
+    /// Makes a linked account or changes it; tells whether it is new.
+    ///
+    /// # Errors
+    /// `invalid_id`.
+    pub async fn upsert_account(&self, id: impl Into<String>, update: AccountUpdate) -> Result<(LinkedAccount, bool)> {
+        self.backend.upsert_account(&self.caller, PutAccount { id: id.into(), update }).await
+    }
+
+    /// Lists linked accounts, newest first.
+    ///
+    /// # Errors
+    /// `invalid_cursor`.
+    pub async fn list_accounts(&self, request: ListAccounts) -> Result<Page<LinkedAccount>> {
+        self.backend.list_accounts(&self.caller, request).await
+    }
+
+    /// Deletes a linked account with everything of it, and queues the revocation of its grants.
+    ///
+    /// # Errors
+    /// `linked_account_not_found`.
+    pub async fn delete_account(&self, id: impl Into<String>) -> Result<()> {
+        self.backend.delete_account(&self.caller, GetAccount { account: id.into() }).await
+    }
+
+    /// Whose session token it is.
+    ///
+    /// # Errors
+    /// `invalid_token`: one answer for every way a token can be wrong.
+    pub async fn verify_session(&self, token: impl Into<Secret>) -> Result<SessionInfo> {
+        self.backend.verify_session(&self.caller, VerifySession { token: token.into() }).await
+    }
+
+    /// Parks a provider's callback for a user who has yet to prove who it is.
+    ///
+    /// # Errors
+    /// Those of a connect flow.
+    pub async fn park_callback(&self, request: ParkCallback) -> Result<ParkedCallback> {
+        self.backend.park_callback(&self.caller, request).await
+    }
+
+    /// One page of what happened since a cursor.
+    ///
+    /// # Errors
+    /// `invalid_cursor`.
+    pub async fn events_page(&self, request: ListEvents) -> Result<Page<Event>> {
+        self.backend.events(&self.caller, request).await
+    }
+
+    /// What happened since a cursor, and what happens from now on.
+    pub fn events(&self, since: Option<String>) -> EventStream {
+        EventStream { smalt: self.clone(), since, ready: VecDeque::new() }
+    }
+
+    /// Who did what with secrets, newest first.
+    ///
+    /// # Errors
+    /// `invalid_cursor`.
+    pub async fn audit(&self, request: ListAudit) -> Result<Page<AuditEntry>> {
+        self.backend.audit(&self.caller, request).await
+    }
+
+    /// The project in force.
+    ///
+    /// # Errors
+    /// `closed`.
+    pub async fn project(&self) -> Result<Project> {
+        self.backend.get_project(&self.caller, ()).await
+    }
+
+    /// Replaces the project of this engine until it is closed.
+    ///
+    /// # Errors
+    /// `project_invalid`.
+    pub async fn set_project(&self, project: Project) -> Result<()> {
+        self.backend.set_project(&self.caller, project).await
+    }
+
+    /// Writes what is outstanding and releases the store. Later calls answer `closed`.
+    pub async fn close(&self) {
+        self.backend.close().await;
+    }
+}
+
+/// The log as a stream, at least once, in order. Keep an event's `cursor` to go on after a restart.
+pub struct EventStream {
+    smalt: Smalt,
+    since: Option<String>,
+    ready: VecDeque<Event>,
+}
+
+impl EventStream {
+    /// The next event; waits for it.
+    ///
+    /// # Errors
+    /// `invalid_cursor`, `closed`, and the store's.
+    pub async fn next(&mut self) -> Result<Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                self.since = Some(event.cursor.clone());
+                return Ok(event);
+            }
+            let request = ListEvents { since: self.since.clone(), limit: None, wait: Some(Duration::from_secs(20)) };
+            self.ready.extend(self.smalt.events_page(request).await?.items);
+        }
+    }
+}
