@@ -1,19 +1,18 @@
-//! Named crash points, compiled in only with the feature `failpoints`: `SMALT_FAILPOINT=name[:n]` aborts the process at
-//! the n-th pass (the first by default), `name=pause:ms` sleeps there. The reliability tests kill processes with it.
+//! Named crash points, compiled in only with the feature `failpoints`: `SMALT_FAILPOINT=name` aborts the process at the
+//! first pass, `name:n` at the n-th, `name=pause:ms` sleeps there. The reliability tests kill processes with it.
 
 /// Marks a place where a crash would be worst.
-#[macro_export]
-#[doc(hidden)]
 macro_rules! failpoint {
     ($name:literal) => {
         #[cfg(feature = "failpoints")]
-        $crate::failpoint::hit($name);
+        crate::failpoint::hit($name);
     };
 }
+pub(crate) use failpoint;
 
 /// Aborts or pauses if the environment says so.
 #[cfg(feature = "failpoints")]
-pub fn hit(name: &str) {
+pub(crate) fn hit(name: &str) {
     use std::sync::atomic::{AtomicU32, Ordering};
     static PASSES: AtomicU32 = AtomicU32::new(0);
     let Ok(wanted) = std::env::var("SMALT_FAILPOINT") else { return };

@@ -8,9 +8,7 @@ pub mod backend;
 pub mod config;
 pub mod engine;
 pub mod error;
-#[cfg(feature = "failpoints")]
-#[doc(hidden)]
-pub mod failpoint;
+mod failpoint;
 mod handles;
 pub mod http;
 mod ids;

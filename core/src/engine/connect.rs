@@ -72,13 +72,14 @@ struct Proof {
 impl Inner {
     fn redirect_uri(&self, app: &App, asked: Option<&str>) -> Result<String> {
         let org = &app.project.project.org;
-        let own = match app.settings().client.get(&self.tenant.environment).and_then(|client| client.redirect_uri.clone()) {
+        let client = app.settings().client.get(&self.tenant.environment);
+        let own = match client.and_then(|client| client.redirect_uri.clone()) {
             Some(uri) => Some(uri),
             None => org.public_url.as_ref().map(|base| format!("{}/api/v1/{}/callback", base.trim_end_matches('/'), app.slug())),
         };
         match (asked, own) {
             (Some(asked), Some(own)) if asked == own => Ok(own),
-            (Some(asked), _) => urls::redirect_allowed(org, asked).map(|_| asked.to_owned()),
+            (Some(asked), _) => urls::redirect_allowed(org, client, asked).map(|_| asked.to_owned()),
             (None, Some(own)) => Ok(own),
             (None, None) => bail!(ProjectInvalid, "`org.public_url` is not set, so there is no redirect URI; set it, or pass `redirect_uri`"),
         }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -26,7 +27,7 @@ struct Powers {
 
 /// Removes connections inside somebody's transaction.
 pub(super) struct Remover {
-    vault: Vault,
+    vault: Arc<Vault>,
     powers: HashMap<String, Powers>,
 }
 
@@ -65,7 +66,7 @@ impl Inner {
                 remover.remove(tx, &about, rows, request.siblings.unwrap_or(SiblingPolicy::Ask))
             })
             .await?;
-        crate::failpoint!("disconnect-committed");
+        crate::failpoint::failpoint!("disconnect-committed");
         self.cache.forget(&account, &application);
         self.outbox.notify_one();
         self.settled(&account, receipt, wait).await
@@ -169,7 +170,7 @@ impl Remover {
             Some(_) => {}
         }
         sum_up(&mut receipt, about.now);
-        crate::failpoint!("disconnect-middle");
+        crate::failpoint::failpoint!("disconnect-middle");
         tx.put_receipt(&about.tenant, &to_row(&receipt))?;
         Ok(receipt)
     }

@@ -22,19 +22,26 @@ use crate::{
     project::Project,
 };
 
-/// Operations on one account: `operation method(request type) -> answer, with or without the actor`.
-macro_rules! account_operations {
-    ($($name:ident: $operation:ident($request:ty) -> $answer:ty = |$me:ident, $actor:ident, $req:ident| $work:expr;)*) => { $(
-        async fn $name(&self, caller: &Caller, $req: $request) -> Result<$answer> {
-            let $me: &Arc<Inner> = &self.0;
-            let $actor = $me.authorize(Operation::$operation, caller, &$req.account).await?;
-            $work.await
+/// Every operation on one account is the same: check the caller, then do the work. The others are written out.
+macro_rules! doorway {
+    ({ $($written_out:tt)* } $($name:ident: $operation:ident($request:ty) -> $answer:ty = |$me:ident, $actor:ident, $req:ident| $work:expr;)*) => {
+        #[async_trait]
+        impl Backend for Engine {
+            $($written_out)*
+
+            $(
+                async fn $name(&self, caller: &Caller, $req: $request) -> Result<$answer> {
+                    let $me: &Arc<Inner> = &self.0;
+                    let $actor = $me.authorize(Operation::$operation, caller, &$req.account).await?;
+                    $work.await
+                }
+            )*
         }
-    )* };
+    };
 }
 
-#[async_trait]
-impl Backend for Engine {
+doorway! {
+    {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             backend: "embedded".to_owned(),
@@ -120,7 +127,8 @@ impl Backend for Engine {
         Ok(())
     }
 
-    account_operations! {
+    }
+
         get_account: Account(GetAccount) -> LinkedAccount = |me, _actor, request| me.get_account(request);
         delete_account: DeleteAccount(GetAccount) -> () = |me, actor, request| me.delete_account(actor, request);
         create_session: CreateSession(CreateSession) -> SessionInfo = |me, actor, request| me.create_session(actor, request);
@@ -149,7 +157,6 @@ impl Backend for Engine {
         set_config_field: SetConfigField(SetConfigField) -> Field = |me, actor, request| me.set_config_field(actor, request);
         rule_columns: RuleColumns(GetRuleColumns) -> RuleColumns = |me, _actor, request| me.rule_columns(request);
         run_workflow: RunWorkflow(RunWorkflow) -> Json = |me, _actor, request| me.run_workflow(request);
-    }
 }
 
 impl Engine {

@@ -12,7 +12,7 @@ use super::{
     sealed::{FlowSecrets, Grant},
 };
 use crate::{
-    Code, Error, Secret, Timestamp,
+    Code, Error, Timestamp,
     backend::{ConnectKey, ImportConnection},
     error::{Result, bail, err},
     http::protocol::{self, TokenFailure, TokenSet},
@@ -117,9 +117,9 @@ impl Inner {
         let mut request = protocol::exchange_request(oauth, &values, &client, code, &row.redirect_uri, secrets.verifier.as_ref())?;
         request.timeout = self.timings.provider;
         self.hold_revocations(&row.account_id, &row.application).await?;
-        crate::failpoint!("exchange-before-send");
+        crate::failpoint::failpoint!("exchange-before-send");
         let answer = self.transport.send(request).await?;
-        crate::failpoint!("exchange-after-send");
+        crate::failpoint::failpoint!("exchange-after-send");
         let now = self.now();
         let tokens = protocol::parse_token_answer(oauth, &answer, now).map_err(|failure| exchange_error(&app, failure))?;
 
@@ -168,7 +168,7 @@ impl Inner {
             return Ok(None);
         };
         let answer = match &wanted.url {
-            None => tokens.map(|tokens| tokens.answer().clone()).unwrap_or_default(),
+            None => return Ok(tokens.and_then(|tokens| named_by(tokens, wanted))),
             Some(url) => {
                 let mut request = request::build(app, &credential, wanted.method.as_deref().unwrap_or("GET"), url)?;
                 request.timeout = self.timings.provider;
@@ -363,6 +363,13 @@ fn credential_of(application: &str, connection_id: &str, new: &NewConnection) ->
     }
 }
 
+/// Who a token answer says it is.
+fn named_by(tokens: &TokenSet, wanted: &crate::manifest::IdentityRequest) -> Option<Identity> {
+    let id = tokens.raw.text(&wanted.id)?;
+    let label = wanted.label.as_deref().and_then(|pointer| tokens.raw.text(pointer));
+    Some(Identity { label: label.unwrap_or_else(|| id.clone()), id })
+}
+
 /// The values at an answer's pointers; ids may be numbers.
 fn pointed(answer: &Json, id: Option<&str>, label: Option<&str>) -> Option<Identity> {
     let text = |pointer: Option<&str>| match answer.pointer(pointer?)? {
@@ -376,7 +383,7 @@ fn pointed(answer: &Json, id: Option<&str>, label: Option<&str>) -> Option<Ident
 
 fn limited(app: &App, answer: &HttpResponse, now: Timestamp) -> Error {
     let error = err!(ProviderLimited, "`{}` limits the rate of calls", app.slug());
-    match protocol::retry_after(answer, &app.manifest.api.rate_limit, now) {
+    match protocol::retry_after(&answer.headers, &app.manifest.api.rate_limit, now) {
         Some(wait) => error.retry_after(wait),
         None => error,
     }

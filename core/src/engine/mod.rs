@@ -112,13 +112,13 @@ struct Inner {
     /// Names this engine in leases: random, so that no two processes share it.
     owner: String,
     store: Arc<dyn Store>,
-    vault: Vault,
+    vault: Arc<Vault>,
     clock: Arc<dyn Clock>,
     transport: Arc<dyn HttpTransport>,
     /// The default transport's address policy; absent with a transport of the host.
-    policy: Option<crate::http::transport::PolicyHandle>,
+    policy: Option<Arc<crate::http::ReqwestTransport>>,
     project: ProjectSource,
-    catalog: crate::manifest::catalog::Catalog,
+    catalog: crate::manifest::Catalog,
     connectors: HashMap<String, Arc<dyn Connector>>,
     presenter: Option<Arc<dyn Presenter>>,
     runner: Option<Arc<dyn WorkflowRunner>>,

@@ -11,9 +11,9 @@ use zeroize::Zeroizing;
 use super::{Engine, Inner, Timings, cache::CredentialCache, token::SigningKey, upkeep};
 use crate::{
     error::{Result, bail},
-    http::{policy::AddressPolicy, transport::ReqwestTransport},
+    http::{AddressPolicy, HostPort, ReqwestTransport},
     ids,
-    manifest::{AppManifest, catalog::Catalog},
+    manifest::{AppManifest, Catalog},
     model::{Environment, Tenant},
     plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, StoreExt, WorkflowRunner},
     project::{LoadedProject, ProjectSource},
@@ -56,7 +56,7 @@ impl Engine {
     pub async fn open(parts: EngineParts) -> Result<Self> {
         let project = parts.project.current();
         let tenant = Tenant { org: project.project.org.id.clone(), environment: parts.environment };
-        let vault = Vault::open(parts.store.clone(), parts.keys, &tenant.org, parts.clock.clone()).await?;
+        let vault = Vault::unlock(parts.store.clone(), parts.keys, &tenant.org, parts.clock.clone()).await.map(Arc::new)?;
         let signing = signing_keys(&*parts.store, &vault, &tenant, &*parts.clock).await?;
         let cursor_key = cursor_key(&*parts.store, &vault, &tenant).await?;
         let mut manifests = parts.manifests;
@@ -113,11 +113,12 @@ impl Inner {
     /// Private addresses that may be called: the project's list, and the sandbox's own port.
     pub(super) fn apply_policy(&self, project: &LoadedProject, sandbox: Option<&str>) {
         if let Some(transport) = &self.policy {
-            let mut policy = AddressPolicy::from_list(&project.project.network.allow);
-            if let Some(origin) = sandbox.filter(|_| project.project.sandbox.enabled && self.tenant.environment == Environment::Test) {
-                policy.allow_origin(origin);
+            let sandbox = sandbox.filter(|_| project.project.sandbox.enabled && self.tenant.environment == Environment::Test);
+            let own_port = sandbox.and_then(|origin| HostPort::of(&url::Url::parse(origin).ok()?));
+            match AddressPolicy::new(&project.project.network) {
+                Ok(policy) => transport.set_policy(own_port.into_iter().fold(policy, AddressPolicy::with)),
+                Err(error) => tracing::warn!(reason = error.reason(), "the address policy stays as it was"),
             }
-            transport.set_policy(policy);
         }
     }
 }
@@ -147,7 +148,7 @@ async fn signing_keys(store: &dyn Store, vault: &Vault, tenant: &Tenant, clock: 
     }
     rows.retain(|row| row.retired_at.is_none_or(|at| at > now.millis()));
     rows.sort_by(|a, b| (a.created_at, &a.kid).cmp(&(b.created_at, &b.kid)));
-    rows.into_iter().map(|row| Ok(SigningKey::new(row.kid.clone(), vault.open_sealed(&aad(&row.kid), &row.sealed)?))).collect()
+    rows.into_iter().map(|row| Ok(SigningKey::new(row.kid.clone(), vault.open(&aad(&row.kid), &row.sealed)?))).collect()
 }
 
 /// The key that authenticates cursors, one per tenant, made once.
@@ -170,7 +171,7 @@ async fn cursor_key(store: &dyn Store, vault: &Vault, tenant: &Tenant) -> Result
                 .await?
         }
     };
-    let plain = vault.open_sealed(&aad, &sealed)?;
+    let plain = vault.open(&aad, &sealed)?;
     let mut key = Zeroizing::new([0; 32]);
     if plain.len() != key.len() {
         bail!(StoreCorrupt, "the key of cursors is damaged");

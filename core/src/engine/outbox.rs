@@ -145,7 +145,7 @@ impl Inner {
             Ok(grant) => self.ask_provider(&row, &grant, attempt).await,
             Err(_) => Asked::Ended(RevocationOutcome::Failed),
         };
-        crate::failpoint!("revoke-answered");
+        crate::failpoint::failpoint!("revoke-answered");
         let (backoff, attempts) = (self.timings.revoke_backoff, self.timings.revoke_attempts);
         self.write_until_stored(move |tx| {
             let Some(mut row) = tx.revocation(&about.tenant, &row.id)? else { return Ok(()) };

@@ -78,7 +78,7 @@ impl Inner {
                 Step::Wait => tokio::time::sleep(Duration::from_millis(40 + u64::from(crate::ids::random::<1>()?[0]) / 4)).await,
                 Step::Leased(leased) => {
                     let (row, grant) = *leased;
-                    crate::failpoint!("refresh-leased");
+                    crate::failpoint::failpoint!("refresh-leased");
                     match self.present(app, &row, &grant, &holder).await? {
                         Some(row) => return Ok(row),
                         // The lease ran out before anything was sent: begin again.
@@ -168,9 +168,9 @@ impl Inner {
         if !marked {
             return Ok(None);
         }
-        crate::failpoint!("refresh-presented");
+        crate::failpoint::failpoint!("refresh-presented");
         let answer = self.transport.send(request).await;
-        crate::failpoint!("refresh-answered");
+        crate::failpoint::failpoint!("refresh-answered");
         let now = self.now();
         let failure = match answer {
             Ok(answer) => match app.oauth().map(|oauth| protocol::parse_token_answer(oauth, &answer, now))? {

@@ -112,7 +112,7 @@ impl Inner {
             if !limited || !repeatable || tries >= TRIES {
                 return Ok(answer);
             }
-            match protocol::retry_after(&answer, limits, self.now()) {
+            match protocol::retry_after(&answer.headers, limits, self.now()) {
                 Some(wait) if wait <= LONGEST_WAIT => tokio::time::sleep(wait).await,
                 _ => return Ok(answer),
             }

@@ -129,9 +129,9 @@ impl ConnectBuilder {
             match (presented.await?, listener) {
                 (Some(callback_url), _) => finish(callback_url).await,
                 (None, Some(listener)) => {
-                    let caught = listener.wait(USER_TIME).await?;
-                    let ended = finish(caught.url().to_owned()).await;
-                    caught.done(ended.is_ok());
+                    let caught = listener.wait(USER_TIME, std::future::pending()).await?;
+                    let ended = finish(caught.url).await;
+                    caught.responder.done(ended.is_ok());
                     ended
                 }
                 (None, None) => Err(err!(PresenterRequired, "the presenter `{label}` neither answered the callback nor let Smalt listen for it")),

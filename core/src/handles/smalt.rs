@@ -214,7 +214,7 @@ impl Smalt {
     pub async fn sandbox() -> Result<Smalt> {
         let mut project = Project::default();
         project.sandbox.enabled = true;
-        Self::in_memory().project_value(project).keys(LocalKey::generate()?).presenter(crate::present::ScriptedConsent::default()).open().await
+        Self::in_memory().project_value(project).keys(LocalKey::generate()?).presenter(crate::present::ScriptedConsent::allow("ada")).open().await
     }
 
     /// Over any backend.

@@ -3,6 +3,7 @@
 mod catalog;
 pub(crate) mod document;
 mod finding;
+pub mod inputs;
 pub mod lint;
 pub mod pattern;
 mod schema;

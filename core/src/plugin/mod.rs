@@ -11,6 +11,7 @@ mod transport;
 mod workflow;
 
 pub use clock::{BootTime, Clock, FixedClock, SystemClock};
+pub(crate) use connector::ContextCaller;
 pub use connector::{Connector, ConnectorContext, OptionsRequest, RevokeRequest, RuleRequest};
 pub use guard::{Fault, guarded};
 pub use key_provider::KeyProvider;

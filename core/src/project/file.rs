@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -129,6 +132,8 @@ impl LoadedProject {
 #[derive(Debug)]
 pub struct ProjectSource {
     path: Option<PathBuf>,
+    /// Whether a call took the file's place.
+    replaced: AtomicBool,
     look: Mutex<Look>,
     current: RwLock<Arc<LoadedProject>>,
     findings: RwLock<Vec<Finding>>,
@@ -169,6 +174,7 @@ impl ProjectSource {
         let loaded = LoadedProject { project, base_dir, generation: 1 };
         Self {
             path,
+            replaced: AtomicBool::new(false),
             look: Mutex::new(Look { at: Instant::now(), stamp }),
             current: RwLock::new(Arc::new(loaded)),
             findings: RwLock::default(),
@@ -194,9 +200,28 @@ impl ProjectSource {
         self.findings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Puts another project into force; the file, if there is one, is not looked at any more.
+    ///
+    /// # Errors
+    /// `project_invalid`; then nothing changes.
+    pub fn set(&self, project: Project) -> Result<()> {
+        project.check()?;
+        self.replaced.store(true, Ordering::Release);
+        self.take(project);
+        Ok(())
+    }
+
+    fn take(&self, project: Project) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if current.project != project {
+            let next = LoadedProject { project, base_dir: current.base_dir.clone(), generation: current.generation + 1 };
+            *current = Arc::new(next);
+        }
+    }
+
     /// Looks at the file now.
     pub fn refresh(&self) {
-        let Some(path) = &self.path else { return };
+        let Some(path) = self.path.as_ref().filter(|_| !self.replaced.load(Ordering::Acquire)) else { return };
         let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
         look.at = Instant::now();
         let now = stamp(path);
@@ -211,11 +236,7 @@ impl ProjectSource {
             Err(message) => (None, vec![unreadable(name, message)]),
         };
         if let Some(project) = project {
-            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-            if current.project != project {
-                let next = LoadedProject { project, base_dir: current.base_dir.clone(), generation: current.generation + 1 };
-                *current = Arc::new(next);
-            }
+            self.take(project);
         }
         *self.findings.write().unwrap_or_else(PoisonError::into_inner) = findings.into_iter().filter(Finding::is_error).collect();
     }

@@ -313,6 +313,16 @@ impl Tx for SqliteTx<'_> {
         self.one(BY_ID, &[&tenant.org, &environment(tenant), &id], id)
     }
 
+    fn queued_revocations(&mut self, tenant: &Tenant, account: &str, application: &str) -> Result<Vec<RevocationRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 AND status = 'queued' AND account_id = ?3 AND application = ?4 ORDER BY rowid";
+        self.many(rest, &[&tenant.org, &environment(tenant), &account, &application], "queued ones of an account")
+    }
+
+    fn queued_revocations_by_grant(&mut self, tenant: &Tenant, grant_key: &str) -> Result<Vec<RevocationRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 AND status = 'queued' AND grant_key = ?3 ORDER BY rowid";
+        self.many(rest, &[&tenant.org, &environment(tenant), &grant_key], "queued ones of a grant")
+    }
+
     fn due_revocations(&mut self, tenant: &Tenant, now: i64, limit: u32) -> Result<Vec<RevocationRow>> {
         let rest = "WHERE org = ?1 AND environment = ?2 AND status = 'queued' AND next_at <= ?3 ORDER BY next_at, rowid LIMIT ?4";
         self.many(rest, &[&tenant.org, &environment(tenant), &now, &limit], "due ones")
