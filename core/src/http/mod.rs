@@ -1,3 +1,12 @@
 //! The way out: which addresses may be called, the client that calls them, and the messages of OAuth 2.0.
 
+mod breaker;
+mod policy;
 pub mod protocol;
+mod scripted;
+mod transport;
+
+pub use breaker::BreakerSettings;
+pub use policy::{AddressPolicy, HostPort, is_public};
+pub use scripted::ScriptedTransport;
+pub use transport::{ReqwestTransport, TransportOptions};

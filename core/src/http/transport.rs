@@ -1,0 +1,326 @@
+use std::{
+    error::Error as StdError,
+    fmt,
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::{Arc, OnceLock, PoisonError, RwLock},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use hyper::body::Bytes;
+use reqwest::{
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::{HeaderName, HeaderValue},
+};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::Verifier;
+
+use super::{
+    breaker::{Breaker, BreakerSettings},
+    policy::{AddressPolicy, HostPort, is_public, refused},
+};
+use crate::{
+    Error,
+    error::{Result, bail, err},
+    plugin::{HttpRequest, HttpResponse, HttpTransport},
+};
+
+/// Headers that frame a message or belong to the connection: the client sets them itself (S-54).
+const FRAMING: [&str; 10] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "proxy-authorization",
+];
+
+/// The largest header block of an answer over HTTP/2, in bytes; HTTP/1 has hyper's own limits (400 KiB, 100 headers).
+const LARGEST_HEAD: u32 = 64 * 1024;
+
+type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+type Lookup = Arc<dyn Fn(String) -> Looking + Send + Sync>;
+
+/// What can be set about the transport.
+#[derive(Clone)]
+pub struct TransportOptions {
+    /// When a host counts as dead.
+    pub breaker: BreakerSettings,
+    /// The time to resolve, connect and shake hands, within the call's own. Default 5 s.
+    pub connect_timeout: Duration,
+    /// Trusted in place of the platform's certificates.
+    pub(crate) roots: Option<RootCertStore>,
+    pub(crate) lookup: Lookup,
+}
+
+impl Default for TransportOptions {
+    fn default() -> Self {
+        Self {
+            breaker: BreakerSettings::default(),
+            connect_timeout: Duration::from_secs(5),
+            roots: None,
+            lookup: Arc::new(|name| Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.map(|a| a.ip()).collect()) })),
+        }
+    }
+}
+
+impl fmt::Debug for TransportOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransportOptions")
+            .field("breaker", &self.breaker)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The default transport: reqwest over rustls with ring and the platform's trusted certificates.
+///
+/// It speaks https only, and to public addresses only, except with the hosts on the policy's list; the policy is applied to
+/// each address that is connected to. It never follows a redirect, never retries what may have been sent, keeps no
+/// cookies, unpacks nothing, and caps time and bytes. Proxies of the environment are not used: behind one the policy could
+/// not see where a call ends. A host that fails repeatedly is left alone for a while: see [`BreakerSettings`].
+pub struct ReqwestTransport {
+    policy: RwLock<Arc<AddressPolicy>>,
+    /// For everything else: its resolver lets public addresses through only.
+    public: reqwest::Client,
+    /// For hosts on the list. A request gets here by its host and port, so the two never share a connection.
+    listed: reqwest::Client,
+    breaker: Breaker,
+    trusts_nobody: bool,
+}
+
+impl fmt::Debug for ReqwestTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReqwestTransport").field("policy", &self.policy()).finish_non_exhaustive()
+    }
+}
+
+impl ReqwestTransport {
+    /// With the default options.
+    ///
+    /// # Errors
+    /// `internal` when the TLS library cannot be set up.
+    pub fn new(policy: AddressPolicy) -> Result<Self> {
+        Self::with_options(policy, TransportOptions::default())
+    }
+
+    /// With these options.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_options(policy: AddressPolicy, options: TransportOptions) -> Result<Self> {
+        let (tls, trusts_nobody) = tls(options.roots.as_ref())?;
+        let client = |only_public: bool| {
+            reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .https_only(only_public)
+                .dns_resolver(Resolver { lookup: options.lookup.clone(), only_public })
+                .connect_timeout(options.connect_timeout)
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
+                .no_proxy()
+                .http2_max_header_list_size(LARGEST_HEAD)
+                .build()
+                .map_err(|_| err!(Internal, "the HTTP client could not be set up"))
+        };
+        Ok(Self {
+            policy: RwLock::new(Arc::new(policy)),
+            public: client(true)?,
+            listed: client(false)?,
+            breaker: Breaker::new(options.breaker),
+            trusts_nobody,
+        })
+    }
+
+    /// Replaces the policy, from the next call on.
+    pub fn set_policy(&self, policy: AddressPolicy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+
+    /// The policy as it is now.
+    pub fn policy(&self) -> Arc<AddressPolicy> {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The TLS settings, and whether they trust nobody because this machine has no certificates: plain http to listed hosts
+/// must work there all the same.
+fn tls(roots: Option<&RootCertStore>) -> Result<(ClientConfig, bool)> {
+    static PLATFORM: OnceLock<Arc<Verifier>> = OnceLock::new();
+    // Named here, never installed for the process: the host may have a provider of its own.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|_| err!(Internal, "the TLS library offers no protocol version"))?;
+    let platform = || match PLATFORM.get() {
+        Some(verifier) => Some(verifier.clone()),
+        None => Verifier::new(provider).ok().map(|made| PLATFORM.get_or_init(|| Arc::new(made)).clone()),
+    };
+    let (mut config, trusts_nobody) = match roots {
+        Some(roots) => (builder.with_root_certificates(roots.clone()).with_no_client_auth(), false),
+        None => match platform() {
+            Some(verifier) => (builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth(), false),
+            None => (builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth(), true),
+        },
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok((config, trusts_nobody))
+}
+
+struct Resolver {
+    lookup: Lookup,
+    only_public: bool,
+}
+
+/// Every address of a name was refused.
+#[derive(Debug)]
+struct AllRefused;
+
+impl fmt::Display for AllRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no address of the host may be called")
+    }
+}
+
+impl StdError for AllRefused {}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let looking = (self.lookup)(name.as_str().to_owned());
+        let only_public = self.only_public;
+        Box::pin(async move {
+            let found = looking.await?;
+            let some = !found.is_empty();
+            let fit: Vec<_> = found.into_iter().filter(|ip| !only_public || is_public(*ip)).map(|ip| SocketAddr::new(ip, 0)).collect();
+            if some && fit.is_empty() {
+                return Err(AllRefused.into());
+            }
+            Ok(Box::new(fit.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[async_trait]
+impl HttpTransport for ReqwestTransport {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse> {
+        let policy = self.policy();
+        policy.check(&request.url)?;
+        let client = if policy.lists(&request.url) { &self.listed } else { &self.public };
+        let host = HostPort::of(&request.url).map(|host| host.to_string()).unwrap_or_default();
+        if self.trusts_nobody && request.url.scheme() == "https" {
+            bail!(ProviderUnreachable, "this machine has no trusted certificates; install its `ca-certificates`");
+        }
+        let (time, max_body) = (request.timeout, request.max_body);
+        let built = build(client, request)?;
+        let pass = self.breaker.enter(&host).map_err(|wait| {
+            err!(ProviderUnreachable, "`{host}` has not answered for a while and is left alone for a moment")
+                .with("host", &host)
+                .retry_after(wait)
+        })?;
+        let ended = tokio::time::timeout(time, exchange(client, built, max_body, &host)).await;
+        match ended {
+            Err(_) => {
+                if time >= self.breaker.shortest_timeout() {
+                    pass.dead();
+                }
+                Err(err!(ProviderTimeout, "`{host}` did not answer within {time:?}").with("host", &host))
+            }
+            Ok(Err(error)) if error.is(crate::Code::ProviderUnreachable) => {
+                pass.dead();
+                Err(error)
+            }
+            // Nothing was tried, so nothing was learned.
+            Ok(Err(error)) if error.is(crate::Code::AddressRefused) => Err(error),
+            Ok(answer) => {
+                pass.alive();
+                answer
+            }
+        }
+    }
+}
+
+fn build(client: &reqwest::Client, request: HttpRequest) -> Result<reqwest::Request> {
+    let method = reqwest::Method::from_bytes(request.method.as_bytes()).ok().filter(|m| !matches!(m.as_str(), "CONNECT" | "TRACE"));
+    let Some(method) = method else { bail!(InvalidRequest, "the method is none that can be sent") };
+    let sends_body = !request.body.0.is_empty() || matches!(method.as_str(), "POST" | "PUT" | "PATCH");
+    let mut built = client.request(method, request.url);
+    for (name, value) in &request.headers {
+        // Checked again: the list can be filled without `set_header`.
+        let (Ok(name), Ok(mut value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) else {
+            bail!(InvalidRequest, "the header `{}` holds characters that no header can carry", name.escape_default());
+        };
+        if FRAMING.contains(&name.as_str()) {
+            bail!(InvalidRequest, "the header `{name}` is set by the client itself");
+        }
+        value.set_sensitive(true);
+        built = built.header(name, value);
+    }
+    if sends_body {
+        // The owner clears the memory when the last byte has gone out.
+        built = built.body(Bytes::from_owner(request.body.0));
+    }
+    built.build().map_err(|_| err!(InvalidRequest, "the URL cannot be requested"))
+}
+
+async fn exchange(client: &reqwest::Client, request: reqwest::Request, max_body: usize, host: &str) -> Result<HttpResponse> {
+    let too_large = || err!(AnswerTooLarge, "the answer of `{host}` is larger than {max_body} bytes").with("host", host);
+    let head_only = request.method() == reqwest::Method::HEAD;
+    let mut response = client.execute(request).await.map_err(|error| translate(&error, host))?;
+    if !head_only && response.content_length().is_some_and(|length| length > max_body as u64) {
+        return Err(too_large());
+    }
+    let status = response.status().as_u16();
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| translate(&error, host))? {
+        if body.len() + chunk.len() > max_body {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(HttpResponse { status, headers, body })
+}
+
+/// Says what went wrong without a word of the URL, the headers or the body.
+fn translate(error: &reqwest::Error, host: &str) -> Error {
+    let mut certificate = false;
+    let mut unreadable = false;
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if cause.is::<AllRefused>() {
+            return refused(host);
+        }
+        certificate |= matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)));
+        unreadable |= cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
+        // What an I/O error wraps is not its `source`.
+        next = match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => cause.source(),
+        };
+    }
+    let error = if error.is_connect() {
+        match (certificate, error.is_dns()) {
+            (true, _) => err!(ProviderUnreachable, "the certificate of `{host}` is not valid for it").with("cause", "certificate"),
+            (_, true) => err!(ProviderUnreachable, "the name of `{host}` could not be resolved").with("cause", "dns"),
+            _ => err!(ProviderUnreachable, "no connection to `{host}` could be made").with("cause", "connect"),
+        }
+    } else if unreadable {
+        err!(MalformedAnswer, "`{host}` answered with something that is not HTTP")
+    } else {
+        err!(ProviderError, "the connection to `{host}` broke before the answer was complete")
+    };
+    error.with("host", host)
+}
+
+#[cfg(test)]
+#[path = "transport_tests.rs"]
+mod tests;
