@@ -127,6 +127,8 @@ impl ReqwestTransport {
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
                 .referer(false)
+                // Short: a connection that died unseen swallows a refresh token whose fate is then unknown.
+                .pool_idle_timeout(Duration::from_secs(15))
                 .no_proxy()
                 .http2_max_header_list_size(LARGEST_HEAD)
                 .build()
