@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Headers that frame a message or belong to the connection: the client sets them itself (S-54).
-const FRAMING: [&str; 10] = [
+const FRAMING: [&str; 11] = [
     "connection",
     "content-length",
     "expect",
@@ -40,6 +40,7 @@ const FRAMING: [&str; 10] = [
     "transfer-encoding",
     "upgrade",
     "proxy-authorization",
+    "proxy-connection",
 ];
 
 /// The largest header block of an answer over HTTP/2, in bytes; HTTP/1 has hyper's own limits (400 KiB, 100 headers).
@@ -126,6 +127,8 @@ impl ReqwestTransport {
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
                 .referer(false)
+                // Short: a connection that died unseen swallows a refresh token whose fate is then unknown.
+                .pool_idle_timeout(Duration::from_secs(15))
                 .no_proxy()
                 .http2_max_header_list_size(LARGEST_HEAD)
                 .build()

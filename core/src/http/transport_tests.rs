@@ -155,21 +155,21 @@ async fn s51_the_address_connected_to_decides() {
     let public: IpAddr = "2d00::1".parse().unwrap();
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = calls.clone();
-    let flip = resolving(move || match counter.fetch_add(1, Ordering::SeqCst) % 3 {
+    let flip = resolving(move || match counter.fetch_add(1, Ordering::SeqCst) % 10 {
         0 => vec![public],
-        1 => vec![loopback()],
-        _ => vec![public, loopback()],
+        1 => vec![public, loopback()],
+        _ => vec![loopback()],
     });
-    let options = TransportOptions { connect_timeout: Duration::from_millis(50), lookup: flip.clone(), ..patient() };
+    let options = TransportOptions { connect_timeout: Duration::from_millis(50), lookup: flip, ..patient() };
     let guarded = transport(AddressPolicy::default(), options);
     let mut refused = 0;
-    for _ in 0..150 {
+    for _ in 0..100 {
         let error = guarded.send(get(&url)).await.unwrap_err();
         assert!(error.is(Code::AddressRefused) || error.is(Code::ProviderUnreachable), "{error}");
         refused += usize::from(error.is(Code::AddressRefused));
     }
-    assert_eq!((refused, server.connections()), (50, 0));
-    assert_eq!(calls.load(Ordering::SeqCst), 150);
+    assert_eq!((refused, server.connections()), (80, 0));
+    assert_eq!(calls.load(Ordering::SeqCst), 100);
 
     // The same name on the list does get there: the test could have failed.
     let policy = AddressPolicy::default().with(HostPort::parse("rebind.test").unwrap());
@@ -409,7 +409,7 @@ async fn r30_bad_servers_get_the_right_class() {
         })
     };
     let large_head =
-        [b"HTTP/1.1 200 OK\r\n".as_slice(), &b"x-pad: ".repeat(1)[..], &vec![b'a'; 1024 * 1024], b"\r\ncontent-length: 0\r\n\r\n"].concat();
+        [b"HTTP/1.1 200 OK\r\n".as_slice(), &b"x-pad: "[..], &vec![b'a'; 1024 * 1024], b"\r\ncontent-length: 0\r\n\r\n"].concat();
     let cases: Vec<(&str, Server, Code)> = vec![
         ("silent", stalling(b""), Code::ProviderTimeout),
         ("head then silence", stalling(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab"), Code::ProviderTimeout),

@@ -22,8 +22,8 @@ const PASSING: [&str; 3] = ["temporarily_unavailable", "server_error", "slow_dow
 /// Token types that need more than being sent along; using one as a bearer token would fail or weaken it.
 const PROOF_TYPES: [&str; 4] = ["mac", "pop", "dpop", "n_a"];
 
-/// What a good token answer held.
-#[derive(Clone, Debug)]
+/// What a good token answer held. Debug shows nothing that the provider said beside type, time and scopes.
+#[derive(Clone)]
 pub struct TokenSet {
     /// The access token: visible ASCII, at most 64 KiB.
     pub access_token: Secret,
@@ -39,6 +39,17 @@ pub struct TokenSet {
     pub copied: BTreeMap<String, String>,
     /// The whole answer, for identity pointers.
     pub raw: RawAnswer,
+}
+
+impl fmt::Debug for TokenSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSet")
+            .field("token_type", &self.token_type)
+            .field("expires_in", &self.expires_in)
+            .field("scopes", &self.scopes)
+            .field("refreshes", &self.refresh_token.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A token answer as it came: private, never printed, cleared on drop.
@@ -108,7 +119,7 @@ pub fn provider_code(text: &str) -> String {
 
 /// Reads a token answer (RFC 6749 sections 5.1 and 5.2), whether JSON or form-encoded.
 ///
-/// A 429 or 5xx always passes; then an error in the body counts whatever the status, since some providers answer 200 with
+/// A 408, 425, 429 or 5xx always passes; then an error in the body counts whatever the status, since some providers answer 200 with
 /// an error. The manifest's own error lists go before the defaults, its `final_errors` before its `client_errors`: with
 /// `final_errors = ["unauthorized_client"]` a provider is understood that uses that code for everything.
 ///
@@ -116,7 +127,7 @@ pub fn provider_code(text: &str) -> String {
 /// [`TokenFailure`] says what the caller may conclude.
 pub fn parse_token_answer(oauth: &Oauth2, response: &HttpResponse, now: Timestamp) -> Result<TokenSet, TokenFailure> {
     let status = response.status;
-    if matches!(status, 429 | 500..=599) {
+    if matches!(status, 408 | 425 | 429 | 500..=599) {
         return Err(passing(response, now));
     }
     let body = read(response).map(RawAnswer);

@@ -1,0 +1,35 @@
+//! One life, end to end, as a program that uses the crate would write it.
+#![allow(clippy::unwrap_used)]
+
+use smalt::{Code, Smalt, backend::Disconnect, model::*};
+
+#[tokio::test]
+async fn one_life_from_session_to_disconnect() {
+    let smalt = Smalt::sandbox().await.unwrap();
+    let account = smalt.account("customer-42");
+    assert_eq!(account.app("sandbox-oauth").await.unwrap_err().code(), Code::LinkedAccountNotFound);
+    account.ensure().await.unwrap();
+    let session = account.session().await.unwrap();
+    assert_eq!(session.apps().await.unwrap().len(), 2);
+
+    let connection = account.connect("sandbox-oauth").await.unwrap();
+    assert_eq!(connection.status, ConnectionStatus::Active);
+    assert_eq!(connection.identity.as_ref().unwrap().label, "ada@sandbox.example");
+    let key = account.connect("sandbox-key").input("key", smalt::sandbox::API_KEY).input("workspace", "acme").await.unwrap();
+    assert_eq!(key.auth_type, AuthType::Keybased);
+    let refused = account.connect("sandbox-key").input("key", "wrong").input("workspace", "other").await.unwrap_err();
+    assert_eq!(refused.code(), Code::CredentialsRejected);
+
+    let credential = account.credential("sandbox-oauth").await.unwrap();
+    assert!(credential.access_token.is_some());
+    let answer = account.request("sandbox-oauth", "GET", "items").await.unwrap();
+    assert_eq!(answer.status, 200);
+    let config = account.config("sandbox-oauth").await.unwrap();
+    assert_eq!(config.version, 1);
+
+    let receipt = account.disconnect_with(Disconnect { application: "sandbox-oauth".into(), ..Disconnect::default() }).await.unwrap();
+    assert_eq!(receipt.revocation, RevocationOutcome::Revoked);
+    assert_eq!(receipt.deleted_configs, ["customer-42"]);
+    assert_eq!(account.credential("sandbox-oauth").await.unwrap_err().code(), Code::NotConnected);
+    smalt.close().await;
+}
