@@ -162,6 +162,8 @@ impl Catalog {
         }
         catalog.folders = folders;
         catalog.refresh();
+        // Also without a folder, so that the values come into view.
+        catalog.show(&catalog.files.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(catalog)
     }
 
@@ -199,9 +201,13 @@ impl Catalog {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.looked = Some(Instant::now());
         if files.read(&self.folders) {
-            let view = Arc::new(self.compose(&files));
-            *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+            self.show(&files);
         }
+    }
+
+    fn show(&self, files: &Files) {
+        let view = Arc::new(self.compose(files));
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
     }
 
     /// Looks when it is due and nobody else is looking.
@@ -373,6 +379,7 @@ placement = { in = "header", name = "X-Key", value = "{key}" }
         let value = AppManifest { name: "Value".to_owned(), ..AppManifest::parse(&slack, "slack.toml").unwrap() };
         let catalog = Catalog::new(folders, vec![value.clone()]).unwrap();
         assert_eq!(catalog.get("slack").unwrap().name, "Value");
+        assert_eq!(Catalog::new(vec![], vec![value.clone()]).unwrap().get("slack").unwrap().name, "Value");
         assert!(Catalog::new(vec![], vec![value.clone(), value.clone()]).is_err());
         let wrong = AppManifest { slug: "No Slug".to_owned(), ..value };
         assert!(Catalog::new(vec![], vec![wrong]).unwrap_err().is(crate::Code::ManifestInvalid));

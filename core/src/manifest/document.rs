@@ -74,6 +74,12 @@ impl<'a> Report<'a> {
         });
     }
 
+    /// Whether this very key has a finding already.
+    pub fn names(&self, path: &[&str]) -> bool {
+        let key = key(path);
+        self.findings.iter().any(|f| f.key == key)
+    }
+
     /// Whether an error was found.
     pub fn failed(&self) -> bool {
         self.findings.iter().any(Finding::is_error)

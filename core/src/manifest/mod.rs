@@ -5,7 +5,7 @@ pub(crate) mod document;
 mod finding;
 pub mod lint;
 pub mod pattern;
-mod schema;
+pub(crate) mod schema;
 pub(crate) mod shape;
 
 use std::collections::BTreeMap;
