@@ -87,7 +87,7 @@ impl<'a> Report<'a> {
 
     /// The findings in the text's order, errors first within a line.
     pub fn finish(mut self) -> Vec<Finding> {
-        self.findings.sort_by(|a, b| (a.line, a.severity, a.column).cmp(&(b.line, b.severity, b.column)));
+        self.findings.sort_by_key(|f| (f.line, f.severity, f.column));
         self.findings.dedup();
         self.findings
     }
