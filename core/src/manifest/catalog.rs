@@ -91,10 +91,14 @@ fn invalid(findings: &[Finding]) -> crate::Error {
     err!(ManifestInvalid, "{first}{more}").with("file", &first.file).with("line", first.line).with("key", &first.key)
 }
 
-/// A file's text, unless it is missing, too large, or not UTF-8.
+/// A file's text, unless it is missing, no plain file, too large, or not UTF-8.
 pub(crate) fn read_text(path: &Path) -> Result<String, String> {
-    let size = std::fs::metadata(path).map_err(|e| format!("the file cannot be read: {e}"))?.len();
-    if size > MAX_BYTES {
+    let meta = std::fs::metadata(path).map_err(|e| format!("the file cannot be read: {e}"))?;
+    // A pipe or device would block the reader, or never end.
+    if !meta.is_file() {
+        return Err("it is not a plain file".to_owned());
+    }
+    if meta.len() > MAX_BYTES {
         return Err("the file is larger than 1 MiB".to_owned());
     }
     std::fs::read_to_string(path).map_err(|e| format!("the file cannot be read: {e}"))
@@ -302,7 +306,8 @@ fn read_file(path: &Path, last_good: Option<Arc<AppManifest>>) -> FileState {
     FileState { stamp, good: good.or(last_good), findings }
 }
 
-fn file_finding(path: &Path, key: &str, message: &str, cure: &str) -> Finding {
+/// A finding about a file as a whole.
+pub(crate) fn file_finding(path: &Path, key: &str, message: &str, cure: &str) -> Finding {
     Finding {
         file: path.display().to_string(),
         line: 0,

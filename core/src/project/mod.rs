@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use file::{LoadedProject, ProjectSource};
-pub use lint::{lint, schema};
+pub use lint::{lint, lint_file, schema};
 pub use template::template;
 
 use crate::model::{Brand, Environment, FieldOption, FieldType, InputField, Json, Label, Mapping};

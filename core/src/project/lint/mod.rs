@@ -3,7 +3,7 @@
 mod apps;
 mod fields;
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::LazyLock};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::LazyLock};
 
 use toml::de::{DeTable, DeValue};
 use url::{Host, Url};
@@ -13,7 +13,7 @@ use super::{
     urls::{is_origin, plain, redirect_form},
 };
 use crate::{
-    manifest::{Catalog, Finding, document::Report, schema::with_id, shape},
+    manifest::{Catalog, Finding, document::Report, file_finding, read_text, schema::with_id, shape},
     model::{Environment, Json},
 };
 
@@ -33,6 +33,15 @@ pub fn schema() -> Json {
 /// Everything that is wrong with a project's text, together with the applications that are known.
 pub fn lint(text: &str, file_name: &str, catalog: &Catalog) -> Vec<Finding> {
     check_text(text, file_name, Some(catalog)).1
+}
+
+/// Everything that is wrong with a project file; a file that cannot be read is a finding too.
+pub fn lint_file(path: impl AsRef<Path>, catalog: &Catalog) -> Vec<Finding> {
+    let path = path.as_ref();
+    match read_text(path) {
+        Ok(text) => lint(&text, &path.display().to_string(), catalog),
+        Err(message) => vec![file_finding(path, "", &message, "name a project file that can be read; `smalt init` writes one")],
+    }
 }
 
 /// Everything that is wrong with a project that was made as a value.

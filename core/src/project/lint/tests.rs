@@ -49,13 +49,15 @@ parent = "account"
 [apps.twilio]
 "#;
 
+static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::builtin);
+
 fn show(findings: &[Finding]) -> String {
     findings.iter().map(|f| format!("{f}\n")).collect()
 }
 
 #[test]
 fn a_good_project_has_no_finding() {
-    let findings = lint(GOOD, "smalt.toml", &Catalog::builtin());
+    let findings = lint(GOOD, "smalt.toml", &CATALOG);
     assert!(findings.is_empty(), "{}", show(&findings));
     assert!(Project::parse(GOOD, "smalt.toml").unwrap().check().is_ok());
     assert!(Project::default().check().is_ok());
@@ -156,11 +158,10 @@ const CASES: &[(&str, &str, &str, &str, bool)] = &[
 
 #[test]
 fn every_mistake_is_named_with_its_line_and_cure() {
-    let catalog = Catalog::builtin();
     for (from, to, key, part, error) in CASES {
         assert!(GOOD.contains(from), "the case no longer fits: {from}");
         let text = GOOD.replacen(from, to, 1);
-        let findings = lint(&text, "smalt.toml", &catalog);
+        let findings = lint(&text, "smalt.toml", &CATALOG);
         let found = findings.iter().find(|f| f.key == *key && f.to_string().contains(part));
         let Some(found) = found else { panic!("{from} -> {to}: no finding at `{key}` with `{part}` in\n{}", show(&findings)) };
         assert_eq!(found.is_error(), *error, "{found}");
@@ -178,7 +179,7 @@ fn s41_a_secret_in_clear_is_found_and_never_repeated() {
         "secret = { envv = \"hunter2\" }",
     ] {
         let text = GOOD.replace("secret = { env = \"QUICKBOOKS_SECRET\" }", line);
-        let findings = lint(&text, "smalt.toml", &Catalog::builtin());
+        let findings = lint(&text, "smalt.toml", &CATALOG);
         assert!(findings.iter().any(|f| f.is_error() && f.key.contains("client.test")), "{}", show(&findings));
         assert!(!show(&findings).contains("hunter2"), "{}", show(&findings));
         assert!(!Project::parse(&text, "smalt.toml").unwrap_err().to_string().contains("hunter2"));
@@ -228,7 +229,7 @@ proptest! {
 
     #[test]
     fn any_toml_is_linted_without_a_panic(text in toml_like()) {
-        for finding in lint(&text, "x.toml", &Catalog::builtin()) {
+        for finding in lint(&text, "x.toml", &CATALOG) {
             prop_assert!(finding.line <= text.lines().count() + 1 && !finding.cure.is_empty());
         }
         if let Ok(project) = Project::parse(&text, "x.toml") {
@@ -240,6 +241,6 @@ proptest! {
     fn one_changed_character_never_panics(at in 0..GOOD.len(), with in any::<char>()) {
         let mut text: Vec<char> = GOOD.chars().collect();
         text[at] = with;
-        lint(&text.into_iter().collect::<String>(), "x.toml", &Catalog::builtin());
+        lint(&text.into_iter().collect::<String>(), "x.toml", &CATALOG);
     }
 }
