@@ -91,10 +91,14 @@ fn invalid(findings: &[Finding]) -> crate::Error {
     err!(ManifestInvalid, "{first}{more}").with("file", &first.file).with("line", first.line).with("key", &first.key)
 }
 
-/// A file's text, unless it is missing, too large, or not UTF-8.
+/// A file's text, unless it is missing, no plain file, too large, or not UTF-8.
 pub(crate) fn read_text(path: &Path) -> Result<String, String> {
-    let size = std::fs::metadata(path).map_err(|e| format!("the file cannot be read: {e}"))?.len();
-    if size > MAX_BYTES {
+    let meta = std::fs::metadata(path).map_err(|e| format!("the file cannot be read: {e}"))?;
+    // A pipe or device would block the reader, or never end.
+    if !meta.is_file() {
+        return Err("it is not a plain file".to_owned());
+    }
+    if meta.len() > MAX_BYTES {
         return Err("the file is larger than 1 MiB".to_owned());
     }
     std::fs::read_to_string(path).map_err(|e| format!("the file cannot be read: {e}"))
@@ -162,6 +166,8 @@ impl Catalog {
         }
         catalog.folders = folders;
         catalog.refresh();
+        // Also without a folder, so that the values come into view.
+        catalog.show(&catalog.files.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(catalog)
     }
 
@@ -199,9 +205,13 @@ impl Catalog {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.looked = Some(Instant::now());
         if files.read(&self.folders) {
-            let view = Arc::new(self.compose(&files));
-            *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+            self.show(&files);
         }
+    }
+
+    fn show(&self, files: &Files) {
+        let view = Arc::new(self.compose(files));
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
     }
 
     /// Looks when it is due and nobody else is looking.
@@ -296,7 +306,8 @@ fn read_file(path: &Path, last_good: Option<Arc<AppManifest>>) -> FileState {
     FileState { stamp, good: good.or(last_good), findings }
 }
 
-fn file_finding(path: &Path, key: &str, message: &str, cure: &str) -> Finding {
+/// A finding about a file as a whole.
+pub(crate) fn file_finding(path: &Path, key: &str, message: &str, cure: &str) -> Finding {
     Finding {
         file: path.display().to_string(),
         line: 0,
@@ -373,6 +384,7 @@ placement = { in = "header", name = "X-Key", value = "{key}" }
         let value = AppManifest { name: "Value".to_owned(), ..AppManifest::parse(&slack, "slack.toml").unwrap() };
         let catalog = Catalog::new(folders, vec![value.clone()]).unwrap();
         assert_eq!(catalog.get("slack").unwrap().name, "Value");
+        assert_eq!(Catalog::new(vec![], vec![value.clone()]).unwrap().get("slack").unwrap().name, "Value");
         assert!(Catalog::new(vec![], vec![value.clone(), value.clone()]).is_err());
         let wrong = AppManifest { slug: "No Slug".to_owned(), ..value };
         assert!(Catalog::new(vec![], vec![wrong]).unwrap_err().is(crate::Code::ManifestInvalid));

@@ -74,6 +74,12 @@ impl<'a> Report<'a> {
         });
     }
 
+    /// Whether this very key has a finding already.
+    pub fn names(&self, path: &[&str]) -> bool {
+        let key = key(path);
+        self.findings.iter().any(|f| f.key == key)
+    }
+
     /// Whether an error was found.
     pub fn failed(&self) -> bool {
         self.findings.iter().any(Finding::is_error)
@@ -81,7 +87,7 @@ impl<'a> Report<'a> {
 
     /// The findings in the text's order, errors first within a line.
     pub fn finish(mut self) -> Vec<Finding> {
-        self.findings.sort_by(|a, b| (a.line, a.severity, a.column).cmp(&(b.line, b.severity, b.column)));
+        self.findings.sort_by_key(|f| (f.line, f.severity, f.column));
         self.findings.dedup();
         self.findings
     }

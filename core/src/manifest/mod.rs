@@ -6,7 +6,7 @@ mod finding;
 pub mod inputs;
 pub mod lint;
 pub mod pattern;
-mod schema;
+pub(crate) mod schema;
 pub(crate) mod shape;
 
 pub mod template;
@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Brand, InputField, Json};
 
-pub(crate) use catalog::read_text;
 pub use catalog::{Catalog, SANDBOX_SLUGS};
+pub(crate) use catalog::{file_finding, read_text};
 pub use finding::{Finding, Severity};
-pub use lint::lint;
+pub use lint::{lint, lint_file};
 pub use schema::schema;
 
 /// Derives of every manifest type; an unknown key is a mistake that lint names.

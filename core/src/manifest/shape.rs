@@ -8,7 +8,7 @@ use toml::{
 use super::document::{Report, did_you_mean};
 use crate::model::Json;
 
-/// Adds a finding for every unknown key, missing key, wrong type and unknown word.
+/// Adds a finding for every unknown key, missing key, wrong type and unknown word, except where the key has one already.
 pub(crate) fn check(report: &mut Report<'_>, schema: &Json) {
     let mut walk = Walk { root: schema, path: Vec::new(), found: Vec::new() };
     if let Some(table) = report.table() {
@@ -16,7 +16,9 @@ pub(crate) fn check(report: &mut Report<'_>, schema: &Json) {
     }
     for (path, message, cure) in walk.found {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        report.error(&path, message, cure);
+        if !report.names(&path) {
+            report.error(&path, message, cure);
+        }
     }
 }
 
@@ -75,6 +77,13 @@ impl<'s> Walk<'s> {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             self.path.push(name.to_owned());
+            let names = schema.pointer("/propertyNames/enum").and_then(Json::as_array);
+            if names.is_some_and(|names| !names.iter().any(|n| n == name)) {
+                let names = names.into_iter().flatten().filter_map(Json::as_str);
+                self.add("is not a name that exists here", format!("use one of: {}", list(names)));
+                self.path.pop();
+                continue;
+            }
             // Objects that name their properties are closed, whether the schema says so or not.
             match schema.get("properties").and_then(|p| p.get(name)).or(open.filter(|o| o.is_object())) {
                 Some(next) => self.value(value, next),

@@ -13,7 +13,7 @@ use super::{Project, SecretRef, lint};
 use crate::{
     Result, Secret,
     error::{bail, err},
-    manifest::{Finding, Severity, read_text},
+    manifest::{Finding, file_finding, read_text},
 };
 
 /// The file is looked at again after this time at the earliest.
@@ -233,24 +233,15 @@ impl ProjectSource {
         let name = path.display().to_string();
         let (project, findings) = match read_text(path) {
             Ok(text) => lint::read(&text, &name),
-            Err(message) => (None, vec![unreadable(name, message)]),
+            Err(message) => {
+                let cure = "put the project file back; until then the last good one stays in force";
+                (None, vec![file_finding(path, "", &message, cure)])
+            }
         };
         if let Some(project) = project {
             self.take(project);
         }
         *self.findings.write().unwrap_or_else(PoisonError::into_inner) = findings.into_iter().filter(Finding::is_error).collect();
-    }
-}
-
-fn unreadable(file: String, message: String) -> Finding {
-    Finding {
-        file,
-        line: 0,
-        column: 0,
-        key: String::new(),
-        severity: Severity::Error,
-        message,
-        cure: "put the project file back; until then the last good one stays in force".to_owned(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod file;
 mod lint;
+mod template;
 pub mod urls;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -10,7 +11,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use file::{LoadedProject, ProjectSource};
-pub use lint::lint;
+pub use lint::{lint, lint_file, schema};
+pub use template::template;
 
 use crate::model::{Brand, Environment, FieldOption, FieldType, InputField, Json, Label, Mapping};
 

@@ -119,3 +119,6 @@ fn loopback(uri: &str) -> Option<&str> {
     };
     (port_fits && !path.is_empty()).then_some(path)
 }
+
+#[cfg(test)]
+mod tests;

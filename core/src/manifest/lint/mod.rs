@@ -12,7 +12,7 @@ use url::Url;
 pub(crate) use brand::brand;
 pub(crate) use inputs::inputs;
 
-use super::{AppManifest, Finding, SANDBOX_SLUGS, document::Report, schema, shape};
+use super::{AppManifest, Finding, SANDBOX_SLUGS, document::Report, file_finding, read_text, schema, shape};
 use crate::model::Json;
 
 /// Slugs that are parts of routes, or that mean something else in a path.
@@ -44,6 +44,15 @@ pub(crate) static SCHEMA: LazyLock<Json> = LazyLock::new(schema);
 /// Everything that is wrong with a manifest's text. `file_name` stands in the findings; its stem must be the slug.
 pub fn lint(text: &str, file_name: &str) -> Vec<Finding> {
     read(text, file_name).1
+}
+
+/// Everything that is wrong with a manifest file; a file that cannot be read is a finding too.
+pub fn lint_file(path: impl AsRef<Path>) -> Vec<Finding> {
+    let path = path.as_ref();
+    match read_text(path) {
+        Ok(text) => lint(&text, &path.display().to_string()),
+        Err(message) => vec![file_finding(path, "", &message, "name a manifest that can be read")],
+    }
 }
 
 /// Everything that is wrong with a manifest that was made as a value.

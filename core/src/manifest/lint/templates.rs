@@ -119,7 +119,7 @@ impl Templates<'_, '_, '_> {
 
     fn oauth2_names(&self, copied: bool) -> BTreeSet<String> {
         let mut names = self.common();
-        for o in &self.m.oauth2 {
+        if let Some(o) = &self.m.oauth2 {
             names.extend(o.inputs.iter().map(|i| i.name.clone()));
             if copied {
                 names.extend(o.copy_from_token.keys().chain(o.copy_from_callback.keys()).cloned());
@@ -154,11 +154,10 @@ impl Templates<'_, '_, '_> {
             }
             Placement::Basic { username, password } => vec![("username", username), ("password", password)],
         };
-        let before = self.used.len();
         for (key, text) in &texts {
             self.text(&path(key), text, names);
         }
-        if self.used.len() == before && !texts.iter().any(|(_, text)| text.contains('{')) {
+        if !texts.iter().any(|(_, text)| text.contains('{')) {
             self.report.error(at, "names no value, so every request would carry the same", "name an input, e.g. `{key}`");
         }
     }
@@ -286,12 +285,9 @@ impl Templates<'_, '_, '_> {
             self.report.error(path, format!("has a placeholder inside the host's part `{label}`"), cure);
         }
         // `{shop}.myshopify.com` is fine: two fixed labels at the end say whose it is.
-        let owner = labels.iter().rev().take(2).filter_map(|l| whole(l)).chain((labels.len() == 1).then(|| whole(name)).flatten());
-        for placeholder in owner.collect::<BTreeSet<_>>() {
-            if self.m.placeholder_pattern(&placeholder).is_none() {
-                let cure = format!("fix the last two parts of the host, or give `{placeholder}` a `pattern` that lists what is allowed");
-                self.report.error(path, format!("lets `{{{placeholder}}}` decide whose host is called"), cure);
-            }
+        if labels.iter().any(|l| whole(l).is_some()) && (labels.len() < 3 || labels.iter().rev().take(2).any(|l| whole(l).is_some())) {
+            let cure = "fix at least the last two parts of the host, e.g. `{shop}.example.com`";
+            self.report.error(path, "lets a placeholder decide whose host is called", cure);
         }
     }
 }
@@ -307,11 +303,15 @@ fn near(url: &Url) -> bool {
     }
 }
 
-/// The names of a template's placeholders, in order, each once.
+/// The names of a template's placeholders, in order, each once. `{{` and `}}` stand for the braces themselves.
 fn placeholders(text: &str) -> Result<Vec<String>, String> {
     let mut names = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find(['{', '}']) {
+        if rest[at..].starts_with("{{") || rest[at..].starts_with("}}") {
+            rest = &rest[at + 2..];
+            continue;
+        }
         let (open, after) = rest[at..].split_at(1);
         let end = after.find('}').filter(|_| open == "{").ok_or_else(|| "has a brace without its partner".to_owned())?;
         let name = &after[..end];

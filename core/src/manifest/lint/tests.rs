@@ -88,6 +88,33 @@ fn built_in_manifests_have_only_the_findings_that_licences_force() {
     }
 }
 
+/// The first block of TOML in a page of the docs.
+fn example(page: &str) -> &str {
+    page.split_once("```toml\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0
+}
+
+#[test]
+fn the_examples_of_the_docs_have_no_finding() {
+    let findings = lint(example(include_str!("../../../../docs/adding-an-application.md")), "acme.toml");
+    assert!(findings.is_empty(), "{}", show(&findings));
+    let project = example(include_str!("../../../../docs/project-file.md"));
+    let findings = crate::project::lint(project, "smalt.toml", &crate::manifest::Catalog::builtin());
+    assert!(findings.is_empty(), "{}", show(&findings));
+}
+
+#[test]
+fn the_docs_name_every_key() {
+    let manifest = include_str!("../../../../docs/adding-an-application.md").to_owned();
+    // Inputs and looks are explained on the first page only.
+    let both = format!("{manifest}{}", include_str!("../../../../docs/project-file.md"));
+    for (schema, page) in [(schema(), manifest), (crate::project::schema(), both)] {
+        let types = schema["$defs"].as_object().unwrap().values().chain([&schema]);
+        let keys = types.filter_map(|t| t["properties"].as_object()).flat_map(|p| p.keys());
+        let missing: Vec<&String> = keys.filter(|key| !page.contains(key.as_str())).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}
+
 /// What is replaced, by what, the key that is named, a part of the finding, and whether it is an error.
 const CASES: &[(&str, &str, &str, &str, bool)] = &[
     // The TOML itself, and the shape.
