@@ -13,6 +13,7 @@ use crate::{
     model::{AuthType, ConnectFlow, Connection},
     plugin::{PresentRequest, Presenter, guarded},
     present::LoopbackListener,
+    project::urls,
 };
 
 /// How long a user may look at an authorize page that a presenter shows.
@@ -94,7 +95,7 @@ impl ConnectBuilder {
         };
         let listener = match presenter.redirect_uri() {
             Some(_) => None,
-            None => Some(LoopbackListener::bind("/callback").await?),
+            None => Some(LoopbackListener::bind(urls::LOOPBACK_PATH).await?),
         };
         let redirect_uri = presenter.redirect_uri().or_else(|| listener.as_ref().map(LoopbackListener::redirect_uri));
         let started = self
