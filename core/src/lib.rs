@@ -6,13 +6,16 @@
 
 pub mod error;
 mod ids;
+mod listen;
 pub mod manifest;
 pub mod model;
 pub mod operations;
 pub mod plugin;
+pub mod present;
 pub mod project;
 #[doc(hidden)]
 pub mod runtime;
+pub mod sandbox;
 mod secret;
 pub mod store;
 mod time;

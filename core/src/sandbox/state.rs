@@ -1,0 +1,328 @@
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use super::{Control, Endpoint, Misbehaviour, Stats, TokenInfo, TokenKind, TokenState, Ways};
+use crate::{
+    Result, Secret, Timestamp,
+    error::{bail, err},
+    ids,
+    model::Json,
+    plugin::Clock,
+};
+
+/// The people of the sandbox: name, subject, name for people.
+pub(super) const USERS: [(&str, &str, &str); 3] =
+    [("ada", "sandbox-user-1", "Ada Lovelace"), ("grace", "sandbox-user-2", "Grace Hopper"), ("linus", "sandbox-user-3", "Linus Pauling")];
+
+/// A registered client.
+pub(super) struct Client {
+    pub secret: Option<Secret>,
+    pub redirect_uris: Vec<String>,
+}
+
+/// An API key.
+struct Key {
+    workspace: Option<String>,
+    live: bool,
+}
+
+/// What the authorize page was asked for, checked.
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub client_id: String,
+    pub redirect_uri: String,
+    pub scope: Vec<String>,
+    pub state: Option<String>,
+    pub challenge: Option<String>,
+}
+
+/// An issued code.
+pub(super) struct Code {
+    pub asked: Asked,
+    pub user: &'static str,
+    pub expires_at: Timestamp,
+    /// Set when it was redeemed.
+    pub grant: Option<String>,
+}
+
+/// One consent of one user to one client, with all tokens that came of it.
+pub(super) struct Grant {
+    pub client_id: String,
+    pub user: &'static str,
+    pub live: bool,
+    tokens: Vec<String>,
+}
+
+/// An issued token, known by its fingerprint only.
+pub(super) struct Token {
+    pub kind: TokenKind,
+    pub grant: String,
+    pub scope: Vec<String>,
+    pub expires_at: Option<Timestamp>,
+    pub revoked: bool,
+    /// When a refresh token was used up.
+    pub rotated_at: Option<Timestamp>,
+}
+
+/// Everything that the sandbox knows.
+pub(super) struct State {
+    clock: Arc<dyn Clock>,
+    pub origin: String,
+    pub ways: Ways,
+    pub stats: Stats,
+    pub clients: HashMap<String, Client>,
+    pub codes: HashMap<String, Code>,
+    pub grants: HashMap<String, Grant>,
+    /// Consent pages that are open, by nonce.
+    pub pages: HashMap<String, (Timestamp, Asked)>,
+    tokens: HashMap<String, Token>,
+    /// Fingerprints in the order of issue.
+    issued: Vec<String>,
+    keys: HashMap<String, Key>,
+    faults: BTreeMap<Endpoint, VecDeque<(Option<u32>, Misbehaviour)>>,
+}
+
+impl State {
+    pub fn new(clock: Arc<dyn Clock>, ways: Ways) -> Self {
+        let client = Client { secret: Some(Secret::new(super::CLIENT_SECRET)), redirect_uris: Vec::new() };
+        let key = Key { workspace: None, live: true };
+        Self {
+            clock,
+            origin: String::new(),
+            ways,
+            stats: Stats::default(),
+            clients: HashMap::from([(super::CLIENT_ID.to_owned(), client)]),
+            codes: HashMap::new(),
+            grants: HashMap::new(),
+            pages: HashMap::new(),
+            tokens: HashMap::new(),
+            issued: Vec::new(),
+            keys: HashMap::from([(ids::fingerprint(super::API_KEY), key)]),
+            faults: BTreeMap::new(),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn apply(&mut self, order: Control) -> Result<()> {
+        match order {
+            Control::Set { ways } => {
+                let mut all = serde_json::to_value(&self.ways).map_err(|_| err!(Internal, "the sandbox's ways have no JSON form"))?;
+                if let Json::Object(all) = &mut all {
+                    all.extend(ways);
+                }
+                let ways: Ways = serde_json::from_value(all).map_err(|e| err!(InvalidRequest, "the sandbox has no such way: {e}"))?;
+                if let Some(user) = ways.auto_consent.as_deref() {
+                    known_user(user)?;
+                }
+                self.ways = ways;
+            }
+            Control::Misbehave { at, with, times } => {
+                if let Misbehaviour::Status { status, .. } | Misbehaviour::Error { status, .. } = &with
+                    && !(200..600).contains(status)
+                {
+                    bail!(InvalidRequest, "`{status}` is not a status of a final answer; use 200 to 599");
+                }
+                self.misbehave(at, times, with);
+            }
+            Control::Clear { at } => self.clear(at),
+            Control::RegisterClient { client_id, client_secret, redirect_uris } => {
+                self.clients.insert(client_id, Client { secret: client_secret, redirect_uris });
+            }
+            Control::AddKey { key, workspace } => {
+                self.keys.insert(ids::fingerprint(key.expose()), Key { workspace, live: true });
+            }
+            Control::RevokeKey { key } => match self.keys.get_mut(&ids::fingerprint(key.expose())) {
+                Some(key) => key.live = false,
+                None => bail!(InvalidRequest, "the sandbox knows no such key"),
+            },
+            Control::Withdraw { user, client_id } => {
+                let user = known_user(&user)?;
+                self.end_grants(|grant| grant.user == user && client_id.as_ref().is_none_or(|id| *id == grant.client_id));
+            }
+            Control::ExpireAccessTokens {} => {
+                let now = self.now();
+                for token in self.tokens.values_mut().filter(|t| t.kind == TokenKind::Access) {
+                    token.expires_at = Some(now);
+                }
+            }
+            Control::ResetStats {} => self.reset_stats(),
+            Control::Reset {} => {
+                let origin = std::mem::take(&mut self.origin);
+                let running = self.stats.concurrent_refreshes;
+                *self = Self { origin, ..Self::new(self.clock.clone(), Ways::default()) };
+                self.stats.concurrent_refreshes = running;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn reset_stats(&mut self) {
+        let running = self.stats.concurrent_refreshes;
+        self.stats = Stats { concurrent_refreshes: running, concurrent_refreshes_max: running, ..Stats::default() };
+    }
+
+    pub fn misbehave(&mut self, at: Endpoint, times: Option<u32>, with: Misbehaviour) {
+        self.faults.entry(at).or_default().push_back((times, with));
+    }
+
+    pub fn clear(&mut self, at: Option<Endpoint>) {
+        match at {
+            Some(at) => drop(self.faults.remove(&at)),
+            None => self.faults.clear(),
+        }
+    }
+
+    /// How the endpoint misbehaves this time; counts it down.
+    pub fn next_fault(&mut self, at: Endpoint) -> Option<Misbehaviour> {
+        let line = self.faults.get_mut(&at)?;
+        while let Some((times, fault)) = line.front_mut() {
+            match times {
+                None => return Some(fault.clone()),
+                Some(0) => drop(line.pop_front()),
+                Some(left) => {
+                    *left -= 1;
+                    return Some(fault.clone());
+                }
+            }
+        }
+        None
+    }
+
+    pub fn disabled(&self, user: &str) -> bool {
+        self.ways.disabled_users.iter().any(|u| u == user)
+    }
+
+    /// Makes a grant, or finds the one that is shared, as the ways say.
+    pub fn grant(&mut self, client_id: &str, user: &'static str) -> Result<String> {
+        let mut others = self.grants.iter().filter(|(_, g)| g.live && g.client_id == client_id && g.user == user);
+        if self.ways.shared_grants
+            && let Some((id, _)) = others.next()
+        {
+            return Ok(id.clone());
+        }
+        if self.ways.one_refresh_token {
+            let old: Vec<String> = others.flat_map(|(_, g)| g.tokens.iter().cloned()).collect();
+            self.revoke_all(&old, TokenKind::Refresh);
+        }
+        let id = ids::new_id(self.now())?;
+        self.grants.insert(id.clone(), Grant { client_id: client_id.to_owned(), user, live: true, tokens: Vec::new() });
+        self.stats.grants_made += 1;
+        Ok(id)
+    }
+
+    /// Issues a token of a grant.
+    pub fn issue(&mut self, kind: TokenKind, grant: &str, scope: &[String]) -> Result<String> {
+        let life = match kind {
+            TokenKind::Access => Some(self.ways.expires_in),
+            TokenKind::Refresh => self.ways.refresh_expires_in,
+        };
+        let value = ids::new_token()?;
+        let fingerprint = ids::fingerprint(&value);
+        let token = Token {
+            kind,
+            grant: grant.to_owned(),
+            scope: scope.to_vec(),
+            expires_at: life.map(|s| self.now().plus(std::time::Duration::from_secs(s))),
+            revoked: false,
+            rotated_at: None,
+        };
+        self.tokens.insert(fingerprint.clone(), token);
+        self.issued.push(fingerprint.clone());
+        if let Some(grant) = self.grants.get_mut(grant) {
+            grant.tokens.push(fingerprint);
+        }
+        Ok(value)
+    }
+
+    pub fn token(&self, value: &str) -> Option<&Token> {
+        self.tokens.get(&ids::fingerprint(value))
+    }
+
+    pub fn token_mut(&mut self, value: &str) -> Option<&mut Token> {
+        self.tokens.get_mut(&ids::fingerprint(value))
+    }
+
+    /// How a token stands now.
+    pub fn standing(&self, token: &Token) -> TokenState {
+        if token.revoked {
+            TokenState::Revoked
+        } else if token.rotated_at.is_some() {
+            TokenState::Rotated
+        } else if token.expires_at.is_some_and(|end| end <= self.now()) {
+            TokenState::Expired
+        } else {
+            TokenState::Live
+        }
+    }
+
+    /// Ends a grant and all its tokens.
+    pub fn end_grant(&mut self, id: &str) {
+        if let Some(grant) = self.grants.get_mut(id).filter(|g| g.live) {
+            grant.live = false;
+            let tokens = std::mem::take(&mut grant.tokens);
+            for token in &tokens {
+                if let Some(token) = self.tokens.get_mut(token) {
+                    token.revoked = true;
+                }
+            }
+            self.stats.grants_ended += 1;
+        }
+    }
+
+    fn end_grants(&mut self, which: impl Fn(&Grant) -> bool) {
+        let ids: Vec<String> = self.grants.iter().filter(|(_, g)| which(g)).map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            self.end_grant(&id);
+        }
+    }
+
+    /// Ends the access tokens that a grant has so far.
+    pub fn end_access(&mut self, grant: &str) {
+        let tokens = self.grants.get(grant).map(|g| g.tokens.clone()).unwrap_or_default();
+        self.revoke_all(&tokens, TokenKind::Access);
+    }
+
+    fn revoke_all(&mut self, fingerprints: &[String], kind: TokenKind) {
+        for fingerprint in fingerprints {
+            if let Some(token) = self.tokens.get_mut(fingerprint).filter(|t| t.kind == kind) {
+                token.revoked = true;
+            }
+        }
+    }
+
+    /// Whether the key is good, and for which workspace only.
+    pub fn key(&self, value: &str) -> Option<Option<&str>> {
+        self.keys.get(&ids::fingerprint(value)).filter(|k| k.live).map(|k| k.workspace.as_deref())
+    }
+
+    pub fn tokens(&self) -> Vec<TokenInfo> {
+        let row = |fingerprint: &String| {
+            let token = self.tokens.get(fingerprint)?;
+            let grant = self.grants.get(&token.grant)?;
+            Some(TokenInfo {
+                fingerprint: fingerprint.clone(),
+                kind: token.kind,
+                grant: token.grant.clone(),
+                client_id: grant.client_id.clone(),
+                user: grant.user.to_owned(),
+                scope: token.scope.join(" "),
+                state: self.standing(token),
+            })
+        };
+        self.issued.iter().filter_map(row).collect()
+    }
+}
+
+/// The user of this name or address.
+pub(super) fn known_user(name: &str) -> Result<&'static str> {
+    let short = name.strip_suffix("@sandbox.example").unwrap_or(name);
+    match USERS.iter().find(|(user, ..)| *user == short) {
+        Some((user, ..)) => Ok(user),
+        None => bail!(InvalidRequest, "the sandbox knows no user `{}`; use ada, grace or linus", name.escape_debug()),
+    }
+}

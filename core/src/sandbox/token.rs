@@ -1,0 +1,298 @@
+//! Token, revocation and introspection endpoints: RFC 6749 sections 4.1.3 and 6, RFC 7009, RFC 7662.
+
+use std::time::Duration;
+
+use base64ct::{Base64, Encoding};
+use serde_json::json;
+
+use super::{ErrorStyle, ExpiresForm, Rotation, ScopeForm, TokenForm, TokenKind, TokenState, params::Params, state::State};
+use crate::{
+    Result, Secret, ids,
+    listen::{Answer, Request},
+    model::{Json, JsonMap},
+};
+
+/// A refusal: status, error code, description.
+pub(super) type Refusal = (u16, &'static str, &'static str);
+
+impl State {
+    /// Answers `POST /token`.
+    pub fn token_endpoint(&mut self, request: &Request) -> Result<Answer> {
+        let params = Params::parse(&request.body);
+        let refreshing = params.one("grant_type") == Some("refresh_token");
+        if refreshing {
+            self.stats.refresh_requests += 1;
+        }
+        let done = self.client(request, &params).map(|client| match params.one("grant_type") {
+            Some("authorization_code") => self.redeem(&client, &params),
+            Some("refresh_token") => self.refresh(&client, &params),
+            Some(_) => Ok(Err((400, "unsupported_grant_type", "The grant type is not supported"))),
+            None => Ok(Err((400, "invalid_request", "Missing parameter: grant_type"))),
+        });
+        let refusal = match done {
+            Ok(Ok(Ok(answer))) => return Ok(answer),
+            Ok(Err(fault)) => return Err(fault),
+            Ok(Ok(Err(refusal))) | Err(refusal) => refusal,
+        };
+        if params.one("grant_type") == Some("authorization_code") {
+            self.stats.exchanges_refused += 1;
+        }
+        Ok(self.refuse(refusal, request, &params))
+    }
+
+    /// The client, authenticated by header or body (RFC 6749 section 2.3.1).
+    fn client(&self, request: &Request, params: &Params) -> Result<String, Refusal> {
+        const UNKNOWN: Refusal = (401, "invalid_client", "Client authentication failed");
+        if params.doubled() {
+            return Err((400, "invalid_request", "A parameter is included more than once"));
+        }
+        let (id, secret) = match basic(request) {
+            Some(_) if params.one("client_secret").is_some() => {
+                return Err((400, "invalid_request", "The client used more than one way to authenticate"));
+            }
+            Some((id, secret)) => (id, Some(secret)),
+            None => (params.one("client_id").ok_or(UNKNOWN)?.to_owned(), params.one("client_secret").map(Secret::new)),
+        };
+        let client = self.clients.get(&id).ok_or(UNKNOWN)?;
+        let proven = match (&client.secret, secret) {
+            (Some(right), Some(given)) => *right == given,
+            (None, given) => given.is_none_or(|s| s.is_empty()),
+            (Some(_), None) => false,
+        };
+        if !proven || self.ways.disabled_clients.contains(&id) {
+            return Err(UNKNOWN);
+        }
+        Ok(id)
+    }
+
+    fn redeem(&mut self, client_id: &str, params: &Params) -> Result<Result<Answer, Refusal>> {
+        let Some(value) = params.one("code") else { return Ok(Err((400, "invalid_request", "Missing parameter: code"))) };
+        let fingerprint = ids::fingerprint(value);
+        let Some(code) = self.codes.get(&fingerprint).filter(|c| c.asked.client_id == client_id) else {
+            return Ok(Err((400, "invalid_grant", "Code not valid")));
+        };
+        if let Some(grant) = code.grant.clone() {
+            self.stats.code_replays += 1;
+            if self.ways.replay_kills {
+                self.end_grant(&grant);
+            }
+            return Ok(Err((400, "invalid_grant", "Code was already used")));
+        }
+        if code.expires_at <= self.now() {
+            return Ok(Err((400, "invalid_grant", "Code expired")));
+        }
+        if params.one("redirect_uri") != Some(&code.asked.redirect_uri) {
+            return Ok(Err((400, "invalid_grant", "Incorrect redirect_uri")));
+        }
+        match (&code.asked.challenge, params.one("code_verifier")) {
+            (None, None) => {}
+            (None, Some(_)) => return Ok(Err((400, "invalid_grant", "PKCE code verifier given without a challenge"))),
+            (Some(_), None) => return Ok(Err((400, "invalid_grant", "PKCE code verifier not specified"))),
+            (Some(challenge), Some(verifier)) => {
+                if !(43..=128).contains(&verifier.len()) || ids::fingerprint(verifier) != *challenge {
+                    return Ok(Err((400, "invalid_grant", "PKCE verification failed")));
+                }
+            }
+        }
+        let (user, scope) = (code.user, code.asked.scope.clone());
+        if self.disabled(user) {
+            return Ok(Err((400, "invalid_grant", "User disabled")));
+        }
+        let grant = self.grant(client_id, user)?;
+        if let Some(code) = self.codes.get_mut(&fingerprint) {
+            code.grant = Some(grant.clone());
+        }
+        self.stats.codes_redeemed += 1;
+        let scope = self.effective(scope);
+        let access = self.issue(TokenKind::Access, &grant, &scope)?;
+        let refresh = if self.ways.refresh_tokens { Some(self.issue(TokenKind::Refresh, &grant, &scope)?) } else { None };
+        Ok(Ok(self.tokens_answer(&access, refresh.as_deref(), &scope)))
+    }
+
+    fn refresh(&mut self, client_id: &str, params: &Params) -> Result<Result<Answer, Refusal>> {
+        const DEAD: Refusal = (400, "invalid_grant", "Invalid refresh token");
+        let Some(old) = params.one("refresh_token") else {
+            return Ok(Err((400, "invalid_request", "Missing parameter: refresh_token")));
+        };
+        let Some(token) = self.token(old).filter(|t| t.kind == TokenKind::Refresh) else { return Ok(Err(DEAD)) };
+        let (grant, full, rotated_at) = (token.grant.clone(), token.scope.clone(), token.rotated_at);
+        let standing = self.standing(token);
+        let Some(owner) = self.grants.get(&grant).filter(|g| g.client_id == client_id) else { return Ok(Err(DEAD)) };
+        let (user, live) = (owner.user, owner.live);
+        if let Some(rotated_at) = rotated_at {
+            let grace = Duration::from_secs(self.ways.rotation_grace);
+            if !live || self.now().since(rotated_at) >= grace {
+                self.stats.refresh_reuse += 1;
+                if self.ways.reuse_kills {
+                    self.end_grant(&grant);
+                }
+                return Ok(Err((400, "invalid_grant", "Refresh token was already used")));
+            }
+        }
+        if !live || matches!(standing, TokenState::Revoked | TokenState::Expired) {
+            return Ok(Err(DEAD));
+        }
+        if self.disabled(user) {
+            return Ok(Err((400, "invalid_grant", "User disabled")));
+        }
+        let scope = match params.one("scope") {
+            None => full.clone(),
+            Some(asked) => asked.split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect(),
+        };
+        if scope.iter().any(|s| !full.contains(s)) {
+            return Ok(Err((400, "invalid_scope", "The scope is wider than what was granted")));
+        }
+        if rotated_at.is_some() {
+            self.stats.refresh_grace += 1;
+        }
+        if self.ways.refresh_ends_access {
+            self.end_access(&grant);
+        }
+        let scope = self.effective(scope);
+        let access = self.issue(TokenKind::Access, &grant, &scope)?;
+        let refresh = match self.ways.rotation {
+            Rotation::Rotate => {
+                let now = self.now();
+                if let Some(token) = self.token_mut(old) {
+                    // The grace counts from the first use.
+                    token.rotated_at.get_or_insert(now);
+                }
+                Some(self.issue(TokenKind::Refresh, &grant, &full)?)
+            }
+            Rotation::Same => Some(old.to_owned()),
+            Rotation::Omit => None,
+        };
+        self.stats.refreshes += 1;
+        Ok(Ok(self.tokens_answer(&access, refresh.as_deref(), &scope)))
+    }
+
+    /// The scope that a token gets of what was granted.
+    fn effective(&self, mut scope: Vec<String>) -> Vec<String> {
+        match self.ways.scope_form {
+            ScopeForm::Granted | ScopeForm::Missing => {}
+            ScopeForm::Narrower => drop(scope.pop()),
+            ScopeForm::Wider if scope.iter().any(|s| s == "sandbox.extra") => {}
+            ScopeForm::Wider => scope.push("sandbox.extra".to_owned()),
+        }
+        scope
+    }
+
+    fn tokens_answer(&self, access: &str, refresh: Option<&str>, scope: &[String]) -> Answer {
+        let ways = &self.ways;
+        let mut body = JsonMap::new();
+        body.insert("access_token".to_owned(), access.into());
+        if let Some(kind) = &ways.token_type {
+            body.insert("token_type".to_owned(), kind.clone().into());
+        }
+        let expires: Option<Json> = match ways.expires_form {
+            ExpiresForm::Number => Some(ways.expires_in.into()),
+            ExpiresForm::Missing => None,
+            ExpiresForm::String => Some(ways.expires_in.to_string().into()),
+            ExpiresForm::Zero => Some(0.into()),
+            ExpiresForm::Negative => Some((-1).into()),
+            ExpiresForm::Huge => Some(1_000_000_000_000_u64.into()),
+        };
+        if let Some(expires) = expires {
+            body.insert("expires_in".to_owned(), expires);
+        }
+        if let Some(refresh) = refresh {
+            body.insert("refresh_token".to_owned(), refresh.into());
+            if let Some(life) = ways.refresh_expires_in {
+                body.insert("refresh_expires_in".to_owned(), life.into());
+            }
+        }
+        if ways.scope_form != ScopeForm::Missing {
+            body.insert("scope".to_owned(), scope.join(" ").into());
+        }
+        let answer = match ways.token_form {
+            TokenForm::Json => super::json_answer(200, &Json::Object(body)),
+            TokenForm::Nested => super::json_answer(200, &json!({"ok": true, "authed_user": body})),
+            TokenForm::Form => {
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                for (name, value) in &body {
+                    form.append_pair(name, &value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+                }
+                Answer::new(200, "application/x-www-form-urlencoded", form.finish())
+            }
+        };
+        answer.with("cache-control", "no-store").with("pragma", "no-cache")
+    }
+
+    /// The error answer in the style that the ways say.
+    pub fn refuse(&self, (status, error, text): Refusal, request: &Request, params: &Params) -> Answer {
+        let gitea = self.ways.error_style == ErrorStyle::UnauthorizedClient
+            && matches!(error, "invalid_client" | "invalid_grant" | "invalid_scope");
+        let (status, error) = if gitea { (400, "unauthorized_client") } else { (status, error) };
+        let mut body = json!({"error": error, "error_description": text});
+        if self.ways.echo_secrets {
+            let secret = basic(request).map(|(_, s)| s.expose().to_owned());
+            let secret = secret.or_else(|| params.one("client_secret").map(str::to_owned)).unwrap_or_default();
+            let token = params.one("refresh_token").or(params.one("token")).or(params.one("code")).unwrap_or_default();
+            body["error_description"] = format!("{text}: client_secret={secret} token={token}").into();
+            body["request"] = String::from_utf8_lossy(&request.body).into();
+        }
+        let answer = super::json_answer(status, &body).with("cache-control", "no-store").with("pragma", "no-cache");
+        if status == 401 { answer.with("www-authenticate", "Basic realm=\"sandbox\", error=\"invalid_client\"") } else { answer }
+    }
+
+    /// Answers `POST /revoke`. An unknown token is a success (RFC 7009 section 2.2).
+    pub fn revoke(&mut self, request: &Request) -> Answer {
+        self.stats.revoke_requests += 1;
+        let params = Params::parse(&request.body);
+        let client = match self.client(request, &params) {
+            Ok(client) => client,
+            Err(refusal) => return self.refuse(refusal, request, &params),
+        };
+        let Some(value) = params.one("token") else {
+            return self.refuse((400, "invalid_request", "Missing parameter: token"), request, &params);
+        };
+        if let Some(token) = self.token(value) {
+            let (kind, grant, live) = (token.kind, token.grant.clone(), self.standing(token) == TokenState::Live);
+            if self.grants.get(&grant).is_some_and(|g| g.client_id == client) {
+                self.stats.revocations += u64::from(live);
+                match kind {
+                    TokenKind::Refresh => self.end_grant(&grant),
+                    TokenKind::Access => {
+                        if let Some(token) = self.token_mut(value) {
+                            token.revoked = true;
+                        }
+                    }
+                }
+            }
+        }
+        Answer::empty(200).with("cache-control", "no-store")
+    }
+
+    /// Answers `POST /introspect`.
+    pub fn introspect(&mut self, request: &Request) -> Answer {
+        let params = Params::parse(&request.body);
+        let client = match self.client(request, &params) {
+            Ok(client) => client,
+            Err(refusal) => return self.refuse(refusal, request, &params),
+        };
+        let found = params.one("token").and_then(|value| self.token(value));
+        let live = found.filter(|t| self.standing(t) == TokenState::Live);
+        let body = match live.and_then(|t| Some((t, self.grants.get(&t.grant)?))) {
+            Some((token, grant)) if grant.client_id == client && !self.disabled(grant.user) => json!({
+                "active": true,
+                "client_id": grant.client_id,
+                "username": grant.user,
+                "scope": token.scope.join(" "),
+                "token_type": token.kind.as_str(),
+                "exp": token.expires_at.map(crate::Timestamp::seconds),
+            }),
+            _ => json!({"active": false}),
+        };
+        super::json_answer(200, &body).with("cache-control", "no-store")
+    }
+}
+
+/// Id and secret of an `Authorization: Basic` header, form-decoded (RFC 6749 section 2.3.1).
+fn basic(request: &Request) -> Option<(String, Secret)> {
+    let (scheme, value) = request.header("authorization")?.split_once(' ')?;
+    let decoded = scheme.eq_ignore_ascii_case("basic").then(|| Base64::decode_vec(value.trim()).ok())??;
+    let text = String::from_utf8(decoded).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    let decode = |part: &str| crate::listen::pairs(format!("v={part}").as_bytes()).pop().map(|(_, v)| v);
+    Some((decode(id)?, Secret::new(decode(secret)?)))
+}
