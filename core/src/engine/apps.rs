@@ -127,7 +127,7 @@ impl Inner {
                 let listen = project.project.sandbox.listen.as_deref().unwrap_or("127.0.0.1:0");
                 let listen =
                     listen.parse().map_err(|_| err!(ProjectInvalid, "`sandbox.listen` is not an address like `127.0.0.1:4600`"))?;
-                let sandbox = Sandbox::start(SandboxOptions { listen, ..SandboxOptions::default() }).await?;
+                let sandbox = Sandbox::start(SandboxOptions { listen, clock: self.clock.clone(), ..SandboxOptions::default() }).await?;
                 self.apply_policy(project, Some(&sandbox.origin()));
                 Ok::<_, crate::Error>(sandbox)
             })

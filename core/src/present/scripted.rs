@@ -40,6 +40,34 @@ impl Presenter for ScriptedConsent {
 
     /// Nobody listens there, and nobody goes there: the callback is read from the redirect itself.
     fn redirect_uri(&self) -> Option<String> {
-        Some("http://127.0.0.1/smalt/scripted-consent".to_owned())
+        Some(format!("http://127.0.0.1{}", crate::project::urls::LOOPBACK_PATH))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::sandbox::{CLIENT_ID, Sandbox, SandboxOptions};
+
+    #[tokio::test]
+    async fn it_answers_the_callback_of_a_sandbox_and_visits_nothing_else() {
+        let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+        let redirect_uri = ScriptedConsent::allow("ada").redirect_uri().unwrap();
+        let mut url = Url::parse(&format!("{}/authorize", sandbox.origin())).unwrap();
+        url.query_pairs_mut()
+            .extend_pairs([("response_type", "code"), ("client_id", CLIENT_ID), ("redirect_uri", &redirect_uri), ("state", "s")])
+            .extend_pairs([("code_challenge", &*"c".repeat(43)), ("code_challenge_method", "S256")]);
+        let request = |url: &str| PresentRequest {
+            authorize_url: url.to_owned(),
+            redirect_uri: redirect_uri.clone(),
+            application: "Sandbox".to_owned(),
+        };
+        let allowed = ScriptedConsent::allow("ada").present(request(url.as_str())).await.unwrap().unwrap();
+        assert!(allowed.starts_with(&format!("{redirect_uri}?code=")) && allowed.contains("&state=s&iss="), "{allowed}");
+        let denied = ScriptedConsent::deny("ada").present(request(url.as_str())).await.unwrap().unwrap();
+        assert!(denied.contains("error=access_denied"), "{denied}");
+        let elsewhere = ScriptedConsent::allow("ada").present(request("https://example.com/authorize?state=s")).await;
+        assert!(matches!(elsewhere, Err(Fault::Smalt(e)) if e.is(crate::Code::InvalidRequest)));
     }
 }

@@ -189,9 +189,8 @@ async fn misbehave(shared: &Arc<Shared>, endpoint: Endpoint, request: &Request, 
                 None => answer,
             })
         }
-        Misbehaviour::Error { error, status, description } if endpoint == Endpoint::Authorize => {
+        Misbehaviour::Error { error, description, .. } if endpoint == Endpoint::Authorize => {
             let answer = shared.state().authorize(&request.query, Some((&error, description.as_deref())));
-            let _ = status;
             End::Answer(answer.unwrap_or_else(|_| Answer::empty(500)))
         }
         Misbehaviour::Error { error, status, description } => {
