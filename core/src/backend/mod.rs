@@ -13,8 +13,8 @@ use crate::{
     Secret,
     error::{Result, err},
     model::{
-        Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, Page, Receipt, RuleColumns,
-        SessionInfo, StartedConnect,
+        Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, Page, Receipt,
+        RuleColumns, SessionInfo, StartedConnect,
     },
     operations::Operation,
     plugin::HttpResponse,

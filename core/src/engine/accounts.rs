@@ -55,7 +55,12 @@ impl Inner {
             let found = tx.account(&about.tenant, &request.id)?;
             let is_new = found.is_none();
             if only_new && !is_new {
-                bail!(LinkedAccountExists, "a linked account `{}` exists already in the {} environment", request.id, about.tenant.environment);
+                bail!(
+                    LinkedAccountExists,
+                    "a linked account `{}` exists already in the {} environment",
+                    request.id,
+                    about.tenant.environment
+                );
             }
             let mut row = match found {
                 Some(row) => row,

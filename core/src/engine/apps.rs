@@ -143,8 +143,10 @@ impl Inner {
                 secret: client.secret.as_ref().map(|secret| secret.resolve(&app.project.base_dir)).transpose()?,
             }),
             None if is_sandbox(app.slug()) => Ok(ClientCredentials { id: CLIENT_ID.to_owned(), secret: Some(CLIENT_SECRET.into()) }),
-            None => Err(err!(ClientMissing, "the project names no client for `{}` in the {} environment", app.slug(), self.tenant.environment)
-                .with("application", app.slug())),
+            None => {
+                Err(err!(ClientMissing, "the project names no client for `{}` in the {} environment", app.slug(), self.tenant.environment)
+                    .with("application", app.slug()))
+            }
         }
     }
 

@@ -81,7 +81,9 @@ impl Inner {
             (Some(asked), Some(own)) if asked == own => Ok(own),
             (Some(asked), _) => urls::redirect_allowed(org, client, asked).map(|_| asked.to_owned()),
             (None, Some(own)) => Ok(own),
-            (None, None) => bail!(ProjectInvalid, "`org.public_url` is not set, so there is no redirect URI; set it, or pass `redirect_uri`"),
+            (None, None) => {
+                bail!(ProjectInvalid, "`org.public_url` is not set, so there is no redirect URI; set it, or pass `redirect_uri`")
+            }
         }
     }
 
@@ -104,8 +106,7 @@ impl Inner {
         let state = ids::new_token()?;
         let cookie = ids::new_token()?;
         let values = app.values(Values::new().secrets(&inputs));
-        let authorize_url =
-            protocol::authorize_url(oauth, &values, &client.id, &redirect_uri, &state, challenge.as_deref(), &scopes)?;
+        let authorize_url = protocol::authorize_url(oauth, &values, &client.id, &redirect_uri, &state, challenge.as_deref(), &scopes)?;
 
         let about = self.about(actor, &request.account, Some(&request.application));
         let now = about.now;
@@ -206,7 +207,12 @@ impl Inner {
             let (tenant, hash) = (self.tenant.clone(), fingerprint(state.expose()));
             if let Some(row) = self.read(move |tx| tx.flow_by_state(&tenant, &hash)).await? {
                 let app = self.app(&row.application).await?;
-                issuer = app.oauth()?.issuer.as_ref().map(|template| crate::manifest::template::text(template, &app.values(Values::new()))).transpose()?;
+                issuer = app
+                    .oauth()?
+                    .issuer
+                    .as_ref()
+                    .map(|template| crate::manifest::template::text(template, &app.values(Values::new())))
+                    .transpose()?;
             }
         }
         Ok(Proof { account, cookie, callback, arrived: Url::parse(callback_url).ok(), issuer })
@@ -215,12 +221,9 @@ impl Inner {
     pub(super) async fn park_callback(&self, request: ParkCallback) -> Result<ParkedCallback> {
         let proof = self.proof(&request.callback_url, None, request.cookie).await?;
         match self.accept("callback".to_owned(), proof, true).await? {
-            Accepted::Parked { row, claim } => Ok(ParkedCallback {
-                return_to: with_outcome(&row, Some(&claim), None),
-                flow_id: row.id,
-                claim: Some(claim),
-                error: None,
-            }),
+            Accepted::Parked { row, claim } => {
+                Ok(ParkedCallback { return_to: with_outcome(&row, Some(&claim), None), flow_id: row.id, claim: Some(claim), error: None })
+            }
             Accepted::Refused { row, error } if row.return_to.is_some() && !error.is(Code::BrowserMismatch) => Ok(ParkedCallback {
                 return_to: with_outcome(&row, None, Some(error.code())),
                 flow_id: row.id,
@@ -254,21 +257,21 @@ impl Inner {
         let hash = fingerprint(claim.expose());
         let (tenant, vault, now) = (self.tenant.clone(), self.vault.clone(), self.now());
         self.write(move |tx| {
-                let Some(mut row) = tx.consume_claim(&tenant, &hash)? else { bail!(ClaimInvalid, "no parked callback has this claim") };
-                row.claim_hash = None;
-                let about = About { tenant, now, actor, account: row.account_id.clone(), application: Some(row.application.clone()) };
-                let fits = status(&row) == FlowStatus::Parked && row.account_id == account && now.millis() <= row.expires_at;
-                if !fits {
-                    let error = err!(ClaimInvalid, "the claim is late, or of another linked account").with("flow", &row.id);
-                    if !status(&row).is_final() {
-                        fail(tx, &about, &mut row, &error)?;
-                    }
-                    return Ok(Err(error));
+            let Some(mut row) = tx.consume_claim(&tenant, &hash)? else { bail!(ClaimInvalid, "no parked callback has this claim") };
+            row.claim_hash = None;
+            let about = About { tenant, now, actor, account: row.account_id.clone(), application: Some(row.application.clone()) };
+            let fits = status(&row) == FlowStatus::Parked && row.account_id == account && now.millis() <= row.expires_at;
+            if !fits {
+                let error = err!(ClaimInvalid, "the claim is late, or of another linked account").with("flow", &row.id);
+                if !status(&row).is_final() {
+                    fail(tx, &about, &mut row, &error)?;
                 }
-                let secrets = sealed::open_flow(&vault, &about.tenant, &row)?;
-                row.changed_at = now.millis();
-                begin_exchange(tx, &about, &mut row)?;
-                Ok(Ok((row, secrets)))
+                return Ok(Err(error));
+            }
+            let secrets = sealed::open_flow(&vault, &about.tenant, &row)?;
+            row.changed_at = now.millis();
+            begin_exchange(tx, &about, &mut row)?;
+            Ok(Ok((row, secrets)))
         })
         .await?
     }
@@ -348,7 +351,9 @@ fn check(row: &FlowRow, proof: &Proof, now: Timestamp) -> Result<()> {
         bail!(FlowExpired, "the user took too long");
     }
     if let (Some(arrived), Ok(expected)) = (&proof.arrived, Url::parse(&row.redirect_uri)) {
-        let place = |url: &Url| (url.scheme().to_owned(), url.host_str().map(ToOwned::to_owned), url.port_or_known_default(), url.path().to_owned());
+        let place = |url: &Url| {
+            (url.scheme().to_owned(), url.host_str().map(ToOwned::to_owned), url.port_or_known_default(), url.path().to_owned())
+        };
         if place(arrived) != place(&expected) {
             bail!(FlowContextMismatch, "the callback arrived elsewhere than the flow's redirect URI");
         }
@@ -433,7 +438,11 @@ fn scopes(app: &App, asked: Option<&[String]>) -> Result<Vec<String>> {
 }
 
 /// Inputs that are no secrets stay readable beside the connection; the others are sealed.
-pub(super) fn split_inputs(app: &App, auth_type: AuthType, inputs: BTreeMap<String, Secret>) -> (BTreeMap<String, String>, BTreeMap<String, Secret>) {
+pub(super) fn split_inputs(
+    app: &App,
+    auth_type: AuthType,
+    inputs: BTreeMap<String, Secret>,
+) -> (BTreeMap<String, String>, BTreeMap<String, Secret>) {
     let fields = app.inputs(auth_type);
     let is_secret = |name: &str| fields.iter().find(|field| field.name == name).is_none_or(|field| field.secret);
     let plain = inputs.iter().filter(|(name, _)| !is_secret(name)).map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();

@@ -16,7 +16,8 @@ use crate::{
 
 /// A row as callers see it.
 pub(super) fn to_model(row: &ConnectionRow) -> Result<Connection> {
-    let corrupt = |what: &str| err!(StoreCorrupt, "connection {} has no readable {what}", row.id).with("row", format!("connections/{}", row.id));
+    let corrupt =
+        |what: &str| err!(StoreCorrupt, "connection {} has no readable {what}", row.id).with("row", format!("connections/{}", row.id));
     Ok(Connection {
         id: row.id.clone(),
         account_id: row.account_id.clone(),
@@ -65,7 +66,8 @@ pub(super) fn choose(
 }
 
 pub(super) fn not_connected(account: &str, application: &str) -> crate::Error {
-    err!(NotConnected, "`{}` has not connected `{}`", account.escape_debug(), application.escape_debug()).with("application", application.escape_debug())
+    err!(NotConnected, "`{}` has not connected `{}`", account.escape_debug(), application.escape_debug())
+        .with("application", application.escape_debug())
 }
 
 fn unknown(id: &str) -> crate::Error {
@@ -193,7 +195,8 @@ impl Inner {
         let row = self
             .write(move |tx| {
                 require_account(tx, &about.tenant, &request.account)?;
-                let Some(chosen) = tx.connection(&about.tenant, &request.connection)?.filter(|row| row.account_id == request.account) else {
+                let Some(chosen) = tx.connection(&about.tenant, &request.connection)?.filter(|row| row.account_id == request.account)
+                else {
                     bail!(ConnectionNotFound, "no connection `{}`", request.connection.escape_debug())
                 };
                 about.application = Some(chosen.application.clone());

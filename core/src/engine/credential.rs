@@ -14,8 +14,7 @@ use super::{
     Inner,
     apps::App,
     cache::{CacheKey, ReadWindow},
-    connections, millis,
-    sealed,
+    connections, millis, sealed,
 };
 use crate::{
     Error, Timestamp,
@@ -53,12 +52,8 @@ impl Inner {
     /// From memory, without waiting.
     pub(super) fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Arc<Credential>> {
         let Caller::Organisation(actor) = caller else { return None };
-        let key = CacheKey {
-            actor,
-            account: &request.account,
-            application: &request.application,
-            connection: request.connection.as_deref(),
-        };
+        let key =
+            CacheKey { actor, account: &request.account, application: &request.application, connection: request.connection.as_deref() };
         if self.is_closed() {
             return None;
         }

@@ -247,5 +247,6 @@ fn siblings(tx: &mut dyn Tx, about: &About, rows: &[ConnectionRow]) -> Result<Si
 
 fn shared(application: &str, siblings: &Siblings) -> Error {
     let names: Vec<String> = siblings.values().flatten().map(|row| format!("{} of `{}`", row.id, row.account_id)).collect();
-    err!(SharedGrant, "`{application}` would end the grant of other connections too: {}", names.join(", ")).with("siblings", names.join(", "))
+    err!(SharedGrant, "`{application}` would end the grant of other connections too: {}", names.join(", "))
+        .with("siblings", names.join(", "))
 }

@@ -7,15 +7,15 @@ use async_trait::async_trait;
 use super::{Engine, Inner};
 use crate::{
     backend::{
-        ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CreateSession, Disconnect, FindConfig, FinishConnect, GetAccount,
-        GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetReceipt, GetRuleColumns, ImportConnection, ListAccounts, ListAudit,
-        ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeSession, RunWorkflow, SetConfigField, StartConnect,
-        UpdateConfig, VerifySession, WaitFlow,
+        ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CreateSession, Disconnect, FindConfig, FinishConnect,
+        GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetReceipt, GetRuleColumns, ImportConnection, ListAccounts,
+        ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeSession, RunWorkflow, SetConfigField,
+        StartConnect, UpdateConfig, VerifySession, WaitFlow,
     },
     error::{Result, bail},
     model::{
-        Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, Page, Receipt, RuleColumns,
-        SessionInfo, StartedConnect,
+        Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, Page, Receipt,
+        RuleColumns, SessionInfo, StartedConnect,
     },
     operations::Operation,
     plugin::{HttpResponse, Presenter},

@@ -112,7 +112,8 @@ impl Inner {
         let code = secrets.code.as_ref().ok_or_else(|| err!(Internal, "a flow without a code was redeemed"))?;
         let options: Json = serde_json::from_str(&row.options_json).unwrap_or_default();
 
-        let copied = oauth.copy_from_callback.iter().filter_map(|(name, param)| Some((name.clone(), secrets.copied.get(param)?.clone()))).collect();
+        let copied =
+            oauth.copy_from_callback.iter().filter_map(|(name, param)| Some((name.clone(), secrets.copied.get(param)?.clone()))).collect();
         let values = app.values(Values::new().map(&copied).secrets(&secrets.inputs));
         let mut request = protocol::exchange_request(oauth, &values, &client, code, &row.redirect_uri, secrets.verifier.as_ref())?;
         request.timeout = self.timings.provider;
@@ -144,14 +145,22 @@ impl Inner {
             Err(error) if error.is(Code::CredentialsRejected) => return Err(rejected(error, &new)),
             Err(error) if error.kind() == crate::Kind::Plugin => return Err(rejected(error, &new)),
             // The grant is good; a name that cannot be had now is no reason to lose it.
-            Err(error) => tracing::warn!(application = app.slug(), code = error.code().as_str(), "the identity of a new connection is unknown"),
+            Err(error) => {
+                tracing::warn!(application = app.slug(), code = error.code().as_str(), "the identity of a new connection is unknown")
+            }
         }
         new.grant_key = new.identity.as_ref().map(|identity| grant_key(&client.id, app.slug(), identity));
         Ok(new)
     }
 
     /// Who a new credential belongs to: the connector says, else the manifest's request, else nobody.
-    async fn identify(self: &Arc<Self>, app: &App, account: &str, new: &NewConnection, tokens: Option<&TokenSet>) -> Result<Option<Identity>> {
+    async fn identify(
+        self: &Arc<Self>,
+        app: &App,
+        account: &str,
+        new: &NewConnection,
+        tokens: Option<&TokenSet>,
+    ) -> Result<Option<Identity>> {
         let credential = Arc::new(credential_of(app.slug(), "", new));
         if let Some(connector) = self.connectors.get(app.slug()).filter(|connector| connector.verifies()).cloned() {
             let ctx = self.context(app, account, Some(credential));
@@ -201,7 +210,9 @@ impl Inner {
             return Err(limited(app, &answer, self.now()));
         }
         if answer.status >= 400 {
-            return Err(err!(ProviderError, "`{}` answered {} to the verify request", app.slug(), answer.status).with("status", answer.status));
+            return Err(
+                err!(ProviderError, "`{}` answered {} to the verify request", app.slug(), answer.status).with("status", answer.status)
+            );
         }
         let body = answer.json().unwrap_or_default();
         if verify.success.as_ref().is_some_and(|success| body.pointer(&success.pointer) != Some(&success.equals)) {
@@ -238,7 +249,8 @@ impl Inner {
             _ => bail!(WrongAuthType, "`{}` does not offer this auth type", app.slug()),
         };
         if auth_type == AuthType::Keybased {
-            let request = ConnectKey { account: request.account, application: request.application, inputs: request.values, connection: None };
+            let request =
+                ConnectKey { account: request.account, application: request.application, inputs: request.values, connection: None };
             return self.connect_key(actor, request).await;
         }
         let mut values = request.values;
@@ -403,12 +415,7 @@ fn exchange_error(app: &App, failure: TokenFailure) -> Error {
 }
 
 /// What the log says about a connection whose end came with an error.
-pub(super) fn expire(
-    tx: &mut dyn crate::plugin::Tx,
-    about: &About,
-    row: &mut ConnectionRow,
-    error: &Error,
-) -> Result<()> {
+pub(super) fn expire(tx: &mut dyn crate::plugin::Tx, about: &About, row: &mut ConnectionRow, error: &Error) -> Result<()> {
     let was_active = row.status == crate::model::ConnectionStatus::Active.as_str();
     crate::model::ConnectionStatus::Expired.as_str().clone_into(&mut row.status);
     note_error(row, error, about.now);

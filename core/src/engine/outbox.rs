@@ -1,11 +1,7 @@
 //! Revocations: queued with the disconnect, sent by whichever process finds them due, tried again by the provider's
 //! rules, and ended in the receipt.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 
@@ -127,7 +123,8 @@ impl Inner {
         let leased = self
             .write(move |tx| {
                 let queued = RevocationOutcome::Queued.as_str();
-                let Some(mut row) = tx.revocation(&tenant, &id)?.filter(|row| row.status == queued && !is_leased(row, &boot) && row.next_at <= now)
+                let Some(mut row) =
+                    tx.revocation(&tenant, &id)?.filter(|row| row.status == queued && !is_leased(row, &boot) && row.next_at <= now)
                 else {
                     return Ok(None);
                 };

@@ -113,7 +113,9 @@ impl Inner {
                     return Ok(Ok(Step::Done(row)));
                 }
                 let wait = Timestamp::from_millis(until).since(about.now);
-                return Ok(Err(err!(RefreshFailed, "the last try to renew failed; the next one is due in {} s", wait.as_secs() + 1).retry_after(wait)));
+                return Ok(Err(
+                    err!(RefreshFailed, "the last try to renew failed; the next one is due in {} s", wait.as_secs() + 1).retry_after(wait)
+                ));
             }
             let grant = sealed::open_grant(&vault, &about.tenant, &row)?;
             if grant.refresh_token.is_none() {
@@ -157,7 +159,9 @@ impl Inner {
         let marked = self
             .write(move |tx| {
                 let ours = tx.connection(&tenant, &id)?.filter(|row| {
-                    row.lease_owner.as_ref() == Some(&owner) && row.refresh_print == print && row.lease_until.is_some_and(|until| boot.millis + margin <= until)
+                    row.lease_owner.as_ref() == Some(&owner)
+                        && row.refresh_print == print
+                        && row.lease_until.is_some_and(|until| boot.millis + margin <= until)
                 });
                 let Some(mut row) = ours else { return Ok(false) };
                 row.presented.clone_from(&row.refresh_print);
@@ -262,8 +266,16 @@ impl Inner {
     }
 
     /// Ends a try that changes nothing about the grant.
-    async fn give_up(&self, about: &About, row: &ConnectionRow, holder: &str, error: &Error, cooldown: Option<Timestamp>) -> Result<Option<ConnectionRow>> {
-        let (about, id, print, holder, error) = (about.clone(), row.id.clone(), row.refresh_print.clone(), holder.to_owned(), error.clone());
+    async fn give_up(
+        &self,
+        about: &About,
+        row: &ConnectionRow,
+        holder: &str,
+        error: &Error,
+        cooldown: Option<Timestamp>,
+    ) -> Result<Option<ConnectionRow>> {
+        let (about, id, print, holder, error) =
+            (about.clone(), row.id.clone(), row.refresh_print.clone(), holder.to_owned(), error.clone());
         self.write_until_stored(move |tx| {
             let Some(mut row) = tx.connection(&about.tenant, &id)? else { return Ok(None) };
             if row.refresh_print == print {
@@ -296,7 +308,8 @@ fn release(row: &mut ConnectionRow, holder: &str) {
 fn may_present_again(app: &App, row: &ConnectionRow, now: Timestamp) -> bool {
     let Ok(oauth) = app.oauth() else { return false };
     // The lease's end is the latest moment at which it was presented; a grace shorter than that is of no use.
-    let within_grace = oauth.refresh.grace > 0 && now.since(Timestamp::from_millis(row.refreshed_at)) < Duration::from_secs(oauth.refresh.grace);
+    let within_grace =
+        oauth.refresh.grace > 0 && now.since(Timestamp::from_millis(row.refreshed_at)) < Duration::from_secs(oauth.refresh.grace);
     oauth.refresh.rotation == Rotation::Stays || within_grace
 }
 

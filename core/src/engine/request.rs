@@ -106,7 +106,8 @@ impl Inner {
                 continue;
             }
             let limits = &app.manifest.api.rate_limit;
-            let limited = if limits.statuses.is_empty() { matches!(answer.status, 429 | 503) } else { limits.statuses.contains(&answer.status) };
+            let limited =
+                if limits.statuses.is_empty() { matches!(answer.status, 429 | 503) } else { limits.statuses.contains(&answer.status) };
             // 429 says that nothing was done; after anything else only what may be repeated is.
             let repeatable = answer.status == 429 || matches!(request.method.to_ascii_uppercase().as_str(), "GET" | "HEAD" | "OPTIONS");
             if !limited || !repeatable || tries >= TRIES {

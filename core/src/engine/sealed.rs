@@ -61,12 +61,7 @@ pub(super) struct FlowSecrets {
 }
 
 fn connection_aad(tenant: &Tenant, row: &ConnectionRow) -> Aad {
-    Aad::new(tenant, "connections")
-        .part(&row.account_id)
-        .part(&row.application)
-        .part(&row.id)
-        .part("grant")
-        .version(row.secret_version)
+    Aad::new(tenant, "connections").part(&row.account_id).part(&row.application).part(&row.id).part("grant").version(row.secret_version)
 }
 
 fn flow_aad(tenant: &Tenant, row: &FlowRow) -> Aad {
@@ -78,12 +73,7 @@ fn revocation_aad(tenant: &Tenant, row: &RevocationRow) -> Aad {
 }
 
 fn config_aad(tenant: &Tenant, row: &ConfigRow) -> Aad {
-    Aad::new(tenant, "configs")
-        .part(&row.account_id)
-        .part(&row.application)
-        .part(&row.config_id)
-        .part("values")
-        .version(row.version)
+    Aad::new(tenant, "configs").part(&row.account_id).part(&row.application).part(&row.config_id).part("values").version(row.version)
 }
 
 /// Seals a new grant into the row under its next version.

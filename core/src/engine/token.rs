@@ -165,26 +165,64 @@ mod tests {
         assert!(accepted(&signed(r#"{"alg":"HS256","typ":"JWT","kid":"k1"}"#, &payload), NOW), "the test's own signer is right");
         let long = format!(r#"{{"alg":"HS256","typ":"JWT","kid":"{}"}}"#, "k".repeat(1 << 20));
         let mut headers: Vec<String> = [
-            r#"{"alg":"none"}"#, r#"{"alg":"None","kid":"k1"}"#, r#"{"alg":"NONE","kid":"k1"}"#, r#"{"alg":"NoNe","typ":"JWT","kid":"k1"}"#,
-            r#"{"alg":"none","typ":"JWT","kid":"k1"}"#, r#"{"alg":"","typ":"JWT","kid":"k1"}"#, r#"{"alg":null,"typ":"JWT","kid":"k1"}"#,
-            r#"{"alg":["HS256"],"typ":"JWT","kid":"k1"}"#, r#"{"alg":"HS384","typ":"JWT","kid":"k1"}"#, r#"{"alg":"HS512","typ":"JWT","kid":"k1"}"#,
-            r#"{"alg":"RS256","typ":"JWT","kid":"k1"}"#, r#"{"alg":"PS256","typ":"JWT","kid":"k1"}"#, r#"{"alg":"ES256","typ":"JWT","kid":"k1"}"#,
-            r#"{"alg":"ES256K","typ":"JWT","kid":"k1"}"#, r#"{"alg":"EdDSA","typ":"JWT","kid":"k1"}"#, r#"{"alg":"hs256","typ":"JWT","kid":"k1"}"#,
-            r#"{"alg":"HS256 ","typ":"JWT","kid":"k1"}"#, r#"{"alg":"HS256","typ":"JWT"}"#, r#"{"alg":"HS256","kid":"k1"}"#,
-            r#"{"typ":"JWT","alg":"HS256","kid":"k1"}"#, r#"{"alg":"HS256","typ":"JWE","kid":"k1"}"#, r#"{"alg":"HS256","typ":"at+jwt","kid":"k1"}"#,
-            r#"{"alg":"HS256","typ":"JWT","kid":"K1"}"#, r#"{"alg":"HS256","typ":"JWT","kid":"../../k1"}"#, r#"{"alg":"HS256","typ":"JWT","kid":"/dev/null"}"#,
-            r#"{"alg":"HS256","typ":"JWT","kid":"k1' OR '1'='1"}"#, r#"{"alg":"HS256","typ":"JWT","kid":"k1\u0000"}"#, r#"{"alg":"HS256","typ":"JWT","kid":["k1"]}"#,
-            r#"{"alg":"HS256","typ":"JWT","kid":{"k1":1}}"#, r#"{"alg":"HS256","typ":"JWT","kid":1}"#, r#"{"alg":"HS256","typ":"JWT","kid":null}"#,
-            r#"{"alg":"HS256","typ":"JWT","kid":""}"#, r#"{"alg":"HS256","typ":"JWT","kid":"k1","jku":"https://evil.example/k"}"#,
-            r#"{"alg":"HS256","typ":"JWT","kid":"k1","x5u":"https://evil.example/k"}"#, r#"{"alg":"HS256","typ":"JWT","kid":"k1","x5c":["AA"]}"#,
-            r#"{"alg":"HS256","typ":"JWT","kid":"k1","jwk":{"kty":"oct","k":"AA"}}"#, r#"{"alg":"HS256","typ":"JWT","kid":"k1","crit":["exp"]}"#,
-            r#"{"alg":"HS256","typ":"JWT","kid":"k1","b64":false,"crit":["b64"]}"#, r#"{"alg":"HS256","typ":"JWT","kid":"k1","zip":"DEF"}"#,
-            r#"{"alg":"HS256","typ":"JWT","kid":"k1","cty":"JWT"}"#, r#"{"alg":"HS256","alg":"none","typ":"JWT","kid":"k1"}"#,
-            r#"{"alg":"none","alg":"HS256","typ":"JWT","kid":"k1"}"#, r#"{"alg":"HS256","typ":"JWT","kid":"k2","kid":"k1"}"#,
-            r#" {"alg":"HS256","typ":"JWT","kid":"k1"}"#, r#"{"alg":"HS256","typ":"JWT","kid":"k1"} "#, r#"{ "alg":"HS256","typ":"JWT","kid":"k1"}"#,
-            r#"[{"alg":"HS256","typ":"JWT","kid":"k1"}]"#, r#""HS256""#, "null", "", "{}", "HS256", r#"{"alg":"dir","enc":"A256GCM","kid":"k1"}"#,
+            r#"{"alg":"none"}"#,
+            r#"{"alg":"None","kid":"k1"}"#,
+            r#"{"alg":"NONE","kid":"k1"}"#,
+            r#"{"alg":"NoNe","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"none","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":null,"typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":["HS256"],"typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"HS384","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"HS512","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"RS256","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"PS256","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"ES256","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"ES256K","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"EdDSA","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"hs256","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"HS256 ","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"HS256","typ":"JWT"}"#,
+            r#"{"alg":"HS256","kid":"k1"}"#,
+            r#"{"typ":"JWT","alg":"HS256","kid":"k1"}"#,
+            r#"{"alg":"HS256","typ":"JWE","kid":"k1"}"#,
+            r#"{"alg":"HS256","typ":"at+jwt","kid":"k1"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"K1"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"../../k1"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"/dev/null"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1' OR '1'='1"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1\u0000"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":["k1"]}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":{"k1":1}}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":1}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":null}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":""}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1","jku":"https://evil.example/k"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1","x5u":"https://evil.example/k"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1","x5c":["AA"]}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1","jwk":{"kty":"oct","k":"AA"}}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1","crit":["exp"]}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1","b64":false,"crit":["b64"]}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1","zip":"DEF"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1","cty":"JWT"}"#,
+            r#"{"alg":"HS256","alg":"none","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"none","alg":"HS256","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k2","kid":"k1"}"#,
+            r#" {"alg":"HS256","typ":"JWT","kid":"k1"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"k1"} "#,
+            r#"{ "alg":"HS256","typ":"JWT","kid":"k1"}"#,
+            r#"[{"alg":"HS256","typ":"JWT","kid":"k1"}]"#,
+            r#""HS256""#,
+            "null",
+            "",
+            "{}",
+            "HS256",
+            r#"{"alg":"dir","enc":"A256GCM","kid":"k1"}"#,
             r#"{"alg":"A128KW","enc":"A128CBC-HS256","kid":"k1"}"#,
-        ].iter().map(ToString::to_string).collect();
+        ]
+        .iter()
+        .map(ToString::to_string)
+        .collect();
         headers.push(long);
         let mut forged: Vec<String> = headers.iter().map(|header| signed(header, &payload)).collect();
         let parts: Vec<&str> = token.split('.').collect();
@@ -223,7 +261,14 @@ mod tests {
                 }
             }
         }
-        for changed in [format!("{token}="), format!("{token}=="), format!(" {token}"), format!("{token} "), format!("{token}\n"), token.replace('.', ". ")] {
+        for changed in [
+            format!("{token}="),
+            format!("{token}=="),
+            format!(" {token}"),
+            format!("{token} "),
+            format!("{token}\n"),
+            token.replace('.', ". "),
+        ] {
             assert!(!accepted(&changed, NOW));
         }
         assert!(tried > 1500, "{tried}");
@@ -242,7 +287,14 @@ mod tests {
             claims.remove(name).unwrap();
             assert!(!accepted(&signed(header, &serde_json::to_string(&claims).unwrap()), NOW), "without {name}");
         }
-        for (name, value) in [("exp", serde_json::json!("9999999999")), ("exp", serde_json::json!(1e300)), ("aud", serde_json::json!(["session"])), ("iss", serde_json::json!("other")), ("environment", serde_json::json!("production")), ("org_id", serde_json::json!("other"))] {
+        for (name, value) in [
+            ("exp", serde_json::json!("9999999999")),
+            ("exp", serde_json::json!(1e300)),
+            ("aud", serde_json::json!(["session"])),
+            ("iss", serde_json::json!("other")),
+            ("environment", serde_json::json!("production")),
+            ("org_id", serde_json::json!("other")),
+        ] {
             let mut claims: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&payload).unwrap();
             claims.insert(name.into(), value);
             assert!(!accepted(&signed(header, &serde_json::to_string(&claims).unwrap()), NOW), "{name}");

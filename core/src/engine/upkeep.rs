@@ -119,8 +119,13 @@ impl Inner {
                     }
                 }
                 for (tenant, mut row) in tx.flows_before(FlowStatus::Exchanging.as_str(), now.minus(limit).millis(), BATCH)? {
-                    let about =
-                        About { tenant, now, actor: "upkeep".to_owned(), account: row.account_id.clone(), application: Some(row.application.clone()) };
+                    let about = About {
+                        tenant,
+                        now,
+                        actor: "upkeep".to_owned(),
+                        account: row.account_id.clone(),
+                        application: Some(row.application.clone()),
+                    };
                     connect::fail(tx, &about, &mut row, &err!(ExchangeFailed, "the exchange was interrupted; try again"))?;
                 }
                 Ok(())
@@ -131,7 +136,9 @@ impl Inner {
             let deleted = self
                 .store
                 .write_with(move |tx| {
-                    Ok(tx.delete_flows_before(flows, BATCH)? + tx.delete_sessions_before(flows, BATCH)? + tx.delete_events_before(events, BATCH)?)
+                    Ok(tx.delete_flows_before(flows, BATCH)?
+                        + tx.delete_sessions_before(flows, BATCH)?
+                        + tx.delete_events_before(events, BATCH)?)
                 })
                 .await?;
             if deleted < u64::from(BATCH) {

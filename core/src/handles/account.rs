@@ -4,11 +4,13 @@ use super::{ConnectBuilder, ConnectHandle, Session, verbs::account_verbs};
 use crate::{
     Result, Secret,
     backend::{
-        ApiRequest, Backend, Caller, ConfigField, CreateSession, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetReceipt,
-        GetRuleColumns, ImportConnection, ListConnections, PutAccount, RunWorkflow, SetConfigField, StartConnect, UpdateConfig,
+        ApiRequest, Backend, Caller, ConfigField, CreateSession, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig,
+        GetConnection, GetCredential, GetReceipt, GetRuleColumns, ImportConnection, ListConnections, PutAccount, RunWorkflow,
+        SetConfigField, StartConnect, UpdateConfig,
     },
     model::{
-        AccountUpdate, Application, Config, ConfigUpdate, Connection, Credential, Field, Json, LinkedAccount, Receipt, RuleColumns, StartedConnect,
+        AccountUpdate, Application, Config, ConfigUpdate, Connection, Credential, Field, Json, LinkedAccount, Receipt, RuleColumns,
+        StartedConnect,
     },
     plugin::{HttpResponse, Presenter},
 };
@@ -97,7 +99,8 @@ impl Account {
     /// # Errors
     /// As [`Self::credential`]; `host_mismatch`, `provider_unreachable`, `provider_timeout`, `answer_too_large`.
     pub async fn request(&self, application: impl Into<String>, method: &str, path: &str) -> Result<HttpResponse> {
-        let request = ApiRequest { application: application.into(), method: method.to_owned(), path: path.to_owned(), ..ApiRequest::default() };
+        let request =
+            ApiRequest { application: application.into(), method: method.to_owned(), path: path.to_owned(), ..ApiRequest::default() };
         self.send(request).await
     }
 

@@ -76,7 +76,8 @@ impl ConnectBuilder {
     }
 
     async fn run(self) -> Result<Connection> {
-        let app = self.backend.get_app(&self.caller, GetApp { account: self.account.clone(), application: self.application.clone() }).await?;
+        let app =
+            self.backend.get_app(&self.caller, GetApp { account: self.account.clone(), application: self.application.clone() }).await?;
         match self.auth_type.or_else(|| app.auth_types.first().copied()) {
             Some(AuthType::Keybased) => {
                 let request =
@@ -100,21 +101,21 @@ impl ConnectBuilder {
         let redirect_uri = presenter.redirect_uri().or_else(|| listener.as_ref().map(LoopbackListener::redirect_uri));
         let started = self
             .backend
-            .start_connect(&self.caller, StartConnect {
-                account: self.account.clone(),
-                application: self.application.clone(),
-                inputs: self.inputs.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
-                scopes: self.scopes.clone(),
-                return_to: None,
-                redirect_uri,
-                connection: self.connection.clone(),
-            })
+            .start_connect(
+                &self.caller,
+                StartConnect {
+                    account: self.account.clone(),
+                    application: self.application.clone(),
+                    inputs: self.inputs.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+                    scopes: self.scopes.clone(),
+                    return_to: None,
+                    redirect_uri,
+                    connection: self.connection.clone(),
+                },
+            )
             .await?;
-        let shown = PresentRequest {
-            authorize_url: started.authorize_url.clone(),
-            redirect_uri: started.redirect_uri.clone(),
-            application: name,
-        };
+        let shown =
+            PresentRequest { authorize_url: started.authorize_url.clone(), redirect_uri: started.redirect_uri.clone(), application: name };
         let label = format!("presenter {}", presenter.name());
         let presented = guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await });
         let finish = |callback_url: String| {
@@ -135,7 +136,9 @@ impl ConnectBuilder {
                     caught.responder.done(ended.is_ok());
                     ended
                 }
-                (None, None) => Err(err!(PresenterRequired, "the presenter `{label}` neither answered the callback nor let Smalt listen for it")),
+                (None, None) => {
+                    Err(err!(PresenterRequired, "the presenter `{label}` neither answered the callback nor let Smalt listen for it"))
+                }
             }
         };
         let ended = ended.await;

@@ -5,11 +5,9 @@ use crate::{
     Result, Secret, Timestamp,
     backend::{
         Backend, Caller, ConfigField, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetReceipt,
-        GetRuleColumns, ListConnections, SetConfigField, StartConnect, UpdateConfig,RevokeSession,
+        GetRuleColumns, ListConnections, RevokeSession, SetConfigField, StartConnect, UpdateConfig,
     },
-    model::{
-        Application, Config, ConfigUpdate, Connection, Field, Receipt, RuleColumns, SessionInfo, StartedConnect,
-    },
+    model::{Application, Config, ConfigUpdate, Connection, Field, Receipt, RuleColumns, SessionInfo, StartedConnect},
     plugin::Presenter,
 };
 

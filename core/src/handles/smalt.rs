@@ -3,7 +3,10 @@ use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
 use super::Account;
 use crate::{
     Result,
-    backend::{Backend, Caller, Capabilities, GetAccount, ListAccounts, ListAudit, ListEvents, ParkCallback, ParkedCallback, PutAccount, VerifySession},
+    backend::{
+        Backend, Caller, Capabilities, GetAccount, ListAccounts, ListAudit, ListEvents, ParkCallback, ParkedCallback, PutAccount,
+        VerifySession,
+    },
     engine::{Engine, EngineParts, Timings},
     manifest::AppManifest,
     model::{AccountUpdate, AuditEntry, Environment, Event, LinkedAccount, Page, SessionInfo},
@@ -214,7 +217,12 @@ impl Smalt {
     pub async fn sandbox() -> Result<Smalt> {
         let mut project = Project::default();
         project.sandbox.enabled = true;
-        Self::in_memory().project_value(project).keys(LocalKey::generate()?).presenter(crate::present::ScriptedConsent::allow("ada")).open().await
+        Self::in_memory()
+            .project_value(project)
+            .keys(LocalKey::generate()?)
+            .presenter(crate::present::ScriptedConsent::allow("ada"))
+            .open()
+            .await
     }
 
     /// Over any backend.

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::pattern::Pattern;
-use crate::{Secret, error::{Result, err}, model::InputField};
+use crate::{
+    Secret,
+    error::{Result, err},
+    model::InputField,
+};
 
 /// The longest value, in bytes (S-16).
 const LONGEST: usize = 8 * 1024;

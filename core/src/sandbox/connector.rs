@@ -36,6 +36,11 @@ impl Connector for SandboxConnector {
         let unreadable = || err!(MalformedAnswer, "the sandbox answered no list of channels");
         let body = answer.json().ok_or_else(unreadable)?;
         let items = body["items"].as_array().ok_or_else(unreadable)?;
-        Ok(Some(items.iter().map(|item| FieldOption { name: item["name"].as_str().map(ToOwned::to_owned), value: item["id"].clone() }).collect()))
+        Ok(Some(
+            items
+                .iter()
+                .map(|item| FieldOption { name: item["name"].as_str().map(ToOwned::to_owned), value: item["id"].clone() })
+                .collect(),
+        ))
     }
 }

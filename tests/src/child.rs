@@ -1,0 +1,86 @@
+//! Child processes: this test binary again, running one named role. They can be killed, paused and crashed at failpoints.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+/// The variable that names the role; a test that plays it looks there.
+pub const ROLE: &str = "SMALT_TEST_ROLE";
+
+/// A child that plays a role. It is killed when this is dropped.
+pub struct Role {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Role {
+    /// Runs the test `role_test` of this binary as a child, with `role` and more environment. The test must look at
+    /// [`role`] first and return at once when it is absent.
+    pub fn start(role_test: &str, role: &str, environment: &[(&str, &str)]) -> Role {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([role_test, "--exact", "--nocapture", "--test-threads=1", "--quiet"]).env(ROLE, role);
+        command.envs(environment.iter().copied());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        Role { child, input, output }
+    }
+
+    /// The next line that begins with `@`, without it; the runner's own lines are passed over. `None` at the end.
+    pub fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        while self.output.read_line(&mut line).unwrap_or(0) > 0 {
+            if let Some((_, said)) = line.trim_end().split_once('@') {
+                return Some(said.to_owned());
+            }
+            line.clear();
+        }
+        None
+    }
+
+    /// Sends a line.
+    pub fn say(&mut self, line: &str) {
+        let _ = writeln!(self.input.as_mut().unwrap(), "{line}").and_then(|()| self.input.as_mut().unwrap().flush());
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by name (`STOP`, `CONT`, `KILL`, `TERM`).
+    pub fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap().success());
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits for the end by itself; true when it was a success.
+    pub fn end(mut self) -> bool {
+        drop(self.input.take());
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The role that this process was started for, if it is a child.
+pub fn role() -> Option<String> {
+    std::env::var(ROLE).ok()
+}
+
+/// Says a line to the parent.
+pub fn report(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "@{line}").and_then(|()| out.flush());
+}
