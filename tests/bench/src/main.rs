@@ -17,14 +17,26 @@ fn main() {
         runtime.block_on(scale::serve(reading, path, accounts.parse().unwrap()));
         return;
     }
+    // Names choose some of the benches; none means all.
+    let wanted = |name: &str, about: &str| {
+        let wanted = arguments.is_empty() || arguments.iter().any(|argument| argument == name);
+        if wanted {
+            println!("{name}: {about} …");
+        }
+        wanted
+    };
     let mut rows = Vec::new();
-    println!("durable writes from 64 tasks …");
-    rows.push(runtime.block_on(writes::measure()));
-    println!("ready credential …");
-    rows.push(runtime.block_on(ready::measure()));
-    println!("cold reads at 10^3 and 10^6 accounts (seeding takes some minutes) …");
-    rows.extend(runtime.block_on(scale::measure()));
-    println!("budgets …");
-    rows.extend(budgets::measure());
+    if wanted("writes", "durable writes from 64 tasks") {
+        rows.push(runtime.block_on(writes::measure()));
+    }
+    if wanted("ready", "credentials from memory") {
+        rows.push(runtime.block_on(ready::measure()));
+    }
+    if wanted("scale", "cold reads at 10^3 and 10^6 accounts; seeding takes some minutes") {
+        rows.extend(runtime.block_on(scale::measure()));
+    }
+    if wanted("budgets", "size and crates of the command") {
+        rows.extend(budgets::measure());
+    }
     report::publish(&rows).unwrap();
 }

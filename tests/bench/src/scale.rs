@@ -58,14 +58,17 @@ async fn seed(folder: &Path, accounts: usize) {
         let filled = store.write_with(move |tx| {
             for n in from..(from + BATCH).min(accounts) {
                 let (tenant, id) = (tenant(), account(n));
-                tx.put_account(&tenant, &AccountRow {
-                    id: id.clone(),
-                    record_id: format!("{n:024x}"),
-                    name: Some(format!("Customer {n}")),
-                    properties_json: "{}".into(),
-                    created_at: n as i64,
-                    updated_at: n as i64,
-                })?;
+                tx.put_account(
+                    &tenant,
+                    &AccountRow {
+                        id: id.clone(),
+                        record_id: format!("{n:024x}"),
+                        name: Some(format!("Customer {n}")),
+                        properties_json: "{}".into(),
+                        created_at: n as i64,
+                        updated_at: n as i64,
+                    },
+                )?;
                 for c in 0..3 {
                     let connection = format!("{:024x}", n * 4 + c);
                     let grant = json!({"access_token": format!("gho_{connection}{connection}"), "token_type": "Bearer"});
@@ -74,16 +77,19 @@ async fn seed(folder: &Path, accounts: usize) {
                 }
                 let aad = Aad::new(&tenant, "configs").part(&id).part(APP).part(&id).part("values").version(1);
                 let values = json!({"v": 1, "fields": {"channel": "C024BE91L"}, "workflows": {}, "labels": {}});
-                tx.put_config(&tenant, &ConfigRow {
-                    id: format!("{n:024x}"),
-                    account_id: id.clone(),
-                    application: APP.into(),
-                    config_id: id,
-                    version: 1,
-                    sealed: vault.seal_json(&aad, &values)?,
-                    created_at: 0,
-                    updated_at: 0,
-                })?;
+                tx.put_config(
+                    &tenant,
+                    &ConfigRow {
+                        id: format!("{n:024x}"),
+                        account_id: id.clone(),
+                        application: APP.into(),
+                        config_id: id,
+                        version: 1,
+                        sealed: vault.seal_json(&aad, &values)?,
+                        created_at: 0,
+                        updated_at: 0,
+                    },
+                )?;
             }
             Ok(())
         });
@@ -185,7 +191,15 @@ pub async fn measure() -> Vec<Row> {
     let peak = child("warm", &stores[1].0, stores[1].1)["peak_mib"].as_f64().unwrap();
     let [[small_credential, small_config], [large_credential, large_config]] = read.map(|side| side.map(median));
     vec![
-        Row::at_most("cold-credential", "cold credential p50, 10^6 accounts", large_credential, "10^3 accounts", small_credential, "us", 1.5),
+        Row::at_most(
+            "cold-credential",
+            "cold credential p50, 10^6 accounts",
+            large_credential,
+            "10^3 accounts",
+            small_credential,
+            "us",
+            1.5,
+        ),
         Row::at_most("cold-config", "config p50, 10^6 accounts", large_config, "10^3 accounts", small_config, "us", 1.5),
         Row::budget("memory", "peak memory serving 10^6 accounts", peak, 150.0, "MiB"),
     ]
