@@ -1,1 +1,63 @@
-fn main() {}
+//! The `smalt` command: the engine at hand in a terminal and in scripts. See `docs/command.md`.
+
+mod args;
+mod commands;
+mod context;
+mod output;
+mod prompt;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use smalt::{Code, Error};
+
+use args::{Cli, Command};
+use context::Context;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(wrong) => return usage(&wrong),
+    };
+    smalt::runtime::runtime().block_on(run(cli))
+}
+
+async fn run(cli: Cli) -> ExitCode {
+    let json = cli.global.json;
+    let context = Context::new(cli.global);
+    let done = match cli.command {
+        Command::Init(args) => commands::init::run(&context, &args),
+        Command::Apps(args) => commands::apps::run(&context, args),
+        Command::Account(args) => commands::account::run(&context, args).await,
+        Command::Session(args) => commands::account::session(&context, args).await,
+        Command::Connect(args) => commands::connect::run(&context, args).await,
+        Command::Connections(args) => commands::connections::run(&context, args).await,
+        Command::Disconnect(args) => commands::connections::disconnect(&context, args).await,
+        Command::Receipt(args) => commands::connections::receipt(&context, args).await,
+        Command::Config(args) => commands::config::run(&context, args).await,
+        Command::Credential(args) => commands::credential::run(&context, args).await,
+        Command::Request(args) => commands::request::run(&context, args).await,
+        Command::Events(args) => commands::events::run(&context, args).await,
+        Command::Keys(args) => commands::keys::run(args),
+        Command::Sandbox(args) => commands::sandbox::run(&context, args).await,
+        Command::Doctor(args) => commands::doctor::run(&context, &args).await,
+    };
+    match done {
+        Ok(answer) => answer.print(json),
+        Err(error) => output::fail(&error, json),
+    }
+}
+
+/// Help and version, or a mistake in what was typed; that one has a JSON form too.
+fn usage(wrong: &clap::Error) -> ExitCode {
+    // Nobody reads a closed pipe.
+    let _ = wrong.print();
+    if !wrong.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    if std::env::args_os().any(|arg| arg == "--json") {
+        // Only the kind: the message may repeat what was typed, and that may be a secret.
+        output::print_json(&output::error_json(&Error::new(Code::InvalidRequest, format!("the command line is wrong: {}", wrong.kind()))));
+    }
+    ExitCode::from(2)
+}
