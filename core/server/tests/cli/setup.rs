@@ -169,7 +169,7 @@ fn errors_have_one_shape_and_a_code_each() {
     error(&["connect", "slack", "--account", "c1", "--json"], 3, "application_not_found");
     error(&["account", "show", "c1", "--json", "--project", "nowhere.toml"], 6, "project_invalid");
     error(&["account", "show", "c1", "--json", "--key-file", "nowhere.key"], 6, "key_missing");
-    error(&["connect", "sandbox-key", "--account", "c1", "--environment", "production", "--json"], 3, "linked_account_not_found");
+    error(&["connect", "sandbox-key", "--account", "c1", "--environment", "production", "--json"], 6, "sandbox_refused");
     error(&["sandbox", "--environment", "production", "--json"], 6, "sandbox_refused");
     error(&["disconnect", "--json"], 2, "invalid_request");
     let plain = folder.run(&["account", "show", "nobody"]);

@@ -41,7 +41,9 @@ pub async fn run(context: &Context, args: args::Config) -> Result<Answer> {
             account.change_config(change).await
         })
         .await?;
-    Ok(Answer::new(to_json(&config), describe(&config)))
+    // The engine takes what it knows and reports the rest; whoever typed a name wants to know that it was not taken.
+    let ignored = changes && config.field_errors.iter().any(|error| error.code == "unknown_field");
+    Ok(Answer::new(to_json(&config), describe(&config)).failed(ignored))
 }
 
 fn update(args: &args::Config, config: &Config) -> ConfigUpdate {
