@@ -90,6 +90,8 @@ pub enum Command {
     Sandbox(Sandbox),
     /// Checks key, store, project, clients and reachability; changes nothing
     Doctor(Doctor),
+    /// Shows the whole life of a connection in one process, offline, and checks what it claims
+    Demo,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod context;
+mod demo;
 mod output;
 mod prompt;
 
@@ -26,6 +27,8 @@ async fn run(cli: Cli) -> ExitCode {
     let json = cli.global.json;
     let context = Context::new(cli.global);
     let done = match cli.command {
+        // It prints for itself: what people see is its answer.
+        Command::Demo => return demo::run(json).await,
         Command::Init(args) => commands::init::run(&context, &args),
         Command::Apps(args) => commands::apps::run(&context, args),
         Command::Account(args) => commands::account::run(&context, args).await,
