@@ -2,9 +2,9 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStderr, ChildStdout, Command, Stdio},
 };
 
 use serde_json::Value;
@@ -90,6 +90,13 @@ impl Folder {
         Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
     }
 
+    /// Begins a command that goes on by itself.
+    pub fn begin(&self, args: &[&str]) -> Running {
+        let mut child = self.command(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (out, err) = (BufReader::new(child.stdout.take().unwrap()), BufReader::new(child.stderr.take().unwrap()));
+        Running { child, out, err }
+    }
+
     /// A standing sandbox on a free port; the project names it.
     pub fn sandbox(&self) -> Standing {
         let mut child = self.command(&["sandbox", "--listen", "127.0.0.1:0", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
@@ -100,6 +107,43 @@ impl Folder {
         let project = self.read("smalt.toml").replace("[sandbox]\n", &format!("[sandbox]\nurl = \"{url}\"\n"));
         self.write("smalt.toml", &project);
         Standing { child, url }
+    }
+}
+
+/// A command that goes on; it ends with this value.
+pub struct Running {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    err: BufReader<ChildStderr>,
+}
+
+impl Running {
+    /// The next line of the standard output.
+    pub fn out_line(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// The next line of the standard error output that begins so.
+    pub fn line_with(&mut self, start: &str) -> String {
+        let mut lines = self.err.by_ref().lines().map(Result::unwrap);
+        lines.find(|line| line.starts_with(start)).expect("the command says it")
+    }
+
+    /// Waits for its end.
+    pub fn end(&mut self) -> Said {
+        let (mut out, mut err) = (String::new(), String::new());
+        self.out.read_to_string(&mut out).unwrap();
+        self.err.read_to_string(&mut err).unwrap();
+        Said { code: self.child.wait().unwrap().code().unwrap_or(-1), out, err }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -1,6 +1,6 @@
 //! A whole OAuth life through the binary: every step is a process of its own, and the sandbox is another one.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use serde_json::json;
 
@@ -98,4 +98,27 @@ fn a_user_who_denies_is_an_outcome_of_its_own() {
     assert_eq!((said.code, said.json()["error"]["code"].clone()), (4, json!("user_denied")));
     assert!(folder.read("page.html").contains("<h1>Not connected"));
     assert_eq!(folder.run(&["connections", "list", "--account", "c1", "--json"]).ok().json(), json!([]));
+}
+
+#[test]
+fn without_a_browser_the_address_is_printed() {
+    let folder = with_browser("allow");
+    let _sandbox = folder.sandbox();
+    let mut connecting = folder.begin(&["connect", "sandbox-oauth", "--account", "c1", "--no-browser", "--json"]);
+    let page = connecting.line_with("http://");
+    let url = format!("{page}&sandbox_user=grace&sandbox_decision=allow");
+    let visited = Command::new("curl").args(["--silent", "--location", "--max-time", "30", &url]).output().unwrap();
+    assert!(String::from_utf8(visited.stdout).unwrap().contains("<h1>Connected"));
+    let said = connecting.end().ok();
+    assert!(said.json()["identity"]["label"].as_str().unwrap().starts_with("grace@"), "{}", said.out);
+}
+
+#[test]
+fn the_log_can_be_followed_from_another_process() {
+    let folder = with_browser("allow");
+    let mut following = folder.begin(&["events", "--follow", "--json"]);
+    assert!(following.out_line().contains("account.created"));
+    folder.run(&["account", "create", "c2"]).ok();
+    let event: serde_json::Value = serde_json::from_str(&following.out_line()).unwrap();
+    assert_eq!((&event["type"], &event["account_id"]), (&json!("account.created"), &json!("c2")));
 }

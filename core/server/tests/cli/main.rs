@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod folder;
+#[cfg(unix)]
 mod life;
 mod setup;
 mod show;

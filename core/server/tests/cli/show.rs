@@ -9,6 +9,9 @@ fn a_wrong_key_is_refused_and_saves_nothing() {
     let said = folder.run(&["connect", "sandbox-key", "--account", "c1", "--input", "key=canary-wrong", "--input", "workspace=acme"]);
     assert!(said.code == 4 && said.err.contains("credentials_rejected"), "{}", said.all());
     assert!(!said.all().contains("canary-wrong"));
+    let said = folder.run(&["connect", "sandbox-key", "--account", "c1", "--input", "canary-misplaced"]);
+    assert!(said.code == 2 && said.err.contains("--input") && !said.all().contains("canary"), "{}", said.all());
+    let said = folder.run(&["connect", "sandbox-key", "--account", "c1", "--input", "key=canary-wrong", "--input", "workspace=acme"]);
     // Its sandbox ends with it, which people are told.
     assert!(said.err.contains("smalt sandbox"), "{}", said.err);
     assert_eq!(folder.run(&["connections", "list", "--account", "c1", "--json"]).ok().json(), serde_json::json!([]));

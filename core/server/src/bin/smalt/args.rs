@@ -1,16 +1,19 @@
-//! What can be typed.
+//! What can be typed. Some of it is secret, so nothing here has a Debug form.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
-use smalt::model::{AuthType, Environment, SiblingPolicy};
+use smalt::{
+    Secret,
+    model::{AuthType, Environment, SiblingPolicy},
+};
 
 /// The table of exit codes; `docs/command.md` has the same.
 pub const EXIT_CODES: &str = "\
 Exit codes:
     0  done
-    1  a check failed: `doctor`, `apps lint`; a `request` was answered with status 400 or more; a field that `config` should
-       set does not exist
+    1  a check failed: `doctor`, `apps lint`; a `request` was answered with status 400
+       or more; a field that `config` should set does not exist
     2  wrong usage
     3  refused: an argument is wrong, the thing does not exist, or its state stands against it
     4  the user must act: connect, authorise again, or enter something else
@@ -23,7 +26,7 @@ Exit codes:
   130  cancelled";
 
 /// Lets the users of your product connect their applications to it.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "smalt", version, after_help = EXIT_CODES, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
@@ -33,7 +36,7 @@ pub struct Cli {
 }
 
 /// What every command takes.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
     /// The store
@@ -54,7 +57,7 @@ pub struct Global {
     pub json: bool,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub enum Command {
     /// Writes smalt.toml, a master key and .gitignore lines into a folder; overwrites nothing
     Init(Init),
@@ -94,14 +97,14 @@ pub enum Command {
     Demo,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Init {
     /// Writes what is missing although other files are there; they stay as they are
     #[arg(long)]
     pub force: bool,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub enum Apps {
     /// Lists every application that is known, and whether the project offers it
     List,
@@ -117,7 +120,7 @@ pub enum Apps {
     },
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub enum Accounts {
     /// Makes a linked account; an error when it exists
     Create(PutAccount),
@@ -150,7 +153,7 @@ pub enum Accounts {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct PutAccount {
     /// Your own id for the customer
     pub id: String,
@@ -163,14 +166,14 @@ pub struct PutAccount {
 }
 
 /// The linked account that a command is about.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Of {
     /// The linked account
     #[arg(long, env = "SMALT_ACCOUNT", value_name = "ID")]
     pub account: String,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Session {
     /// The linked account
     pub account: String,
@@ -179,7 +182,7 @@ pub struct Session {
     pub force: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Connect {
     /// The application, e.g. `slack`
     pub app: String,
@@ -187,8 +190,8 @@ pub struct Connect {
     pub of: Of,
     /// What the application asks for; `-` reads the value from a line of the standard input, so that nobody sees it in the
     /// list of processes. What is missing is asked for on a terminal
-    #[arg(long = "input", value_name = "NAME=VALUE", value_parser = pair)]
-    pub inputs: Vec<(String, String)>,
+    #[arg(long = "input", value_name = "NAME=VALUE", value_parser = secret_pair)]
+    pub inputs: Vec<(String, Secret)>,
     /// Prints the page's address instead of opening the browser; it must be opened on this machine
     #[arg(long)]
     pub no_browser: bool,
@@ -203,7 +206,7 @@ pub struct Connect {
     pub connection: Option<String>,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub enum Connections {
     /// Lists connections, default ones first
     List {
@@ -222,7 +225,7 @@ pub enum Connections {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Disconnect {
     /// The application, e.g. `slack`
     pub app: String,
@@ -240,7 +243,7 @@ pub struct Disconnect {
     pub wait: Duration,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Receipt {
     /// The id that `disconnect` printed
     pub id: String,
@@ -248,7 +251,7 @@ pub struct Receipt {
     pub of: Of,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Config {
     /// The application, e.g. `slack`
     pub app: String,
@@ -274,7 +277,7 @@ pub struct Config {
     pub workflow_set: Vec<(String, String, String)>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Credential {
     /// The application, e.g. `slack`
     pub app: String,
@@ -288,7 +291,7 @@ pub struct Credential {
     pub show: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Request {
     /// The application, e.g. `slack`
     pub app: String,
@@ -312,7 +315,7 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Events {
     /// Goes on until Ctrl-C; with --json one value a line
     #[arg(long)]
@@ -322,7 +325,7 @@ pub struct Events {
     pub since: Option<String>,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub enum Keys {
     /// Makes a master key: into a new file that only you can read, or onto the standard output
     Create {
@@ -332,14 +335,14 @@ pub enum Keys {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Sandbox {
     /// The address; only this machine can reach it
     #[arg(long, default_value = "127.0.0.1:4600", value_name = "ADDRESS")]
     pub listen: SocketAddr,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Doctor {
     /// Sends nothing over the network
     #[arg(long)]
@@ -361,9 +364,12 @@ fn siblings(text: &str) -> Result<SiblingPolicy, String> {
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        // The text is not repeated: it may be a secret.
         _ => Err("a name, `=` and a value are expected".to_owned()),
     }
+}
+
+fn secret_pair(text: &str) -> Result<(String, Secret), String> {
+    pair(text).map(|(name, value)| (name, Secret::new(value)))
 }
 
 fn workflow_pair(text: &str) -> Result<(String, String, String), String> {

@@ -29,10 +29,10 @@ impl Context {
         self.global.project.clone().or_else(|| Some(PathBuf::from(PROJECT_FILE)).filter(|path| path.exists()))
     }
 
-    /// The folder that relative paths of the project start from.
+    /// The folder that relative paths of the project start from; empty for the current one.
     pub fn folder(&self) -> PathBuf {
         let named = self.global.project.as_deref().and_then(Path::parent);
-        named.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+        named.map(Path::to_owned).unwrap_or_default()
     }
 
     /// What the project says; absent when there is no file.
@@ -96,7 +96,7 @@ impl Context {
         if app.starts_with("sandbox-") && private && self.global.environment == Environment::Test {
             output::warn(
                 "this sandbox lives in this command only, and forgets everything when it ends. To use it from one command to the \
-                 next, run `smalt sandbox` and put the lines that it prints into the project file.",
+                 next, run `smalt sandbox` and put the url that it prints under [sandbox] in the project file.",
             );
         }
         Ok(())

@@ -9,7 +9,10 @@ mod prompt;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{
+    Parser,
+    error::{ContextKind, ContextValue},
+};
 use smalt::{Code, Error};
 
 use args::{Cli, Command};
@@ -18,7 +21,7 @@ use context::Context;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(wrong) => return usage(&wrong),
+        Err(wrong) => return usage(wrong),
     };
     smalt::runtime::runtime().block_on(run(cli))
 }
@@ -52,14 +55,21 @@ async fn run(cli: Cli) -> ExitCode {
 }
 
 /// Help and version, or a mistake in what was typed; that one has a JSON form too.
-fn usage(wrong: &clap::Error) -> ExitCode {
+fn usage(mut wrong: clap::Error) -> ExitCode {
+    // What stands behind a name may be a secret, and standard errors end up in logs.
+    let named = matches!(wrong.get(ContextKind::InvalidArg), Some(ContextValue::String(arg)) if arg.contains("=VALUE"));
+    if named {
+        wrong.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
+    }
     // Nobody reads a closed pipe.
     let _ = wrong.print();
     if !wrong.use_stderr() {
         return ExitCode::SUCCESS;
     }
-    if std::env::args_os().any(|arg| arg == "--json") {
-        // Only the kind: the message may repeat what was typed, and that may be a secret.
+    let set =
+        std::env::var("SMALT_JSON").is_ok_and(|value| !matches!(&*value.to_lowercase(), "" | "0" | "false" | "n" | "no" | "f" | "off"));
+    if set || std::env::args_os().any(|arg| arg == "--json") {
+        // Only the kind: the message repeats what was typed.
         output::print_json(&output::error_json(&Error::new(Code::InvalidRequest, format!("the command line is wrong: {}", wrong.kind()))));
     }
     ExitCode::from(2)

@@ -59,9 +59,31 @@ pub fn to_json<T: serde::Serialize>(value: &T) -> Json {
 
 /// One JSON value on the standard output.
 pub fn print_json(value: &Json) {
-    let mut text = if io::stdout().is_terminal() { format!("{value:#}") } else { value.to_string() };
+    put(io::stdout(), harmless(&if io::stdout().is_terminal() { format!("{value:#}") } else { value.to_string() }).as_bytes());
+}
+
+/// One JSON value on a line of its own.
+pub fn print_json_line(value: &Json) {
+    put(io::stdout(), harmless(&value.to_string()).as_bytes());
+}
+
+/// JSON text for a terminal: what JSON need not escape but a terminal would obey is escaped as well.
+fn harmless(json: &str) -> String {
+    let mut text = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
+        if c != '\n' && obeyed(c) {
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
     text.push('\n');
-    put(io::stdout(), text.as_bytes());
+    text
+}
+
+/// Whether a terminal would do something else than show it: control and direction characters.
+fn obeyed(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Text on the standard output; colours are taken out where nobody sees them.
@@ -107,9 +129,8 @@ pub fn mark(style: Style, sign: &str, word: &str) -> String {
 
 /// Foreign text, made harmless for a terminal: control and direction characters are spelt out.
 pub fn clean(text: &str) -> String {
-    let harmful = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if harmful(c) {
+        if obeyed(c) {
             out.extend(c.escape_default())
         } else {
             out.push(c)
@@ -255,6 +276,7 @@ mod tests {
         table.row([("long\u{1b}[31m", Style::new()), ("x\u{202e}y\n", Style::new())]);
         table.row([("s", Style::new()), ("", Style::new())]);
         let plain = anstream::adapter::strip_str(&table.text()).to_string();
+        assert_eq!(harmless("[\"\u{9b}\u{202e}\"]"), "[\"\\u009b\\u202e\"]\n");
         assert_eq!(plain, "a               b\nlong\\u{1b}[31m  x\\u{202e}y\\n\ns\n");
     }
 }

@@ -78,7 +78,7 @@ fn hidden() -> Result<Secret> {
     for byte in io::stdin().lock().bytes() {
         match byte.map_err(|e| unreadable(&e))? {
             b'\r' | b'\n' => break,
-            0x03 | 0x04 => return Err(Error::code_only(Code::Cancelled)),
+            0x03 | 0x04 => return Err(Error::new(Code::Cancelled, "nothing was entered")),
             0x08 | 0x7f => {
                 // A whole character, not a byte of it.
                 while typed.pop().is_some_and(|byte: u8| byte & 0xc0 == 0x80) {}

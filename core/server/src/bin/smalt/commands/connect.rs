@@ -24,7 +24,7 @@ const STILL_HERE: Duration = Duration::from_secs(30);
 pub async fn run(context: &Context, args: Connect) -> Result<Answer> {
     let mut given = BTreeMap::new();
     for (name, value) in &args.inputs {
-        let value = if value == "-" { prompt::line()? } else { Secret::new(value.as_str()) };
+        let value = if value.expose() == "-" { prompt::line()? } else { value.clone() };
         given.insert(name.clone(), value);
     }
     context.warn_of_private_sandbox(&args.app)?;

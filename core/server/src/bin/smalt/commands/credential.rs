@@ -22,7 +22,8 @@ pub async fn run(context: &Context, args: args::Credential) -> Result<Answer> {
     facts.maybe("token type", credential.token_type.as_deref());
     facts.maybe("ends", credential.expires_at.map(|at| at.to_string()));
     facts.maybe("scopes", Some(credential.scopes.join(" ")));
-    for (name, value) in &credential.values {
+    // Inputs that are no secrets stand among the properties, too.
+    for (name, value) in credential.values.iter().filter(|(name, _)| !credential.properties.contains_key(*name)) {
         facts.fact(name, secret(value));
     }
     for (name, value) in &credential.properties {

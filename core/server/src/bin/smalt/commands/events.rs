@@ -1,15 +1,11 @@
 //! `smalt events`: the durable log.
 
-use smalt::{
-    Result,
-    backend::ListEvents,
-    model::{Event, Json},
-};
+use smalt::{Result, backend::ListEvents, model::Event};
 
 use crate::{
     args,
     context::Context,
-    output::{Answer, BOLD, DIM, clean, note, paint, print, to_json},
+    output::{Answer, BOLD, DIM, clean, note, paint, print, print_json_line, to_json},
 };
 
 pub async fn run(context: &Context, args: args::Events) -> Result<Answer> {
@@ -43,10 +39,6 @@ async fn follow(context: &Context, smalt: &smalt::Smalt, since: Option<String>) 
         let event = events.next().await?;
         if context.global.json { print_json_line(&to_json(&event)) } else { print(&line(&event)) }
     }
-}
-
-fn print_json_line(value: &Json) {
-    crate::output::print_raw(format!("{value}\n").as_bytes());
 }
 
 fn line(event: &Event) -> String {

@@ -11,12 +11,12 @@ use smalt::{Code, Error, Result, project, vault::LocalKey};
 
 use crate::{
     args::Init,
-    context::{Context, PROJECT_FILE},
+    context::{Context, KEY_FILE, PROJECT_FILE},
     output::{Answer, BOLD, paint},
 };
 
 /// What must never get into version control.
-const IGNORED: [&str; 4] = ["smalt.key", "*.db", "*.db-wal", "*.db-shm"];
+const IGNORED: [&str; 4] = [KEY_FILE, "*.db", "*.db-wal", "*.db-shm"];
 
 /// Writes what is missing. Nothing that is there is changed, but for lines added to `.gitignore`.
 pub fn run(context: &Context, args: &Init) -> Result<Answer> {
@@ -32,7 +32,8 @@ pub fn run(context: &Context, args: &Init) -> Result<Answer> {
     let mut made = Vec::new();
     // First, so that no key ever lies there unignored.
     let ignore = folder.join(".gitignore");
-    if ignore_lines(&ignore).map_err(|e| unwritable(&ignore, &e))? {
+    let other_key = key.strip_prefix(&folder).ok().and_then(Path::to_str).filter(|_| key.is_relative());
+    if ignore_lines(&ignore, other_key).map_err(|e| unwritable(&ignore, &e))? {
         made.push((ignore, "keeps the key and the store out of version control"));
     }
     if !key.exists() {
@@ -52,8 +53,9 @@ pub fn run(context: &Context, args: &Init) -> Result<Answer> {
     }
     text.push_str(&format!("\n{}\n", paint(BOLD, "Next")));
     for (command, what) in [
+        ("smalt demo", "shows a whole life, without a file of yours"),
         ("smalt doctor", "checks what was made"),
-        ("smalt sandbox", "in another terminal: two applications to try; put the lines that it prints into the project file"),
+        ("smalt sandbox", "in another terminal: applications to try; put the url that it prints under [sandbox]"),
         ("smalt account create customer-1", "your first linked account"),
         ("smalt connect sandbox-oauth --account customer-1", "its first connection"),
     ] {
@@ -73,12 +75,13 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Adds the lines that are missing; whether there were any.
-fn ignore_lines(path: &Path) -> io::Result<bool> {
+fn ignore_lines(path: &Path, key: Option<&str>) -> io::Result<bool> {
     let text = match fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         read => read?,
     };
-    let missing: Vec<_> = IGNORED.into_iter().filter(|line| !text.lines().any(|there| there.trim() == *line)).collect();
+    let wanted = IGNORED.into_iter().chain(key.filter(|key| *key != KEY_FILE));
+    let missing: Vec<_> = wanted.filter(|line| !text.lines().any(|there| there.trim() == *line)).collect();
     if missing.is_empty() {
         return Ok(false);
     }
