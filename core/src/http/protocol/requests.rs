@@ -286,6 +286,10 @@ mod tests {
             params: BTreeMap::new(),
             client_auth: None,
             body: TokenBody::Form,
+            headers: BTreeMap::new(),
+            success: None,
+            gone_errors: Vec::new(),
+            gone_statuses: Vec::new(),
             shared_grant: false,
         };
         let sent = |oauth: &Oauth2, access: Option<&Secret>, refresh: Option<&Secret>| -> Vec<String> {
