@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{About, Inner, accounts::check_id, apps::App, connections, require_account, sealed};
+use super::{About, Inner, accounts::check_id, apps::App, connections, request::connector_name, require_account, sealed};
 use crate::{
     Code, Timestamp,
     backend::{ConfigField, FindConfig, GetApp, GetConfig, GetCredential, GetRuleColumns, RunWorkflow, SetConfigField, UpdateConfig},
@@ -239,8 +239,8 @@ impl Inner {
         let credential = self.credential_for(&request.account, &app).await.ok();
         let ctx = self.context(&app, &request.account, credential);
         let asked = RuleRequest { field: request.field, workflow: request.workflow, lhs: request.lhs.clone() };
-        let name = format!("connector {}", app.slug());
-        let dynamic = guarded(&name, "rule_columns", self.timings.plugin, async move { connector.rule_columns(ctx, asked).await }).await?;
+        let dynamic =
+            self.call_connector(&app, &request.account, "rule_columns", async move { connector.rule_columns(ctx, asked).await }).await?;
         config::rules::columns(definition, &request.lhs, dynamic)
     }
 
@@ -266,6 +266,7 @@ impl Inner {
             workflow_fields,
             payload: request.payload,
         };
+        // A runner works on the application: it may call whatever it needs.
         guarded("workflow runner", "run", self.timings.plugin, async move { runner.run(run).await }).await
     }
 
@@ -343,9 +344,9 @@ impl Inner {
             bail!(Unsupported, "no connector is registered for `{}`, which could answer `{}`", app.slug(), want.source)
         };
         let ctx = self.context(app, account, Some(credential));
-        let name = format!("connector {}", app.slug());
+        let name = connector_name(app);
         let request = want.request(search);
-        let answer = guarded(&name, "options", self.timings.plugin, async move { connector.options(ctx, request).await }).await?;
+        let answer = self.call_connector(app, account, "options", async move { connector.options(ctx, request).await }).await?;
         let Some(options) = answer else { bail!(PluginAnswer, "`{name}` does not know the options `{}`", want.source) };
         if options.len() > MOST_OPTIONS {
             bail!(PluginAnswer, "`{name}` answered more than {MOST_OPTIONS} options");

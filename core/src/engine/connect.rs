@@ -391,9 +391,10 @@ fn begin_exchange(tx: &mut dyn Tx, about: &About, row: &mut FlowRow) -> Result<(
     tx.put_flow(&about.tenant, row)
 }
 
-/// Ends a flow with an error.
+/// Ends a flow with an error. One whose time was over before is and stays expired.
 pub(super) fn fail(tx: &mut dyn Tx, about: &About, row: &mut FlowRow, error: &Error) -> Result<()> {
-    end(row, FlowStatus::Failed, about.now);
+    let expired = matches!(status(row), FlowStatus::Pending | FlowStatus::Parked) && about.now.millis() > row.expires_at;
+    end(row, if expired { FlowStatus::Expired } else { FlowStatus::Failed }, about.now);
     row.error_code = Some(error.code().as_str().to_owned());
     row.error_reason = Some(error.reason().to_owned());
     tx.put_flow(&about.tenant, row)?;

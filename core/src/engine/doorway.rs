@@ -18,13 +18,15 @@ use crate::{
         RuleColumns, SessionInfo, StartedConnect,
     },
     operations::Operation,
-    plugin::{HttpResponse, Presenter},
+    plugin::{HttpResponse, Presenter, refuse_reentry},
     project::Project,
 };
 
-/// Every operation on one account is the same: check the caller, then do the work. The others are written out.
+/// Every operation on one account is the same: check the caller, then do the work. One that may wait for the application's
+/// connector names the application in `waits for`, or `None` where it stands in a row; such a connector may not call
+/// it. The others are written out.
 macro_rules! doorway {
-    ({ $($written_out:tt)* } $($name:ident: $operation:ident($request:ty) -> $answer:ty = |$me:ident, $actor:ident, $req:ident| $work:expr;)*) => {
+    ({ $($written_out:tt)* } $($name:ident: $operation:ident($request:ty) -> $answer:ty = $((waits for $app:expr))? |$me:ident, $actor:ident, $req:ident| $work:expr;)*) => {
         #[async_trait]
         impl Backend for Engine {
             $($written_out)*
@@ -33,6 +35,7 @@ macro_rules! doorway {
                 async fn $name(&self, caller: &Caller, $req: $request) -> Result<$answer> {
                     let $me: &Arc<Inner> = &self.0;
                     let $actor = $me.authorize(Operation::$operation, caller, &$req.account).await?;
+                    $(refuse_reentry(&$req.account, $app)?;)?
                     $work.await
                 }
             )*
@@ -53,6 +56,8 @@ doorway! {
     }
 
     fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Result<Arc<Credential>>> {
+        // What is refused is refused in words, by the other twin.
+        refuse_reentry(&request.account, Some(&request.application)).ok()?;
         self.0.try_credential(caller, request).map(Ok)
     }
 
@@ -135,28 +140,28 @@ doorway! {
         list_apps: ListApps(GetAccount) -> Vec<Application> = |me, _actor, request| me.list_apps(request);
         get_app: App(GetApp) -> Application = |me, _actor, request| me.get_app(request);
         start_connect: StartConnect(StartConnect) -> StartedConnect = |me, actor, request| me.start_connect(actor, request);
-        finish_connect: FinishConnect(FinishConnect) -> Connection = |me, actor, request| me.finish_connect(actor, request);
+        finish_connect: FinishConnect(FinishConnect) -> Connection = (waits for None) |me, actor, request| me.finish_connect(actor, request);
         get_flow: Flow(GetFlow) -> ConnectFlow = |me, _actor, request| me.get_flow(request);
-        wait_flow: WaitFlow(WaitFlow) -> ConnectFlow = |me, _actor, request| me.wait_flow(request);
+        wait_flow: WaitFlow(WaitFlow) -> ConnectFlow = (waits for None) |me, _actor, request| me.wait_flow(request);
         cancel_flow: CancelFlow(GetFlow) -> ConnectFlow = |me, actor, request| me.cancel_flow(actor, request);
-        connect_key: ConnectKey(ConnectKey) -> Connection = |me, actor, request| me.connect_key(actor, request);
-        import_connection: ImportConnection(ImportConnection) -> Connection = |me, actor, request| me.import_connection(actor, request);
+        connect_key: ConnectKey(ConnectKey) -> Connection = (waits for Some(&request.application)) |me, actor, request| me.connect_key(actor, request);
+        import_connection: ImportConnection(ImportConnection) -> Connection = (waits for Some(&request.application)) |me, actor, request| me.import_connection(actor, request);
         list_connections: ListConnections(ListConnections) -> Vec<Connection> = |me, _actor, request| me.list_connections(request);
         get_connection: Connection(GetConnection) -> Connection = |me, _actor, request| me.get_connection(request);
         set_default_connection: SetDefaultConnection(GetConnection) -> Connection = |me, actor, request| me.set_default_connection(actor, request);
-        credential: Credential(GetCredential) -> Arc<Credential> = |me, actor, request| me.credential(actor, request);
-        request: Request(ApiRequest) -> HttpResponse = |me, _actor, request| me.api_request(request);
-        disconnect: Disconnect(Disconnect) -> Receipt = |me, actor, request| me.disconnect(actor, request);
+        credential: Credential(GetCredential) -> Arc<Credential> = (waits for Some(&request.application)) |me, actor, request| me.credential(actor, request);
+        request: Request(ApiRequest) -> HttpResponse = (waits for Some(&request.application)) |me, _actor, request| me.api_request(request);
+        disconnect: Disconnect(Disconnect) -> Receipt = (waits for Some(&request.application)) |me, actor, request| me.disconnect(actor, request);
         get_receipt: Receipt(GetReceipt) -> Receipt = |me, _actor, request| me.get_receipt(request);
-        config: Config(FindConfig) -> Config = |me, actor, request| me.find_config(actor, request);
-        get_config: GetConfig(GetConfig) -> Config = |me, _actor, request| me.get_config(request);
-        update_config: UpdateConfig(UpdateConfig) -> Config = |me, actor, request| me.update_config(actor, request);
+        config: Config(FindConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.find_config(actor, request);
+        get_config: GetConfig(GetConfig) -> Config = (waits for Some(&request.application)) |me, _actor, request| me.get_config(request);
+        update_config: UpdateConfig(UpdateConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.update_config(actor, request);
         delete_config: DeleteConfig(GetConfig) -> () = |me, actor, request| me.delete_config(actor, request);
         list_configs: ListConfigs(GetApp) -> Vec<String> = |me, _actor, request| me.list_configs(request);
-        config_field: ConfigField(ConfigField) -> Field = |me, _actor, request| me.config_field(request);
-        set_config_field: SetConfigField(SetConfigField) -> Field = |me, actor, request| me.set_config_field(actor, request);
-        rule_columns: RuleColumns(GetRuleColumns) -> RuleColumns = |me, _actor, request| me.rule_columns(request);
-        run_workflow: RunWorkflow(RunWorkflow) -> Json = |me, _actor, request| me.run_workflow(request);
+        config_field: ConfigField(ConfigField) -> Field = (waits for Some(&request.application)) |me, _actor, request| me.config_field(request);
+        set_config_field: SetConfigField(SetConfigField) -> Field = (waits for Some(&request.application)) |me, actor, request| me.set_config_field(actor, request);
+        rule_columns: RuleColumns(GetRuleColumns) -> RuleColumns = (waits for Some(&request.application)) |me, _actor, request| me.rule_columns(request);
+        run_workflow: RunWorkflow(RunWorkflow) -> Json = (waits for Some(&request.application)) |me, _actor, request| me.run_workflow(request);
 }
 
 impl Engine {

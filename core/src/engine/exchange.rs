@@ -22,7 +22,7 @@ use crate::{
         template::{self, Values},
     },
     model::{AuthType, Connection, Credential, EventType, Identity, Json},
-    plugin::{HttpResponse, guarded},
+    plugin::{HttpResponse, inherit},
     runtime,
     store::rows::{ConnectionRow, FlowRow},
 };
@@ -49,7 +49,7 @@ impl From<Error> for Rejected {
 impl Inner {
     pub(super) async fn redeem(self: &Arc<Self>, redemption: Redemption) -> Result<Connection> {
         let engine = self.clone();
-        runtime::spawn(async move { engine.redeem_detached(redemption).await })
+        runtime::spawn(inherit(async move { engine.redeem_detached(redemption).await }))
             .await
             .map_err(|_| err!(Internal, "the exchange of a code panicked"))?
     }
@@ -167,11 +167,11 @@ impl Inner {
         let credential = Arc::new(credential_of(app.slug(), "", new));
         if let Some(connector) = self.connectors.get(app.slug()).filter(|connector| connector.verifies()).cloned() {
             let ctx = self.context(app, account, Some(credential));
-            let name = format!("connector {}", app.slug());
-            let identity = guarded(&name, "verify", self.timings.plugin, async move { connector.verify(ctx).await }).await?;
+            let identity = self.call_connector(app, account, "verify", async move { connector.verify(ctx).await }).await?;
             if let Some(identity) = &identity
                 && (identity.id.is_empty() || identity.id.len() > 512 || identity.label.len() > 512)
             {
+                let name = request::connector_name(app);
                 bail!(PluginAnswer, "`{name}` answered an identity whose id is empty or longer than 512 bytes");
             }
             return Ok(identity);

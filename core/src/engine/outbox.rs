@@ -13,7 +13,7 @@ use crate::{
     ids,
     manifest::template::Values,
     model::{AuthType, Credential, EventType, RevocationOutcome},
-    plugin::{BootTime, RevokeRequest, Tx, guarded},
+    plugin::{BootTime, RevokeRequest, Tx},
     store::rows::RevocationRow,
     vault::Vault,
 };
@@ -194,8 +194,7 @@ impl Inner {
         };
         let ctx = self.context(app, &row.account_id, Some(Arc::new(credential)));
         let request = RevokeRequest { connection_id: row.connection_id.clone(), attempt };
-        let name = format!("connector {}", app.slug());
-        match guarded(&name, "revoke", self.timings.plugin, async move { connector.revoke(ctx, request).await }).await {
+        match self.call_connector(app, &row.account_id, "revoke", async move { connector.revoke(ctx, request).await }).await {
             Ok(Some(())) => Some(Asked::Ended(RevocationOutcome::Revoked)),
             Ok(None) => None,
             Err(error) => Some(Asked::Later(error.info().retry_after)),
