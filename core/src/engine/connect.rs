@@ -22,7 +22,7 @@ use crate::{
     http::protocol::{self, Callback},
     ids::{self, fingerprint},
     manifest::{Pkce, template::Values},
-    model::{AuthType, ConnectFlow, Connection, EventType, FlowFailure, FlowStatus, StartedConnect, StateCookie},
+    model::{AuthType, ConnectFlow, Connection, EventType, FlowFailure, FlowStatus, StartedConnect, StateCookie, Tenant},
     plugin::Tx,
     project::urls,
     store::rows::FlowRow,
@@ -389,6 +389,12 @@ fn end(row: &mut FlowRow, status: FlowStatus, now: Timestamp) {
 fn begin_exchange(tx: &mut dyn Tx, about: &About, row: &mut FlowRow) -> Result<()> {
     end(row, FlowStatus::Exchanging, about.now);
     tx.put_flow(&about.tenant, row)
+}
+
+/// The flow whose code was exchanged; nothing when it went with its account meanwhile, also when an account of the same
+/// name was made since: what the old one's user granted is not the new one's.
+pub(super) fn still_there(tx: &mut dyn Tx, tenant: &Tenant, row: &FlowRow) -> Result<Option<FlowRow>> {
+    Ok(tx.flow(tenant, &row.id)?.map(|_| row.clone()))
 }
 
 /// Ends a flow with an error.

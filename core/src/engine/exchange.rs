@@ -55,32 +55,34 @@ impl Inner {
         let Redemption { actor, row, secrets } = redemption;
         let about = self.about(actor, &row.account_id, Some(&row.application));
         let outcome = self.exchange(&row, &secrets).await;
-        let row = match outcome {
+        let vault = self.vault.clone();
+        let ended = match outcome {
             Ok(new) => {
-                let vault = self.vault.clone();
                 self.write_until_stored(move |tx| {
-                    // Cancelled accounts are gone with their flows; then there is nothing to connect.
-                    let mut flow = row.clone();
+                    let Some(mut flow) = connect::still_there(tx, &about.tenant, &row)? else {
+                        outbox::queue_orphan(tx, &about, &vault, &row.application, &new)?;
+                        return Ok(Err(err!(FlowNotFound, "the linked account was deleted while the code was exchanged")));
+                    };
                     let saved = connections::save(tx, &about, &vault, &flow.application, new.clone())?;
                     connect::succeed(tx, &about, &mut flow, &saved.id)?;
-                    Ok(saved)
+                    Ok(Ok(saved))
                 })
                 .await?
             }
             Err(Rejected { error, orphan }) => {
-                let (vault, answer) = (self.vault.clone(), error.clone());
                 self.write_until_stored(move |tx| {
-                    let mut flow = row.clone();
                     if let Some(new) = &orphan {
-                        outbox::queue_orphan(tx, &about, &vault, &flow.application, new)?;
+                        outbox::queue_orphan(tx, &about, &vault, &row.application, new)?;
                     }
-                    connect::fail(tx, &about, &mut flow, &error)
+                    if let Some(mut flow) = connect::still_there(tx, &about.tenant, &row)? {
+                        connect::fail(tx, &about, &mut flow, &error)?;
+                    }
+                    Ok(Err(error.clone()))
                 })
-                .await?;
-                self.outbox.notify_one();
-                return Err(answer);
+                .await?
             }
         };
+        let row = ended.inspect_err(|_| self.outbox.notify_one())?;
         self.cache.forget(&row.account_id, &row.application);
         connections::to_model(&row)
     }
