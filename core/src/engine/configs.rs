@@ -237,10 +237,14 @@ impl Inner {
         self.read(move |tx| require_account(tx, &tenant, &account)).await?;
         let Some(connector) = self.connectors.get(app.slug()).cloned() else { return Ok(declared) };
         let credential = self.credential_for(&request.account, &app).await.ok();
-        let ctx = self.context(&app, &request.account, credential);
+        let ctx = self.context(&app, &request.account, credential.clone());
         let asked = RuleRequest { field: request.field, workflow: request.workflow, lhs: request.lhs.clone() };
         let name = format!("connector {}", app.slug());
-        let dynamic = guarded(&name, "rule_columns", self.timings.plugin, async move { connector.rule_columns(ctx, asked).await }).await?;
+        let dynamic = guarded(&name, "rule_columns", self.timings.plugin, async move { connector.rule_columns(ctx, asked).await });
+        let dynamic = dynamic.await.map_err(|error| match &credential {
+            Some(credential) => credential.scrub(error),
+            None => error,
+        })?;
         config::rules::columns(definition, &request.lhs, dynamic)
     }
 
@@ -342,10 +346,11 @@ impl Inner {
         let Some(connector) = self.connectors.get(app.slug()).cloned() else {
             bail!(Unsupported, "no connector is registered for `{}`, which could answer `{}`", app.slug(), want.source)
         };
-        let ctx = self.context(app, account, Some(credential));
+        let ctx = self.context(app, account, Some(credential.clone()));
         let name = format!("connector {}", app.slug());
         let request = want.request(search);
-        let answer = guarded(&name, "options", self.timings.plugin, async move { connector.options(ctx, request).await }).await?;
+        let answer = guarded(&name, "options", self.timings.plugin, async move { connector.options(ctx, request).await });
+        let answer = answer.await.map_err(|error| credential.scrub(error))?;
         let Some(options) = answer else { bail!(PluginAnswer, "`{name}` does not know the options `{}`", want.source) };
         if options.len() > MOST_OPTIONS {
             bail!(PluginAnswer, "`{name}` answered more than {MOST_OPTIONS} options");

@@ -165,9 +165,10 @@ impl Inner {
     ) -> Result<Option<Identity>> {
         let credential = Arc::new(credential_of(app.slug(), "", new));
         if let Some(connector) = self.connectors.get(app.slug()).filter(|connector| connector.verifies()).cloned() {
-            let ctx = self.context(app, account, Some(credential));
+            let ctx = self.context(app, account, Some(credential.clone()));
             let name = format!("connector {}", app.slug());
-            let identity = guarded(&name, "verify", self.timings.plugin, async move { connector.verify(ctx).await }).await?;
+            let asked = guarded(&name, "verify", self.timings.plugin, async move { connector.verify(ctx).await });
+            let identity = asked.await.map_err(|error| credential.scrub(error))?;
             if let Some(identity) = &identity
                 && (identity.id.is_empty() || identity.id.len() > 512 || identity.label.len() > 512)
             {
