@@ -11,6 +11,7 @@ use url::Url;
 use super::{
     About, Inner,
     apps::{App, CLIENT_KEY},
+    end_of,
     exchange::Redemption,
     millis, require_account,
     sealed::{self, FlowSecrets},
@@ -295,7 +296,7 @@ impl Inner {
 
     /// Watches only. Woken by whatever is written here; other processes' writes are noticed by polling.
     pub(super) async fn wait_flow(&self, request: WaitFlow) -> Result<ConnectFlow> {
-        let until = request.timeout.map(|timeout| Instant::now() + timeout);
+        let until = request.timeout.map(end_of);
         let mut changed = self.changed.subscribe();
         loop {
             let flow = self.get_flow(GetFlow { account: request.account.clone(), flow: request.flow.clone() }).await?;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{About, Inner, connections, exchange, outbox, require_account, sealed};
+use super::{About, Inner, connections, end_of, exchange, outbox, require_account, sealed};
 use crate::{
     Code, Error,
     backend::{Disconnect, GetReceipt},
@@ -74,7 +74,7 @@ impl Inner {
 
     /// Waits a little for the provider's answer.
     async fn settled(&self, account: &str, mut receipt: Receipt, wait: Duration) -> Result<Receipt> {
-        let until = Instant::now() + wait;
+        let until = end_of(wait);
         let mut changed = self.changed.subscribe();
         while receipt.finished_at.is_none() {
             let left = until.saturating_duration_since(Instant::now());
