@@ -113,6 +113,19 @@ pub(super) fn to_row(receipt: &Receipt) -> ReceiptRow {
     }
 }
 
+/// What a session is told of a disconnect: that a grant is shared, but not with whom. Siblings are other linked
+/// accounts' connections (S-35).
+pub(super) fn for_session(answer: Result<Receipt>) -> Result<Receipt> {
+    match answer {
+        Ok(mut receipt) => {
+            receipt.connections.iter_mut().for_each(|connection| connection.siblings.clear());
+            Ok(receipt)
+        }
+        Err(error) if error.is(Code::SharedGrant) => Err(Error::code_only(Code::SharedGrant)),
+        Err(error) => Err(error),
+    }
+}
+
 /// What to show for all connections together, and whether all have ended.
 pub(super) fn sum_up(receipt: &mut Receipt, now: crate::Timestamp) {
     use RevocationOutcome::{Failed, KeptShared, NothingToRevoke, Queued, Revoked, Unsupported};
