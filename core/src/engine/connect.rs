@@ -206,14 +206,14 @@ impl Inner {
         let mut issuer = None;
         if let Some(state) = &callback.state {
             let (tenant, hash) = (self.tenant.clone(), fingerprint(state.expose()));
-            if let Some(row) = self.read(move |tx| tx.flow_by_state(&tenant, &hash)).await? {
+            let row = self.read(move |tx| tx.flow_by_state(&tenant, &hash)).await?;
+            if let Some(row) = row.filter(|row| !row.state_used && !status(row).is_final()) {
                 let app = self.app(&row.application).await?;
-                issuer = app
-                    .oauth()?
-                    .issuer
-                    .as_ref()
-                    .map(|template| crate::manifest::template::text(template, &app.values(Values::new())))
-                    .transpose()?;
+                let template = app.oauth()?.issuer.as_ref();
+                // It may be made of what the user entered at the start.
+                let inputs = sealed::open_flow(&self.vault, &self.tenant, &row)?.inputs;
+                let values = app.values(Values::new().secrets(&inputs));
+                issuer = template.map(|template| crate::manifest::template::text(template, &values)).transpose()?;
             }
         }
         Ok(Proof { account, cookie, callback, arrived: Url::parse(callback_url).ok(), issuer })
