@@ -129,6 +129,47 @@ async fn s06_the_issuer_is_compared_byte_for_byte() {
     assert_eq!(world.rows("connections"), 0);
 }
 
+/// Providers with an issuer per customer: it is made of what the user entered when the flow began.
+#[tokio::test(flavor = "multi_thread")]
+async fn s06_the_issuer_may_depend_on_inputs() {
+    let sandbox = smalt::sandbox::Sandbox::start(smalt::sandbox::SandboxOptions::default()).await.unwrap();
+    let origin = sandbox.origin();
+    let manifest = json!({
+        "manifest": 1, "slug": "tenanted", "name": "Tenanted", "description": "An issuer per tenant.",
+        "oauth2": {
+            "authorize_url": format!("{origin}/authorize"), "token_url": format!("{origin}/token"),
+            "issuer": format!("{origin}/{{realm}}"),
+            "inputs": [{"name": "realm", "label": "Realm", "pattern": "[a-z]+"}],
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, smalt::sandbox::CLIENT_SECRET).unwrap();
+    let mut project = super::common::project(&origin);
+    let client = json!({"client": {"test": {"id": smalt::sandbox::CLIENT_ID, "secret": {"file": secret}}}});
+    project.apps.insert("tenanted".into(), serde_json::from_value(client).unwrap());
+    let key = LocalKey::generate().unwrap().text();
+    let smalt = super::common::engine(&folder.path().join("smalt.db"), key.expose(), &origin)
+        .project_value(project)
+        .manifest(serde_json::from_value(manifest).unwrap())
+        .open()
+        .await
+        .unwrap();
+    let account = smalt.account("customer-42");
+    account.ensure().await.unwrap();
+    for (realm, fits) in [("acme", true), ("other", false)] {
+        let options = StartConnect { inputs: [("realm".to_owned(), realm.to_owned())].into(), ..to_app() };
+        let started = account.start_connect("tenanted", options).await.unwrap();
+        let mut callback = url::Url::parse(&consent(&started).await).unwrap();
+        let kept: Vec<_> = callback.query_pairs().into_owned().filter(|(name, _)| name != "iss").collect();
+        callback.query_pairs_mut().clear().extend_pairs(kept).append_pair("iss", &format!("{origin}/acme"));
+        let ended = account.finish_connect(callback.as_str(), started.cookie.value.clone()).await;
+        assert_eq!(ended.as_ref().err().map(smalt::Error::code), (!fits).then_some(Code::IssuerMismatch), "{ended:?}");
+        let again = account.finish_connect(callback, started.cookie.value).await.unwrap_err();
+        assert_eq!(again.code(), Code::StateReplayed);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn s07_every_flow_has_its_own_challenge() {
     let world = World::new().await;
