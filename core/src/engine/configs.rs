@@ -237,10 +237,11 @@ impl Inner {
         self.read(move |tx| require_account(tx, &tenant, &account)).await?;
         let Some(connector) = self.connectors.get(app.slug()).cloned() else { return Ok(declared) };
         let credential = self.credential_for(&request.account, &app).await.ok();
-        let ctx = self.context(&app, &request.account, credential);
+        let ctx = self.context(&app, &request.account, credential.clone());
         let asked = RuleRequest { field: request.field, workflow: request.workflow, lhs: request.lhs.clone() };
-        let dynamic =
-            self.call_connector(&app, &request.account, "rule_columns", async move { connector.rule_columns(ctx, asked).await }).await?;
+        let scrubbed = credential.as_deref();
+        let asking = async move { connector.rule_columns(ctx, asked).await };
+        let dynamic = self.call_connector(&app, &request.account, scrubbed, "rule_columns", asking).await?;
         config::rules::columns(definition, &request.lhs, dynamic)
     }
 
@@ -343,10 +344,11 @@ impl Inner {
         let Some(connector) = self.connectors.get(app.slug()).cloned() else {
             bail!(Unsupported, "no connector is registered for `{}`, which could answer `{}`", app.slug(), want.source)
         };
-        let ctx = self.context(app, account, Some(credential));
+        let ctx = self.context(app, account, Some(credential.clone()));
         let name = connector_name(app);
         let request = want.request(search);
-        let answer = self.call_connector(app, account, "options", async move { connector.options(ctx, request).await }).await?;
+        let asking = async move { connector.options(ctx, request).await };
+        let answer = self.call_connector(app, account, Some(&credential), "options", asking).await?;
         let Some(options) = answer else { bail!(PluginAnswer, "`{name}` does not know the options `{}`", want.source) };
         if options.len() > MOST_OPTIONS {
             bail!(PluginAnswer, "`{name}` answered more than {MOST_OPTIONS} options");

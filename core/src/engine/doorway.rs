@@ -101,6 +101,17 @@ doorway! {
         self.0.revoke_session(actor, request).await
     }
 
+    async fn disconnect(&self, caller: &Caller, request: Disconnect) -> Result<Receipt> {
+        let actor = self.0.authorize(Operation::Disconnect, caller, &request.account).await?;
+        refuse_reentry(&request.account, Some(&request.application))?;
+        told(caller, self.0.disconnect(actor, request).await)
+    }
+
+    async fn get_receipt(&self, caller: &Caller, request: GetReceipt) -> Result<Receipt> {
+        self.0.authorize(Operation::Receipt, caller, &request.account).await?;
+        told(caller, self.0.get_receipt(request).await)
+    }
+
     async fn park_callback(&self, _caller: &Caller, request: ParkCallback) -> Result<ParkedCallback> {
         self.0.park_callback(request).await
     }
@@ -151,8 +162,6 @@ doorway! {
         set_default_connection: SetDefaultConnection(GetConnection) -> Connection = |me, actor, request| me.set_default_connection(actor, request);
         credential: Credential(GetCredential) -> Arc<Credential> = (waits for Some(&request.application)) |me, actor, request| me.credential(actor, request);
         request: Request(ApiRequest) -> HttpResponse = (waits for Some(&request.application)) |me, _actor, request| me.api_request(request);
-        disconnect: Disconnect(Disconnect) -> Receipt = (waits for Some(&request.application)) |me, actor, request| me.disconnect(actor, request);
-        get_receipt: Receipt(GetReceipt) -> Receipt = |me, _actor, request| me.get_receipt(request);
         config: Config(FindConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.find_config(actor, request);
         get_config: GetConfig(GetConfig) -> Config = (waits for Some(&request.application)) |me, _actor, request| me.get_config(request);
         update_config: UpdateConfig(UpdateConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.update_config(actor, request);
@@ -162,6 +171,14 @@ doorway! {
         set_config_field: SetConfigField(SetConfigField) -> Field = (waits for Some(&request.application)) |me, actor, request| me.set_config_field(actor, request);
         rule_columns: RuleColumns(GetRuleColumns) -> RuleColumns = (waits for Some(&request.application)) |me, _actor, request| me.rule_columns(request);
         run_workflow: RunWorkflow(RunWorkflow) -> Json = (waits for Some(&request.application)) |me, _actor, request| me.run_workflow(request);
+}
+
+/// The answer about a disconnect, as this caller may know it.
+fn told(caller: &Caller, answer: Result<Receipt>) -> Result<Receipt> {
+    match caller {
+        Caller::Organisation(_) => answer,
+        Caller::Session(_) => super::disconnect::for_session(answer),
+    }
 }
 
 impl Engine {

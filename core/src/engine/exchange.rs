@@ -58,32 +58,34 @@ impl Inner {
         let Redemption { actor, row, secrets } = redemption;
         let about = self.about(actor, &row.account_id, Some(&row.application));
         let outcome = self.exchange(&row, &secrets).await;
-        let row = match outcome {
+        let vault = self.vault.clone();
+        let ended = match outcome {
             Ok(new) => {
-                let vault = self.vault.clone();
                 self.write_until_stored(move |tx| {
-                    // Cancelled accounts are gone with their flows; then there is nothing to connect.
-                    let mut flow = row.clone();
+                    let Some(mut flow) = connect::still_there(tx, &about.tenant, &row)? else {
+                        outbox::queue_orphan(tx, &about, &vault, &row.application, &new)?;
+                        return Ok(Err(err!(FlowNotFound, "the linked account was deleted while the code was exchanged")));
+                    };
                     let saved = connections::save(tx, &about, &vault, &flow.application, new.clone())?;
                     connect::succeed(tx, &about, &mut flow, &saved.id)?;
-                    Ok(saved)
+                    Ok(Ok(saved))
                 })
                 .await?
             }
             Err(Rejected { error, orphan }) => {
-                let (vault, answer) = (self.vault.clone(), error.clone());
                 self.write_until_stored(move |tx| {
-                    let mut flow = row.clone();
                     if let Some(new) = &orphan {
-                        outbox::queue_orphan(tx, &about, &vault, &flow.application, new)?;
+                        outbox::queue_orphan(tx, &about, &vault, &row.application, new)?;
                     }
-                    connect::fail(tx, &about, &mut flow, &error)
+                    if let Some(mut flow) = connect::still_there(tx, &about.tenant, &row)? {
+                        connect::fail(tx, &about, &mut flow, &error)?;
+                    }
+                    Ok(Err(error.clone()))
                 })
-                .await?;
-                self.outbox.notify_one();
-                return Err(answer);
+                .await?
             }
         };
+        let row = ended.inspect_err(|_| self.outbox.notify_one())?;
         self.cache.forget(&row.account_id, &row.application);
         connections::to_model(&row)
     }
@@ -166,8 +168,9 @@ impl Inner {
     ) -> Result<Option<Identity>> {
         let credential = Arc::new(credential_of(app.slug(), "", new));
         if let Some(connector) = self.connectors.get(app.slug()).filter(|connector| connector.verifies()).cloned() {
-            let ctx = self.context(app, account, Some(credential));
-            let identity = self.call_connector(app, account, "verify", async move { connector.verify(ctx).await }).await?;
+            let ctx = self.context(app, account, Some(credential.clone()));
+            let asking = async move { connector.verify(ctx).await };
+            let identity = self.call_connector(app, account, Some(&credential), "verify", asking).await?;
             if let Some(identity) = &identity
                 && (identity.id.is_empty() || identity.id.len() > 512 || identity.label.len() > 512)
             {

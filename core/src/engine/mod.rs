@@ -30,7 +30,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{Notify, OnceCell, watch};
@@ -238,6 +238,12 @@ impl Inner {
             application: application.map(ToOwned::to_owned),
         }
     }
+}
+
+/// The end of a wait of any length, also of one that no clock can count to.
+fn end_of(wait: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+    Instant::now() + wait.min(CENTURY)
 }
 
 fn millis(duration: Duration) -> i64 {

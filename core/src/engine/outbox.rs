@@ -194,7 +194,7 @@ impl Inner {
         };
         let ctx = self.context(app, &row.account_id, Some(Arc::new(credential)));
         let request = RevokeRequest { connection_id: row.connection_id.clone(), attempt };
-        match self.call_connector(app, &row.account_id, "revoke", async move { connector.revoke(ctx, request).await }).await {
+        match self.call_connector(app, &row.account_id, None, "revoke", async move { connector.revoke(ctx, request).await }).await {
             Ok(Some(())) => Some(Asked::Ended(RevocationOutcome::Revoked)),
             Ok(None) => None,
             Err(error) => Some(Asked::Later(error.info().retry_after)),

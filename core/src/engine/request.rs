@@ -117,13 +117,25 @@ impl Inner {
         }
     }
 
-    /// Calls an application's connector: guarded, and where it cannot call back into what is waiting for it.
-    pub(super) async fn call_connector<T, F>(&self, app: &App, account: &str, what: &str, call: F) -> Result<T>
+    /// Calls an application's connector: guarded, and where it cannot call back into what is waiting for it. What it says
+    /// of a failure is shown without the credential that it was given.
+    pub(super) async fn call_connector<T, F>(
+        &self,
+        app: &App,
+        account: &str,
+        credential: Option<&Credential>,
+        what: &str,
+        call: F,
+    ) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Fault>> + Send + 'static,
     {
-        guarded(&connector_name(app), what, self.timings.plugin, inside(account, app.slug(), call)).await
+        let ended = guarded(&connector_name(app), what, self.timings.plugin, inside(account, app.slug(), call)).await;
+        ended.map_err(|error| match credential {
+            Some(credential) => credential.scrub(error),
+            None => error,
+        })
     }
 
     /// What a connector is given.
