@@ -1,6 +1,5 @@
 //! One whole life, by programs that others wrote.
 
-
 use smalt::{Smalt, backend::StartConnect, vault::LocalKey};
 use smalt_tests::counterpart::{Provider, User};
 /// The whole OAuth life against a provider that others wrote.

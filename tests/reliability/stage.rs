@@ -255,10 +255,9 @@ async fn obey(smalt: &Smalt, clock: &Shifted, order: &Value) -> Value {
             let made = account.config("sandbox-key").await;
             let update = json!({"fields": {"colour": text("colour")}});
             match made {
-                Ok(_) => account
-                    .update_config("sandbox-key", serde_json::from_value(update).unwrap())
-                    .await
-                    .map(|config| json!(config.version)),
+                Ok(_) => {
+                    account.update_config("sandbox-key", serde_json::from_value(update).unwrap()).await.map(|config| json!(config.version))
+                }
                 Err(error) => Err(error),
             }
         }

@@ -58,6 +58,8 @@ doorway! {
 
     async fn close(&self) {
         if !self.0.closed.swap(true, std::sync::atomic::Ordering::AcqRel) {
+            // What a provider was asked for must still be stored.
+            self.0.quiesce().await;
             if let Err(error) = self.0.flush_reads().await {
                 tracing::warn!(code = error.code().as_str(), "counted credential reads could not be written at close");
             }

@@ -20,7 +20,6 @@ use crate::{
     manifest::{inputs, template::Values},
     model::{AuthType, Connection, Credential, EventType, Identity, Json},
     plugin::{HttpResponse, guarded},
-    runtime,
     store::rows::{ConnectionRow, FlowRow},
 };
 
@@ -46,9 +45,7 @@ impl From<Error> for Rejected {
 impl Inner {
     pub(super) async fn redeem(self: &Arc<Self>, redemption: Redemption) -> Result<Connection> {
         let engine = self.clone();
-        runtime::spawn(async move { engine.redeem_detached(redemption).await })
-            .await
-            .map_err(|_| err!(Internal, "the exchange of a code panicked"))?
+        self.detached(async move { engine.redeem_detached(redemption).await }).await
     }
 
     async fn redeem_detached(self: &Arc<Self>, redemption: Redemption) -> Result<Connection> {
@@ -96,7 +93,8 @@ impl Inner {
         loop {
             let attempt = job.clone();
             match self.write(move |tx| attempt(tx)).await {
-                Err(error) if (error.is(Code::StoreBusy) || error.is(Code::StoreUnavailable)) && !self.is_closed() => {
+                // A store that was closed says so, and ends this.
+                Err(error) if error.is(Code::StoreBusy) || error.is(Code::StoreUnavailable) => {
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(Duration::from_secs(2));
                 }

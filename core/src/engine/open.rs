@@ -99,6 +99,7 @@ impl Engine {
             cursor_key,
             sandbox: OnceCell::new(),
             flights: std::sync::Mutex::default(),
+            under_way: watch::Sender::new(0),
             changed: watch::Sender::new(0),
             outbox: Arc::new(Notify::new()),
             closed: AtomicBool::new(false),

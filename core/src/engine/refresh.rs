@@ -28,7 +28,6 @@ use crate::{
     manifest::{Rotation, template::Values},
     model::{AuthType, ConnectionStatus, EventType},
     plugin::{BootTime, Tx},
-    runtime,
     store::rows::ConnectionRow,
     vault::Vault,
 };
@@ -46,6 +45,18 @@ enum Step {
     Leased(Box<(ConnectionRow, Grant)>),
 }
 
+/// Takes a flight off the list when it has ended, also by a panic: the next caller begins another.
+struct Landing {
+    engine: Arc<Inner>,
+    id: String,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.engine.flights().remove(&self.id);
+    }
+}
+
 impl Inner {
     /// The connection with a token that is valid now.
     pub(super) async fn renewed(self: &Arc<Self>, app: &App, row: ConnectionRow) -> Result<ConnectionRow> {
@@ -55,12 +66,12 @@ impl Inner {
                 Some(flight) => flight.clone(),
                 None => {
                     let (engine, app, id) = (self.clone(), app.clone(), row.id.clone());
-                    let task = runtime::spawn(async move {
-                        let ended = engine.renew(&app, &row).await;
-                        engine.flights().remove(&row.id);
-                        ended.map(Arc::new)
-                    });
-                    let flight = async move { task.await.map_err(|_| err!(Internal, "a refresh panicked"))? }.boxed().shared();
+                    let landing = Landing { engine: self.clone(), id: id.clone() };
+                    let work = async move {
+                        let _landing = landing;
+                        engine.renew(&app, &row).await.map(Arc::new)
+                    };
+                    let flight = self.detached(work).boxed().shared();
                     flights.insert(id, flight.clone());
                     flight
                 }
