@@ -59,6 +59,7 @@ impl Inner {
                     // Cancelled accounts are gone with their flows; then there is nothing to connect.
                     let mut flow = row.clone();
                     let saved = connections::save(tx, &about, &vault, &flow.application, new.clone())?;
+                    crate::failpoint::failpoint!("connect-saved");
                     connect::succeed(tx, &about, &mut flow, &saved.id)?;
                     Ok(saved)
                 })
@@ -78,6 +79,7 @@ impl Inner {
                 return Err(answer);
             }
         };
+        crate::failpoint::failpoint!("connect-committed");
         self.cache.forget(&row.account_id, &row.application);
         connections::to_model(&row)
     }
