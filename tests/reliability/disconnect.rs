@@ -51,10 +51,7 @@ async fn r40_every_revocation_arrives_in_the_end() {
     let smalt = stage.open().await;
     for (n, receipt) in receipts.iter().enumerate() {
         let account = smalt.account(format!("customer-{n}"));
-        until("the grant is revoked", async || {
-            account.receipt(receipt).await.unwrap().revocation == RevocationOutcome::Revoked
-        })
-        .await;
+        until("the grant is revoked", async || account.receipt(receipt).await.unwrap().revocation == RevocationOutcome::Revoked).await;
         assert!(account.receipt(receipt).await.unwrap().finished_at.is_some());
         assert!(!provider.is_active(&tokens[n]), "{n}");
     }
@@ -133,11 +130,7 @@ async fn r41_a_caller_that_goes_away_leaves_no_cached_credential() {
         let writer = stage.sql();
         writer.execute_batch("BEGIN IMMEDIATE").unwrap();
         let gone = tokio::time::timeout(Duration::from_millis(30), async {
-            if n % 2 == 0 {
-                account.disconnect_with(at_once(SANDBOX)).await.map(drop)
-            } else {
-                smalt.delete_account(&name).await
-            }
+            if n % 2 == 0 { account.disconnect_with(at_once(SANDBOX)).await.map(drop) } else { smalt.delete_account(&name).await }
         });
         gone.await.unwrap_err();
         writer.execute_batch("COMMIT").unwrap();

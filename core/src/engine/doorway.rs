@@ -22,6 +22,14 @@ use crate::{
     project::Project,
 };
 
+/// What ends with forgetting cached credentials must come to that end, also when the caller goes away.
+macro_rules! to_the_end {
+    ($me:ident.$name:ident($($argument:ident),*)) => {{
+        let engine = $me.clone();
+        $me.detached(async move { engine.$name($($argument),*).await })
+    }};
+}
+
 /// Every operation on one account is the same: check the caller, then do the work. The others are written out.
 macro_rules! doorway {
     ({ $($written_out:tt)* } $($name:ident: $operation:ident($request:ty) -> $answer:ty = |$me:ident, $actor:ident, $req:ident| $work:expr;)*) => {
@@ -132,7 +140,7 @@ doorway! {
     }
 
         get_account: Account(GetAccount) -> LinkedAccount = |me, _actor, request| me.get_account(request);
-        delete_account: DeleteAccount(GetAccount) -> () = |me, actor, request| me.delete_account(actor, request);
+        delete_account: DeleteAccount(GetAccount) -> () = |me, actor, request| to_the_end!(me.delete_account(actor, request));
         create_session: CreateSession(CreateSession) -> SessionInfo = |me, actor, request| me.create_session(actor, request);
         list_apps: ListApps(GetAccount) -> Vec<Application> = |me, _actor, request| me.list_apps(request);
         get_app: App(GetApp) -> Application = |me, _actor, request| me.get_app(request);
@@ -141,14 +149,14 @@ doorway! {
         get_flow: Flow(GetFlow) -> ConnectFlow = |me, _actor, request| me.get_flow(request);
         wait_flow: WaitFlow(WaitFlow) -> ConnectFlow = |me, _actor, request| me.wait_flow(request);
         cancel_flow: CancelFlow(GetFlow) -> ConnectFlow = |me, actor, request| me.cancel_flow(actor, request);
-        connect_key: ConnectKey(ConnectKey) -> Connection = |me, actor, request| me.connect_key(actor, request);
-        import_connection: ImportConnection(ImportConnection) -> Connection = |me, actor, request| me.import_connection(actor, request);
+        connect_key: ConnectKey(ConnectKey) -> Connection = |me, actor, request| to_the_end!(me.connect_key(actor, request));
+        import_connection: ImportConnection(ImportConnection) -> Connection = |me, actor, request| to_the_end!(me.import_connection(actor, request));
         list_connections: ListConnections(ListConnections) -> Vec<Connection> = |me, _actor, request| me.list_connections(request);
         get_connection: Connection(GetConnection) -> Connection = |me, _actor, request| me.get_connection(request);
-        set_default_connection: SetDefaultConnection(GetConnection) -> Connection = |me, actor, request| me.set_default_connection(actor, request);
+        set_default_connection: SetDefaultConnection(GetConnection) -> Connection = |me, actor, request| to_the_end!(me.set_default_connection(actor, request));
         credential: Credential(GetCredential) -> Arc<Credential> = |me, actor, request| me.credential(actor, request);
         request: Request(ApiRequest) -> HttpResponse = |me, _actor, request| me.api_request(request);
-        disconnect: Disconnect(Disconnect) -> Receipt = |me, actor, request| me.disconnect(actor, request);
+        disconnect: Disconnect(Disconnect) -> Receipt = |me, actor, request| to_the_end!(me.disconnect(actor, request));
         get_receipt: Receipt(GetReceipt) -> Receipt = |me, _actor, request| me.get_receipt(request);
         config: Config(FindConfig) -> Config = |me, actor, request| me.find_config(actor, request);
         get_config: GetConfig(GetConfig) -> Config = |me, _actor, request| me.get_config(request);
