@@ -56,14 +56,19 @@ impl Inner {
             Ok(new) => {
                 let vault = self.vault.clone();
                 self.write_until_stored(move |tx| {
-                    // Cancelled accounts are gone with their flows; then there is nothing to connect.
                     let mut flow = row.clone();
+                    if let Err(gone) = super::require_account(tx, &about.tenant, &about.account) {
+                        // Deleted meanwhile, with the flow: what was just issued must not stay alive.
+                        outbox::queue_orphan(tx, &about, &vault, &flow.application, &new)?;
+                        return Ok(Err(gone));
+                    }
                     let saved = connections::save(tx, &about, &vault, &flow.application, new.clone())?;
                     crate::failpoint::failpoint!("connect-saved");
                     connect::succeed(tx, &about, &mut flow, &saved.id)?;
-                    Ok(saved)
+                    Ok(Ok(saved))
                 })
                 .await?
+                .inspect_err(|_| self.outbox.notify_one())?
             }
             Err(Rejected { error, orphan }) => {
                 let (vault, answer) = (self.vault.clone(), error.clone());
