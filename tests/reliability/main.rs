@@ -1,8 +1,10 @@
 //! What must survive: see `docs/reliability.md`.
 #![allow(clippy::unwrap_used)]
 
+mod clocks;
 mod disconnect;
 mod exchange;
+mod failures;
 mod life;
 mod refresh;
 mod stage;
