@@ -128,6 +128,7 @@ struct Inner {
     cursor_key: zeroize::Zeroizing<[u8; 32]>,
     sandbox: OnceCell<Sandbox>,
     cache: cache::CredentialCache,
+    lives: cache::Lives,
     flights: Mutex<HashMap<String, refresh::Flight>>,
     /// How much work with an effect is under way; closing waits for it.
     under_way: watch::Sender<usize>,

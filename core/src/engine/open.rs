@@ -8,7 +8,12 @@ use std::{
 use tokio::sync::{Notify, OnceCell, watch};
 use zeroize::Zeroizing;
 
-use super::{Engine, Inner, Timings, cache::CredentialCache, token::SigningKey, upkeep};
+use super::{
+    Engine, Inner, Timings,
+    cache::{CredentialCache, Lives},
+    token::SigningKey,
+    upkeep,
+};
 use crate::{
     error::{Result, bail},
     http::{AddressPolicy, HostPort, ReqwestTransport},
@@ -94,6 +99,7 @@ impl Engine {
             presenter: parts.presenter,
             runner: parts.runner,
             cache: CredentialCache::new(parts.timings.cached_credentials),
+            lives: Lives::new(parts.timings.cached_credentials),
             timings: parts.timings,
             signing,
             cursor_key,
