@@ -163,6 +163,7 @@ impl Remover {
             let data = serde_json::json!({"connection": row.id, "receipt": receipt.id, "revocation": revocation});
             about.event(tx, EventType::ConnectionDeleted, &data)?;
             about.audit(tx, "disconnect", Some(&row.id), &serde_json::json!({"receipt": receipt.id}))?;
+            crate::failpoint::failpoint!("disconnect-row");
             receipt.connections.push(RevokedConnection {
                 identity: connections::identity(&row),
                 connection_id: row.id,

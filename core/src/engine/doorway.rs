@@ -22,6 +22,14 @@ use crate::{
     project::Project,
 };
 
+/// What ends with forgetting cached credentials must come to that end, also when the caller goes away.
+macro_rules! to_the_end {
+    ($me:ident.$name:ident($($argument:ident),*)) => {{
+        let engine = $me.clone();
+        $me.detached(async move { engine.$name($($argument),*).await })
+    }};
+}
+
 /// Every operation on one account is the same: check the caller, then do the work. One that may wait for the application's
 /// connector names the application in `waits for`, or `None` where it stands in a row; such a connector may not call
 /// it. The others are written out.
@@ -63,6 +71,8 @@ doorway! {
 
     async fn close(&self) {
         if !self.0.closed.swap(true, std::sync::atomic::Ordering::AcqRel) {
+            // What a provider was asked for must still be stored.
+            self.0.quiesce().await;
             if let Err(error) = self.0.flush_reads().await {
                 tracing::warn!(code = error.code().as_str(), "counted credential reads could not be written at close");
             }
@@ -104,7 +114,8 @@ doorway! {
     async fn disconnect(&self, caller: &Caller, request: Disconnect) -> Result<Receipt> {
         let actor = self.0.authorize(Operation::Disconnect, caller, &request.account).await?;
         refuse_reentry(&request.account, Some(&request.application))?;
-        told(caller, self.0.disconnect(actor, request).await)
+        let me = &self.0;
+        told(caller, to_the_end!(me.disconnect(actor, request)).await)
     }
 
     async fn get_receipt(&self, caller: &Caller, request: GetReceipt) -> Result<Receipt> {
@@ -146,7 +157,7 @@ doorway! {
     }
 
         get_account: Account(GetAccount) -> LinkedAccount = |me, _actor, request| me.get_account(request);
-        delete_account: DeleteAccount(GetAccount) -> () = |me, actor, request| me.delete_account(actor, request);
+        delete_account: DeleteAccount(GetAccount) -> () = |me, actor, request| to_the_end!(me.delete_account(actor, request));
         create_session: CreateSession(CreateSession) -> SessionInfo = |me, actor, request| me.create_session(actor, request);
         list_apps: ListApps(GetAccount) -> Vec<Application> = |me, _actor, request| me.list_apps(request);
         get_app: App(GetApp) -> Application = |me, _actor, request| me.get_app(request);
@@ -155,11 +166,11 @@ doorway! {
         get_flow: Flow(GetFlow) -> ConnectFlow = |me, _actor, request| me.get_flow(request);
         wait_flow: WaitFlow(WaitFlow) -> ConnectFlow = (waits for None) |me, _actor, request| me.wait_flow(request);
         cancel_flow: CancelFlow(GetFlow) -> ConnectFlow = |me, actor, request| me.cancel_flow(actor, request);
-        connect_key: ConnectKey(ConnectKey) -> Connection = (waits for Some(&request.application)) |me, actor, request| me.connect_key(actor, request);
-        import_connection: ImportConnection(ImportConnection) -> Connection = (waits for Some(&request.application)) |me, actor, request| me.import_connection(actor, request);
+        connect_key: ConnectKey(ConnectKey) -> Connection = (waits for Some(&request.application)) |me, actor, request| to_the_end!(me.connect_key(actor, request));
+        import_connection: ImportConnection(ImportConnection) -> Connection = (waits for Some(&request.application)) |me, actor, request| to_the_end!(me.import_connection(actor, request));
         list_connections: ListConnections(ListConnections) -> Vec<Connection> = |me, _actor, request| me.list_connections(request);
         get_connection: Connection(GetConnection) -> Connection = |me, _actor, request| me.get_connection(request);
-        set_default_connection: SetDefaultConnection(GetConnection) -> Connection = |me, actor, request| me.set_default_connection(actor, request);
+        set_default_connection: SetDefaultConnection(GetConnection) -> Connection = |me, actor, request| to_the_end!(me.set_default_connection(actor, request));
         credential: Credential(GetCredential) -> Arc<Credential> = (waits for Some(&request.application)) |me, actor, request| me.credential(actor, request);
         request: Request(ApiRequest) -> HttpResponse = (waits for Some(&request.application)) |me, _actor, request| me.api_request(request);
         config: Config(FindConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.find_config(actor, request);

@@ -22,8 +22,7 @@ use crate::{
         template::{self, Values},
     },
     model::{AuthType, Connection, Credential, EventType, Identity, Json},
-    plugin::{HttpResponse, inherit},
-    runtime,
+    plugin::HttpResponse,
     store::rows::{ConnectionRow, FlowRow},
 };
 
@@ -49,9 +48,7 @@ impl From<Error> for Rejected {
 impl Inner {
     pub(super) async fn redeem(self: &Arc<Self>, redemption: Redemption) -> Result<Connection> {
         let engine = self.clone();
-        runtime::spawn(inherit(async move { engine.redeem_detached(redemption).await }))
-            .await
-            .map_err(|_| err!(Internal, "the exchange of a code panicked"))?
+        self.detached(async move { engine.redeem_detached(redemption).await }).await
     }
 
     async fn redeem_detached(self: &Arc<Self>, redemption: Redemption) -> Result<Connection> {
@@ -63,10 +60,15 @@ impl Inner {
             Ok(new) => {
                 self.write_until_stored(move |tx| {
                     let Some(mut flow) = connect::still_there(tx, &about.tenant, &row)? else {
+                        // Deleted meanwhile, with the flow: what was just issued must not stay alive.
                         outbox::queue_orphan(tx, &about, &vault, &row.application, &new)?;
+                        if let Err(gone) = super::require_account(tx, &about.tenant, &about.account) {
+                            return Ok(Err(gone));
+                        }
                         return Ok(Err(err!(FlowNotFound, "the linked account was deleted while the code was exchanged")));
                     };
                     let saved = connections::save(tx, &about, &vault, &flow.application, new.clone())?;
+                    crate::failpoint::failpoint!("connect-saved");
                     connect::succeed(tx, &about, &mut flow, &saved.id)?;
                     Ok(Ok(saved))
                 })
@@ -86,6 +88,7 @@ impl Inner {
             }
         };
         let row = ended.inspect_err(|_| self.outbox.notify_one())?;
+        crate::failpoint::failpoint!("connect-committed");
         self.cache.forget(&row.account_id, &row.application);
         connections::to_model(&row)
     }
@@ -101,7 +104,8 @@ impl Inner {
         loop {
             let attempt = job.clone();
             match self.write(move |tx| attempt(tx)).await {
-                Err(error) if (error.is(Code::StoreBusy) || error.is(Code::StoreUnavailable)) && !self.is_closed() => {
+                // A store that was closed says so, and ends this.
+                Err(error) if error.is(Code::StoreBusy) || error.is(Code::StoreUnavailable) => {
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(Duration::from_secs(2));
                 }
