@@ -44,3 +44,14 @@ fn json_is_one_object_with_every_step() {
     }
     assert_no_secret(&text);
 }
+
+/// The README shows what is really printed; figures differ from run to run.
+#[test]
+fn the_readme_shows_this_output() {
+    let form = |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let (_, shown) = readme.split_once("```text\n").unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    let printed = String::from_utf8(demo(&[]).stdout).unwrap();
+    assert_eq!(form(shown), form(&printed), "paste the output of `smalt demo` into the README");
+}
