@@ -7,6 +7,9 @@ use crate::{
 };
 
 /// An application's behaviour as code. Every method answers `None` for "not mine": then the manifest decides.
+///
+/// While a method runs, operations of the same account and application answer `reentrant` to it: they would wait for the
+/// method itself. The context has what it needs.
 #[async_trait]
 pub trait Connector: Send + Sync + 'static {
     /// The application it belongs to.
