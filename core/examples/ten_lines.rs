@@ -3,6 +3,7 @@
 
 use smalt::{Result, Smalt};
 
+/// Runs it.
 #[tokio::main]
 pub async fn main() -> Result<()> {
     // README: from here
