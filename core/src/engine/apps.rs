@@ -7,7 +7,7 @@ use crate::{
     backend::{GetAccount, GetApp},
     error::{Result, bail, err},
     http::protocol::ClientCredentials,
-    manifest::{AppManifest, Keybased, Oauth2, template::Values},
+    manifest::{AppManifest, Keybased, Oauth2, SANDBOX_SLUGS, template::Values},
     model::{AppStatus, Application, AuthType, Connection, ConnectionStatus, Environment, InputField},
     project::{AppSettings, LoadedProject},
     sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions},
@@ -23,12 +23,14 @@ pub(super) struct App {
     pub(super) manifest: Arc<AppManifest>,
     pub(super) project: Arc<LoadedProject>,
     settings: Arc<AppSettings>,
+    /// The manifest's variables with the project's values.
+    variables: Arc<BTreeMap<String, String>>,
     sandbox_origin: Option<String>,
 }
 
 /// Sandbox applications are those whose hosts are the sandbox's.
 pub(super) fn is_sandbox(slug: &str) -> bool {
-    slug.starts_with("sandbox-")
+    SANDBOX_SLUGS.contains(&slug)
 }
 
 impl App {
@@ -68,7 +70,7 @@ impl App {
 
     /// The values that every template of the application may use; more specific ones go in front.
     pub(super) fn values<'a>(&'a self, first: Values<'a>) -> Values<'a> {
-        let values = first.map(&self.settings.variables);
+        let values = first.map(&self.variables);
         match &self.sandbox_origin {
             Some(origin) => values.sandbox_origin(origin),
             None => values,
@@ -113,7 +115,8 @@ impl Inner {
             bail!(ApplicationNotFound, "the project enables `{}`, but there is no manifest for it", slug.escape_debug())
         };
         let sandbox_origin = if is_sandbox(slug) { Some(self.sandbox_origin(&project).await?) } else { None };
-        Ok(App { manifest, settings: Arc::new(settings), project, sandbox_origin })
+        let variables = Arc::new(manifest.variable_values(&settings.variables));
+        Ok(App { manifest, settings: Arc::new(settings), variables, project, sandbox_origin })
     }
 
     /// Where the sandbox listens; starts one in this process unless the project names one that runs.

@@ -17,7 +17,10 @@ use crate::{
     error::{Result, bail, err},
     http::protocol::{self, TokenFailure, TokenSet},
     ids::fingerprint,
-    manifest::{inputs, template::Values},
+    manifest::{
+        inputs,
+        template::{self, Values},
+    },
     model::{AuthType, Connection, Credential, EventType, Identity, Json},
     plugin::{HttpResponse, guarded},
     runtime,
@@ -176,8 +179,16 @@ impl Inner {
         let Some(wanted) = app.oauth().ok().filter(|_| new.auth_type == AuthType::Oauth2).and_then(|oauth| oauth.identity.as_ref()) else {
             return Ok(None);
         };
+        // Some providers name the user in the callback or the token answer: then the id is a template of copied values.
+        let template_id = match wanted.id.starts_with('/') {
+            true => None,
+            false => Some(template::text(&wanted.id, &app.values(Values::new().map(&new.properties)))?),
+        };
         let answer = match &wanted.url {
-            None => return Ok(tokens.and_then(|tokens| named_by(tokens, wanted))),
+            None => {
+                let said = |pointer: Option<&str>| tokens?.raw.text(pointer?);
+                return Ok(identity(template_id.or_else(|| said(Some(&wanted.id))), said(wanted.label.as_deref())));
+            }
             Some(url) => {
                 let mut request = request::build(app, &credential, wanted.method.as_deref().unwrap_or("GET"), url)?;
                 request.timeout = self.timings.provider;
@@ -188,7 +199,8 @@ impl Inner {
                 answer.json().unwrap_or_default()
             }
         };
-        Ok(pointed(&answer, Some(&wanted.id), wanted.label.as_deref()))
+        let id = template_id.or_else(|| text_at(&answer, Some(&wanted.id)));
+        Ok(identity(id, text_at(&answer, wanted.label.as_deref())))
     }
 
     /// Proves entered values at the application, as the connector or the manifest says.
@@ -218,7 +230,7 @@ impl Inner {
         if verify.success.as_ref().is_some_and(|success| body.pointer(&success.pointer) != Some(&success.equals)) {
             bail!(CredentialsRejected, "`{}` refused the credentials", app.manifest.name);
         }
-        Ok(pointed(&body, verify.id.as_deref(), verify.label.as_deref()))
+        Ok(identity(text_at(&body, verify.id.as_deref()), text_at(&body, verify.label.as_deref())))
     }
 
     pub(super) async fn connect_key(self: &Arc<Self>, actor: String, request: ConnectKey) -> Result<Connection> {
@@ -375,22 +387,17 @@ fn credential_of(application: &str, connection_id: &str, new: &NewConnection) ->
     }
 }
 
-/// Who a token answer says it is.
-fn named_by(tokens: &TokenSet, wanted: &crate::manifest::IdentityRequest) -> Option<Identity> {
-    let id = tokens.raw.text(&wanted.id)?;
-    let label = wanted.label.as_deref().and_then(|pointer| tokens.raw.text(pointer));
-    Some(Identity { label: label.unwrap_or_else(|| id.clone()), id })
-}
-
-/// The values at an answer's pointers; ids may be numbers.
-fn pointed(answer: &Json, id: Option<&str>, label: Option<&str>) -> Option<Identity> {
-    let text = |pointer: Option<&str>| match answer.pointer(pointer?)? {
+/// The text at an answer's pointer; ids may be numbers.
+fn text_at(answer: &Json, pointer: Option<&str>) -> Option<String> {
+    match answer.pointer(pointer?)? {
         Json::String(text) if !text.is_empty() && text.len() <= 512 => Some(text.clone()),
         Json::Number(number) => Some(number.to_string()),
         _ => None,
-    };
-    let id = text(id)?;
-    Some(Identity { label: text(label).unwrap_or_else(|| id.clone()), id })
+    }
+}
+
+fn identity(id: Option<String>, label: Option<String>) -> Option<Identity> {
+    id.map(|id| Identity { label: label.unwrap_or_else(|| id.clone()), id })
 }
 
 fn limited(app: &App, answer: &HttpResponse, now: Timestamp) -> Error {

@@ -217,7 +217,7 @@ impl Inner {
         let time = self.timings.provider / u32::try_from(requests.len()).unwrap_or(1);
         for mut request in requests {
             request.timeout = time;
-            match protocol::parse_revoke_answer(&self.transport.send(request).await?) {
+            match protocol::parse_revoke_answer(oauth, &self.transport.send(request).await?) {
                 RevokeOutcome::Done => {}
                 RevokeOutcome::Later { retry_after } => return Ok(Asked::Later(retry_after)),
                 RevokeOutcome::Refused => return Ok(Asked::Ended(RevocationOutcome::Failed)),

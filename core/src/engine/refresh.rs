@@ -39,7 +39,7 @@ pub(super) type Flight = Shared<BoxFuture<'static, Result<Arc<ConnectionRow>>>>;
 /// What the row allows.
 enum Step {
     /// Somebody renewed it, or it is good enough for now.
-    Done(ConnectionRow),
+    Done(Box<ConnectionRow>),
     /// Another holder is at it.
     Wait,
     /// It is ours.
@@ -73,7 +73,7 @@ impl Inner {
         let holder = format!("{}-{}", self.owner, crate::ids::new_id(self.now())?);
         loop {
             match self.lease(app, seen, &holder).await? {
-                Step::Done(row) => return Ok(row),
+                Step::Done(row) => return Ok(*row),
                 // Another process's write is noticed by looking.
                 Step::Wait => tokio::time::sleep(Duration::from_millis(40 + u64::from(crate::ids::random::<1>()?[0]) / 4)).await,
                 Step::Leased(leased) => {
@@ -102,7 +102,7 @@ impl Inner {
                 return Ok(Err(reauth(&row)));
             }
             if row.secret_version != version && credential::is_fresh(&app, &row, about.now) {
-                return Ok(Ok(Step::Done(row)));
+                return Ok(Ok(Step::Done(Box::new(row))));
             }
             if is_leased(&row, &boot) {
                 return Ok(Ok(Step::Wait));
@@ -110,7 +110,7 @@ impl Inner {
             let still_valid = row.expires_at.is_none_or(|end| about.now.millis() < end) && about.now.millis() >= row.refreshed_at - 60_000;
             if let Some(until) = row.cooldown_until.filter(|until| about.now.millis() < *until) {
                 if still_valid {
-                    return Ok(Ok(Step::Done(row)));
+                    return Ok(Ok(Step::Done(Box::new(row))));
                 }
                 let wait = Timestamp::from_millis(until).since(about.now);
                 return Ok(Err(
@@ -120,7 +120,7 @@ impl Inner {
             let grant = sealed::open_grant(&vault, &about.tenant, &row)?;
             if grant.refresh_token.is_none() {
                 if still_valid {
-                    return Ok(Ok(Step::Done(row)));
+                    return Ok(Ok(Step::Done(Box::new(row))));
                 }
                 let error = reauth(&row);
                 expire(tx, &about, &mut row, &error)?;

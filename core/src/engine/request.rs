@@ -53,13 +53,10 @@ fn resolve(app: &App, values: &Values<'_>, path: &str) -> Result<Url> {
     Ok(url)
 }
 
-/// A request to the application with its headers and authentication in place. `url` is a template: a path below the
-/// base URL, or a full URL.
+/// A request to the application with its headers and authentication in place. `url` is a template: a full URL, or a path
+/// below the base URL.
 pub(super) fn build(app: &App, credential: &Credential, method: &str, url: &str) -> Result<HttpRequest> {
-    let values = values(app, credential);
-    // The manifest's own URLs may be on another host than its API; a template keeps its host.
-    let absolute = url.starts_with("https://") || url.starts_with("http://") || url.starts_with("{sandbox_origin}");
-    let url = if absolute { template::url(url, &values)? } else { resolve(app, &values, &template::text(url, &values)?)? };
+    let url = template::url_below(app.manifest.api.base_url.as_deref(), url, &values(app, credential))?;
     prepare(app, credential, method, url)
 }
 

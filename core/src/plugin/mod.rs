@@ -16,6 +16,6 @@ pub use connector::{Connector, ConnectorContext, OptionsRequest, RevokeRequest, 
 pub use guard::{Fault, guarded};
 pub use key_provider::KeyProvider;
 pub use presenter::{PresentRequest, Presenter};
-pub use store::{ReadJob, Store, StoreExt, Tx, WriteJob};
+pub use store::{JobAnswer, ReadJob, Store, StoreExt, Tx, WriteJob};
 pub use transport::{HttpBody, HttpRequest, HttpResponse, HttpTransport};
 pub use workflow::{WorkflowRun, WorkflowRunner};

@@ -12,10 +12,12 @@ use crate::{
     },
 };
 
+/// What a job answers, with its type erased.
+pub type JobAnswer = Box<dyn Any + Send>;
 /// Work inside one writing transaction.
-pub type WriteJob = Box<dyn FnOnce(&mut dyn Tx) -> Result<Box<dyn Any + Send>> + Send>;
+pub type WriteJob = Box<dyn FnOnce(&mut dyn Tx) -> Result<JobAnswer> + Send>;
 /// Work on one consistent snapshot.
-pub type ReadJob = Box<dyn FnOnce(&mut dyn Tx) -> Result<Box<dyn Any + Send>> + Send>;
+pub type ReadJob = Box<dyn FnOnce(&mut dyn Tx) -> Result<JobAnswer> + Send>;
 
 /// Where everything is kept. Default: SQLite.
 ///
@@ -27,13 +29,13 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// The job's own; `store_busy`, `store_unavailable`, `store_corrupt`.
-    async fn write(&self, job: WriteJob) -> Result<Box<dyn Any + Send>>;
+    async fn write(&self, job: WriteJob) -> Result<JobAnswer>;
 
     /// Runs a job that only reads.
     ///
     /// # Errors
     /// The job's own; `store_unavailable`, `store_corrupt`.
-    async fn read(&self, job: ReadJob) -> Result<Box<dyn Any + Send>>;
+    async fn read(&self, job: ReadJob) -> Result<JobAnswer>;
 
     /// A number that differs from the last answer when another process has written since. Cheap.
     ///
@@ -67,13 +69,11 @@ pub trait StoreExt {
         F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static;
 }
 
-fn boxed<T: Send + 'static>(
-    job: impl FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
-) -> Box<dyn FnOnce(&mut dyn Tx) -> Result<Box<dyn Any + Send>> + Send> {
-    Box::new(move |tx| job(tx).map(|answer| Box::new(answer) as Box<dyn Any + Send>))
+fn boxed<T: Send + 'static>(job: impl FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static) -> WriteJob {
+    Box::new(move |tx| job(tx).map(|answer| Box::new(answer) as JobAnswer))
 }
 
-fn typed<T: 'static>(answer: Box<dyn Any + Send>) -> Result<T> {
+fn typed<T: 'static>(answer: JobAnswer) -> Result<T> {
     answer.downcast().map(|b| *b).map_err(|_| err!(Internal, "a store answered a job with another job's type"))
 }
 

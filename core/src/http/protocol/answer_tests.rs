@@ -206,7 +206,7 @@ proptest::proptest! {
             if let Ok(set) = parse_token_answer(&oauth(), &response, NOW) {
                 proptest::prop_assert!((200..300).contains(&status) && !set.access_token.is_empty());
             }
-            let _ = crate::http::protocol::parse_revoke_answer(&response);
+            let _ = crate::http::protocol::parse_revoke_answer(&oauth(), &response);
         }
     }
 

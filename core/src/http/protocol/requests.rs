@@ -173,6 +173,9 @@ pub fn revoke_requests(
     for (token, hint) in tokens {
         let values = client_values(values, client).first("token", token.expose()).first("token_type_hint", hint);
         let mut request = begin(oauth, method, template::url(&revoke.url, &values)?, &values)?;
+        for (name, value) in &revoke.headers {
+            request.set_header(name, &Zeroizing::new(template::text(value, &values)?))?;
+        }
         let mut params = Params::default();
         match revoke.client_auth.unwrap_or(oauth.client_auth) {
             // Where the manifest lists the parameters itself, nothing is added that proves nothing.
@@ -286,6 +289,10 @@ mod tests {
             params: BTreeMap::new(),
             client_auth: None,
             body: TokenBody::Form,
+            headers: BTreeMap::new(),
+            success: None,
+            gone_errors: Vec::new(),
+            gone_statuses: Vec::new(),
             shared_grant: false,
         };
         let sent = |oauth: &Oauth2, access: Option<&Secret>, refresh: Option<&Secret>| -> Vec<String> {

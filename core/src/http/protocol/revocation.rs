@@ -4,7 +4,11 @@ use super::{
     answer::{error_code, read},
     lifetime::{http_date, retry_after},
 };
-use crate::{manifest::RateLimit, plugin::HttpResponse, time::Timestamp};
+use crate::{
+    manifest::{Oauth2, RateLimit},
+    plugin::HttpResponse,
+    time::Timestamp,
+};
 
 /// What became of a revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +30,22 @@ pub enum RevokeOutcome {
 /// and a 4xx with `invalid_token` or `invalid_grant`. Later: 408, 425, 429, 5xx, and 401, 403, `invalid_client` or
 /// `unauthorized_client`, since those mean that the organisation's client is refused: the token lives, and the client can be mended.
 /// Refused: everything else, e.g. `unsupported_token_type`, a redirect, 404.
-pub fn parse_revoke_answer(response: &HttpResponse) -> RevokeOutcome {
+///
+/// What the manifest says goes first: its `gone_statuses` and `gone_errors` are as good as done, and where it states what
+/// a good answer holds, a 2xx without that is not done yet.
+pub fn parse_revoke_answer(oauth: &Oauth2, response: &HttpResponse) -> RevokeOutcome {
     let body = read(response);
-    let error = body.as_ref().and_then(|body| error_code(body, "/error"));
+    let error = body.as_ref().and_then(|body| error_code(body, oauth.answer.error.as_deref().unwrap_or("/error")));
+    if let Some(revoke) = &oauth.revoke {
+        if revoke.gone_statuses.contains(&response.status) || error.as_ref().is_some_and(|error| revoke.gone_errors.contains(error)) {
+            return RevokeOutcome::Done;
+        }
+        let missed =
+            |wanted: &crate::manifest::Success| body.as_ref().and_then(|body| body.pointer(&wanted.pointer)) != Some(&wanted.equals);
+        if response.status < 300 && revoke.success.as_ref().is_some_and(missed) {
+            return RevokeOutcome::Later { retry_after: None };
+        }
+    }
     match (response.status, error.as_deref()) {
         (200..=299, _) | (400..=499, Some("invalid_token" | "invalid_grant")) => RevokeOutcome::Done,
         (401 | 403 | 408 | 425 | 429 | 500..=599, _) | (400..=499, Some("invalid_client" | "unauthorized_client")) => {
@@ -48,14 +65,23 @@ fn plain_seconds(response: &HttpResponse) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::{http::protocol::fixture::oauth, manifest::Catalog};
 
     fn outcome(status: u16, headers: &[(&str, &str)], body: &str) -> RevokeOutcome {
-        parse_revoke_answer(&HttpResponse {
-            status,
-            headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
-            body: body.as_bytes().to_vec(),
-        })
+        answer(&oauth(), status, headers, body)
+    }
+
+    fn answer(oauth: &Oauth2, status: u16, headers: &[(&str, &str)], body: &str) -> RevokeOutcome {
+        parse_revoke_answer(
+            oauth,
+            &HttpResponse {
+                status,
+                headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+                body: body.as_bytes().to_vec(),
+            },
+        )
     }
 
     #[test]
@@ -91,5 +117,19 @@ mod tests {
         let date = ("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(wait(&[date]), None);
         assert_eq!(wait(&[date, ("date", "Sun, 06 Nov 1994 08:49:07 GMT")]), Some(30));
+    }
+
+    /// Slack answers 200 to everything, GitHub 404 for a token that is gone.
+    #[test]
+    fn a_manifest_says_what_a_good_answer_is() {
+        let of = |slug: &str| Catalog::builtin().get(slug).unwrap().oauth2.clone().unwrap();
+        let slack = of("slack");
+        assert_eq!(answer(&slack, 200, &[], r#"{"ok":true,"revoked":true}"#), RevokeOutcome::Done);
+        assert_eq!(answer(&slack, 200, &[], r#"{"ok":false,"error":"token_revoked"}"#), RevokeOutcome::Done);
+        assert_eq!(answer(&slack, 200, &[], r#"{"ok":false,"error":"invalid_auth"}"#), RevokeOutcome::Later { retry_after: None });
+        assert_eq!(answer(&slack, 200, &[], ""), RevokeOutcome::Later { retry_after: None });
+        let github = of("github");
+        assert_eq!(answer(&github, 404, &[], ""), RevokeOutcome::Done);
+        assert_eq!(answer(&github, 204, &[], ""), RevokeOutcome::Done);
     }
 }

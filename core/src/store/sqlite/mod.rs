@@ -38,6 +38,8 @@ pub struct StoreOptions {
     pub lock_wait: Duration,
     /// How long a group of jobs may gather before it is committed. Default: 2 ms.
     pub group_time: Duration,
+    /// How long a group that is smaller than the last one waits for more jobs. Default: 0.5 ms.
+    pub gather_time: Duration,
     /// How many jobs a group may have. Default: 256.
     pub group_max: usize,
     /// How many threads read, each with a connection. Default: 2.
@@ -48,7 +50,14 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { lock_wait: Duration::from_secs(10), group_time: Duration::from_millis(2), group_max: 256, readers: 2, create: true }
+        Self {
+            lock_wait: Duration::from_secs(10),
+            group_time: Duration::from_millis(2),
+            gather_time: Duration::from_micros(500),
+            group_max: 256,
+            readers: 2,
+            create: true,
+        }
     }
 }
 

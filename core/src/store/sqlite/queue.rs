@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 /// Unbounded, many to many. A closed queue takes nothing more, but gives what it holds.
@@ -14,11 +15,13 @@ pub(super) struct Queue<T> {
 struct State<T> {
     items: VecDeque<T>,
     closed: bool,
+    /// How many items a waiting consumer wants before it is woken.
+    wanted: usize,
 }
 
 impl<T> Queue<T> {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::new(State { items: VecDeque::new(), closed: false }), filled: Condvar::new() }
+        Self { state: Mutex::new(State { items: VecDeque::new(), closed: false, wanted: 1 }), filled: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -33,8 +36,11 @@ impl<T> Queue<T> {
             return Err(item);
         }
         state.items.push_back(item);
+        let enough = state.items.len() >= state.wanted;
         drop(state);
-        self.filled.notify_one();
+        if enough {
+            self.filled.notify_one();
+        }
         Ok(())
     }
 
@@ -50,6 +56,17 @@ impl<T> Queue<T> {
             }
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Waits until so many items are there or the time is over, then appends what is there to `into`. For a queue with
+    /// one consumer.
+    pub(super) fn gather(&self, wanted: usize, time: Duration, into: &mut VecDeque<T>) {
+        let mut state = self.state();
+        state.wanted = wanted;
+        let few = |state: &mut State<T>| state.items.len() < wanted && !state.closed;
+        let (mut state, _) = self.filled.wait_timeout_while(state, time, few).unwrap_or_else(PoisonError::into_inner);
+        state.wanted = 1;
+        into.append(&mut state.items);
     }
 
     /// What is there now, appended to `into`.

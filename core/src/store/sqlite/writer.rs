@@ -40,6 +40,8 @@ pub(super) struct Writer {
     queue: Arc<Queue<Request>>,
     pending: VecDeque<Request>,
     options: StoreOptions,
+    /// How many jobs the last group held.
+    last_group: usize,
 }
 
 impl Drop for Writer {
@@ -63,7 +65,7 @@ pub(super) fn step(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
 
 impl Writer {
     pub(super) fn new(conn: Connection, queue: Arc<Queue<Request>>, options: StoreOptions) -> Self {
-        Self { conn, queue, pending: VecDeque::new(), options }
+        Self { conn, queue, pending: VecDeque::new(), options, last_group: 0 }
     }
 
     /// Works until the queue is closed and empty.
@@ -129,6 +131,9 @@ impl Writer {
     }
 
     /// Jobs until there are no more or the group's time is over, then the commit, then the answers.
+    ///
+    /// Callers that were just answered come back one by one: a group that is smaller than the last one waits a moment for
+    /// them, since each commit costs as much as many jobs. A lone caller is never kept waiting.
     fn group(&mut self) {
         let began = Instant::now();
         let mut done: Vec<(oneshot::Sender<Answered>, Answered)> = Vec::new();
@@ -144,9 +149,19 @@ impl Writer {
                     lost = self.conn.is_autocommit();
                 }
                 Some(Request::Version(answer)) => drop(answer.send(self.version())),
-                None => break,
+                None => {
+                    let left = self.options.gather_time.saturating_sub(began.elapsed());
+                    if done.len() >= self.last_group || left.is_zero() {
+                        break;
+                    }
+                    self.queue.gather(self.last_group - done.len(), left, &mut self.pending);
+                    if self.pending.is_empty() {
+                        break;
+                    }
+                }
             }
         }
+        self.last_group = done.len();
         let ended = if lost {
             let cause = done.pop();
             let error = err!(StoreUnavailable, "the transaction was undone");

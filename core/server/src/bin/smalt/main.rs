@@ -1,18 +1,76 @@
-//! The `smalt` command.
+//! The `smalt` command: the engine at hand in a terminal and in scripts. See `docs/command.md`.
 
+mod args;
+mod commands;
+mod context;
 mod demo;
+mod output;
+mod prompt;
 
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["demo"] => demo::run(false).await,
-        ["demo", "--json"] => demo::run(true).await,
-        _ => {
-            eprintln!("usage: smalt demo [--json]");
-            ExitCode::from(2)
-        }
+use clap::{
+    Parser,
+    error::{ContextKind, ContextValue},
+};
+use smalt::{Code, Error};
+
+use args::{Cli, Command};
+use context::Context;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(wrong) => return usage(wrong),
+    };
+    smalt::runtime::runtime().block_on(run(cli))
+}
+
+async fn run(cli: Cli) -> ExitCode {
+    let json = cli.global.json;
+    let context = Context::new(cli.global);
+    let done = match cli.command {
+        // It prints for itself: what people see is its answer.
+        Command::Demo => return demo::run(json).await,
+        Command::Init(args) => commands::init::run(&context, &args),
+        Command::Apps(args) => commands::apps::run(&context, args),
+        Command::Account(args) => commands::account::run(&context, args).await,
+        Command::Session(args) => commands::account::session(&context, args).await,
+        Command::Connect(args) => commands::connect::run(&context, args).await,
+        Command::Connections(args) => commands::connections::run(&context, args).await,
+        Command::Disconnect(args) => commands::connections::disconnect(&context, args).await,
+        Command::Receipt(args) => commands::connections::receipt(&context, args).await,
+        Command::Config(args) => commands::config::run(&context, args).await,
+        Command::Credential(args) => commands::credential::run(&context, args).await,
+        Command::Request(args) => commands::request::run(&context, args).await,
+        Command::Events(args) => commands::events::run(&context, args).await,
+        Command::Keys(args) => commands::keys::run(args),
+        Command::Sandbox(args) => commands::sandbox::run(&context, args).await,
+        Command::Doctor(args) => commands::doctor::run(&context, &args).await,
+    };
+    match done {
+        Ok(answer) => answer.print(json),
+        Err(error) => output::fail(&error, json),
     }
+}
+
+/// Help and version, or a mistake in what was typed; that one has a JSON form too.
+fn usage(mut wrong: clap::Error) -> ExitCode {
+    // What stands behind a name may be a secret, and standard errors end up in logs.
+    let named = matches!(wrong.get(ContextKind::InvalidArg), Some(ContextValue::String(arg)) if arg.contains("=VALUE"));
+    if named {
+        wrong.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
+    }
+    // Nobody reads a closed pipe.
+    let _ = wrong.print();
+    if !wrong.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let set =
+        std::env::var("SMALT_JSON").is_ok_and(|value| !matches!(&*value.to_lowercase(), "" | "0" | "false" | "n" | "no" | "f" | "off"));
+    if set || std::env::args_os().any(|arg| arg == "--json") {
+        // Only the kind: the message repeats what was typed.
+        output::print_json(&output::error_json(&Error::new(Code::InvalidRequest, format!("the command line is wrong: {}", wrong.kind()))));
+    }
+    ExitCode::from(2)
 }

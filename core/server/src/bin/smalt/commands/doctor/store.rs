@@ -1,0 +1,74 @@
+//! Whether the store can be opened, and whether the key is its own.
+
+use std::{path::Path, sync::Arc};
+
+use smalt::{
+    Code,
+    plugin::{Store, StoreExt, SystemClock},
+    store::{SqliteStore, StoreOptions},
+    vault::{LocalKey, Vault},
+};
+
+use super::Check;
+use crate::context::Context;
+
+/// Opens the file without making one, and unlocks it only where there are keys to be read.
+pub async fn check(context: &Context, key: Option<LocalKey>, org: &str, checks: &mut Vec<Check>) {
+    let path = &context.global.data;
+    if !path.exists() {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        checks.push(if folder.is_dir() {
+            Check::ok("store", format!("{} is not there yet; the first `smalt account create` makes it", path.display()))
+        } else {
+            Check::fail("store", format!("the folder {} does not exist", folder.display()), "make it, or name another file with --data")
+        });
+        return;
+    }
+    if let Some(check) = readable_by_others(path) {
+        checks.push(check);
+    }
+    let store: Arc<dyn Store> = match SqliteStore::open(path, StoreOptions { create: false, ..StoreOptions::default() }) {
+        Ok(store) => Arc::new(store),
+        Err(error) => {
+            checks.push(Check::error("store", &error));
+            return;
+        }
+    };
+    checks.push(unlock(&store, key, org, path).await);
+    store.close().await;
+}
+
+async fn unlock(store: &Arc<dyn Store>, key: Option<LocalKey>, org: &str, path: &Path) -> Check {
+    let owned = org.to_owned();
+    let known = match store.read_with(move |tx| tx.data_keys(&owned)).await {
+        Ok(rows) => !rows.is_empty(),
+        Err(error) => return Check::error("store", &error),
+    };
+    let Some(key) = key else {
+        return Check::warn("store", format!("{} can be read; whether a key opens it is not known", path.display()), "see the key above");
+    };
+    if !known {
+        // Unlocking would make the organisation's first key, and doctor changes nothing.
+        return Check::ok("store", format!("{} can be read; it holds nothing of the organisation `{org}` yet", path.display()));
+    }
+    match Vault::unlock(store.clone(), Arc::new(key), org, Arc::new(SystemClock::default())).await {
+        Ok(_) => Check::ok("store", format!("{} opens with the key", path.display())),
+        Err(error) if error.is(Code::KeyWrong) => Check::error("key", &error),
+        Err(error) => Check::error("store", &error),
+    }
+}
+
+#[cfg(unix)]
+fn readable_by_others(path: &Path) -> Option<Check> {
+    use std::os::unix::fs::MetadataExt;
+    let mode = std::fs::metadata(path).ok()?.mode() & 0o777;
+    (mode & 0o077 != 0).then(|| {
+        let message = format!("{} has mode {mode:04o}: others than its owner have rights on it", path.display());
+        Check::warn("store", message, format!("chmod 600 {}", path.display()))
+    })
+}
+
+#[cfg(not(unix))]
+fn readable_by_others(_: &Path) -> Option<Check> {
+    None
+}

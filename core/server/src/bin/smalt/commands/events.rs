@@ -1,0 +1,49 @@
+//! `smalt events`: the durable log.
+
+use smalt::{Result, backend::ListEvents, model::Event};
+
+use crate::{
+    args,
+    context::Context,
+    output::{Answer, BOLD, DIM, clean, note, paint, print, print_json_line, to_json},
+};
+
+pub async fn run(context: &Context, args: args::Events) -> Result<Answer> {
+    context
+        .with(false, async |smalt| if args.follow { follow(context, smalt, args.since).await } else { all(smalt, args.since).await })
+        .await
+}
+
+/// Everything that is there now.
+async fn all(smalt: &smalt::Smalt, since: Option<String>) -> Result<Answer> {
+    let (mut events, mut cursor) = (Vec::new(), since);
+    loop {
+        let page = smalt.events_page(ListEvents { since: cursor.clone(), limit: Some(1000), wait: None }).await?;
+        let Some(last) = page.items.last() else { break };
+        cursor = Some(last.cursor.clone());
+        events.extend(page.items);
+    }
+    let mut text: String = events.iter().map(|event| line(event) + "\n").collect();
+    match &cursor {
+        Some(cursor) => text.push_str(&format!("\nGo on from here: --since {}\n", clean(cursor))),
+        None => text.push_str("Nothing happened yet.\n"),
+    }
+    Ok(Answer::new(serde_json::json!({ "items": events, "next": cursor }), text))
+}
+
+/// Everything, and what happens from now on. Ends with Ctrl-C.
+async fn follow(context: &Context, smalt: &smalt::Smalt, since: Option<String>) -> Result<Answer> {
+    note(&paint(DIM, "Following the log. Ctrl-C ends."));
+    let mut events = smalt.events(since);
+    loop {
+        let event = events.next().await?;
+        if context.global.json { print_json_line(&to_json(&event)) } else { print(&line(&event)) }
+    }
+}
+
+fn line(event: &Event) -> String {
+    let about = [event.account_id.as_deref(), event.application.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let data = if event.data.as_object().is_some_and(serde_json::Map::is_empty) { String::new() } else { event.data.to_string() };
+    let name = format!("{:<22}", event.event_type.as_str());
+    format!("{}  {}  {}  {}", paint(DIM, &event.at.to_string()), paint(BOLD, &name), clean(&about), paint(DIM, &clean(&data)))
+}

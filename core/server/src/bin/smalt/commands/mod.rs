@@ -1,0 +1,14 @@
+//! One file per subject.
+
+pub mod account;
+pub mod apps;
+pub mod config;
+pub mod connect;
+pub mod connections;
+pub mod credential;
+pub mod doctor;
+pub mod events;
+pub mod init;
+pub mod keys;
+pub mod request;
+pub mod sandbox;

@@ -1,0 +1,104 @@
+//! Where the store, the key and the project are, and an engine on them.
+
+use std::path::{Path, PathBuf};
+
+use smalt::{
+    Code, Error, Result, Smalt, error, manifest::Catalog, model::Environment, project::Project, store::StoreOptions, vault::LocalKey,
+};
+
+use crate::{args::Global, output};
+
+/// The project file that is taken when none is named.
+pub const PROJECT_FILE: &str = "smalt.toml";
+/// The key file that is looked for beside the project file.
+pub const KEY_FILE: &str = "smalt.key";
+
+/// The global options, and what follows from them.
+pub struct Context {
+    /// The options themselves.
+    pub global: Global,
+}
+
+impl Context {
+    pub fn new(global: Global) -> Self {
+        Self { global }
+    }
+
+    /// The project file: the named one, or `smalt.toml` where it is there.
+    pub fn project_file(&self) -> Option<PathBuf> {
+        self.global.project.clone().or_else(|| Some(PathBuf::from(PROJECT_FILE)).filter(|path| path.exists()))
+    }
+
+    /// The folder that relative paths of the project start from; empty for the current one.
+    pub fn folder(&self) -> PathBuf {
+        let named = self.global.project.as_deref().and_then(Path::parent);
+        named.map(Path::to_owned).unwrap_or_default()
+    }
+
+    /// What the project says; absent when there is no file.
+    ///
+    /// # Errors
+    /// `project_invalid`.
+    pub fn project(&self) -> Result<Option<Project>> {
+        self.project_file().map(Project::load).transpose()
+    }
+
+    /// The built-in applications and those of the project's folders.
+    pub fn catalog(&self, project: Option<&Project>) -> Result<Catalog> {
+        let folders = project.map_or_else(Vec::new, |project| project.manifests.iter().map(|folder| self.folder().join(folder)).collect());
+        Catalog::new(folders, Vec::new())
+    }
+
+    /// The master key: `--key-file`, then `SMALT_KEY`, then `SMALT_KEY_FILE`, then `smalt.key` beside the project file.
+    ///
+    /// # Errors
+    /// `key_missing`, `key_invalid`.
+    pub fn key(&self) -> Result<LocalKey> {
+        if let Some(path) = &self.global.key_file {
+            return LocalKey::from_file(path);
+        }
+        let beside = self.key_file_beside();
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        if set("SMALT_KEY") || set("SMALT_KEY_FILE") || !beside.exists() { LocalKey::discover() } else { LocalKey::from_file(beside) }
+    }
+
+    /// Where the key file is looked for, and made.
+    pub fn key_file_beside(&self) -> PathBuf {
+        self.folder().join(KEY_FILE)
+    }
+
+    /// Works on an engine, and closes it whatever came out. `create`: whether a missing store is made; a typo in `--data` must
+    /// not look like an empty store.
+    ///
+    /// # Errors
+    /// Those of opening, and the work's own.
+    pub async fn with<T>(&self, create: bool, work: impl AsyncFnOnce(&Smalt) -> Result<T>) -> Result<T> {
+        if !create && !self.global.data.exists() {
+            let reason = format!("there is no store `{}`; the first `smalt account create` makes it", self.global.data.display());
+            return Err(Error::new(Code::StoreUnavailable, reason).with("path", self.global.data.display()));
+        }
+        let mut builder = Smalt::embedded(&self.global.data)
+            .environment(self.global.environment)
+            .keys(self.key()?)
+            .store_options(StoreOptions { create, ..StoreOptions::default() });
+        if let Some(path) = self.project_file() {
+            builder = builder.project(path);
+        }
+        let smalt = builder.open().await?.acting_as("command");
+        let done = work(&smalt).await;
+        smalt.close().await;
+        done
+    }
+
+    /// Says so when the application's sandbox is one that no other command can reach.
+    pub fn warn_of_private_sandbox(&self, app: &str) -> error::Result<()> {
+        let private = self.project()?.is_some_and(|project| project.sandbox.enabled && project.sandbox.url.is_none());
+        if app.starts_with("sandbox-") && private && self.global.environment == Environment::Test {
+            output::warn(
+                "this sandbox lives in this command only, and forgets everything when it ends. To use it from one command to the \
+                 next, run `smalt sandbox` and put the url that it prints under [sandbox] in the project file.",
+            );
+        }
+        Ok(())
+    }
+}

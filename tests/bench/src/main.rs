@@ -1,0 +1,42 @@
+//! `make bench`: ratios against named peers that do the same work in the same run, medians of interleaved rounds.
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)] // a measurement that cannot be made ends the run
+
+mod budgets;
+mod ready;
+mod report;
+mod scale;
+mod writes;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // A child that serves a seeded store, so that its memory is its own.
+    if let [role, path, accounts] = &arguments[..]
+        && let Some(reading) = role.strip_prefix("serve-")
+    {
+        runtime.block_on(scale::serve(reading, path, accounts.parse().unwrap()));
+        return;
+    }
+    // Names choose some of the benches; none means all.
+    let wanted = |name: &str, about: &str| {
+        let wanted = arguments.is_empty() || arguments.iter().any(|argument| argument == name);
+        if wanted {
+            println!("{name}: {about} …");
+        }
+        wanted
+    };
+    let mut rows = Vec::new();
+    if wanted("writes", "durable writes from 64 tasks") {
+        rows.push(runtime.block_on(writes::measure()));
+    }
+    if wanted("ready", "credentials from memory") {
+        rows.push(runtime.block_on(ready::measure()));
+    }
+    if wanted("scale", "cold reads at 10^3 and 10^6 accounts; seeding takes some minutes") {
+        rows.extend(runtime.block_on(scale::measure()));
+    }
+    if wanted("budgets", "size and crates of the command") {
+        rows.extend(budgets::measure());
+    }
+    report::publish(&rows).unwrap();
+}
