@@ -1,5 +1,5 @@
 //! Four plugins and a life with them, offline: `cargo run -p smalt --example plugins`. `docs/adding-a-plugin.md` explains it.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, missing_docs)] // a program, public only for the test that runs it
 
 use async_trait::async_trait;
 use serde_json::json;

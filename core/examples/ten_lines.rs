@@ -1,5 +1,5 @@
 //! The ten lines of the README, offline: `cargo run -p smalt --example ten_lines`.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, missing_docs)] // a program, public only for the test that runs it
 
 use smalt::{Result, Smalt};
 

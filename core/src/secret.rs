@@ -55,7 +55,8 @@ impl From<&str> for Secret {
 
 impl<'de> serde::Deserialize<'de> for Secret {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d).map(Self::new)
+        // The usual error would repeat what stood there.
+        String::deserialize(d).map(Self::new).map_err(|_| serde::de::Error::custom("a string is expected"))
     }
 }
 
@@ -66,5 +67,11 @@ mod tests {
     #[test]
     fn s41_debug_shows_nothing() {
         assert_eq!(format!("{:?}", Secret::new("canary")), "Secret(…)");
+    }
+
+    #[test]
+    fn s41_a_value_of_another_type_is_not_repeated() {
+        let error = serde_json::from_str::<Secret>("123456789").expect_err("a number is no secret");
+        assert!(!error.to_string().contains("123456789"), "{error}");
     }
 }

@@ -1,1 +1,223 @@
-//! To come.
+//! The Rust driver of the conformance cases: see `README.md` beside it.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod case;
+mod matcher;
+mod plugins;
+mod search;
+mod verbs;
+mod world;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use smalt::{Code, backend::Caller, model::Json};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use case::{Case, Step, fill};
+use verbs::{Failure, perform};
+use world::World;
+
+/// How long `eventually` waits.
+const EVENTUALLY: Duration = Duration::from_secs(10);
+/// A case that takes longer has failed.
+const LONGEST: Duration = Duration::from_secs(60);
+/// Cases that run at once.
+const AT_ONCE: usize = 8;
+
+fn room() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance")
+}
+
+fn cases() -> Vec<Case> {
+    let files = std::fs::read_dir(room().join("cases")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files.collect();
+    files.sort();
+    files.iter().map(|file| Case::read(file)).collect()
+}
+
+/// Every case against the embedded engine. `CASE=<part of an id>` chooses some.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_case_holds() {
+    let standard: Arc<Json> = Arc::new(serde_json::from_str(&std::fs::read_to_string(room().join("project.json")).unwrap()).unwrap());
+    let chosen = std::env::var("CASE").unwrap_or_default();
+    let cases: Vec<Case> = cases().into_iter().filter(|case| case.id.contains(&chosen)).collect();
+    assert!(!cases.is_empty(), "no case is called like `{chosen}`");
+    let count = cases.len();
+    let (places, mut running) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
+    for case in cases {
+        let (places, standard) = (places.clone(), standard.clone());
+        running.spawn(async move {
+            let _place = places.acquire_owned().await;
+            let ended = match tokio::time::timeout(LONGEST, run(&case, &standard)).await {
+                Ok(ended) => ended,
+                Err(_) => Err(format!("did not end within {LONGEST:?}")),
+            };
+            (case.id, ended)
+        });
+    }
+    let mut results: BTreeMap<String, Result<(), String>> = BTreeMap::new();
+    while let Some(ended) = running.join_next().await {
+        let (id, ended) = ended.unwrap();
+        results.insert(id, ended);
+    }
+    for (id, result) in &results {
+        match result {
+            Ok(()) => println!("ok      {id}"),
+            Err(why) => println!("FAILED  {id}: {why}"),
+        }
+    }
+    let failed = results.values().filter(|result| result.is_err()).count();
+    println!("rust embedded: {} passed, {failed} failed", count - failed);
+    if chosen.is_empty() {
+        let grid =
+            json!({"cases": count, "grid": [{"language": "rust", "backend": "embedded", "passed": count - failed, "failed": failed}]});
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| room().join("../../target"), PathBuf::from);
+        std::fs::write(target.join("conformance.json"), format!("{grid:#}\n")).unwrap();
+    }
+    let report: Vec<String> = results.iter().filter_map(|(id, result)| Some(format!("{id}: {}", result.as_ref().err()?))).collect();
+    assert!(report.is_empty(), "{}", report.join("\n"));
+}
+
+async fn run(case: &Case, standard: &Json) -> Result<(), String> {
+    let world = Arc::new(World::open(case, standard).await?);
+    let mut saved = world.given();
+    let mut ended = Ok(());
+    for (number, step) in (1..).zip(&case.steps) {
+        ended = take(&world, step, &mut saved).await.map_err(|why| format!("step {number} ({}): {why}", step.verb));
+        if ended.is_err() {
+            break;
+        }
+    }
+    world.close().await;
+    ended
+}
+
+/// A step with its saved values filled in.
+fn ready(step: &Step, saved: &BTreeMap<String, Json>) -> Result<Step, String> {
+    let mut step = step.clone();
+    let put = |value: &mut Json| fill(value, saved).map(|filled| *value = filled);
+    step.args.values_mut().chain(&mut step.authority).chain(&mut step.expect).try_for_each(put)?;
+    if let Some(error) = &mut step.error {
+        error.context.iter_mut().try_for_each(put)?;
+        for text in &mut error.without {
+            *text = fill(&Json::String(text.clone()), saved)?.as_str().unwrap_or_default().to_owned();
+        }
+    }
+    Ok(step)
+}
+
+async fn take(world: &Arc<World>, step: &Step, saved: &mut BTreeMap<String, Json>) -> Result<(), String> {
+    let step = ready(step, saved)?;
+    let until = Instant::now() + EVENTUALLY;
+    let answers = loop {
+        let answers = act(world, &step).await;
+        let checked = match &step.outcomes {
+            Some(outcomes) => check_outcomes(outcomes, &answers),
+            None => answers.iter().try_for_each(|answer| check(&step, answer)),
+        };
+        match checked {
+            Ok(()) => break answers,
+            Err(_) if step.eventually && Instant::now() < until => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(why) => return Err(why),
+        }
+    };
+    let last = answers.into_iter().next_back().and_then(Result::ok);
+    for (name, pointer) in &step.save {
+        let part = last.as_ref().and_then(|answer| answer.pointer(pointer));
+        saved.insert(name.clone(), part.ok_or_else(|| format!("the answer has no `{pointer}` to save"))?.clone());
+    }
+    Ok(())
+}
+
+fn caller(step: &Step) -> Result<Option<Caller>, String> {
+    match &step.authority {
+        None => Ok(Some(verbs::organisation())),
+        Some(Json::String(who)) if who == "organisation" => Ok(Some(verbs::organisation())),
+        Some(Json::String(who)) if who == "session" => Ok(None),
+        Some(other) => match other["token"].as_str() {
+            Some(token) => Ok(Some(Caller::Session(token.into()))),
+            None => Err(format!("there is no authority `{other}`")),
+        },
+    }
+}
+
+/// The answers, in the order in which they came.
+async fn act(world: &Arc<World>, step: &Step) -> Vec<Result<Json, Failure>> {
+    let once = || {
+        let (world, step) = (world.clone(), step.clone());
+        async move { perform(&world, &step.verb, caller(&step)?, step.args).await }
+    };
+    let mut answers = Vec::new();
+    if let Some(count) = step.parallel {
+        let mut running: JoinSet<_> = (0..count).map(|_| once()).collect();
+        while let Some(answer) = running.join_next().await {
+            answers.push(answer.unwrap());
+        }
+        return answers;
+    }
+    for _ in 0..step.repeat.unwrap_or(1) {
+        answers.push(once().await);
+    }
+    answers
+}
+
+fn check(step: &Step, answer: &Result<Json, Failure>) -> Result<(), String> {
+    match (answer, &step.error) {
+        (Err(Failure::Case(mistake)), _) => Err(format!("a mistake in the case: {mistake}")),
+        (Ok(answer), None) => step.expect.as_ref().map_or(Ok(()), |wanted| matcher::matches(wanted, answer)),
+        (Ok(answer), Some(wanted)) => Err(format!("expected the error `{}`, got {answer}", wanted.code)),
+        (Err(Failure::Smalt(error)), None) => Err(format!("expected an answer, got the error {error:?}")),
+        (Err(Failure::Smalt(error)), Some(wanted)) => {
+            if error.code().as_str() != wanted.code {
+                return Err(format!("expected the error `{}`, got {error:?}", wanted.code));
+            }
+            let info = error.info();
+            if let Some(context) = &wanted.context {
+                matcher::matches(context, &json!(info.context)).map_err(|why| format!("the error's context: {why}"))?;
+            }
+            if let Some(seconds) = &wanted.retry_after {
+                matcher::matches(seconds, &json!(info.retry_after.map(|wait| wait.as_secs())))
+                    .map_err(|why| format!("the error's `retry_after`: {why}"))?;
+            }
+            let shown = format!("{error} {error:?} {:?}", info.trace);
+            match wanted.without.iter().find(|text| shown.contains(&**text)) {
+                Some(text) => Err(format!("`{text}` stands in the error {error:?}")),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+fn check_outcomes(wanted: &BTreeMap<String, usize>, answers: &[Result<Json, Failure>]) -> Result<(), String> {
+    let mut got: BTreeMap<String, usize> = BTreeMap::new();
+    for answer in answers {
+        let outcome = match answer {
+            Ok(_) => "ok",
+            Err(Failure::Smalt(error)) => error.code().as_str(),
+            Err(Failure::Case(mistake)) => return Err(format!("a mistake in the case: {mistake}")),
+        };
+        *got.entry(outcome.to_owned()).or_default() += 1;
+    }
+    if got == *wanted { Ok(()) } else { Err(format!("expected the outcomes {wanted:?}, got {got:?}")) }
+}
+
+/// Every error code is reached by a case, or the README says why not.
+#[test]
+fn every_error_code_is_reached_or_listed() {
+    let mut reached = BTreeSet::new();
+    for step in cases().iter().flat_map(|case| &case.steps) {
+        reached.extend(step.error.iter().map(|error| error.code.clone()));
+        reached.extend(step.outcomes.iter().flat_map(|outcomes| outcomes.keys().cloned()));
+    }
+    let readme = std::fs::read_to_string(room().join("README.md")).unwrap();
+    let section = readme.split("## Codes that no case reaches").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+    let listed: BTreeSet<&str> = section.split('`').skip(1).step_by(2).collect();
+    let missing: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).filter(|code| !reached.contains(*code)).collect();
+    assert_eq!(listed, missing.into_iter().collect(), "left: the README's list; right: what no case reaches");
+}

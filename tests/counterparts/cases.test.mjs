@@ -31,12 +31,13 @@ for (const [file, one] of cases) {
   test(`${file} is a case`, () => {
     assert.ok(valid(one), JSON.stringify(valid.errors?.filter((e) => e.keyword !== 'if'), null, 2));
     assert.equal(`${one.id}.json`, file);
-    const saved = new Set();
+    const saved = new Set(['sandbox']);
+    for (const name of names([one.project, one.manifests])) assert.ok(saved.has(name), `\${${name}} is not known yet`);
     let checks = 0;
     for (const step of one.steps) {
       for (const name of names([step.args, step.as, step.expect, step.error])) assert.ok(saved.has(name), `\${${name}} is used before it is saved`);
       for (const name of Object.keys(step.save ?? {})) saved.add(name);
-      for (const object of objects([step.expect, step.error?.context])) {
+      for (const object of objects([step.expect, step.error?.context, step.error?.retry_after])) {
         const odd = Object.keys(object).filter((key) => key.startsWith('$') && !MATCHERS.has(key));
         assert.deepEqual(odd, [], 'unknown matcher');
       }

@@ -23,7 +23,8 @@ const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 
 async function visit(request) {
   try {
-    return { callback_url: await visitor.visit(request) };
+    const seen = await visitor.visit(request);
+    return typeof seen === 'string' ? { callback_url: seen } : seen;
   } catch (error) {
     return { error: error.message };
   }

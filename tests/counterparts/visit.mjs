@@ -102,6 +102,14 @@ const FLAGS = [
   '--disable-sync',
 ];
 
+/** What the browser shows once it has followed the callback, and what it requested from then on. */
+async function shownAfter(page, callback, requests) {
+  await page.waitForURL((url) => url.href !== callback && !url.href.includes('/interaction/'), { timeout: 20_000 });
+  const after = requests.slice(requests.findIndex(({ url }) => url === callback) + 1);
+  const [title, text] = [await page.title(), await page.locator('body').innerText()];
+  return { callback_url: callback, page: { url: page.url(), title, text, requests: after } };
+}
+
 /** Visits with Chromium. Each visit is a browser of its own, unless `context` names one to go on with. */
 export class BrowserVisitor {
   #browser;
@@ -125,10 +133,13 @@ export class BrowserVisitor {
     return this.#contexts.get(name);
   }
 
-  async visit({ url, login = 'user', decision = 'allow', context: name }) {
+  /** Answers the callback's URL; with `follow`, the callback is requested, and `{ callback_url, page }` says what is shown in the end. */
+  async visit({ url, login = 'user', decision = 'allow', context: name, follow = false }) {
     const redirect = redirectOf(url);
     const context = await this.#context(name);
     const page = await context.newPage();
+    const requests = [];
+    page.on('request', (request) => requests.push({ url: request.url(), referer: request.headers().referer }));
     try {
       // Playwright's own routes do not see the hops of a redirect; the browser's protocol does.
       const protocol = await context.newCDPSession(page);
@@ -137,7 +148,7 @@ export class BrowserVisitor {
           const back = isCallback(event.request.url, redirect);
           if (back) resolve(event.request.url);
           const { requestId } = event;
-          const sent = back
+          const sent = back && !follow
             ? protocol.send('Fetch.failRequest', { requestId, errorReason: 'Aborted' })
             : protocol.send('Fetch.continueRequest', { requestId });
           sent.catch(() => {}); // the page may be closed by now
@@ -160,7 +171,7 @@ export class BrowserVisitor {
         const input = page.locator(`form input[name="prompt"]:not([value="${done}"])`);
         const shown = input.waitFor({ state: 'attached', timeout: 0 }).then(() => input.getAttribute('value'));
         const seen = await within(Promise.race([callback, shown, refused]), 20_000, 'the provider showed no form and did not send the browser back');
-        if (seen !== 'login' && seen !== 'consent') return seen;
+        if (seen !== 'login' && seen !== 'consent') return follow ? await shownAfter(page, seen, requests) : seen;
         done = seen;
         if (seen === 'consent' && decision === 'deny') {
           await page.locator('a[href$="/abort"]').click({ noWaitAfter: true });

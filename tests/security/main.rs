@@ -1,1 +1,11 @@
-//! To come.
+//! What an attacker must not get: the rows `S-..` of the requirements, against the whole engine.
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod binding;
+mod common;
+mod flow;
+mod life;
+mod redaction;
+mod sources;
+mod tokens;

@@ -2,17 +2,22 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::mpsc,
+    time::Duration,
 };
 
 /// The variable that names the role; a test that plays it looks there.
 pub const ROLE: &str = "SMALT_TEST_ROLE";
 
+/// Longer than any child works at one line: one that is silent for so long hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// A child that plays a role. It is killed when this is dropped.
 pub struct Role {
     child: Child,
     input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
+    output: mpsc::Receiver<String>,
 }
 
 impl Role {
@@ -23,20 +28,28 @@ impl Role {
         command.args([role_test, "--exact", "--nocapture", "--test-threads=1", "--quiet"]).env(ROLE, role);
         command.envs(environment.iter().copied());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
-        let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        let (input, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        let (said, output) = mpsc::channel();
+        // Ends with the child's output.
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if let Some((_, line)) = line.split_once('@')
+                    && said.send(line.to_owned()).is_err()
+                {
+                    return;
+                }
+            }
+        });
         Role { child, input, output }
     }
 
     /// The next line that begins with `@`, without it; the runner's own lines are passed over. `None` at the end.
     pub fn line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        while self.output.read_line(&mut line).unwrap_or(0) > 0 {
-            if let Some((_, said)) = line.trim_end().split_once('@') {
-                return Some(said.to_owned());
-            }
-            line.clear();
+        match self.output.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => None,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("the child hangs"),
         }
-        None
     }
 
     /// Sends a line.

@@ -166,16 +166,28 @@ impl User {
 
     /// Logs in as `login` and consents; answers the callback URL. `context` names a browser to go on with.
     pub fn visit(&self, authorize_url: &str, login: &str, allow: bool, context: Option<&str>) -> String {
-        let mut guard = self.child.lock().unwrap();
-        let (child, output, count) = &mut *guard;
-        *count += 1;
-        let mut request = json!({"id": *count, "url": authorize_url, "login": login, "decision": if allow { "allow" } else { "deny" }});
+        let mut request = json!({"url": authorize_url, "login": login, "decision": if allow { "allow" } else { "deny" }});
         if let Some(context) = context {
             request["context"] = json!(context);
         }
+        self.ask(request)["callback_url"].as_str().unwrap().to_owned()
+    }
+
+    /// Logs in and consents at Chromium, and lets it go to the callback; answers `callback_url` and the `page` that is
+    /// shown in the end, see `tests/counterparts/README.md`.
+    pub fn follow(&self, authorize_url: &str, login: &str) -> Value {
+        self.ask(json!({"url": authorize_url, "login": login, "follow": true}))
+    }
+
+    fn ask(&self, mut request: Value) -> Value {
+        let mut guard = self.child.lock().unwrap();
+        let (child, output, count) = &mut *guard;
+        *count += 1;
+        request["id"] = json!(*count);
         writeln!(child.stdin.as_mut().unwrap(), "{request}").unwrap();
         let answer = read(output);
-        answer["callback_url"].as_str().unwrap_or_else(|| panic!("the visit failed: {answer}")).to_owned()
+        assert!(answer["callback_url"].is_string(), "the visit failed: {answer}");
+        answer
     }
 }
 

@@ -1,17 +1,31 @@
 //! The request of each operation. Structs, so that a new option breaks no implementor.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use crate::{
     Secret,
     model::{AccountUpdate, AuthType, ConfigUpdate, Json, Labels, SiblingPolicy},
 };
 
+/// Structs whose Debug hides the fields after `hides`: what a user or a provider wrote may be a secret (S-41).
 macro_rules! requests {
-    ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$fmeta:meta])* pub $field:ident: $ty:ty,)* })*) => { $(
+    ($($(#[$meta:meta])* pub struct $name:ident $(hides($($hidden:ident),*))? { $($(#[$fmeta:meta])* pub $field:ident: $ty:ty,)* })*) => { $(
         $(#[$meta])*
-        #[derive(Clone, Debug, Default)]
+        #[derive(Clone, Default)]
         pub struct $name { $($(#[$fmeta])* pub $field: $ty,)* }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                const HIDDEN: &[&str] = &[$($(stringify!($hidden)),*)?];
+                let mut shown = f.debug_struct(stringify!($name));
+                $(if HIDDEN.contains(&stringify!($field)) {
+                    shown.field(stringify!($field), &format_args!("…"));
+                } else {
+                    shown.field(stringify!($field), &self.$field);
+                })*
+                shown.finish()
+            }
+        }
     )* };
 }
 
@@ -62,7 +76,7 @@ requests! {
         pub application: String,
     }
     /// `start_connect`.
-    pub struct StartConnect {
+    pub struct StartConnect hides(inputs) {
         /// The linked account's id.
         pub account: String,
         /// The application's slug.
@@ -79,14 +93,14 @@ requests! {
         pub connection: Option<String>,
     }
     /// `park_callback`.
-    pub struct ParkCallback {
+    pub struct ParkCallback hides(callback_url) {
         /// The whole URL that the provider sent the browser to.
         pub callback_url: String,
         /// The cookie's value, if the browser sent it.
         pub cookie: Option<Secret>,
     }
     /// `finish_connect`: with the callback and the cookie, or with the claim of a parked callback.
-    pub struct FinishConnect {
+    pub struct FinishConnect hides(callback_url) {
         /// The linked account's id: the user who is logged in where the callback arrived.
         pub account: String,
         /// The whole URL that the provider sent the browser to.
@@ -162,7 +176,7 @@ requests! {
         pub connection: Option<String>,
     }
     /// `request`.
-    pub struct ApiRequest {
+    pub struct ApiRequest hides(path, query, headers, body) {
         /// The linked account's id.
         pub account: String,
         /// The application's slug.
@@ -246,7 +260,7 @@ requests! {
         pub without_options: bool,
     }
     /// `config_field`.
-    pub struct ConfigField {
+    pub struct ConfigField hides(parent_value, search) {
         /// The linked account's id.
         pub account: String,
         /// The application's slug.
@@ -263,7 +277,7 @@ requests! {
         pub search: Option<String>,
     }
     /// `set_config_field`.
-    pub struct SetConfigField {
+    pub struct SetConfigField hides(value) {
         /// The linked account's id.
         pub account: String,
         /// The application's slug.
@@ -278,7 +292,7 @@ requests! {
         pub value: Option<Json>,
     }
     /// `rule_columns`.
-    pub struct GetRuleColumns {
+    pub struct GetRuleColumns hides(lhs) {
         /// The linked account's id.
         pub account: String,
         /// The application's slug.
@@ -291,7 +305,7 @@ requests! {
         pub lhs: Json,
     }
     /// `run_workflow`.
-    pub struct RunWorkflow {
+    pub struct RunWorkflow hides(payload) {
         /// The linked account's id.
         pub account: String,
         /// The application's slug.
@@ -321,17 +335,18 @@ requests! {
     }
 }
 
-/// A callback whose code waits to be claimed.
-#[derive(Clone, Debug)]
-pub struct ParkedCallback {
-    /// The flow's id.
-    pub flow_id: String,
-    /// Where to send the browser: the stored return URL with `flow`, `application`, `outcome`, and `claim` or `error`.
-    pub return_to: Option<String>,
-    /// The one-time claim for `finish_connect`; absent when the flow failed.
-    pub claim: Option<Secret>,
-    /// The error code when the flow failed.
-    pub error: Option<String>,
+requests! {
+    /// A callback whose code waits to be claimed.
+    pub struct ParkedCallback hides(return_to) {
+        /// The flow's id.
+        pub flow_id: String,
+        /// Where to send the browser: the stored return URL with `flow`, `application`, `outcome`, and `claim` or `error`.
+        pub return_to: Option<String>,
+        /// The one-time claim for `finish_connect`; absent when the flow failed.
+        pub claim: Option<Secret>,
+        /// The error code when the flow failed.
+        pub error: Option<String>,
+    }
 }
 
 /// A JSON body for [`ApiRequest`].

@@ -131,11 +131,14 @@ impl Inner {
                 about.application = Some(application);
                 remover.remove(tx, &about, rows, SiblingPolicy::Keep)?;
             }
+            crate::failpoint::failpoint!("delete-middle");
             tx.delete_account(&about.tenant, &request.account)?;
+            crate::failpoint::failpoint!("delete-last");
             about.audit(tx, "delete_account", None, &serde_json::json!({}))?;
             about.event(tx, EventType::AccountDeleted, &serde_json::json!({}))
         })
         .await?;
+        crate::failpoint::failpoint!("delete-committed");
         self.cache.forget_account(&account);
         self.outbox.notify_one();
         Ok(())

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::OnceCell;
 
-use crate::model::Credential;
+use crate::{Timestamp, model::Credential, store::rows::ConnectionRow};
 
 /// Milliseconds after which an unwatched store makes the cache silent.
 const STALE_AFTER: i64 = 1000;
@@ -32,8 +32,39 @@ struct Cached {
     credential: Arc<Credential>,
     /// Time of day at which it is due for renewal.
     due: i64,
+    /// The same by the boot clock, which nobody sets.
+    due_boot: i64,
     generation: u64,
     window: Arc<ReadWindow>,
+}
+
+/// When a credential is due for renewal.
+pub(super) struct Due {
+    pub(super) wall: i64,
+    pub(super) boot: i64,
+}
+
+/// How long tokens live by the boot clock, from when this process first saw them: a wall clock that is set back
+/// afterwards lengthens no token's life. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Lives(moka::sync::Cache<String, (i64, i64)>);
+
+impl Lives {
+    pub(super) fn new(capacity: u64) -> Self {
+        Self(moka::sync::Cache::new(capacity))
+    }
+
+    /// The time of day by which the row's token must be judged: the clock's, or later where the clock was set back.
+    pub(super) fn time_for(&self, row: &ConnectionRow, now: Timestamp, boot: i64) -> Timestamp {
+        let Some(expires_at) = row.expires_at else { return now };
+        let (known, ends) = self.0.get(&row.id).filter(|(known, _)| *known == expires_at).unwrap_or_else(|| {
+            let seen = (expires_at, boot.saturating_add(expires_at.saturating_sub(now.millis())));
+            self.0.insert(row.id.clone(), seen);
+            seen
+        });
+        let left = ends.saturating_sub(boot);
+        now.max(Timestamp::from_millis(known.saturating_sub(left)))
+    }
 }
 
 pub(super) struct CredentialCache {
@@ -88,8 +119,8 @@ impl CredentialCache {
         self.slot(account, application).load(Ordering::Acquire)
     }
 
-    pub(super) fn insert(&self, key: &CacheKey<'_>, generation: u64, credential: Arc<Credential>, due: i64, window: Arc<ReadWindow>) {
-        self.map.insert(key.text(), Arc::new(Cached { credential, due, generation, window }));
+    pub(super) fn insert(&self, key: &CacheKey<'_>, generation: u64, credential: Arc<Credential>, due: Due, window: Arc<ReadWindow>) {
+        self.map.insert(key.text(), Arc::new(Cached { credential, due: due.wall, due_boot: due.boot, generation, window }));
     }
 
     /// The credential, if it still counts at this time of day and this boot time. Counts the read.
@@ -98,7 +129,10 @@ impl CredentialCache {
             return None;
         }
         let cached = self.map.get(&key.text())?;
-        let counts = now < cached.due && boot < cached.window.until && cached.generation == self.generation(key.account, key.application);
+        let counts = now < cached.due
+            && boot < cached.due_boot
+            && boot < cached.window.until
+            && cached.generation == self.generation(key.account, key.application);
         if !counts {
             return None;
         }

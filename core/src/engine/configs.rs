@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{About, Inner, accounts::check_id, apps::App, connections, require_account, sealed};
+use super::{About, Inner, accounts::check_id, apps::App, connections, request::connector_name, require_account, sealed};
 use crate::{
     Code, Timestamp,
     backend::{ConfigField, FindConfig, GetApp, GetConfig, GetCredential, GetRuleColumns, RunWorkflow, SetConfigField, UpdateConfig},
@@ -237,10 +237,11 @@ impl Inner {
         self.read(move |tx| require_account(tx, &tenant, &account)).await?;
         let Some(connector) = self.connectors.get(app.slug()).cloned() else { return Ok(declared) };
         let credential = self.credential_for(&request.account, &app).await.ok();
-        let ctx = self.context(&app, &request.account, credential);
+        let ctx = self.context(&app, &request.account, credential.clone());
         let asked = RuleRequest { field: request.field, workflow: request.workflow, lhs: request.lhs.clone() };
-        let name = format!("connector {}", app.slug());
-        let dynamic = guarded(&name, "rule_columns", self.timings.plugin, async move { connector.rule_columns(ctx, asked).await }).await?;
+        let scrubbed = credential.as_deref();
+        let asking = async move { connector.rule_columns(ctx, asked).await };
+        let dynamic = self.call_connector(&app, &request.account, scrubbed, "rule_columns", asking).await?;
         config::rules::columns(definition, &request.lhs, dynamic)
     }
 
@@ -266,6 +267,7 @@ impl Inner {
             workflow_fields,
             payload: request.payload,
         };
+        // A runner works on the application: it may call whatever it needs.
         guarded("workflow runner", "run", self.timings.plugin, async move { runner.run(run).await }).await
     }
 
@@ -342,10 +344,11 @@ impl Inner {
         let Some(connector) = self.connectors.get(app.slug()).cloned() else {
             bail!(Unsupported, "no connector is registered for `{}`, which could answer `{}`", app.slug(), want.source)
         };
-        let ctx = self.context(app, account, Some(credential));
-        let name = format!("connector {}", app.slug());
+        let ctx = self.context(app, account, Some(credential.clone()));
+        let name = connector_name(app);
         let request = want.request(search);
-        let answer = guarded(&name, "options", self.timings.plugin, async move { connector.options(ctx, request).await }).await?;
+        let asking = async move { connector.options(ctx, request).await };
+        let answer = self.call_connector(app, account, Some(&credential), "options", asking).await?;
         let Some(options) = answer else { bail!(PluginAnswer, "`{name}` does not know the options `{}`", want.source) };
         if options.len() > MOST_OPTIONS {
             bail!(PluginAnswer, "`{name}` answered more than {MOST_OPTIONS} options");

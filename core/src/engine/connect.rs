@@ -11,6 +11,7 @@ use url::Url;
 use super::{
     About, Inner,
     apps::{App, CLIENT_KEY},
+    end_of,
     exchange::Redemption,
     millis, require_account,
     sealed::{self, FlowSecrets},
@@ -22,7 +23,7 @@ use crate::{
     http::protocol::{self, Callback},
     ids::{self, fingerprint},
     manifest::{Pkce, template::Values},
-    model::{AuthType, ConnectFlow, Connection, EventType, FlowFailure, FlowStatus, StartedConnect, StateCookie},
+    model::{AuthType, ConnectFlow, Connection, EventType, FlowFailure, FlowStatus, StartedConnect, StateCookie, Tenant},
     plugin::Tx,
     project::urls,
     store::rows::FlowRow,
@@ -205,14 +206,14 @@ impl Inner {
         let mut issuer = None;
         if let Some(state) = &callback.state {
             let (tenant, hash) = (self.tenant.clone(), fingerprint(state.expose()));
-            if let Some(row) = self.read(move |tx| tx.flow_by_state(&tenant, &hash)).await? {
+            let row = self.read(move |tx| tx.flow_by_state(&tenant, &hash)).await?;
+            if let Some(row) = row.filter(|row| !row.state_used && !status(row).is_final()) {
                 let app = self.app(&row.application).await?;
-                issuer = app
-                    .oauth()?
-                    .issuer
-                    .as_ref()
-                    .map(|template| crate::manifest::template::text(template, &app.values(Values::new())))
-                    .transpose()?;
+                let template = app.oauth()?.issuer.as_ref();
+                // It may be made of what the user entered at the start.
+                let inputs = sealed::open_flow(&self.vault, &self.tenant, &row)?.inputs;
+                let values = app.values(Values::new().secrets(&inputs));
+                issuer = template.map(|template| crate::manifest::template::text(template, &values)).transpose()?;
             }
         }
         Ok(Proof { account, cookie, callback, arrived: Url::parse(callback_url).ok(), issuer })
@@ -295,7 +296,7 @@ impl Inner {
 
     /// Watches only. Woken by whatever is written here; other processes' writes are noticed by polling.
     pub(super) async fn wait_flow(&self, request: WaitFlow) -> Result<ConnectFlow> {
-        let until = request.timeout.map(|timeout| Instant::now() + timeout);
+        let until = request.timeout.map(end_of);
         let mut changed = self.changed.subscribe();
         loop {
             let flow = self.get_flow(GetFlow { account: request.account.clone(), flow: request.flow.clone() }).await?;
@@ -391,9 +392,16 @@ fn begin_exchange(tx: &mut dyn Tx, about: &About, row: &mut FlowRow) -> Result<(
     tx.put_flow(&about.tenant, row)
 }
 
-/// Ends a flow with an error.
+/// The flow whose code was exchanged; nothing when it went with its account meanwhile, also when an account of the same
+/// name was made since: what the old one's user granted is not the new one's.
+pub(super) fn still_there(tx: &mut dyn Tx, tenant: &Tenant, row: &FlowRow) -> Result<Option<FlowRow>> {
+    Ok(tx.flow(tenant, &row.id)?.map(|_| row.clone()))
+}
+
+/// Ends a flow with an error. One whose time was over before is and stays expired.
 pub(super) fn fail(tx: &mut dyn Tx, about: &About, row: &mut FlowRow, error: &Error) -> Result<()> {
-    end(row, FlowStatus::Failed, about.now);
+    let expired = matches!(status(row), FlowStatus::Pending | FlowStatus::Parked) && about.now.millis() > row.expires_at;
+    end(row, if expired { FlowStatus::Expired } else { FlowStatus::Failed }, about.now);
     row.error_code = Some(error.code().as_str().to_owned());
     row.error_reason = Some(error.reason().to_owned());
     tx.put_flow(&about.tenant, row)?;

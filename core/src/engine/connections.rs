@@ -154,6 +154,7 @@ pub(super) fn save(tx: &mut dyn Tx, about: &About, vault: &Vault, application: &
     row.row_version += 1;
     super::sealed::seal_grant(vault, &about.tenant, &mut row, &new.grant)?;
     tx.put_connection(&about.tenant, &row)?;
+    crate::failpoint::failpoint!("connect-middle");
     if let Some(key) = &row.grant_key {
         // A queued revocation of the same grant would kill the new one too.
         for mut queued in tx.queued_revocations_by_grant(&about.tenant, key)? {

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use super::{
     Inner,
     apps::App,
-    cache::{CacheKey, ReadWindow},
+    cache::{CacheKey, Due, ReadWindow},
     connections, millis, sealed,
 };
 use crate::{
@@ -71,8 +71,16 @@ impl Inner {
             application: &request.application,
             connection: request.connection.as_deref(),
         };
-        self.cache.insert(&key, generation, credential.clone(), due(&app, &row), window);
+        let boot = self.clock.boot_millis();
+        let wall = due(&app, &row);
+        let left = wall.saturating_sub(self.judged(&row).millis());
+        self.cache.insert(&key, generation, credential.clone(), Due { wall, boot: boot.saturating_add(left) }, window);
         Ok(credential)
+    }
+
+    /// The time of day by which the row's token must be judged.
+    pub(super) fn judged(&self, row: &ConnectionRow) -> Timestamp {
+        self.lives.time_for(row, self.now(), self.clock.boot_millis())
     }
 
     /// The connection that a call means, with a token that is valid now.
@@ -85,7 +93,7 @@ impl Inner {
         if row.status != ConnectionStatus::Active.as_str() {
             return Err(reauth(&row));
         }
-        if row.auth_type == AuthType::Keybased.as_str() || is_fresh(&app, &row, self.now()) {
+        if row.auth_type == AuthType::Keybased.as_str() || is_fresh(&app, &row, self.judged(&row)) {
             return Ok((app, row));
         }
         let row = self.renewed(&app, row).await?;

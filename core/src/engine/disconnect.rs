@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{About, Inner, connections, exchange, outbox, require_account, sealed};
+use super::{About, Inner, connections, end_of, exchange, outbox, require_account, sealed};
 use crate::{
     Code, Error,
     backend::{Disconnect, GetReceipt},
@@ -74,7 +74,7 @@ impl Inner {
 
     /// Waits a little for the provider's answer.
     async fn settled(&self, account: &str, mut receipt: Receipt, wait: Duration) -> Result<Receipt> {
-        let until = Instant::now() + wait;
+        let until = end_of(wait);
         let mut changed = self.changed.subscribe();
         while receipt.finished_at.is_none() {
             let left = until.saturating_duration_since(Instant::now());
@@ -110,6 +110,19 @@ pub(super) fn to_row(receipt: &Receipt) -> ReceiptRow {
         body_json: serde_json::json!(receipt).to_string(),
         created_at: receipt.created_at.millis(),
         finished_at: receipt.finished_at.map(crate::Timestamp::millis),
+    }
+}
+
+/// What a session is told of a disconnect: that a grant is shared, but not with whom. Siblings are other linked
+/// accounts' connections (S-35).
+pub(super) fn for_session(answer: Result<Receipt>) -> Result<Receipt> {
+    match answer {
+        Ok(mut receipt) => {
+            receipt.connections.iter_mut().for_each(|connection| connection.siblings.clear());
+            Ok(receipt)
+        }
+        Err(error) if error.is(Code::SharedGrant) => Err(Error::code_only(Code::SharedGrant)),
+        Err(error) => Err(error),
     }
 }
 
@@ -150,6 +163,7 @@ impl Remover {
             let data = serde_json::json!({"connection": row.id, "receipt": receipt.id, "revocation": revocation});
             about.event(tx, EventType::ConnectionDeleted, &data)?;
             about.audit(tx, "disconnect", Some(&row.id), &serde_json::json!({"receipt": receipt.id}))?;
+            crate::failpoint::failpoint!("disconnect-row");
             receipt.connections.push(RevokedConnection {
                 identity: connections::identity(&row),
                 connection_id: row.id,

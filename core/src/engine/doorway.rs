@@ -18,13 +18,23 @@ use crate::{
         RuleColumns, SessionInfo, StartedConnect,
     },
     operations::Operation,
-    plugin::{HttpResponse, Presenter},
+    plugin::{HttpResponse, Presenter, refuse_reentry},
     project::Project,
 };
 
-/// Every operation on one account is the same: check the caller, then do the work. The others are written out.
+/// What ends with forgetting cached credentials must come to that end, also when the caller goes away.
+macro_rules! to_the_end {
+    ($me:ident.$name:ident($($argument:ident),*)) => {{
+        let engine = $me.clone();
+        $me.detached(async move { engine.$name($($argument),*).await })
+    }};
+}
+
+/// Every operation on one account is the same: check the caller, then do the work. One that may wait for the application's
+/// connector names the application in `waits for`, or `None` where it stands in a row; such a connector may not call
+/// it. The others are written out.
 macro_rules! doorway {
-    ({ $($written_out:tt)* } $($name:ident: $operation:ident($request:ty) -> $answer:ty = |$me:ident, $actor:ident, $req:ident| $work:expr;)*) => {
+    ({ $($written_out:tt)* } $($name:ident: $operation:ident($request:ty) -> $answer:ty = $((waits for $app:expr))? |$me:ident, $actor:ident, $req:ident| $work:expr;)*) => {
         #[async_trait]
         impl Backend for Engine {
             $($written_out)*
@@ -33,6 +43,7 @@ macro_rules! doorway {
                 async fn $name(&self, caller: &Caller, $req: $request) -> Result<$answer> {
                     let $me: &Arc<Inner> = &self.0;
                     let $actor = $me.authorize(Operation::$operation, caller, &$req.account).await?;
+                    $(refuse_reentry(&$req.account, $app)?;)?
                     $work.await
                 }
             )*
@@ -53,11 +64,15 @@ doorway! {
     }
 
     fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Result<Arc<Credential>>> {
+        // What is refused is refused in words, by the other twin.
+        refuse_reentry(&request.account, Some(&request.application)).ok()?;
         self.0.try_credential(caller, request).map(Ok)
     }
 
     async fn close(&self) {
         if !self.0.closed.swap(true, std::sync::atomic::Ordering::AcqRel) {
+            // What a provider was asked for must still be stored.
+            self.0.quiesce().await;
             if let Err(error) = self.0.flush_reads().await {
                 tracing::warn!(code = error.code().as_str(), "counted credential reads could not be written at close");
             }
@@ -96,6 +111,18 @@ doorway! {
         self.0.revoke_session(actor, request).await
     }
 
+    async fn disconnect(&self, caller: &Caller, request: Disconnect) -> Result<Receipt> {
+        let actor = self.0.authorize(Operation::Disconnect, caller, &request.account).await?;
+        refuse_reentry(&request.account, Some(&request.application))?;
+        let me = &self.0;
+        told(caller, to_the_end!(me.disconnect(actor, request)).await)
+    }
+
+    async fn get_receipt(&self, caller: &Caller, request: GetReceipt) -> Result<Receipt> {
+        self.0.authorize(Operation::Receipt, caller, &request.account).await?;
+        told(caller, self.0.get_receipt(request).await)
+    }
+
     async fn park_callback(&self, _caller: &Caller, request: ParkCallback) -> Result<ParkedCallback> {
         self.0.park_callback(request).await
     }
@@ -130,33 +157,39 @@ doorway! {
     }
 
         get_account: Account(GetAccount) -> LinkedAccount = |me, _actor, request| me.get_account(request);
-        delete_account: DeleteAccount(GetAccount) -> () = |me, actor, request| me.delete_account(actor, request);
+        delete_account: DeleteAccount(GetAccount) -> () = |me, actor, request| to_the_end!(me.delete_account(actor, request));
         create_session: CreateSession(CreateSession) -> SessionInfo = |me, actor, request| me.create_session(actor, request);
         list_apps: ListApps(GetAccount) -> Vec<Application> = |me, _actor, request| me.list_apps(request);
         get_app: App(GetApp) -> Application = |me, _actor, request| me.get_app(request);
         start_connect: StartConnect(StartConnect) -> StartedConnect = |me, actor, request| me.start_connect(actor, request);
-        finish_connect: FinishConnect(FinishConnect) -> Connection = |me, actor, request| me.finish_connect(actor, request);
+        finish_connect: FinishConnect(FinishConnect) -> Connection = (waits for None) |me, actor, request| me.finish_connect(actor, request);
         get_flow: Flow(GetFlow) -> ConnectFlow = |me, _actor, request| me.get_flow(request);
-        wait_flow: WaitFlow(WaitFlow) -> ConnectFlow = |me, _actor, request| me.wait_flow(request);
+        wait_flow: WaitFlow(WaitFlow) -> ConnectFlow = (waits for None) |me, _actor, request| me.wait_flow(request);
         cancel_flow: CancelFlow(GetFlow) -> ConnectFlow = |me, actor, request| me.cancel_flow(actor, request);
-        connect_key: ConnectKey(ConnectKey) -> Connection = |me, actor, request| me.connect_key(actor, request);
-        import_connection: ImportConnection(ImportConnection) -> Connection = |me, actor, request| me.import_connection(actor, request);
+        connect_key: ConnectKey(ConnectKey) -> Connection = (waits for Some(&request.application)) |me, actor, request| to_the_end!(me.connect_key(actor, request));
+        import_connection: ImportConnection(ImportConnection) -> Connection = (waits for Some(&request.application)) |me, actor, request| to_the_end!(me.import_connection(actor, request));
         list_connections: ListConnections(ListConnections) -> Vec<Connection> = |me, _actor, request| me.list_connections(request);
         get_connection: Connection(GetConnection) -> Connection = |me, _actor, request| me.get_connection(request);
-        set_default_connection: SetDefaultConnection(GetConnection) -> Connection = |me, actor, request| me.set_default_connection(actor, request);
-        credential: Credential(GetCredential) -> Arc<Credential> = |me, actor, request| me.credential(actor, request);
-        request: Request(ApiRequest) -> HttpResponse = |me, _actor, request| me.api_request(request);
-        disconnect: Disconnect(Disconnect) -> Receipt = |me, actor, request| me.disconnect(actor, request);
-        get_receipt: Receipt(GetReceipt) -> Receipt = |me, _actor, request| me.get_receipt(request);
-        config: Config(FindConfig) -> Config = |me, actor, request| me.find_config(actor, request);
-        get_config: GetConfig(GetConfig) -> Config = |me, _actor, request| me.get_config(request);
-        update_config: UpdateConfig(UpdateConfig) -> Config = |me, actor, request| me.update_config(actor, request);
+        set_default_connection: SetDefaultConnection(GetConnection) -> Connection = |me, actor, request| to_the_end!(me.set_default_connection(actor, request));
+        credential: Credential(GetCredential) -> Arc<Credential> = (waits for Some(&request.application)) |me, actor, request| me.credential(actor, request);
+        request: Request(ApiRequest) -> HttpResponse = (waits for Some(&request.application)) |me, _actor, request| me.api_request(request);
+        config: Config(FindConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.find_config(actor, request);
+        get_config: GetConfig(GetConfig) -> Config = (waits for Some(&request.application)) |me, _actor, request| me.get_config(request);
+        update_config: UpdateConfig(UpdateConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.update_config(actor, request);
         delete_config: DeleteConfig(GetConfig) -> () = |me, actor, request| me.delete_config(actor, request);
         list_configs: ListConfigs(GetApp) -> Vec<String> = |me, _actor, request| me.list_configs(request);
-        config_field: ConfigField(ConfigField) -> Field = |me, _actor, request| me.config_field(request);
-        set_config_field: SetConfigField(SetConfigField) -> Field = |me, actor, request| me.set_config_field(actor, request);
-        rule_columns: RuleColumns(GetRuleColumns) -> RuleColumns = |me, _actor, request| me.rule_columns(request);
-        run_workflow: RunWorkflow(RunWorkflow) -> Json = |me, _actor, request| me.run_workflow(request);
+        config_field: ConfigField(ConfigField) -> Field = (waits for Some(&request.application)) |me, _actor, request| me.config_field(request);
+        set_config_field: SetConfigField(SetConfigField) -> Field = (waits for Some(&request.application)) |me, actor, request| me.set_config_field(actor, request);
+        rule_columns: RuleColumns(GetRuleColumns) -> RuleColumns = (waits for Some(&request.application)) |me, _actor, request| me.rule_columns(request);
+        run_workflow: RunWorkflow(RunWorkflow) -> Json = (waits for Some(&request.application)) |me, _actor, request| me.run_workflow(request);
+}
+
+/// The answer about a disconnect, as this caller may know it.
+fn told(caller: &Caller, answer: Result<Receipt>) -> Result<Receipt> {
+    match caller {
+        Caller::Organisation(_) => answer,
+        Caller::Session(_) => super::disconnect::for_session(answer),
+    }
 }
 
 impl Engine {

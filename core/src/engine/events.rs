@@ -6,7 +6,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::Inner;
+use super::{Inner, end_of};
 use crate::{
     Timestamp,
     backend::{ListAudit, ListEvents},
@@ -73,7 +73,7 @@ impl Inner {
             Some(cursor) => self.open_cursor("events", cursor)?.0,
             None => 0,
         };
-        let until = request.wait.map(|wait| Instant::now() + wait);
+        let until = request.wait.map(end_of);
         let mut changed = self.changed.subscribe();
         loop {
             let tenant = self.tenant.clone();

@@ -22,8 +22,7 @@ use crate::{
         template::{self, Values},
     },
     model::{AuthType, Connection, Credential, EventType, Identity, Json},
-    plugin::{HttpResponse, guarded},
-    runtime,
+    plugin::HttpResponse,
     store::rows::{ConnectionRow, FlowRow},
 };
 
@@ -49,41 +48,47 @@ impl From<Error> for Rejected {
 impl Inner {
     pub(super) async fn redeem(self: &Arc<Self>, redemption: Redemption) -> Result<Connection> {
         let engine = self.clone();
-        runtime::spawn(async move { engine.redeem_detached(redemption).await })
-            .await
-            .map_err(|_| err!(Internal, "the exchange of a code panicked"))?
+        self.detached(async move { engine.redeem_detached(redemption).await }).await
     }
 
     async fn redeem_detached(self: &Arc<Self>, redemption: Redemption) -> Result<Connection> {
         let Redemption { actor, row, secrets } = redemption;
         let about = self.about(actor, &row.account_id, Some(&row.application));
         let outcome = self.exchange(&row, &secrets).await;
-        let row = match outcome {
+        let vault = self.vault.clone();
+        let ended = match outcome {
             Ok(new) => {
-                let vault = self.vault.clone();
                 self.write_until_stored(move |tx| {
-                    // Cancelled accounts are gone with their flows; then there is nothing to connect.
-                    let mut flow = row.clone();
+                    let Some(mut flow) = connect::still_there(tx, &about.tenant, &row)? else {
+                        // Deleted meanwhile, with the flow: what was just issued must not stay alive.
+                        outbox::queue_orphan(tx, &about, &vault, &row.application, &new)?;
+                        if let Err(gone) = super::require_account(tx, &about.tenant, &about.account) {
+                            return Ok(Err(gone));
+                        }
+                        return Ok(Err(err!(FlowNotFound, "the linked account was deleted while the code was exchanged")));
+                    };
                     let saved = connections::save(tx, &about, &vault, &flow.application, new.clone())?;
+                    crate::failpoint::failpoint!("connect-saved");
                     connect::succeed(tx, &about, &mut flow, &saved.id)?;
-                    Ok(saved)
+                    Ok(Ok(saved))
                 })
                 .await?
             }
             Err(Rejected { error, orphan }) => {
-                let (vault, answer) = (self.vault.clone(), error.clone());
                 self.write_until_stored(move |tx| {
-                    let mut flow = row.clone();
                     if let Some(new) = &orphan {
-                        outbox::queue_orphan(tx, &about, &vault, &flow.application, new)?;
+                        outbox::queue_orphan(tx, &about, &vault, &row.application, new)?;
                     }
-                    connect::fail(tx, &about, &mut flow, &error)
+                    if let Some(mut flow) = connect::still_there(tx, &about.tenant, &row)? {
+                        connect::fail(tx, &about, &mut flow, &error)?;
+                    }
+                    Ok(Err(error.clone()))
                 })
-                .await?;
-                self.outbox.notify_one();
-                return Err(answer);
+                .await?
             }
         };
+        let row = ended.inspect_err(|_| self.outbox.notify_one())?;
+        crate::failpoint::failpoint!("connect-committed");
         self.cache.forget(&row.account_id, &row.application);
         connections::to_model(&row)
     }
@@ -99,7 +104,8 @@ impl Inner {
         loop {
             let attempt = job.clone();
             match self.write(move |tx| attempt(tx)).await {
-                Err(error) if (error.is(Code::StoreBusy) || error.is(Code::StoreUnavailable)) && !self.is_closed() => {
+                // A store that was closed says so, and ends this.
+                Err(error) if error.is(Code::StoreBusy) || error.is(Code::StoreUnavailable) => {
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(Duration::from_secs(2));
                 }
@@ -166,12 +172,13 @@ impl Inner {
     ) -> Result<Option<Identity>> {
         let credential = Arc::new(credential_of(app.slug(), "", new));
         if let Some(connector) = self.connectors.get(app.slug()).filter(|connector| connector.verifies()).cloned() {
-            let ctx = self.context(app, account, Some(credential));
-            let name = format!("connector {}", app.slug());
-            let identity = guarded(&name, "verify", self.timings.plugin, async move { connector.verify(ctx).await }).await?;
+            let ctx = self.context(app, account, Some(credential.clone()));
+            let asking = async move { connector.verify(ctx).await };
+            let identity = self.call_connector(app, account, Some(&credential), "verify", asking).await?;
             if let Some(identity) = &identity
                 && (identity.id.is_empty() || identity.id.len() > 512 || identity.label.len() > 512)
             {
+                let name = request::connector_name(app);
                 bail!(PluginAnswer, "`{name}` answered an identity whose id is empty or longer than 512 bytes");
             }
             return Ok(identity);

@@ -30,7 +30,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{Notify, OnceCell, watch};
@@ -44,8 +44,9 @@ use crate::{
     ids,
     model::{EventType, Json, Tenant},
     operations::{Operation, Scope},
-    plugin::{Clock, Connector, HttpTransport, Presenter, Store, StoreExt, Tx, WorkflowRunner},
+    plugin::{Clock, Connector, HttpTransport, Presenter, Store, StoreExt, Tx, WorkflowRunner, inherit},
     project::ProjectSource,
+    runtime,
     sandbox::Sandbox,
     store::rows::{AuditRow, NewEvent},
     vault::Vault,
@@ -127,7 +128,10 @@ struct Inner {
     cursor_key: zeroize::Zeroizing<[u8; 32]>,
     sandbox: OnceCell<Sandbox>,
     cache: cache::CredentialCache,
+    lives: cache::Lives,
     flights: Mutex<HashMap<String, refresh::Flight>>,
+    /// How much work with an effect is under way; closing waits for it.
+    under_way: watch::Sender<usize>,
     /// Moves whenever something was written, here or in another process.
     changed: watch::Sender<u64>,
     /// Wakes the revocation worker.
@@ -135,9 +139,42 @@ struct Inner {
     closed: AtomicBool,
 }
 
+/// Counts work as under way until it is dropped, also by a panic.
+struct UnderWay(Arc<Inner>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.send_modify(|n| *n -= 1);
+    }
+}
+
 impl Inner {
     fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Runs work with an effect to its end, whatever becomes of the caller; closing waits for it.
+    fn detached<T, W>(self: &Arc<Self>, work: W) -> impl Future<Output = Result<T>> + Send + use<T, W>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.under_way.send_modify(|n| *n += 1);
+        let under_way = UnderWay(self.clone());
+        let task = runtime::spawn(inherit(async move {
+            let _under_way = under_way;
+            work.await
+        }));
+        async move { task.await.map_err(|_| err!(Internal, "work that was under way panicked"))? }
+    }
+
+    /// Waits for what is under way, for about as long as providers may take.
+    async fn quiesce(&self) {
+        let mut under_way = self.under_way.subscribe();
+        let limit = self.exchange_limit();
+        if tokio::time::timeout(limit, under_way.wait_for(|n| *n == 0)).await.is_err() {
+            tracing::warn!("work was still under way when the engine was closed");
+        }
     }
 
     /// Writes, then wakes whoever waits for changes.
@@ -238,6 +275,12 @@ impl Inner {
             application: application.map(ToOwned::to_owned),
         }
     }
+}
+
+/// The end of a wait of any length, also of one that no clock can count to.
+fn end_of(wait: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+    Instant::now() + wait.min(CENTURY)
 }
 
 fn millis(duration: Duration) -> i64 {

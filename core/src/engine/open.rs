@@ -8,7 +8,12 @@ use std::{
 use tokio::sync::{Notify, OnceCell, watch};
 use zeroize::Zeroizing;
 
-use super::{Engine, Inner, Timings, cache::CredentialCache, token::SigningKey, upkeep};
+use super::{
+    Engine, Inner, Timings,
+    cache::{CredentialCache, Lives},
+    token::SigningKey,
+    upkeep,
+};
 use crate::{
     error::{Result, bail},
     http::{AddressPolicy, HostPort, ReqwestTransport},
@@ -94,11 +99,13 @@ impl Engine {
             presenter: parts.presenter,
             runner: parts.runner,
             cache: CredentialCache::new(parts.timings.cached_credentials),
+            lives: Lives::new(parts.timings.cached_credentials),
             timings: parts.timings,
             signing,
             cursor_key,
             sandbox: OnceCell::new(),
             flights: std::sync::Mutex::default(),
+            under_way: watch::Sender::new(0),
             changed: watch::Sender::new(0),
             outbox: Arc::new(Notify::new()),
             closed: AtomicBool::new(false),

@@ -13,7 +13,7 @@ use crate::{
     ids,
     manifest::template::Values,
     model::{AuthType, Credential, EventType, RevocationOutcome},
-    plugin::{BootTime, RevokeRequest, Tx, guarded},
+    plugin::{BootTime, RevokeRequest, Tx},
     store::rows::RevocationRow,
     vault::Vault,
 };
@@ -39,6 +39,12 @@ pub(super) fn is_leased(row: &RevocationRow, boot: &BootTime) -> bool {
 
 /// Queues the end of tokens that no connection holds: refused after they were issued, or issued after a disconnect.
 pub(super) fn queue_orphan(tx: &mut dyn Tx, about: &About, vault: &Vault, application: &str, orphan: &NewConnection) -> Result<()> {
+    // A connection that stands for the same grant would die with them: it keeps them.
+    if let Some(key) = &orphan.grant_key
+        && !tx.connections_by_grant(&about.tenant, key)?.is_empty()
+    {
+        return Ok(());
+    }
     let mut row = RevocationRow {
         id: ids::new_id(about.now)?,
         receipt_id: String::new(),
@@ -194,8 +200,7 @@ impl Inner {
         };
         let ctx = self.context(app, &row.account_id, Some(Arc::new(credential)));
         let request = RevokeRequest { connection_id: row.connection_id.clone(), attempt };
-        let name = format!("connector {}", app.slug());
-        match guarded(&name, "revoke", self.timings.plugin, async move { connector.revoke(ctx, request).await }).await {
+        match self.call_connector(app, &row.account_id, None, "revoke", async move { connector.revoke(ctx, request).await }).await {
             Ok(Some(())) => Some(Asked::Ended(RevocationOutcome::Revoked)),
             Ok(None) => None,
             Err(error) => Some(Asked::Later(error.info().retry_after)),

@@ -28,13 +28,15 @@ use crate::{
     manifest::{Rotation, template::Values},
     model::{AuthType, ConnectionStatus, EventType},
     plugin::{BootTime, Tx},
-    runtime,
     store::rows::ConnectionRow,
     vault::Vault,
 };
 
 /// One refresh under way in this process; all callers wait for the same answer.
 pub(super) type Flight = Shared<BoxFuture<'static, Result<Arc<ConnectionRow>>>>;
+
+/// No refusal keeps a connection from being tried again for longer.
+const LONGEST_COOLDOWN: Duration = Duration::from_secs(3600);
 
 /// What the row allows.
 enum Step {
@@ -46,6 +48,18 @@ enum Step {
     Leased(Box<(ConnectionRow, Grant)>),
 }
 
+/// Takes a flight off the list when it has ended, also by a panic: the next caller begins another.
+struct Landing {
+    engine: Arc<Inner>,
+    id: String,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.engine.flights().remove(&self.id);
+    }
+}
+
 impl Inner {
     /// The connection with a token that is valid now.
     pub(super) async fn renewed(self: &Arc<Self>, app: &App, row: ConnectionRow) -> Result<ConnectionRow> {
@@ -55,12 +69,12 @@ impl Inner {
                 Some(flight) => flight.clone(),
                 None => {
                     let (engine, app, id) = (self.clone(), app.clone(), row.id.clone());
-                    let task = runtime::spawn(async move {
-                        let ended = engine.renew(&app, &row).await;
-                        engine.flights().remove(&row.id);
-                        ended.map(Arc::new)
-                    });
-                    let flight = async move { task.await.map_err(|_| err!(Internal, "a refresh panicked"))? }.boxed().shared();
+                    let landing = Landing { engine: self.clone(), id: id.clone() };
+                    let work = async move {
+                        let _landing = landing;
+                        engine.renew(&app, &row).await.map(Arc::new)
+                    };
+                    let flight = self.detached(work).boxed().shared();
                     flights.insert(id, flight.clone());
                     flight
                 }
@@ -92,23 +106,28 @@ impl Inner {
     /// Decides in one transaction what may be done with the row.
     async fn lease(&self, app: &App, seen: &ConnectionRow, holder: &str) -> Result<Step> {
         let about = self.about(self.owner.clone(), &seen.account_id, Some(&seen.application));
-        let (boot, lease, vault) = (self.clock.boot(), millis(self.timings.lease), self.vault.clone());
+        let (clock, lease, vault, lives) = (self.clock.clone(), millis(self.timings.lease), self.vault.clone(), self.lives.clone());
         let (app, id, version, holder) = (app.clone(), seen.id.clone(), seen.secret_version, holder.to_owned());
         self.write(move |tx| {
+            // Read here: the job may have waited for the store.
+            let boot = clock.boot();
             let Some(mut row) = tx.connection(&about.tenant, &id)? else {
                 return Ok(Err(super::connections::not_connected(&about.account, app.slug())));
             };
             if row.status != ConnectionStatus::Active.as_str() {
                 return Ok(Err(reauth(&row)));
             }
-            if row.secret_version != version && credential::is_fresh(&app, &row, about.now) {
+            let judged = lives.time_for(&row, about.now, boot.millis);
+            if row.secret_version != version && credential::is_fresh(&app, &row, judged) {
                 return Ok(Ok(Step::Done(Box::new(row))));
             }
             if is_leased(&row, &boot) {
                 return Ok(Ok(Step::Wait));
             }
-            let still_valid = row.expires_at.is_none_or(|end| about.now.millis() < end) && about.now.millis() >= row.refreshed_at - 60_000;
-            if let Some(until) = row.cooldown_until.filter(|until| about.now.millis() < *until) {
+            let still_valid = row.expires_at.is_none_or(|end| judged.millis() < end) && judged.millis() >= row.refreshed_at - 60_000;
+            // One that is longer than any can be was written before the clock was set back.
+            let longest = millis(LONGEST_COOLDOWN);
+            if let Some(until) = row.cooldown_until.filter(|until| (1..=longest).contains(&(until - about.now.millis()))) {
                 if still_valid {
                     return Ok(Ok(Step::Done(Box::new(row))));
                 }
@@ -155,9 +174,10 @@ impl Inner {
             }
         };
         let (tenant, id, print, owner) = (self.tenant.clone(), row.id.clone(), row.refresh_print.clone(), holder.to_owned());
-        let (boot, margin) = (self.clock.boot(), millis(self.timings.provider));
+        let (clock, margin) = (self.clock.clone(), millis(self.timings.provider));
         let marked = self
             .write(move |tx| {
+                let boot = clock.boot();
                 let ours = tx.connection(&tenant, &id)?.filter(|row| {
                     row.lease_owner.as_ref() == Some(&owner)
                         && row.refresh_print == print
@@ -255,12 +275,16 @@ impl Inner {
             self.cache.forget(&row.account_id, &row.application);
             return newer.filter(|row| credential::is_fresh(app, row, now)).ok_or(answer);
         }
-        let wait = self.timings.cooldown.max(wait.unwrap_or_default()).min(Duration::from_secs(3600));
+        let wait = self.timings.cooldown.max(wait.unwrap_or_default()).min(LONGEST_COOLDOWN);
         let error = error.retry_after(wait);
         let current = self.give_up(&about, row, holder, &error, Some(now.plus(wait))).await?;
         match current {
             // Renewed early: the old token is still good.
-            Some(row) if row.expires_at.is_none_or(|end| now.millis() < end) && row.status == ConnectionStatus::Active.as_str() => Ok(row),
+            Some(row)
+                if row.expires_at.is_none_or(|end| self.judged(&row).millis() < end) && row.status == ConnectionStatus::Active.as_str() =>
+            {
+                Ok(row)
+            }
             _ => Err(error),
         }
     }

@@ -1,6 +1,6 @@
 //! Authenticated calls: built from the manifest, sent, tried again where that is safe.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use url::Url;
@@ -15,7 +15,7 @@ use crate::{
         template::{self, Values},
     },
     model::{AuthType, Credential},
-    plugin::{ConnectorContext, ContextCaller, HttpRequest, HttpResponse},
+    plugin::{ConnectorContext, ContextCaller, Fault, HttpRequest, HttpResponse, guarded, inside},
 };
 
 /// Waits longer than this are left to the caller.
@@ -117,6 +117,27 @@ impl Inner {
         }
     }
 
+    /// Calls an application's connector: guarded, and where it cannot call back into what is waiting for it. What it says
+    /// of a failure is shown without the credential that it was given.
+    pub(super) async fn call_connector<T, F>(
+        &self,
+        app: &App,
+        account: &str,
+        credential: Option<&Credential>,
+        what: &str,
+        call: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Fault>> + Send + 'static,
+    {
+        let ended = guarded(&connector_name(app), what, self.timings.plugin, inside(account, app.slug(), call)).await;
+        ended.map_err(|error| match credential {
+            Some(credential) => credential.scrub(error),
+            None => error,
+        })
+    }
+
     /// What a connector is given.
     pub(super) fn context(self: &Arc<Self>, app: &App, account: &str, credential: Option<Arc<Credential>>) -> ConnectorContext {
         ConnectorContext {
@@ -126,6 +147,11 @@ impl Inner {
             caller: Arc::new(Calls { engine: self.clone(), app: app.clone(), credential }),
         }
     }
+}
+
+/// How errors name an application's connector.
+pub(super) fn connector_name(app: &App) -> String {
+    format!("connector {}", app.slug())
 }
 
 fn outgoing(app: &App, credential: &Credential, wanted: &ApiRequest) -> Result<HttpRequest> {

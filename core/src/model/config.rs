@@ -57,53 +57,70 @@ model! {
         /// When it last changed.
         pub updated_at: Timestamp,
     }
+}
 
-    /// One setting.
-    pub struct Field {
-        /// Unique within the application's fields or the workflow.
-        pub id: String,
-        /// The label for people.
-        pub name: String,
-        /// What it holds.
-        pub field_type: FieldType,
-        /// Whether it should be set; a missing value is reported in `field_errors`.
-        pub required: bool,
-        /// Whether user interfaces skip it.
-        pub hidden: bool,
-        /// Whether it holds several values.
-        pub multiple: bool,
-        /// Help for people.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub help_text: Option<String>,
-        /// An example.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub placeholder: Option<String>,
-        /// The value, exactly as set; absent when unset.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub value: Option<Json>,
-        /// Used when no value is set.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub default_value: Option<Json>,
-        /// The choices; absent while they cannot be resolved.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub options: Option<Vec<FieldOption>>,
-        /// The left side of a `map`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub labels: Option<Vec<Label>>,
-        /// The id of the field whose value this one depends on.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub parent: Option<String>,
-        /// The page that shows it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub page: Option<String>,
-        /// The object whose labels the caller supplies with `labels`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub label_object: Option<String>,
-        /// Both sides of a `map_v2`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub mapping: Option<Mapping>,
+/// One setting.
+#[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Field {
+    /// Unique within the application's fields or the workflow.
+    pub id: String,
+    /// The label for people.
+    pub name: String,
+    /// What it holds.
+    pub field_type: FieldType,
+    /// Whether it should be set; a missing value is reported in `field_errors`.
+    pub required: bool,
+    /// Whether user interfaces skip it.
+    pub hidden: bool,
+    /// Whether it holds several values.
+    pub multiple: bool,
+    /// Help for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help_text: Option<String>,
+    /// An example.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placeholder: Option<String>,
+    /// The value, exactly as set; absent when unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Json>,
+    /// Used when no value is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_value: Option<Json>,
+    /// The choices; absent while they cannot be resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Vec<FieldOption>>,
+    /// The left side of a `map`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<Label>>,
+    /// The id of the field whose value this one depends on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// The page that shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
+    /// The object whose labels the caller supplies with `labels`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_object: Option<String>,
+    /// Both sides of a `map_v2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<Mapping>,
+}
+
+/// A password's value is not shown.
+impl std::fmt::Debug for Field {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Field");
+        shown.field("id", &self.id).field("field_type", &self.field_type).field("required", &self.required).field("options", &self.options);
+        if self.field_type == FieldType::Password {
+            shown.field("set", &self.value.is_some());
+        } else {
+            shown.field("value", &self.value).field("default_value", &self.default_value);
+        }
+        shown.finish_non_exhaustive()
     }
+}
 
+model! {
     /// One choice.
     pub struct FieldOption {
         /// What people see.
@@ -178,37 +195,65 @@ model! {
         /// What to do.
         pub message: String,
     }
+}
 
-    /// What to change; everything that is not listed stays.
-    #[derive(Default)]
-    #[serde(default, deny_unknown_fields)]
-    pub struct ConfigUpdate {
+/// What to change; everything that is not listed stays.
+#[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConfigUpdate {
+    /// Values by field id; `null` clears.
+    pub fields: BTreeMap<String, Json>,
+    /// Switches and values by workflow id.
+    pub workflows: BTreeMap<String, WorkflowUpdate>,
+    /// Labels for `map` fields; absent keeps the stored ones.
+    pub labels: Option<Labels>,
+    /// The version that the caller saw; another one in the store is a `config_conflict`.
+    pub version: Option<u64>,
+}
+
+/// Values may be passwords: only their ids are shown.
+impl std::fmt::Debug for ConfigUpdate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ids: Vec<_> = self.fields.keys().collect();
+        f.debug_struct("ConfigUpdate")
+            .field("fields", &ids)
+            .field("workflows", &self.workflows)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A workflow's change.
+#[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub enum WorkflowUpdate {
+    /// Only the switch.
+    Switch(bool),
+    /// The switch, values, or both.
+    Change {
+        /// The switch; absent keeps it.
+        #[serde(default)]
+        enabled: Option<bool>,
         /// Values by field id; `null` clears.
-        pub fields: BTreeMap<String, Json>,
-        /// Switches and values by workflow id.
-        pub workflows: BTreeMap<String, WorkflowUpdate>,
-        /// Labels for `map` fields; absent keeps the stored ones.
-        pub labels: Option<Labels>,
-        /// The version that the caller saw; another one in the store is a `config_conflict`.
-        pub version: Option<u64>,
-    }
+        #[serde(default)]
+        fields: BTreeMap<String, Json>,
+    },
+}
 
-    /// A workflow's change.
-    #[serde(untagged)]
-    pub enum WorkflowUpdate {
-        /// Only the switch.
-        Switch(bool),
-        /// The switch, values, or both.
-        Change {
-            /// The switch; absent keeps it.
-            #[serde(default)]
-            enabled: Option<bool>,
-            /// Values by field id; `null` clears.
-            #[serde(default)]
-            fields: BTreeMap<String, Json>,
-        },
+/// Values may be passwords: only their ids are shown.
+impl std::fmt::Debug for WorkflowUpdate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Switch(on) => f.debug_tuple("Switch").field(on).finish(),
+            Self::Change { enabled, fields } => {
+                let ids: Vec<_> = fields.keys().collect();
+                f.debug_struct("Change").field("enabled", enabled).field("fields", &ids).finish()
+            }
+        }
     }
+}
 
+model! {
     /// Left-hand entries of `map` fields, supplied by the caller.
     #[serde(untagged)]
     pub enum Labels {

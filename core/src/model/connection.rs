@@ -143,3 +143,10 @@ pub struct Credential {
     /// Values that the provider gave at connect.
     pub properties: BTreeMap<String, String>,
 }
+
+impl Credential {
+    /// An error of host code that had this credential, without it: nobody knows what a plugin writes into its messages.
+    pub(crate) fn scrub(&self, error: crate::Error) -> crate::Error {
+        error.without(self.access_token.iter().chain(self.values.values()).map(Secret::expose))
+    }
+}

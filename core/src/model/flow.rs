@@ -61,7 +61,7 @@ model! {
 }
 
 /// What `start_connect` answers: send the user to `authorize_url`, and set the cookie in the user's browser.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct StartedConnect {
     /// The flow's id.
     pub flow_id: String,
@@ -73,6 +73,17 @@ pub struct StartedConnect {
     pub cookie: StateCookie,
     /// When the user must be back.
     pub expires_at: Timestamp,
+}
+
+/// The authorize URL holds the state.
+impl std::fmt::Debug for StartedConnect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StartedConnect")
+            .field("flow_id", &self.flow_id)
+            .field("redirect_uri", &self.redirect_uri)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The cookie that binds a browser to a flow. Random, one per flow.

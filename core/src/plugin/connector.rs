@@ -85,7 +85,7 @@ impl ConnectorContext {
 }
 
 /// Which choices are wanted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct OptionsRequest {
     /// What the project's field names as `options_from`, or the field's id.
     pub source: String,
@@ -99,8 +99,19 @@ pub struct OptionsRequest {
     pub search: Option<String>,
 }
 
+/// Values may be secrets.
+impl std::fmt::Debug for OptionsRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OptionsRequest")
+            .field("source", &self.source)
+            .field("field", &self.field)
+            .field("workflow", &self.workflow)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Which columns are wanted.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RuleRequest {
     /// The field's id.
     pub field: String,
@@ -108,6 +119,13 @@ pub struct RuleRequest {
     pub workflow: Option<String>,
     /// The chosen left side.
     pub lhs: Json,
+}
+
+/// Values may be secrets.
+impl std::fmt::Debug for RuleRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RuleRequest").field("field", &self.field).field("workflow", &self.workflow).finish_non_exhaustive()
+    }
 }
 
 /// Which grant is to end.

@@ -6,6 +6,7 @@ mod connector;
 mod guard;
 mod key_provider;
 mod presenter;
+mod reentry;
 mod store;
 mod transport;
 mod workflow;
@@ -16,6 +17,7 @@ pub use connector::{Connector, ConnectorContext, OptionsRequest, RevokeRequest, 
 pub use guard::{Fault, guarded};
 pub use key_provider::KeyProvider;
 pub use presenter::{PresentRequest, Presenter};
+pub(crate) use reentry::{inherit, inside, refuse_reentry};
 pub use store::{JobAnswer, ReadJob, Store, StoreExt, Tx, WriteJob};
 pub use transport::{HttpBody, HttpRequest, HttpResponse, HttpTransport};
 pub use workflow::{WorkflowRun, WorkflowRunner};

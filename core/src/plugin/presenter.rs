@@ -19,7 +19,7 @@ pub trait Presenter: Send + Sync + 'static {
 }
 
 /// What is to be shown.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PresentRequest {
     /// The provider's page.
     pub authorize_url: String,
@@ -27,4 +27,14 @@ pub struct PresentRequest {
     pub redirect_uri: String,
     /// The application's name, for people.
     pub application: String,
+}
+
+/// The authorize URL holds the state.
+impl std::fmt::Debug for PresentRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PresentRequest")
+            .field("redirect_uri", &self.redirect_uri)
+            .field("application", &self.application)
+            .finish_non_exhaustive()
+    }
 }

@@ -18,7 +18,7 @@ pub trait HttpTransport: Send + Sync + 'static {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse>;
 }
 
-/// One request. Debug shows method and URL without its query.
+/// One request. Debug shows method and host: some applications have their key in the path.
 #[derive(Clone)]
 pub struct HttpRequest {
     /// `GET`, `POST`, …
@@ -101,9 +101,7 @@ impl HttpResponse {
 
 impl fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut url = self.url.clone();
-        url.set_query(None);
-        write!(f, "HttpRequest({} {url})", self.method)
+        write!(f, "HttpRequest({} {}/…)", self.method, self.url.origin().ascii_serialization())
     }
 }
 

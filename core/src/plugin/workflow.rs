@@ -11,7 +11,7 @@ pub trait WorkflowRunner: Send + Sync + 'static {
 }
 
 /// One run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WorkflowRun {
     /// The linked account.
     pub account_id: String,
@@ -27,4 +27,16 @@ pub struct WorkflowRun {
     pub workflow_fields: JsonMap,
     /// What the caller passed along.
     pub payload: Json,
+}
+
+/// Values may be secrets.
+impl std::fmt::Debug for WorkflowRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkflowRun")
+            .field("account_id", &self.account_id)
+            .field("application", &self.application)
+            .field("config_id", &self.config_id)
+            .field("workflow", &self.workflow)
+            .finish_non_exhaustive()
+    }
 }

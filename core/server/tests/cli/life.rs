@@ -122,3 +122,24 @@ fn the_log_can_be_followed_from_another_process() {
     let event: serde_json::Value = serde_json::from_str(&following.out_line()).unwrap();
     assert_eq!((&event["type"], &event["account_id"]), (&json!("account.created"), &json!("c2")));
 }
+
+#[test]
+fn s42_what_a_failing_provider_echoes_is_not_repeated() {
+    let folder = with_browser("allow");
+    let sandbox = folder.sandbox();
+    let order = |order: serde_json::Value| {
+        let url = format!("{}/control", sandbox.url);
+        let sent = Command::new("curl").args(["--silent", "--json", &order.to_string(), &url]).output().unwrap();
+        assert_eq!(String::from_utf8(sent.stdout).unwrap(), "{\"ok\":true}");
+    };
+    order(json!({"do": "set", "ways": {"echo_secrets": true}}));
+    let refusal = json!({"kind": "error", "error": "invalid_grant", "description": "canary-description"});
+    order(json!({"do": "misbehave", "at": "token", "times": 1, "with": refusal}));
+    let said = folder.run(&["connect", "sandbox-oauth", "--account", "c1", "--json"]);
+    assert_eq!((said.code, said.json()["error"]["code"].clone()), (4, json!("exchange_failed")), "{}", said.all());
+    let events = folder.run(&["events", "--json"]).ok();
+    // The client's secret, in clear and as HTTP Basic carries it.
+    for secret in ["canary-description", "sandbox-secret", "c2FuZGJveC1jbGllbnQ6c2FuZGJveC1zZWNyZXQ"] {
+        assert!(!said.all().contains(secret) && !events.all().contains(secret), "{secret}: {} {}", said.all(), events.all());
+    }
+}

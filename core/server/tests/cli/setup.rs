@@ -48,6 +48,15 @@ fn init_makes_a_project_once_and_overwrites_nothing() {
 }
 
 #[test]
+fn a_key_file_of_another_name_is_kept_out_of_version_control_too() {
+    let folder = Folder::new();
+    folder.run(&["init", "--project", "sub/smalt.toml", "--key-file", "my.key"]).ok();
+    assert_eq!(folder.read(".gitignore"), "my.key\n");
+    assert!(folder.read("sub/.gitignore").contains("*.db\n") && !folder.path("sub/smalt.key").exists());
+    folder.run(&["account", "create", "c1", "--project", "sub/smalt.toml", "--key-file", "my.key"]).ok();
+}
+
+#[test]
 fn applications_are_listed_without_project_store_and_key() {
     let folder = Folder::new();
     let list = folder.run(&["apps", "list", "--json"]).ok().json();
@@ -140,6 +149,11 @@ fn doctor_finds_missing_clients_and_secrets_and_a_sandbox_that_is_away() {
     folder.write("smalt.toml", &format!("{project}\n[apps.slack]\n{client}"));
     let said = folder.run(&["doctor", "--offline"]);
     assert!(said.code == 1 && said.out.contains("NO_SUCH_SECRET"), "{}", said.all());
+    assert_eq!(said.out.matches("client slack").count(), 1, "{}", said.out);
+    // An empty file is not filled.
+    folder.write("smalt.db", "");
+    folder.run(&["doctor", "--offline"]);
+    assert_eq!(folder.read("smalt.db"), "");
     // Port 9 of this machine: nobody is there.
     folder.write("smalt.toml", &project.replace("[sandbox]\n", "[sandbox]\nurl = \"http://127.0.0.1:9\"\n"));
     let said = folder.run(&["doctor"]);

@@ -83,8 +83,8 @@ fn choices<'p>(report: &mut Report<'_>, path: &dyn Fn(&'static str) -> Vec<&'p s
         report.error(&path("options_from"), "stands beside fixed options", "keep one of them");
     }
     let belongs: [(&'static str, bool, &[FieldType]); 6] = [
-        ("options", !field.options.is_empty(), &[Select, Map]),
-        ("options_from", field.options_from.is_some(), &[Select, Map]),
+        ("options", !field.options.is_empty(), &[Select, Map, RuleEngine]),
+        ("options_from", field.options_from.is_some(), &[Select, Map, RuleEngine]),
         ("labels", !field.labels.is_empty(), &[Map]),
         ("label_object", field.label_object.is_some(), &[Map]),
         ("mapping", field.mapping.is_some(), &[MapV2]),

@@ -32,9 +32,15 @@ pub fn run(context: &Context, args: &Init) -> Result<Answer> {
     let mut made = Vec::new();
     // First, so that no key ever lies there unignored.
     let ignore = folder.join(".gitignore");
-    let other_key = key.strip_prefix(&folder).ok().and_then(Path::to_str).filter(|_| key.is_relative());
-    if ignore_lines(&ignore, other_key).map_err(|e| unwritable(&ignore, &e))? {
+    if ignore_lines(&ignore, &IGNORED).map_err(|e| unwritable(&ignore, &e))? {
         made.push((ignore, "keeps the key and the store out of version control"));
+    }
+    // A key of another name or in another folder, unless it is kept far away.
+    if let (true, Some(name)) = (key.is_relative() && key != context.key_file_beside(), key.file_name().and_then(|n| n.to_str())) {
+        let ignore = key.with_file_name(".gitignore");
+        if ignore_lines(&ignore, &[name]).map_err(|e| unwritable(&ignore, &e))? {
+            made.push((ignore, "keeps the key out of version control"));
+        }
     }
     if !key.exists() {
         LocalKey::generate()?.write_file(&key)?;
@@ -75,13 +81,12 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Adds the lines that are missing; whether there were any.
-fn ignore_lines(path: &Path, key: Option<&str>) -> io::Result<bool> {
+fn ignore_lines(path: &Path, lines: &[&str]) -> io::Result<bool> {
     let text = match fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         read => read?,
     };
-    let wanted = IGNORED.into_iter().chain(key.filter(|key| *key != KEY_FILE));
-    let missing: Vec<_> = wanted.filter(|line| !text.lines().any(|there| there.trim() == *line)).collect();
+    let missing: Vec<_> = lines.iter().copied().filter(|line| !text.lines().any(|there| there.trim() == *line)).collect();
     if missing.is_empty() {
         return Ok(false);
     }

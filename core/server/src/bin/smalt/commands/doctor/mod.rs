@@ -132,7 +132,9 @@ fn project_file(context: &Context, checks: &mut Vec<Check>) -> Option<Project> {
             if findings.is_empty() {
                 checks.push(Check::ok("project", format!("{} is right", path.display())));
             }
-            checks.extend(findings.iter().map(|finding| Check::finding("project", finding)));
+            // Missing clients get a check of their own, which says more.
+            let rest = findings.iter().filter(|finding| finding.is_error() || !finding.message.starts_with("has no OAuth client"));
+            checks.extend(rest.map(|finding| Check::finding("project", finding)));
             Some(project)
         }
         Err(error) => {
@@ -186,7 +188,10 @@ fn client(context: &Context, project: &Project, app: &AppManifest, checks: &mut 
         return;
     };
     match client.secret.as_ref().map(|secret| secret.resolve(&context.folder())) {
-        Some(Err(error)) => checks.push(Check::error(name, &error)),
+        Some(Err(error)) => {
+            let message = Check::error("", &error).message;
+            checks.push(Check::fail(name, message, "set it for this command and for every process that uses the store"));
+        }
         _ => {
             let redirect = client.redirect_uri.clone().or_else(|| redirect_uri(project, &app.slug));
             let redirect = redirect.map_or_else(String::new, |uri| format!("; redirect URI {uri}"));

@@ -78,7 +78,10 @@ pub async fn check(project: &Project, apps: &[Arc<AppManifest>]) -> (Vec<Check>,
                 let message = format!("no sandbox answers at {host} ({})", error.code().as_str());
                 checks.push(Check::fail(name, message, "run `smalt sandbox`, or take `url` out of [sandbox] in the project file"));
             }
-            Ok(Err(error)) => checks.push(Check::error(name, &error)),
+            Ok(Err(error)) => {
+                let message = Check::error("", &error).message;
+                checks.push(Check::fail(name, message, "look at this machine's network, name service and firewall"));
+            }
             Err(_) => checks.push(Check::fail(name, "the check itself failed", "run it again")),
         }
     }

@@ -27,6 +27,11 @@ pub async fn check(context: &Context, key: Option<LocalKey>, org: &str, checks: 
     if let Some(check) = readable_by_others(path) {
         checks.push(check);
     }
+    if std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == 0) {
+        // Opening it would fill it.
+        checks.push(Check::ok("store", format!("{} is empty; the first command fills it", path.display())));
+        return;
+    }
     let store: Arc<dyn Store> = match SqliteStore::open(path, StoreOptions { create: false, ..StoreOptions::default() }) {
         Ok(store) => Arc::new(store),
         Err(error) => {

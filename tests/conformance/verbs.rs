@@ -1,0 +1,375 @@
+//! One verb: JSON arguments to the request, the answer to JSON. Nothing is decided here.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+use smalt::{
+    Error, Secret,
+    backend::*,
+    model::{Credential, Json, JsonMap, LinkedAccount, SessionInfo, StartedConnect},
+    plugin::{FixedClock, HttpResponse},
+};
+use smalt_tests::counterpart::http;
+use url::Url;
+
+use crate::{plugins::Behaviour, search, world::World};
+
+/// Why a verb has no answer.
+pub enum Failure {
+    /// What the operation answered.
+    Smalt(Box<Error>),
+    /// A mistake in the case, or something that this driver cannot do.
+    Case(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Smalt(Box::new(error))
+    }
+}
+
+impl From<String> for Failure {
+    fn from(mistake: String) -> Self {
+        Failure::Case(mistake)
+    }
+}
+
+/// The arguments of a step; what nobody asked for is a mistake.
+pub struct Args(pub JsonMap);
+
+impl Args {
+    /// An argument that may be left out; `null` is the same.
+    fn maybe<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, String> {
+        match self.0.remove(name) {
+            None | Some(Json::Null) => Ok(None),
+            Some(value) => serde_json::from_value(value).map(Some).map_err(|e| format!("`{name}`: {e}")),
+        }
+    }
+
+    fn need<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, String> {
+        self.maybe(name)?.ok_or_else(|| format!("`{name}` is missing"))
+    }
+
+    fn some<T: DeserializeOwned + Default>(&mut self, name: &str) -> Result<T, String> {
+        self.maybe(name).map(Option::unwrap_or_default)
+    }
+
+    fn seconds(&mut self, name: &str) -> Result<Option<Duration>, String> {
+        Ok(self.maybe::<f64>(name)?.map(Duration::from_secs_f64))
+    }
+
+    fn pairs(&mut self, name: &str) -> Result<Vec<(String, String)>, String> {
+        self.some::<BTreeMap<String, String>>(name).map(|map| map.into_iter().collect())
+    }
+
+    fn end(self) -> Result<(), String> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(format!("there is no argument `{name}`")),
+        }
+    }
+}
+
+/// Does it on the caller's authority; `None` stands for "a session of the account in the arguments".
+pub async fn perform(world: &World, verb: &str, caller: Option<Caller>, args: JsonMap) -> Result<Json, Failure> {
+    let caller = match caller {
+        Some(caller) => caller,
+        None => session_of(world, args.get("account").and_then(Json::as_str).unwrap_or_default()).await?,
+    };
+    let a = Args(args);
+    match own(world, verb, a).await {
+        Ok(answer) => answer,
+        Err(a) => operation(world, verb, &caller, a).await,
+    }
+}
+
+pub fn organisation() -> Caller {
+    Caller::Organisation("organisation".into())
+}
+
+async fn session_of(world: &World, account: &str) -> Result<Caller, Failure> {
+    let request = CreateSession { account: account.to_owned(), force: false };
+    let session = world.smalt().backend().create_session(&organisation(), request).await?;
+    Ok(Caller::Session(session.token))
+}
+
+fn plain<T: Serialize>(value: T) -> Json {
+    serde_json::to_value(value).unwrap()
+}
+
+fn nothing((): ()) -> Json {
+    json!({})
+}
+
+fn text(secret: &Secret) -> Json {
+    secret.expose().into()
+}
+
+fn upserted((account, is_new): (LinkedAccount, bool)) -> Json {
+    let mut answer = plain(account);
+    answer["is_new"] = is_new.into();
+    answer
+}
+
+fn session(session: SessionInfo) -> Json {
+    json!({
+        "id": session.id,
+        "account_id": session.account_id,
+        "token": text(&session.token),
+        "created_at": session.created_at,
+        "expires_at": session.expires_at,
+    })
+}
+
+fn started(started: StartedConnect) -> Json {
+    json!({
+        "flow_id": started.flow_id,
+        "authorize_url": started.authorize_url,
+        "redirect_uri": started.redirect_uri,
+        "cookie": {"name": started.cookie.name, "value": text(&started.cookie.value), "max_age": started.cookie.max_age},
+        "expires_at": started.expires_at,
+    })
+}
+
+fn parked(parked: ParkedCallback) -> Json {
+    json!({
+        "flow_id": parked.flow_id,
+        "return_to": parked.return_to,
+        "claim": parked.claim.as_ref().map(text),
+        "error": parked.error,
+    })
+}
+
+fn credential(credential: Arc<Credential>) -> Json {
+    json!({
+        "connection_id": credential.connection_id,
+        "application": credential.application,
+        "auth_type": credential.auth_type,
+        "access_token": credential.access_token.as_ref().map(text),
+        "token_type": credential.token_type,
+        "expires_at": credential.expires_at,
+        "scopes": credential.scopes,
+        "values": credential.values.iter().map(|(name, value)| (name.clone(), text(value))).collect::<JsonMap>(),
+        "properties": credential.properties,
+    })
+}
+
+fn response(answer: HttpResponse) -> Json {
+    let headers: BTreeMap<&str, &str> = answer.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+    json!({"status": answer.status, "headers": headers, "json": answer.json()})
+}
+
+/// The operations table.
+#[allow(clippy::needless_update)] // some requests have no other fields
+async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> Result<Json, Failure> {
+    let smalt = world.smalt();
+    let backend = smalt.backend();
+    /// Request fields are taken from the arguments of the same name, unless another one stands behind them.
+    macro_rules! op {
+        ($name:ident($request:ident { $($field:ident: $how:ident $(($arg:literal))?),* $(,)? }) -> $answer:expr) => {{
+            let request = $request { $($field: a.$how(op!(@name $field $($arg)?))?,)* ..$request::default() };
+            a.end()?;
+            Ok($answer(backend.$name(caller, request).await?))
+        }};
+        (@name $field:ident $arg:literal) => { $arg };
+        (@name $field:ident) => { stringify!($field) };
+    }
+    match verb {
+        "create_account" => op!(create_account(PutAccount { id: need("account"), update: some }) -> plain),
+        "upsert_account" => op!(upsert_account(PutAccount { id: need("account"), update: some }) -> upserted),
+        "get_account" => op!(get_account(GetAccount { account: need }) -> plain),
+        "list_accounts" => op!(list_accounts(ListAccounts { cursor: maybe, limit: maybe, search: maybe }) -> plain),
+        "delete_account" => op!(delete_account(GetAccount { account: need }) -> nothing),
+        "create_session" => op!(create_session(CreateSession { account: need, force: some }) -> session),
+        "verify_session" => op!(verify_session(VerifySession { token: need }) -> session),
+        "revoke_session" => op!(revoke_session(RevokeSession { token: need }) -> plain),
+        "list_apps" => op!(list_apps(GetAccount { account: need }) -> plain),
+        "get_app" => op!(get_app(GetApp { account: need, application: need }) -> plain),
+        "start_connect" => op!(start_connect(StartConnect {
+            account: need, application: need, inputs: some, scopes: maybe, return_to: maybe, redirect_uri: maybe, connection: maybe
+        }) -> started),
+        "park_callback" => op!(park_callback(ParkCallback { callback_url: need, cookie: maybe }) -> parked),
+        "finish_connect" => {
+            op!(finish_connect(FinishConnect { account: need, callback_url: maybe, cookie: maybe, claim: maybe }) -> plain)
+        }
+        "get_flow" => op!(get_flow(GetFlow { account: need, flow: need }) -> plain),
+        "wait_flow" => {
+            let timeout = a.seconds("timeout")?.or(Some(Duration::from_secs(10)));
+            let request = WaitFlow { account: a.need("account")?, flow: a.need("flow")?, timeout };
+            a.end()?;
+            Ok(plain(backend.wait_flow(caller, request).await?))
+        }
+        "cancel_flow" => op!(cancel_flow(GetFlow { account: need, flow: need }) -> plain),
+        "connect_key" => op!(connect_key(ConnectKey { account: need, application: need, inputs: need, connection: maybe }) -> plain),
+        "import_connection" => op!(import_connection(ImportConnection {
+            account: need, application: need, auth_type: maybe, values: need, expires_in: maybe, scopes: some
+        }) -> plain),
+        "list_connections" => op!(list_connections(ListConnections { account: need, application: maybe }) -> plain),
+        "get_connection" => op!(get_connection(GetConnection { account: need, connection: need }) -> plain),
+        "set_default_connection" => op!(set_default_connection(GetConnection { account: need, connection: need }) -> plain),
+        "credential" => {
+            let request =
+                GetCredential { account: a.need("account")?, application: a.need("application")?, connection: a.maybe("connection")? };
+            a.end()?;
+            // As handles do: the ready twin first.
+            match backend.try_credential(caller, &request) {
+                Some(ready) => Ok(credential(ready?)),
+                None => Ok(credential(backend.credential(caller, request).await?)),
+            }
+        }
+        "request" => {
+            let body = a.maybe::<Json>("json")?;
+            let request = ApiRequest {
+                account: a.need("account")?,
+                application: a.need("application")?,
+                connection: a.maybe("connection")?,
+                method: a.need("method")?,
+                path: a.need("path")?,
+                query: a.pairs("query")?,
+                headers: a.pairs("headers")?,
+                body: body.as_ref().map(json_body),
+                timeout: a.seconds("timeout")?,
+                max_body: a.maybe("max_body")?,
+            };
+            a.end()?;
+            Ok(response(backend.request(caller, request).await?))
+        }
+        "disconnect" => op!(disconnect(Disconnect {
+            account: need, application: need, connection: maybe, auth_type: maybe, siblings: maybe, wait: seconds
+        }) -> plain),
+        "get_receipt" => op!(get_receipt(GetReceipt { account: need, receipt: need }) -> plain),
+        "config" => op!(config(FindConfig {
+            account: need, application: need, config_id: maybe, labels: maybe, seed: maybe, without_options: some
+        }) -> plain),
+        "get_config" => {
+            op!(get_config(GetConfig { account: need, application: need, config_id: maybe, without_options: some }) -> plain)
+        }
+        "update_config" => op!(update_config(UpdateConfig {
+            account: need, application: need, config_id: maybe, update: need, without_options: some
+        }) -> plain),
+        "delete_config" => op!(delete_config(GetConfig { account: need, application: need, config_id: maybe }) -> nothing),
+        "list_configs" => op!(list_configs(GetApp { account: need, application: need }) -> plain),
+        "config_field" => op!(config_field(ConfigField {
+            account: need, application: need, config_id: maybe, workflow: maybe, field: need, parent_value: maybe, search: maybe
+        }) -> plain),
+        "set_config_field" => op!(set_config_field(SetConfigField {
+            account: need, application: need, config_id: maybe, workflow: maybe, field: need, value: maybe
+        }) -> plain),
+        "rule_columns" => {
+            op!(rule_columns(GetRuleColumns { account: need, application: need, workflow: maybe, field: need, lhs: need }) -> plain)
+        }
+        "run_workflow" => op!(run_workflow(RunWorkflow {
+            account: need, application: need, config_id: maybe, workflow: need, payload: some
+        }) -> plain),
+        "events" => op!(events(ListEvents { since: maybe, limit: maybe, wait: seconds }) -> plain),
+        "audit" => op!(audit(ListAudit { cursor: maybe, limit: maybe }) -> plain),
+        "get_project" => {
+            a.end()?;
+            Ok(plain(backend.get_project(caller, ()).await?))
+        }
+        "set_project" => {
+            let project = world.read_project(a.need("project")?)?;
+            a.end()?;
+            Ok(nothing(backend.set_project(caller, project).await?))
+        }
+        unknown => Err(format!("there is no verb `{unknown}`").into()),
+    }
+}
+
+/// The driver's own verbs; `Err` gives the arguments of all others back.
+async fn own(world: &World, verb: &str, a: Args) -> Result<Result<Json, Failure>, Args> {
+    let done = match verb {
+        "sandbox" => control(world, a).await,
+        "stats" => stats(world, a).await,
+        "visit" => return Ok(visit(a).await),
+        "advance" => advance(world.clock.as_ref(), a),
+        "restart" => match a.end() {
+            Ok(()) => world.restart().await.map(nothing),
+            Err(mistake) => Err(mistake),
+        },
+        "register_connector" => register_connector(world, a),
+        "register_runner" => register_runner(world, a),
+        "tamper_url" => tamper_url(a),
+        "search_store" => search_store(world, a),
+        _ => return Err(a),
+    };
+    Ok(done.map_err(Failure::Case))
+}
+
+/// Over HTTP, as drivers of other languages do.
+async fn ask_sandbox(world: &World, method: &'static str, path: &str, body: Option<Json>) -> Result<Json, String> {
+    let url = format!("{}{path}", world.sandbox.origin());
+    let asked = tokio::task::spawn_blocking(move || http(method, &url, &[], body.map(|body| ("application/json", body.to_string()))));
+    asked.await.map_err(|e| e.to_string())
+}
+
+async fn control(world: &World, mut a: Args) -> Result<Json, String> {
+    let control = a.need("control")?;
+    a.end()?;
+    let answer = ask_sandbox(world, "POST", "/control", Some(control)).await?;
+    if answer["ok"] == true { Ok(json!({})) } else { Err(format!("the sandbox refused the order: {answer}")) }
+}
+
+async fn stats(world: &World, a: Args) -> Result<Json, String> {
+    a.end()?;
+    Ok(ask_sandbox(world, "GET", "/stats", None).await?["stats"].take())
+}
+
+async fn visit(mut a: Args) -> Result<Json, Failure> {
+    let mut url: Url = a.need::<String>("url")?.parse().map_err(|e| format!("`url`: {e}"))?;
+    let user = a.maybe::<String>("user")?.unwrap_or_else(|| "ada".to_owned());
+    let decision = a.maybe::<String>("decision")?.unwrap_or_else(|| "allow".to_owned());
+    a.end()?;
+    url.query_pairs_mut().append_pair("sandbox_user", &user).append_pair("sandbox_decision", &decision);
+    let callback = smalt::sandbox::visit(url.as_str()).await?;
+    let params: BTreeMap<String, String> = match Url::parse(&callback) {
+        Ok(url) => url.query_pairs().into_owned().collect(),
+        Err(e) => return Err(format!("the callback is no URL: {e}").into()),
+    };
+    Ok(json!({"callback_url": callback, "params": params}))
+}
+
+fn advance(clock: Option<&FixedClock>, mut a: Args) -> Result<Json, String> {
+    let seconds: i64 = a.need("seconds")?;
+    a.end()?;
+    clock.ok_or("`advance` needs a `clock`")?.advance_millis(seconds * 1000);
+    Ok(json!({}))
+}
+
+fn choose(behaviour: Option<&Behaviour>, chosen: String, known: &[&str]) -> Result<Json, String> {
+    if !known.contains(&&*chosen) {
+        return Err(format!("there is no behaviour `{chosen}`"));
+    }
+    *behaviour.ok_or("nothing was prepared for this plugin")?.lock().unwrap() = Some(chosen);
+    Ok(json!({}))
+}
+
+fn register_connector(world: &World, mut a: Args) -> Result<Json, String> {
+    let (slug, behaviour): (String, _) = (a.need("application")?, a.need("behaviour")?);
+    a.end()?;
+    choose(world.connectors.get(&slug), behaviour, &["ok", "throws", "hangs", "nonsense", "panics", "reenters", "rejects"])
+}
+
+fn register_runner(world: &World, mut a: Args) -> Result<Json, String> {
+    let behaviour = a.need("behaviour")?;
+    a.end()?;
+    choose(world.runner.as_ref(), behaviour, &["echo", "throws"])
+}
+
+fn tamper_url(mut a: Args) -> Result<Json, String> {
+    let mut url: Url = a.need::<String>("url")?.parse().map_err(|e| format!("`url`: {e}"))?;
+    let set: BTreeMap<String, Option<String>> = a.need("set")?;
+    a.end()?;
+    let kept: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(name, _)| !set.contains_key(name)).collect();
+    let added = set.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    url.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(added);
+    Ok(json!({"url": url.as_str()}))
+}
+
+fn search_store(world: &World, mut a: Args) -> Result<Json, String> {
+    let secrets: Vec<String> = a.need("secrets")?;
+    a.end()?;
+    let folder = world.folder.as_ref().ok_or("there is no file to search")?;
+    Ok(json!({"hits": search::hits(folder.path(), &secrets)}))
+}
