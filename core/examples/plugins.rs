@@ -109,7 +109,6 @@ impl WorkflowRunner for Runner {
     }
 }
 
-/// Runs it.
 #[tokio::main]
 pub async fn main() -> Result<()> {
     let provider = Sandbox::start(SandboxOptions::default()).await?;

@@ -3,7 +3,6 @@
 
 use smalt::{Result, Smalt};
 
-/// Runs it.
 #[tokio::main]
 pub async fn main() -> Result<()> {
     // README: from here
