@@ -21,7 +21,7 @@ use smalt::{
     model::{ConfigUpdate, FlowStatus, Json, RevocationOutcome, WorkflowUpdate},
     plugin::{HttpRequest, HttpResponse, HttpTransport},
     project::Project,
-    sandbox::{self, API_KEY, CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions, Stats},
+    sandbox::{self, API_KEY, CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions, Stats, TokenInfo, TokenKind, TokenState},
     vault::LocalKey,
 };
 use url::Url;
@@ -333,6 +333,7 @@ async fn session(demo: &mut Demo) -> Claim {
     let session = account.session().await?;
     remember(&demo.seen, session.token().expose());
     let hours = session.expires_at().since(now()).as_secs_f64() / 3600.0;
+    must((23.9..24.1).contains(&hours), format!("the token lives {hours:.1} h"))?;
     let apps = session.apps().await?.len();
     must(apps == 2, format!("the session sees {apps} applications"))?;
     refused(demo.smalt.account("customer-43").session().await, Code::LinkedAccountNotFound)?;
@@ -377,7 +378,7 @@ async fn oauth_connect(demo: &mut Demo) -> Claim {
     must(who == "ada@sandbox.example", "the connection is not the one of the user who consented")?;
     let stats = demo.stats();
     must(stats.consents == 1 && stats.codes_redeemed == 1, "the provider counts other consents or codes")?;
-    Ok(format!("{who} consented; state of {} characters, PKCE S256 challenge, cookie: all matched", state.len()))
+    Ok(format!("{who} consented; state of {} characters, PKCE S256 challenge; 1 code exchanged", state.len()))
 }
 
 async fn waiting_caller(demo: &mut Demo) -> Claim {
@@ -457,6 +458,8 @@ async fn one_refresh(demo: &mut Demo) -> Claim {
     let id = demo.returned()?.connection;
     let ends = demo.account.connection(&id).await?.expires_at.ok_or_else(|| Broken("the token never ends".to_owned()))?;
     tokio::time::sleep(ends.since(now()) + Duration::from_millis(20)).await;
+    let is_live = |token: &TokenInfo| token.kind == TokenKind::Access && token.state == TokenState::Live;
+    must(!demo.sandbox.control().tokens().iter().any(is_live), "the token has not expired at the provider")?;
     demo.sandbox.control().apply_json(json!({"do": "set", "ways": {"expires_in": 3600}}))?;
     let before = demo.stats();
     let gate = Arc::new(tokio::sync::Barrier::new(CALLERS));
