@@ -18,7 +18,7 @@ use tempfile::TempDir;
 /// An engine beside a running `oidc-provider`.
 pub struct Counterpart {
     pub provider: Provider,
-    pub folder: TempDir,
+    _folder: TempDir,
     pub smalt: Smalt,
 }
 
@@ -34,7 +34,7 @@ impl Counterpart {
             .open()
             .await
             .unwrap();
-        Counterpart { provider, folder, smalt }
+        Counterpart { provider, _folder: folder, smalt }
     }
 
     pub async fn account(&self, id: &str) -> Account {
