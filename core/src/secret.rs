@@ -68,10 +68,4 @@ mod tests {
     fn s41_debug_shows_nothing() {
         assert_eq!(format!("{:?}", Secret::new("canary")), "Secret(…)");
     }
-
-    #[test]
-    fn s41_a_value_of_another_type_is_not_repeated() {
-        let error = serde_json::from_str::<Secret>("123456789").expect_err("a number is no secret");
-        assert!(!error.to_string().contains("123456789"), "{error}");
-    }
 }

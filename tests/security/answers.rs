@@ -285,6 +285,25 @@ async fn s16_keys_are_proven_before_they_are_saved() {
     session.connect("sandbox-key").inputs(inputs(&fits)).await.unwrap();
 }
 
+/// A connection to authorise again that is not there, or not theirs, is said before any key is sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn s35_keys_renew_own_connections_only() {
+    let world = World::new().await;
+    let (mine, theirs) = (world.account("customer-42").await, world.account("customer-43").await);
+    let foreign = theirs.connect("sandbox-key").inputs(inputs(smalt::sandbox::API_KEY)).await.unwrap().id;
+    let checks = world.sandbox.control().stats().key_checks;
+    let mut answers = Vec::new();
+    for id in [foreign.as_str(), UNKNOWN] {
+        let error = mine.connect("sandbox-key").inputs(inputs(smalt::sandbox::API_KEY)).connection(id).await.unwrap_err();
+        assert_eq!(error.code(), Code::ConnectionNotFound);
+        answers.push(told(&error, id));
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!((world.sandbox.control().stats().key_checks, world.rows("connections")), (checks, 1));
+    let renewed = theirs.connect("sandbox-key").inputs(inputs(smalt::sandbox::API_KEY)).connection(&*foreign).await.unwrap();
+    assert_eq!(renewed.id, foreign);
+}
+
 /// Where the manifest puts them, and nowhere else: no URL, no other header, no body.
 #[tokio::test(flavor = "multi_thread")]
 async fn s16_keys_go_where_the_manifest_says() {

@@ -151,7 +151,7 @@ async fn s04_honest_claims_are_served() {
 /// The victim is a person at Chromium, logged in at the provider before.
 #[tokio::test(flavor = "multi_thread")]
 async fn s04_a_victim_at_chromium_links_nothing() {
-    let counterpart = super::life::Counterpart::start(&[]).await;
+    let counterpart = super::life::Counterpart::start().await;
     let victim_browser = User::with_chromium();
     let (attacker, victim) = (counterpart.account("attacker").await, counterpart.account("victim").await);
     for _ in 0..2 {

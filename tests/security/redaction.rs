@@ -547,3 +547,11 @@ fn s41_debug_of_every_type_with_a_secret_shows_none() {
     let key = LocalKey::generate().unwrap();
     assert!(!format!("{key:?}").contains(&key.text().expose()[11..]));
 }
+
+#[test]
+fn s41_a_secret_of_another_type_is_not_repeated() {
+    for json in ["123456789", "[\"123456789\"]", "{\"123456789\": 123456789}", "123456789.5"] {
+        let error = serde_json::from_str::<Secret>(json).unwrap_err();
+        assert!(!error.to_string().contains("123456789"), "{error}");
+    }
+}

@@ -243,8 +243,13 @@ impl Inner {
     pub(super) async fn connect_key(self: &Arc<Self>, actor: String, request: ConnectKey) -> Result<Connection> {
         let app = self.app(&request.application).await?;
         app.keybased()?;
-        let (tenant, account) = (self.tenant.clone(), request.account.clone());
-        self.read(move |tx| super::require_account(tx, &tenant, &account)).await?;
+        let (tenant, account, slug) = (self.tenant.clone(), request.account.clone(), request.application.clone());
+        let renew = request.connection.clone();
+        self.read(move |tx| {
+            super::require_account(tx, &tenant, &account)?;
+            renew.map_or(Ok(()), |id| connections::choose(tx, &tenant, &account, &slug, Some(&id)).map(drop))
+        })
+        .await?;
         let values = inputs::check(app.inputs(AuthType::Keybased), &request.inputs)?;
         let (plain, values) = connect::split_inputs(&app, AuthType::Keybased, values);
         let mut new = NewConnection {
