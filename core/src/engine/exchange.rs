@@ -52,6 +52,8 @@ impl Inner {
         let Redemption { actor, row, secrets } = redemption;
         let about = self.about(actor, &row.account_id, Some(&row.application));
         let outcome = self.exchange(&row, &secrets).await;
+        let oauth = self.app(&row.application).await.ok().and_then(|app| app.manifest.oauth2.clone());
+        let shares_grants = oauth.and_then(|oauth| oauth.revoke).is_some_and(|revoke| revoke.shared_grant);
         let row = match outcome {
             Ok(new) => {
                 let vault = self.vault.clone();
@@ -59,7 +61,7 @@ impl Inner {
                     let mut flow = row.clone();
                     if let Err(gone) = super::require_account(tx, &about.tenant, &about.account) {
                         // Deleted meanwhile, with the flow: what was just issued must not stay alive.
-                        outbox::queue_orphan(tx, &about, &vault, &flow.application, &new)?;
+                        outbox::queue_orphan(tx, &about, &vault, &flow.application, shares_grants, &new)?;
                         return Ok(Err(gone));
                     }
                     let saved = connections::save(tx, &about, &vault, &flow.application, new.clone())?;
@@ -75,7 +77,7 @@ impl Inner {
                 self.write_until_stored(move |tx| {
                     let mut flow = row.clone();
                     if let Some(new) = &orphan {
-                        outbox::queue_orphan(tx, &about, &vault, &flow.application, new)?;
+                        outbox::queue_orphan(tx, &about, &vault, &flow.application, shares_grants, new)?;
                     }
                     connect::fail(tx, &about, &mut flow, &error)
                 })
