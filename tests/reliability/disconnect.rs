@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use smalt::{
-    Code, Secret,
+    Code,
     backend::Disconnect,
     engine::Timings,
     model::{ConnectionStatus, RevocationOutcome},
@@ -252,5 +252,4 @@ async fn r43_what_cannot_be_revoked_is_flagged() {
     }
     assert_eq!(stage.count("SELECT count(*) FROM revocations WHERE status = 'failed'"), size(10, 50) as i64, "the dead letters stay");
     assert_eq!(stage.count("SELECT count(*) FROM revocations WHERE length(sealed) > 0"), 0, "without their secrets");
-    let _ = Secret::default;
 }

@@ -9,7 +9,7 @@ use smalt_tests::{
     size,
 };
 
-use crate::stage::{COUNTERPART, Stage, connect_sandbox, consent, exchanges, sandbox, tell, timings, until};
+use crate::stage::{COUNTERPART, Stage, connect_sandbox, consent, exchanges, sandbox, timings, until};
 
 /// The process dies before the code was sent, while the provider works, and after the answer came.
 #[tokio::test(flavor = "multi_thread")]
@@ -105,5 +105,4 @@ async fn r51_tokens_for_an_account_that_is_gone_are_revoked() {
         })
         .await;
     }
-    let _ = tell;
 }

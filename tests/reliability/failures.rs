@@ -147,3 +147,16 @@ async fn r23_a_panic_holds_up_nobody_for_ever() {
     // The token may have gone out: it is not presented again.
     assert_eq!(account.credential(SANDBOX).await.unwrap_err().code(), Code::ReauthRequired);
 }
+
+/// A lease that is shorter than a provider's time shortens that time, rather than keeping everybody waiting for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn r21_a_call_fits_into_its_lease() {
+    let (sandbox, _control) = sandbox().await;
+    let stage = Stage::sandbox(&sandbox);
+    let short = Timings { provider: Duration::from_secs(10), lease: Duration::from_secs(4), ..timings() };
+    let smalt = stage.open_with(short).await;
+    connect_sandbox(&smalt, "customer-42").await;
+    stage.clock.shift(HOUR);
+    let account = smalt.account("customer-42");
+    tokio::time::timeout(Duration::from_secs(60), account.credential(SANDBOX)).await.unwrap().unwrap();
+}

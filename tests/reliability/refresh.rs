@@ -9,7 +9,7 @@ use smalt_tests::{
     size,
 };
 
-use crate::stage::{COUNTERPART, HOUR, Stage, answer, connect, consent, open, refreshes, tell, timings, token, until};
+use crate::stage::{COUNTERPART, HOUR, Stage, answer, connect, open, refreshes, tell, timings, token, until};
 
 /// Two processes with 64 callers each find one expired token.
 #[tokio::test(flavor = "multi_thread")]
@@ -246,5 +246,4 @@ async fn r24_an_answer_waits_for_the_store() {
         assert!(provider.is_active(&token(&again.account(format!("customer-{n}")).credential(COUNTERPART).await.unwrap())), "{n}");
     }
     assert_eq!(refreshes(&provider), (count as u64, count as u64));
-    let _ = consent;
 }

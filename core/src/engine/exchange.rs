@@ -55,13 +55,15 @@ impl Inner {
         let Redemption { actor, row, secrets } = redemption;
         let about = self.about(actor, &row.account_id, Some(&row.application));
         let outcome = self.exchange(&row, &secrets).await;
+        let oauth = self.app(&row.application).await.ok().and_then(|app| app.manifest.oauth2.clone());
+        let shares_grants = oauth.and_then(|oauth| oauth.revoke).is_some_and(|revoke| revoke.shared_grant);
         let vault = self.vault.clone();
         let ended = match outcome {
             Ok(new) => {
                 self.write_until_stored(move |tx| {
                     let Some(mut flow) = connect::still_there(tx, &about.tenant, &row)? else {
                         // Deleted meanwhile, with the flow: what was just issued must not stay alive.
-                        outbox::queue_orphan(tx, &about, &vault, &row.application, &new)?;
+                        outbox::queue_orphan(tx, &about, &vault, &row.application, shares_grants, &new)?;
                         if let Err(gone) = super::require_account(tx, &about.tenant, &about.account) {
                             return Ok(Err(gone));
                         }
@@ -77,7 +79,7 @@ impl Inner {
             Err(Rejected { error, orphan }) => {
                 self.write_until_stored(move |tx| {
                     if let Some(new) = &orphan {
-                        outbox::queue_orphan(tx, &about, &vault, &row.application, new)?;
+                        outbox::queue_orphan(tx, &about, &vault, &row.application, shares_grants, new)?;
                     }
                     if let Some(mut flow) = connect::still_there(tx, &about.tenant, &row)? {
                         connect::fail(tx, &about, &mut flow, &error)?;

@@ -84,6 +84,9 @@ impl Engine {
                 (transport.clone(), Some(transport))
             }
         };
+        let mut timings = parts.timings;
+        // A call that could outlast its lease would never be begun.
+        timings.provider = timings.provider.min(timings.lease * 3 / 4);
         let owner = ids::hex(&ids::random::<8>()?);
         let inner = Arc::new(Inner {
             tenant,
@@ -98,9 +101,9 @@ impl Engine {
             connectors,
             presenter: parts.presenter,
             runner: parts.runner,
-            cache: CredentialCache::new(parts.timings.cached_credentials),
-            lives: Lives::new(parts.timings.cached_credentials),
-            timings: parts.timings,
+            cache: CredentialCache::new(timings.cached_credentials),
+            lives: Lives::new(timings.cached_credentials),
+            timings,
             signing,
             cursor_key,
             sandbox: OnceCell::new(),

@@ -367,7 +367,8 @@ fn store(
             expires_at: None,
             renew: Some(presented.id.clone()),
         };
-        outbox::queue_orphan(tx, about, vault, app.slug(), &orphan)?;
+        let shares_grants = app.oauth().is_ok_and(|oauth| oauth.revoke.as_ref().is_some_and(|revoke| revoke.shared_grant));
+        outbox::queue_orphan(tx, about, vault, app.slug(), shares_grants, &orphan)?;
         return Ok(Err(super::connections::not_connected(&about.account, app.slug())));
     };
     if row.refresh_print != presented.refresh_print {

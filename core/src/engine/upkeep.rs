@@ -80,7 +80,12 @@ impl Inner {
             let tenant = self.tenant.clone();
             let after = match seen.event {
                 Some(after) => after,
-                None => self.read(|tx| tx.last_event()).await?,
+                None => {
+                    let last = self.read(|tx| tx.last_event()).await?;
+                    // Events up to here are not read: whatever was cached before they were written must not count.
+                    self.cache.forget_all();
+                    last
+                }
             };
             let events = self.read(move |tx| tx.events_after(&tenant, after, 1000)).await?;
             if events.len() == 1000 {

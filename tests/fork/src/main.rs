@@ -1,0 +1,101 @@
+//! Opens an engine, uses it, forks, and makes secrets on both sides. Prints one JSON line: what each side made.
+//!
+//! Hosts fork with an engine open (Python's multiprocessing, gunicorn's preload). The child must never make a nonce,
+//! state, token or id that its parent makes, must not hang on the parent's handles, and must work with its own.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::{
+    io::{Read, Write},
+    os::fd::FromRawFd,
+    path::Path,
+};
+
+use serde_json::{Value, json};
+use smalt::{Smalt, backend::StartConnect, project::Project, runtime::runtime, vault::LocalKey};
+
+async fn open(store: &Path, key: &Path) -> Smalt {
+    let mut project = Project::default();
+    project.sandbox.enabled = true;
+    project.org.redirect_uris = vec!["http://127.0.0.1/callback".to_owned()];
+    Smalt::embedded(store).keys(LocalKey::from_file(key).unwrap()).project_value(project).open().await.unwrap()
+}
+
+/// Everything random that one side makes: ids, states, cookies, challenges, tokens, keys.
+async fn make(smalt: &Smalt) -> Vec<String> {
+    let account = smalt.account("customer-42");
+    let mut made = Vec::new();
+    for _ in 0..20 {
+        let options = StartConnect { redirect_uri: Some("http://127.0.0.1/callback".to_owned()), ..StartConnect::default() };
+        let started = account.start_connect("sandbox-oauth", options).await.unwrap();
+        let query: Vec<_> = started.authorize_url.split(['?', '&']).collect();
+        made.extend(query.iter().filter(|part| part.starts_with("state=") || part.starts_with("code_challenge=")).map(ToString::to_string));
+        made.push(started.flow_id);
+        made.push(started.cookie.value.expose().to_owned());
+        made.push(account.session_with(true).await.unwrap().token().expose().to_owned());
+        made.push(LocalKey::generate().unwrap().text().expose().to_owned());
+    }
+    made
+}
+
+/// The nonces of all that both sides sealed: bytes 10 to 33 of a sealed value (see `core/src/vault`).
+fn nonces(store: &Path) -> Vec<String> {
+    let sql = rusqlite::Connection::open(store).unwrap();
+    let mut query = sql.prepare("SELECT hex(substr(sealed, 10, 24)) FROM flows").unwrap();
+    query.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+fn read_all(fd: i32) -> String {
+    // SAFETY: the descriptor is the reading end of our own pipe, owned by nobody else.
+    let mut pipe = unsafe { std::fs::File::from_raw_fd(fd) };
+    let mut text = String::new();
+    pipe.read_to_string(&mut text).unwrap();
+    text
+}
+
+fn main() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, key) = (folder.path().join("smalt.db"), folder.path().join("key"));
+    LocalKey::generate().unwrap().write_file(&key).unwrap();
+    // Warm: whatever could be buffered or cached is, before the fork.
+    let smalt = runtime().block_on(async {
+        let smalt = open(&store, &key).await;
+        smalt.account("customer-42").ensure().await.unwrap();
+        make(&smalt).await;
+        smalt
+    });
+    let mut pipe = [0; 2];
+    // SAFETY: `pipe` has room for the two descriptors.
+    assert_eq!(unsafe { libc::pipe(pipe.as_mut_ptr()) }, 0);
+    // SAFETY: what the child does after this is what hosts do: it goes on as a program of one thread and makes its own.
+    match unsafe { libc::fork() } {
+        0 => {
+            // SAFETY: the writing end is ours.
+            let mut out = unsafe { std::fs::File::from_raw_fd(pipe[1]) };
+            let made = runtime().block_on(async {
+                let stale = smalt.account("customer-42").get().await.err().map(|error| error.code().as_str());
+                let own = open(&store, &key).await;
+                let made = make(&own).await;
+                let account = own.account("customer-42").get().await.is_ok();
+                own.close().await;
+                json!({"stale": stale, "account": account, "made": made})
+            });
+            out.write_all(made.to_string().as_bytes()).unwrap();
+            out.flush().unwrap();
+            drop(out);
+            // SAFETY: ends the child at once; the parent's threads and handles are not here to be cleaned up.
+            unsafe { libc::_exit(0) }
+        }
+        pid => {
+            assert!(pid > 0, "fork failed");
+            // SAFETY: the parent's copy of the writing end; the child has its own.
+            unsafe { libc::close(pipe[1]) };
+            let parent = runtime().block_on(make(&smalt));
+            let child: Value = serde_json::from_str(&read_all(pipe[0])).unwrap_or(Value::Null);
+            let mut status = 0;
+            // SAFETY: waits for our own child.
+            assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+            runtime().block_on(smalt.close());
+            println!("{}", json!({"status": status, "parent": parent, "child": child, "nonces": nonces(&store)}));
+        }
+    }
+}
