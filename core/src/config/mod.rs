@@ -3,7 +3,7 @@
 //!
 //! The engine's part is to read and write the row, and to resolve dynamic options. An update goes like this:
 //!
-//! ```ignore
+//! ```text
 //! let mut applied = config::apply(settings, &stored, &update)?;
 //! let mut resolved = Resolved::new(Access::Live);
 //! loop {
