@@ -41,7 +41,9 @@ pub(super) fn to_model(row: &FlowRow, now: Timestamp, exchange_limit: Duration) 
         }
         status => status,
     };
+    let ended = status.is_final().then(|| with_outcome(row, status.as_str(), None, error.as_ref().map(|error| error.code.as_str())));
     Ok(ConnectFlow {
+        return_url: ended.flatten(),
         id: row.id.clone(),
         account_id: row.account_id.clone(),
         application: row.application.clone(),
@@ -223,10 +225,10 @@ impl Inner {
         let proof = self.proof(&request.callback_url, None, request.cookie).await?;
         match self.accept("callback".to_owned(), proof, true).await? {
             Accepted::Parked { row, claim } => {
-                Ok(ParkedCallback { return_to: with_outcome(&row, Some(&claim), None), flow_id: row.id, claim: Some(claim), error: None })
+                Ok(ParkedCallback { return_to: with_outcome(&row, "claim", Some(&claim), None), flow_id: row.id, claim: Some(claim), error: None })
             }
             Accepted::Refused { row, error } if row.return_to.is_some() && !error.is(Code::BrowserMismatch) => Ok(ParkedCallback {
-                return_to: with_outcome(&row, None, Some(error.code())),
+                return_to: with_outcome(&row, FlowStatus::Failed.as_str(), None, Some(error.code().as_str())),
                 flow_id: row.id,
                 claim: None,
                 error: Some(error.code().as_str().to_owned()),
@@ -416,15 +418,14 @@ pub(super) fn succeed(tx: &mut dyn Tx, about: &About, row: &mut FlowRow, connect
 }
 
 /// The stored return URL with what the page there needs to know.
-fn with_outcome(row: &FlowRow, claim: Option<&Secret>, error: Option<Code>) -> Option<String> {
+fn with_outcome(row: &FlowRow, outcome: &str, claim: Option<&Secret>, error: Option<&str>) -> Option<String> {
     let mut url = Url::parse(row.return_to.as_deref()?).ok()?;
-    let outcome = if error.is_none() { "claim" } else { "failed" };
     url.query_pairs_mut().append_pair("flow", &row.id).append_pair("application", &row.application).append_pair("outcome", outcome);
     if let Some(claim) = claim {
         url.query_pairs_mut().append_pair("claim", claim.expose());
     }
     if let Some(error) = error {
-        url.query_pairs_mut().append_pair("error", error.as_str());
+        url.query_pairs_mut().append_pair("error", error);
     }
     Some(url.into())
 }

@@ -43,8 +43,11 @@ model! {
         pub connection_id: Option<String>,
         /// Why it failed.
         pub error: Option<FlowFailure>,
-        /// Where the user goes at the end.
+        /// Where the user goes at the end, as `start_connect` was told.
         pub return_to: Option<String>,
+        /// The same once the flow has ended, with what the page there needs to know: `flow`, `application`, `outcome` (the
+        /// status) and, if it failed, `error` (the code). Redirect the user to it.
+        pub return_url: Option<String>,
         /// When it began.
         pub created_at: Timestamp,
         /// When the user must be back.
