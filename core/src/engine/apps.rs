@@ -46,6 +46,11 @@ impl App {
         self.manifest.oauth2.as_ref().ok_or_else(|| err!(WrongAuthType, "`{}` offers no OAuth 2.0", self.slug()))
     }
 
+    /// Whether ending one connection's grant ends those of the same user and client too.
+    pub(super) fn shares_grants(&self) -> bool {
+        self.oauth().is_ok_and(|oauth| oauth.revoke.as_ref().is_some_and(|revoke| revoke.shared_grant))
+    }
+
     pub(super) fn keybased(&self) -> Result<&Keybased> {
         self.manifest.keybased.as_ref().ok_or_else(|| err!(WrongAuthType, "`{}` is not connected with keys", self.slug()))
     }

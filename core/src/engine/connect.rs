@@ -224,9 +224,12 @@ impl Inner {
     pub(super) async fn park_callback(&self, request: ParkCallback) -> Result<ParkedCallback> {
         let proof = self.proof(&request.callback_url, None, request.cookie).await?;
         match self.accept("callback".to_owned(), proof, true).await? {
-            Accepted::Parked { row, claim } => {
-                Ok(ParkedCallback { return_to: with_outcome(&row, "claim", Some(&claim), None), flow_id: row.id, claim: Some(claim), error: None })
-            }
+            Accepted::Parked { row, claim } => Ok(ParkedCallback {
+                return_to: with_outcome(&row, "claim", Some(&claim), None),
+                flow_id: row.id,
+                claim: Some(claim),
+                error: None,
+            }),
             Accepted::Refused { row, error } if row.return_to.is_some() && !error.is(Code::BrowserMismatch) => Ok(ParkedCallback {
                 return_to: with_outcome(&row, FlowStatus::Failed.as_str(), None, Some(error.code().as_str())),
                 flow_id: row.id,

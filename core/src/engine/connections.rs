@@ -82,6 +82,8 @@ pub(super) struct NewConnection {
     pub(super) identity: Option<Identity>,
     /// Names the grant at the provider, equal for siblings; absent where nobody can tell.
     pub(super) grant_key: Option<String>,
+    /// Whether ending one connection's grant ends those of other accounts with the same key, as the manifest says.
+    pub(super) shares_grants: bool,
     pub(super) scopes: Vec<String>,
     pub(super) properties: BTreeMap<String, String>,
     pub(super) expires_at: Option<Timestamp>,
@@ -156,9 +158,12 @@ pub(super) fn save(tx: &mut dyn Tx, about: &About, vault: &Vault, application: &
     tx.put_connection(&about.tenant, &row)?;
     crate::failpoint::failpoint!("connect-middle");
     if let Some(key) = &row.grant_key {
-        // A queued revocation of the same grant would kill the new one too.
+        // A queued revocation of the same grant would kill the new one too: one of this account always, since
+        // providers tie grants to the user's session; those of others where the manifest says that grants are shared.
         for mut queued in tx.queued_revocations_by_grant(&about.tenant, key)? {
-            super::outbox::finish(tx, about, &mut queued, RevocationOutcome::KeptShared)?;
+            if new.shares_grants || (queued.account_id == about.account && queued.application == application) {
+                super::outbox::finish(tx, about, &mut queued, RevocationOutcome::KeptShared)?;
+            }
         }
     }
     let data = serde_json::json!({"connection": row.id, "auth_type": row.auth_type});

@@ -55,15 +55,13 @@ impl Inner {
         let Redemption { actor, row, secrets } = redemption;
         let about = self.about(actor, &row.account_id, Some(&row.application));
         let outcome = self.exchange(&row, &secrets).await;
-        let oauth = self.app(&row.application).await.ok().and_then(|app| app.manifest.oauth2.clone());
-        let shares_grants = oauth.and_then(|oauth| oauth.revoke).is_some_and(|revoke| revoke.shared_grant);
         let vault = self.vault.clone();
         let ended = match outcome {
             Ok(new) => {
                 self.write_until_stored(move |tx| {
                     let Some(mut flow) = connect::still_there(tx, &about.tenant, &row)? else {
                         // Deleted meanwhile, with the flow: what was just issued must not stay alive.
-                        outbox::queue_orphan(tx, &about, &vault, &row.application, shares_grants, &new)?;
+                        outbox::queue_orphan(tx, &about, &vault, &row.application, &new)?;
                         if let Err(gone) = super::require_account(tx, &about.tenant, &about.account) {
                             return Ok(Err(gone));
                         }
@@ -79,7 +77,7 @@ impl Inner {
             Err(Rejected { error, orphan }) => {
                 self.write_until_stored(move |tx| {
                     if let Some(new) = &orphan {
-                        outbox::queue_orphan(tx, &about, &vault, &row.application, shares_grants, new)?;
+                        outbox::queue_orphan(tx, &about, &vault, &row.application, new)?;
                     }
                     if let Some(mut flow) = connect::still_there(tx, &about.tenant, &row)? {
                         connect::fail(tx, &about, &mut flow, &error)?;
@@ -262,6 +260,7 @@ impl Inner {
             scopes: Vec::new(),
             properties: plain,
             expires_at: None,
+            shares_grants: false,
             renew: request.connection,
         };
         new.identity = self.prove(&app, &request.account, &new).await?;
@@ -302,6 +301,7 @@ impl Inner {
             scopes: request.scopes,
             properties: plain,
             expires_at,
+            shares_grants: app.shares_grants(),
             renew: None,
         };
         if new.grant.access_token.is_some() {
@@ -378,6 +378,7 @@ fn new_connection(app: &App, tokens: &TokenSet, asked: Vec<String>, now: Timesta
         scopes: tokens.scopes.clone().unwrap_or(asked),
         properties: tokens.copied.clone(),
         expires_at: lifetime.map(|lifetime| now.plus(lifetime)),
+        shares_grants: app.shares_grants(),
         renew: None,
     }
 }

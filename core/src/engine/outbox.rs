@@ -38,19 +38,12 @@ pub(super) fn is_leased(row: &RevocationRow, boot: &BootTime) -> bool {
 }
 
 /// Queues the end of tokens that no connection holds: refused after they were issued, or issued after a disconnect.
-pub(super) fn queue_orphan(
-    tx: &mut dyn Tx,
-    about: &About,
-    vault: &Vault,
-    application: &str,
-    shares_grants: bool,
-    orphan: &NewConnection,
-) -> Result<()> {
+pub(super) fn queue_orphan(tx: &mut dyn Tx, about: &About, vault: &Vault, application: &str, orphan: &NewConnection) -> Result<()> {
     // A connection that stands for the same grant would die with them: its successor here always, as a queued
     // revocation gives way to it too; others where the manifest says that grants are shared.
     if let Some(key) = &orphan.grant_key {
         let same = tx.connections_by_grant(&about.tenant, key)?;
-        if same.iter().any(|row| shares_grants || (row.account_id == about.account && row.application == application)) {
+        if same.iter().any(|row| orphan.shares_grants || (row.account_id == about.account && row.application == application)) {
             return Ok(());
         }
     }

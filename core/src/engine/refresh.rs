@@ -365,10 +365,10 @@ fn store(
             scopes: Vec::new(),
             properties: serde_json::from_str(&presented.properties_json).unwrap_or_default(),
             expires_at: None,
+            shares_grants: app.shares_grants(),
             renew: Some(presented.id.clone()),
         };
-        let shares_grants = app.oauth().is_ok_and(|oauth| oauth.revoke.as_ref().is_some_and(|revoke| revoke.shared_grant));
-        outbox::queue_orphan(tx, about, vault, app.slug(), shares_grants, &orphan)?;
+        outbox::queue_orphan(tx, about, vault, app.slug(), &orphan)?;
         return Ok(Err(super::connections::not_connected(&about.account, app.slug())));
     };
     if row.refresh_print != presented.refresh_print {

@@ -182,11 +182,16 @@ impl Store for SqliteStore {
         if self.check_process().is_err() {
             return;
         }
-        self.writes.close();
         if let Some(reads) = &self.reads {
             reads.close();
         }
-        let ended = std::mem::take(&mut *self.ended.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut ended = std::mem::take(&mut *self.ended.lock().unwrap_or_else(PoisonError::into_inner));
+        // The writer was started first and ends last: only its connection can take the log away with it.
+        let readers = ended.split_off(ended.len().min(1));
+        for thread in readers {
+            let _ = thread.await;
+        }
+        self.writes.close();
         for thread in ended {
             let _ = thread.await;
         }

@@ -138,6 +138,8 @@ impl Writer {
         let began = Instant::now();
         let mut done: Vec<(oneshot::Sender<Answered>, Answered)> = Vec::new();
         let mut lost = false;
+        // Only waiting wears it out, not work.
+        let mut patience = self.options.gather_time;
         while !lost && done.len() < self.options.group_max && (done.is_empty() || began.elapsed() < self.options.group_time) {
             if self.pending.is_empty() {
                 self.queue.drain(&mut self.pending);
@@ -150,14 +152,12 @@ impl Writer {
                 }
                 Some(Request::Version(answer)) => drop(answer.send(self.version())),
                 None => {
-                    let left = self.options.gather_time.saturating_sub(began.elapsed());
-                    if done.len() >= self.last_group || left.is_zero() {
+                    if done.len() >= self.last_group || patience.is_zero() {
                         break;
                     }
-                    self.queue.gather(self.last_group - done.len(), left, &mut self.pending);
-                    if self.pending.is_empty() {
-                        break;
-                    }
+                    let from = Instant::now();
+                    self.queue.gather(self.last_group - done.len(), patience, &mut self.pending);
+                    patience = patience.saturating_sub(from.elapsed());
                 }
             }
         }
