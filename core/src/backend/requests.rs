@@ -103,9 +103,9 @@ requests! {
     pub struct FinishConnect hides(callback_url) {
         /// The linked account's id: the user who is logged in where the callback arrived.
         pub account: String,
-        /// The whole URL that the provider sent the browser to.
+        /// The URL that the provider sent the browser to, or its path and query.
         pub callback_url: Option<String>,
-        /// The value of the cookie that `start_connect` gave.
+        /// The cookie that `start_connect` gave: its value, or the request's whole `Cookie` header.
         pub cookie: Option<Secret>,
         /// The one-time claim of a parked callback.
         pub claim: Option<Secret>,

@@ -129,7 +129,10 @@ impl Inner {
             for (application, rows) in by_app {
                 let mut about = about.clone();
                 about.application = Some(application);
-                remover.remove(tx, &about, rows, SiblingPolicy::Keep)?;
+                let mut receipt = remover.remove(tx, &about, rows, SiblingPolicy::Keep)?;
+                // Who it was at the provider goes with the account.
+                receipt.connections.iter_mut().for_each(|connection| connection.identity = None);
+                tx.put_receipt(&about.tenant, &super::disconnect::to_row(&receipt))?;
             }
             crate::failpoint::failpoint!("delete-middle");
             tx.delete_account(&about.tenant, &request.account)?;

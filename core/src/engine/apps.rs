@@ -129,17 +129,19 @@ impl Inner {
         if let Some(url) = &project.project.sandbox.url {
             return Ok(url.trim_end_matches('/').to_owned());
         }
+        let was_running = self.sandbox.initialized();
         let sandbox = self
             .sandbox
             .get_or_try_init(|| async {
                 let listen = project.project.sandbox.listen.as_deref().unwrap_or("127.0.0.1:0");
                 let listen =
                     listen.parse().map_err(|_| err!(ProjectInvalid, "`sandbox.listen` is not an address like `127.0.0.1:4600`"))?;
-                let sandbox = Sandbox::start(SandboxOptions { listen, clock: self.clock.clone(), ..SandboxOptions::default() }).await?;
-                self.apply_policy(project, Some(&sandbox.origin()));
-                Ok::<_, crate::Error>(sandbox)
+                Sandbox::start(SandboxOptions { listen, clock: self.clock.clone(), ..SandboxOptions::default() }).await
             })
             .await?;
+        if !was_running {
+            self.apply_policy(project);
+        }
         Ok(sandbox.origin())
     }
 
@@ -181,8 +183,11 @@ impl Inner {
         }
         let mut described = Vec::new();
         for slug in self.enabled_slugs() {
-            let app = self.app(&slug).await?;
-            described.push(app.describe(by_app.get(slug.as_str()).map_or(&[], Vec::as_slice))?);
+            match self.app(&slug).await {
+                Ok(app) => described.push(app.describe(by_app.get(slug.as_str()).map_or(&[], Vec::as_slice))?),
+                // One that cannot be used now hides no others.
+                Err(error) => tracing::warn!(application = slug, code = error.code().as_str(), "an application cannot be described"),
+            }
         }
         Ok(described)
     }

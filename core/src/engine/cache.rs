@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::sync::OnceCell;
@@ -99,9 +100,10 @@ impl CacheKey<'_> {
 }
 
 impl CredentialCache {
-    pub(super) fn new(capacity: u64) -> Self {
+    /// Entries are dropped, and their secrets cleared, after `lifetime` at the latest.
+    pub(super) fn new(capacity: u64, lifetime: Duration) -> Self {
         Self {
-            map: moka::sync::Cache::new(capacity),
+            map: moka::sync::Cache::builder().max_capacity(capacity).time_to_live(lifetime).build(),
             generations: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             hasher: RandomState::new(),
             checked: AtomicI64::new(i64::MIN),
@@ -128,12 +130,14 @@ impl CredentialCache {
         if boot.saturating_sub(self.checked.load(Ordering::Acquire)) > STALE_AFTER {
             return None;
         }
-        let cached = self.map.get(&key.text())?;
+        let text = key.text();
+        let cached = self.map.get(&text)?;
         let counts = now < cached.due
             && boot < cached.due_boot
             && boot < cached.window.until
             && cached.generation == self.generation(key.account, key.application);
         if !counts {
+            self.map.invalidate(&text);
             return None;
         }
         cached.window.count.fetch_add(1, Ordering::Relaxed);

@@ -67,8 +67,8 @@ struct Proof {
     account: Option<String>,
     cookie: Option<Secret>,
     callback: Callback,
-    /// Scheme, host, port and path of the URL that it came in on.
-    arrived: Option<Url>,
+    /// What the caller passed: a whole URL, or what a web framework knows of it (path and query).
+    arrived: String,
     issuer: Option<String>,
 }
 
@@ -148,7 +148,7 @@ impl Inner {
         .await?;
         Ok(StartedConnect {
             cookie: StateCookie {
-                name: format!("__Host-smalt-{flow_id}"),
+                name: StateCookie::name_of(&flow_id),
                 value: cookie.into(),
                 max_age: self.timings.flow_lifetime.as_secs(),
             },
@@ -218,7 +218,7 @@ impl Inner {
                 issuer = template.map(|template| crate::manifest::template::text(template, &values)).transpose()?;
             }
         }
-        Ok(Proof { account, cookie, callback, arrived: Url::parse(callback_url).ok(), issuer })
+        Ok(Proof { account, cookie, callback, arrived: callback_url.to_owned(), issuer })
     }
 
     pub(super) async fn park_callback(&self, request: ParkCallback) -> Result<ParkedCallback> {
@@ -284,7 +284,7 @@ impl Inner {
 
     /// How long an exchange may take before it counts as interrupted.
     pub(super) fn exchange_limit(&self) -> Duration {
-        self.timings.provider * 4
+        self.timings.provider * 2 + self.timings.plugin + self.timings.lease
     }
 
     pub(super) async fn get_flow(&self, request: GetFlow) -> Result<ConnectFlow> {
@@ -346,6 +346,13 @@ fn status(row: &FlowRow) -> FlowStatus {
     FlowStatus::parse(&row.status).unwrap_or(FlowStatus::Failed)
 }
 
+/// This flow's cookie, out of a whole `Cookie` header; a bare value is taken as it is.
+fn own_cookie<'a>(given: &'a str, flow: &str) -> &'a str {
+    let name = StateCookie::name_of(flow);
+    let mut pairs = given.split(';').filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(n, _)| *n == name).map_or(given, |(_, value)| value)
+}
+
 /// Everything that must hold before the code counts; who, where and when come before what the provider says.
 fn check(row: &FlowRow, proof: &Proof, now: Timestamp) -> Result<()> {
     match status(row) {
@@ -356,18 +363,17 @@ fn check(row: &FlowRow, proof: &Proof, now: Timestamp) -> Result<()> {
     if now.millis() > row.expires_at {
         bail!(FlowExpired, "the user took too long");
     }
-    if let (Some(arrived), Ok(expected)) = (&proof.arrived, Url::parse(&row.redirect_uri)) {
-        let place = |url: &Url| {
-            (url.scheme().to_owned(), url.host_str().map(ToOwned::to_owned), url.port_or_known_default(), url.path().to_owned())
-        };
-        if place(arrived) != place(&expected) {
-            bail!(FlowContextMismatch, "the callback arrived elsewhere than the flow's redirect URI");
-        }
+    // The path carries application and client (S-05). Host and scheme are those of the public URL, which a server behind
+    // a proxy does not see.
+    let expected = Url::parse(&row.redirect_uri).ok();
+    let arrived = expected.as_ref().and_then(|expected| expected.join(&proof.arrived).ok());
+    if expected.is_none() || expected.map(|url| url.path().to_owned()) != arrived.map(|url| url.path().to_owned()) {
+        bail!(FlowContextMismatch, "the callback arrived elsewhere than the flow's redirect URI");
     }
     if proof.account.as_ref().is_some_and(|account| *account != row.account_id) {
         bail!(FlowAccountMismatch, "the flow was begun for another linked account");
     }
-    let cookie = proof.cookie.as_ref().map(|cookie| fingerprint(cookie.expose()));
+    let cookie = proof.cookie.as_ref().map(|cookie| fingerprint(own_cookie(cookie.expose(), &row.id)));
     if cookie.as_deref().is_some_and(|hash| hash != row.cookie_hash) || (cookie.is_none() && proof.account.is_some()) {
         bail!(BrowserMismatch, "the cookie is missing or of another flow");
     }

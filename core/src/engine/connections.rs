@@ -98,15 +98,18 @@ pub(super) fn save(tx: &mut dyn Tx, about: &About, vault: &Vault, application: &
     let now = about.now.millis();
     let siblings = tx.connections(&about.tenant, &about.account, Some(application))?;
     let same_type = || siblings.iter().filter(|row| row.auth_type == new.auth_type.as_str());
-    let found = match (&new.renew, &new.identity) {
-        // The same person again, or a connection that never had an identity.
-        (Some(id), identity) => siblings
-            .iter()
-            .find(|row| &row.id == id && (row.identity_id.is_none() || row.identity_id.as_ref() == identity.as_ref().map(|i| &i.id))),
-        (None, Some(identity)) => same_type().find(|row| row.identity_id.as_ref() == Some(&identity.id)),
+    let identity_id = new.identity.as_ref().map(|identity| &identity.id);
+    // The connection that was asked for, if it is of the same person or never had an identity.
+    let asked_for = new
+        .renew
+        .as_ref()
+        .and_then(|id| same_type().find(|row| &row.id == id && (row.identity_id.is_none() || row.identity_id.as_ref() == identity_id)));
+    let found = asked_for.or_else(|| match identity_id {
+        Some(_) => same_type().find(|row| row.identity_id.as_ref() == identity_id),
         // Nobody can tell who it is: the one connection of this sort is authorised again.
-        (None, None) => same_type().find(|row| row.identity_id.is_none()),
-    };
+        None if new.renew.is_none() => same_type().find(|row| row.identity_id.is_none()),
+        None => None,
+    });
     let mut row = match found {
         Some(row) => row.clone(),
         None => ConnectionRow {
@@ -156,6 +159,12 @@ pub(super) fn save(tx: &mut dyn Tx, about: &About, vault: &Vault, application: &
     row.row_version += 1;
     super::sealed::seal_grant(vault, &about.tenant, &mut row, &new.grant)?;
     tx.put_connection(&about.tenant, &row)?;
+    // Whoever connects anew wants it to be used: a dead default one gives way.
+    let active = ConnectionStatus::Active.as_str();
+    if siblings.iter().any(|other| other.is_default && other.id != row.id && other.status != active) {
+        make_default(tx, about, application, &row.id)?;
+        row.is_default = true;
+    }
     crate::failpoint::failpoint!("connect-middle");
     if let Some(key) = &row.grant_key {
         // A queued revocation of the same grant would kill the new one too: one of this account always, since

@@ -167,7 +167,7 @@ impl Inner {
         let boot = self.clock.boot_millis();
         let counted: Vec<(i64, u64, Arc<ReadWindow>)> = {
             let mut windows = self.cache.windows();
-            let counted = windows
+            let counted: Vec<(i64, u64, Arc<ReadWindow>)> = windows
                 .values()
                 .filter_map(|window| {
                     let row = *window.row.get()?;
@@ -175,7 +175,8 @@ impl Inner {
                     (count > 0).then(|| (row, count, window.clone()))
                 })
                 .collect();
-            windows.retain(|_, window| boot < window.until || !window.row.initialized());
+            // What is over and was not opened, or counts nothing more, has nothing left to say.
+            windows.retain(|_, window| boot < window.until || counted.iter().any(|(_, _, kept)| Arc::ptr_eq(kept, window)));
             counted
         };
         if counted.is_empty() {

@@ -18,6 +18,9 @@ use crate::{
     vault::Vault,
 };
 
+/// The longest that a disconnect waits for the provider's answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// What can be done about an application's grants.
 #[derive(Clone, Copy, Default)]
 struct Powers {
@@ -51,11 +54,14 @@ impl Inner {
             // A disabled application can still be disconnected; a broken project file is said.
             tracing::warn!(application, code = error.code().as_str(), "disconnecting an application that cannot be used");
         }
-        let wait = request.wait.unwrap_or(Duration::from_secs(2));
+        let is_known = self.catalog.get(&application).is_some();
         let receipt = self
             .write(move |tx| {
                 require_account(tx, &about.tenant, &request.account)?;
                 let mut rows = tx.connections(&about.tenant, &request.account, Some(&request.application))?;
+                if rows.is_empty() && !is_known {
+                    bail!(ApplicationNotFound, "there is no application `{}`", request.application.escape_debug());
+                }
                 if let Some(id) = &request.connection {
                     rows.retain(|row| &row.id == id);
                     if rows.is_empty() {
@@ -69,12 +75,12 @@ impl Inner {
         crate::failpoint::failpoint!("disconnect-committed");
         self.cache.forget(&account, &application);
         self.outbox.notify_one();
-        self.settled(&account, receipt, wait).await
+        Ok(receipt)
     }
 
     /// Waits a little for the provider's answer.
-    async fn settled(&self, account: &str, mut receipt: Receipt, wait: Duration) -> Result<Receipt> {
-        let until = end_of(wait);
+    pub(super) async fn settled(&self, account: &str, mut receipt: Receipt, wait: Option<Duration>) -> Result<Receipt> {
+        let until = end_of(wait.unwrap_or(Duration::from_secs(2)).min(LONGEST_WAIT));
         let mut changed = self.changed.subscribe();
         while receipt.finished_at.is_none() {
             let left = until.saturating_duration_since(Instant::now());

@@ -15,7 +15,7 @@ use crate::{
     error::{Result, bail},
     model::{
         Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, Page, Receipt,
-        RuleColumns, SessionInfo, StartedConnect,
+        RuleColumns, SessionInfo, SiblingPolicy, StartedConnect,
     },
     operations::Operation,
     plugin::{HttpResponse, Presenter, refuse_reentry},
@@ -114,8 +114,15 @@ doorway! {
     async fn disconnect(&self, caller: &Caller, request: Disconnect) -> Result<Receipt> {
         let actor = self.0.authorize(Operation::Disconnect, caller, &request.account).await?;
         refuse_reentry(&request.account, Some(&request.application))?;
-        let me = &self.0;
-        told(caller, to_the_end!(me.disconnect(actor, request)).await)
+        if matches!(caller, Caller::Session(_)) && request.siblings == Some(SiblingPolicy::Kill) {
+            bail!(Forbidden, "a session cannot end other linked accounts' connections");
+        }
+        let (me, account, wait) = (&self.0, request.account.clone(), request.wait);
+        let receipt = match to_the_end!(me.disconnect(actor, request)).await {
+            Ok(receipt) => me.settled(&account, receipt, wait).await,
+            refused => refused,
+        };
+        told(caller, receipt)
     }
 
     async fn get_receipt(&self, caller: &Caller, request: GetReceipt) -> Result<Receipt> {
@@ -149,8 +156,8 @@ doorway! {
         }
         self.0.project.set(project)?;
         let project = self.0.project.current();
-        let sandbox = self.0.sandbox.get().map(crate::sandbox::Sandbox::origin);
-        self.0.apply_policy(&project, project.project.sandbox.url.as_deref().or(sandbox.as_deref()));
+        self.0.apply_policy(&project);
+        self.0.cache.forget_all();
         Ok(())
     }
 
@@ -162,7 +169,7 @@ doorway! {
         list_apps: ListApps(GetAccount) -> Vec<Application> = |me, _actor, request| me.list_apps(request);
         get_app: App(GetApp) -> Application = |me, _actor, request| me.get_app(request);
         start_connect: StartConnect(StartConnect) -> StartedConnect = |me, actor, request| me.start_connect(actor, request);
-        finish_connect: FinishConnect(FinishConnect) -> Connection = (waits for None) |me, actor, request| me.finish_connect(actor, request);
+        finish_connect: FinishConnect(FinishConnect) -> Connection = (waits for None) |me, actor, request| to_the_end!(me.finish_connect(actor, request));
         get_flow: Flow(GetFlow) -> ConnectFlow = |me, _actor, request| me.get_flow(request);
         wait_flow: WaitFlow(WaitFlow) -> ConnectFlow = (waits for None) |me, _actor, request| me.wait_flow(request);
         cancel_flow: CancelFlow(GetFlow) -> ConnectFlow = |me, actor, request| me.cancel_flow(actor, request);

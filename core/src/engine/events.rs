@@ -84,8 +84,13 @@ impl Inner {
                     let _ = tokio::time::timeout(left, changed.changed()).await;
                 }
                 _ => {
-                    let items = rows.into_iter().map(|row| self.event_model(row)).collect::<Result<Vec<_>>>()?;
-                    let next = items.last().map(|event| event.cursor.clone()).or(request.since);
+                    let next = match rows.last() {
+                        Some(last) => Some(self.make_cursor("events", last.seq, "")?),
+                        None => request.since,
+                    };
+                    // A newer process on the same store may write types that this one does not know.
+                    let known = rows.into_iter().filter(|row| EventType::parse(&row.event.event_type).is_some());
+                    let items = known.map(|row| self.event_model(row)).collect::<Result<Vec<_>>>()?;
                     return Ok(Page { items, next });
                 }
             }

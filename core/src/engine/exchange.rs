@@ -285,13 +285,22 @@ impl Inner {
         if access_token.is_none() && refresh_token.is_none() {
             bail!(CredentialMissing, "`access_token` or `refresh_token` must be given");
         }
+        let oauth = app.oauth()?;
+        // What a connect would have copied from the provider's answers can be handed over too.
+        let names = oauth.copy_from_callback.keys().chain(oauth.copy_from_token.keys());
+        let copied: BTreeMap<String, String> =
+            names.filter_map(|name| Some((name.clone(), values.remove(name)?.expose().to_owned()))).collect();
         let inputs = inputs::check(app.inputs(AuthType::Oauth2), &values)?;
-        let (plain, inputs) = connect::split_inputs(&app, AuthType::Oauth2, inputs);
+        let (mut plain, inputs) = connect::split_inputs(&app, AuthType::Oauth2, inputs);
+        plain.extend(copied);
         let now = self.now();
         // Without an access token the first use renews.
         let expires_at = match (&access_token, request.expires_in) {
             (None, _) => Some(now),
-            (Some(_), seconds) => seconds.map(|s| now.plus(Duration::from_secs(s))),
+            (Some(_), Some(seconds)) => Some(now.plus(Duration::from_secs(seconds))),
+            // Nobody knows how old it is: renewed at the first use where that is possible.
+            (Some(_), None) if refresh_token.is_some() => Some(now),
+            (Some(_), None) => default_lifetime(&app).map(|lifetime| now.plus(lifetime)),
         };
         let mut new = NewConnection {
             auth_type,

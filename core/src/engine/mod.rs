@@ -129,6 +129,8 @@ struct Inner {
     sandbox: OnceCell<Sandbox>,
     cache: cache::CredentialCache,
     lives: cache::Lives,
+    /// How often a 401 had a connection renewed lately, and when last.
+    forced: moka::sync::Cache<String, (u32, i64)>,
     flights: Mutex<HashMap<String, refresh::Flight>>,
     /// How much work with an effect is under way; closing waits for it.
     under_way: watch::Sender<usize>,

@@ -87,6 +87,7 @@ impl Engine {
         let mut timings = parts.timings;
         // A call that could outlast its lease would never be begun.
         timings.provider = timings.provider.min(timings.lease * 3 / 4);
+        timings.plugin = timings.plugin.min(timings.lease * 3 / 4);
         let owner = ids::hex(&ids::random::<8>()?);
         let inner = Arc::new(Inner {
             tenant,
@@ -101,8 +102,9 @@ impl Engine {
             connectors,
             presenter: parts.presenter,
             runner: parts.runner,
-            cache: CredentialCache::new(timings.cached_credentials),
+            cache: CredentialCache::new(timings.cached_credentials, timings.read_window),
             lives: Lives::new(timings.cached_credentials),
+            forced: moka::sync::Cache::new(10_000),
             timings,
             signing,
             cursor_key,
@@ -113,7 +115,7 @@ impl Engine {
             outbox: Arc::new(Notify::new()),
             closed: AtomicBool::new(false),
         });
-        inner.apply_policy(&project, project.project.sandbox.url.as_deref());
+        inner.apply_policy(&project);
         upkeep::start(&inner);
         Ok(Self(inner))
     }
@@ -121,8 +123,10 @@ impl Engine {
 
 impl Inner {
     /// Private addresses that may be called: the project's list, and the sandbox's own port.
-    pub(super) fn apply_policy(&self, project: &LoadedProject, sandbox: Option<&str>) {
+    pub(super) fn apply_policy(&self, project: &LoadedProject) {
         if let Some(transport) = &self.policy {
+            let own = self.sandbox.get().map(crate::sandbox::Sandbox::origin);
+            let sandbox = project.project.sandbox.url.as_deref().or(own.as_deref());
             let sandbox = sandbox.filter(|_| project.project.sandbox.enabled && self.tenant.environment == Environment::Test);
             let own_port = sandbox.and_then(|origin| HostPort::of(&url::Url::parse(origin).ok()?));
             match AddressPolicy::new(&project.project.network) {

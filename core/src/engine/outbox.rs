@@ -154,7 +154,9 @@ impl Inner {
         let (backoff, attempts) = (self.timings.revoke_backoff, self.timings.revoke_attempts);
         self.write_until_stored(move |tx| {
             let Some(mut row) = tx.revocation(&about.tenant, &row.id)? else { return Ok(()) };
-            if row.lease_owner.as_ref() != Some(&holder) {
+            // Who asked after us may still be asking; that the grant is dead is true all the same.
+            let revoked = matches!(outcome, Asked::Ended(RevocationOutcome::Revoked));
+            if row.status != RevocationOutcome::Queued.as_str() || (row.lease_owner.as_ref() != Some(&holder) && !revoked) {
                 return Ok(());
             }
             match &outcome {

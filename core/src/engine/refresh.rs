@@ -206,14 +206,14 @@ impl Inner {
         self.refused(app, about, row, holder, failure).await.map(Some)
     }
 
+    /// Without scopes: the grant keeps its own (RFC 6749 section 6).
     fn refresh_request(&self, app: &App, row: &ConnectionRow, grant: &Grant) -> Result<crate::plugin::HttpRequest> {
         let oauth = app.oauth()?;
         let client = self.client(app)?;
         let properties = serde_json::from_str(&row.properties_json).unwrap_or_default();
-        let scopes: Vec<String> = serde_json::from_str(&row.scopes_json).unwrap_or_default();
         let token = grant.refresh_token.as_ref().ok_or_else(|| reauth(row))?;
         let values = app.values(Values::new().map(&properties).secrets(&grant.values));
-        let mut request = protocol::refresh_request(oauth, &values, &client, token, &scopes)?;
+        let mut request = protocol::refresh_request(oauth, &values, &client, token, &[])?;
         request.timeout = self.timings.provider;
         Ok(request)
     }
@@ -402,7 +402,9 @@ impl Inner {
         let (tenant, id, version, now) = (self.tenant.clone(), row.id.clone(), row.secret_version, self.now().millis());
         // Marking the end in the row makes every process see it as due.
         self.write(move |tx| {
-            if let Some(mut current) = tx.connection(&tenant, &id)?.filter(|current| current.secret_version == version) {
+            // While a failed refresh cools down nobody could renew it: then the token stays what it is.
+            let may_renew = |row: &ConnectionRow| row.secret_version == version && row.cooldown_until.is_none_or(|until| until <= now);
+            if let Some(mut current) = tx.connection(&tenant, &id)?.filter(may_renew) {
                 current.expires_at = Some(now);
                 current.row_version += 1;
                 tx.put_connection(&tenant, &current)?;

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use url::Url;
 
-use super::{Inner, apps::App};
+use super::{Inner, apps::App, millis};
 use crate::{
     backend::{ApiRequest, GetCredential},
     error::{Result, bail, err},
@@ -20,6 +20,8 @@ use crate::{
 
 /// Waits longer than this are left to the caller.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How often answers of 401 may have one connection renewed, until none came for a cool-down.
+const MOST_FORCED: u32 = 5;
 /// Tries of one call, the first included.
 const TRIES: u32 = 3;
 
@@ -96,9 +98,14 @@ impl Inner {
             let credential = self.open_credential(&row)?;
             let answer = self.transport.send(outgoing(&app, &credential, &request)?).await?;
             tries += 1;
-            if answer.status == 401 && !renewed && row.refresh_print.is_some() {
+            // An endpoint that always answers 401 must not cost a refresh per call.
+            let now = self.now().millis();
+            let lately = |at: i64| (now - at).abs() < millis(self.timings.cooldown);
+            let forced = self.forced.get(&row.id).filter(|(_, at)| lately(*at)).map_or(0, |(count, _)| count);
+            if answer.status == 401 && !renewed && row.refresh_print.is_some() && forced < MOST_FORCED {
                 // A 401 means that nothing was done: the call is safe to send once more.
                 renewed = true;
+                self.forced.insert(row.id.clone(), (forced + 1, now));
                 row = self.renewed_now(&app, row).await?;
                 continue;
             }

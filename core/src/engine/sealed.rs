@@ -73,7 +73,13 @@ fn revocation_aad(tenant: &Tenant, row: &RevocationRow) -> Aad {
 }
 
 fn config_aad(tenant: &Tenant, row: &ConfigRow) -> Aad {
-    Aad::new(tenant, "configs").part(&row.account_id).part(&row.application).part(&row.config_id).part("values").version(row.version)
+    Aad::new(tenant, "configs")
+        .part(&row.account_id)
+        .part(&row.application)
+        .part(&row.config_id)
+        .part(&row.id)
+        .part("values")
+        .version(row.version)
 }
 
 /// Seals a new grant into the row under its next version.

@@ -65,6 +65,8 @@ fn alive(weak: &Weak<Inner>) -> Option<Arc<Inner>> {
 struct Seen {
     version: Option<i64>,
     event: Option<i64>,
+    /// The project's generation.
+    project: u64,
 }
 
 impl Inner {
@@ -74,6 +76,12 @@ impl Inner {
 
     /// Notices what other processes wrote: cached credentials of changed accounts stop counting, waiters look again.
     async fn look(&self, seen: &mut Seen) -> Result<()> {
+        let project = self.project.current();
+        if seen.project != project.generation {
+            self.apply_policy(&project);
+            self.cache.forget_all();
+            seen.project = project.generation;
+        }
         let boot = self.clock.boot_millis();
         let version = self.store.foreign_version().await?;
         if seen.version != Some(version) {

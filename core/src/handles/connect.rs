@@ -116,6 +116,11 @@ impl ConnectBuilder {
             .await?;
         let shown =
             PresentRequest { authorize_url: started.authorize_url.clone(), redirect_uri: started.redirect_uri.clone(), application: name };
+        let state = url::Url::parse(&started.authorize_url).ok();
+        let state = state.and_then(|url| url.query_pairs().find(|(name, _)| name == "state").map(|(_, value)| value.into_owned()));
+        if let (Some(listener), Some(state)) = (&listener, state) {
+            listener.expect_state(&state);
+        }
         let label = format!("presenter {}", presenter.name());
         let presented = guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await });
         let finish = |callback_url: String| {

@@ -43,7 +43,8 @@ macro_rules! account_verbs {
             self.backend.start_connect(&self.caller, request).await
         }
 
-        /// Ends a connect flow, in the callback route, for the user who is logged in there.
+        /// Ends a connect flow, in the callback route, for the user who is logged in there. `callback_url` is the request's
+        /// URL, or its path and query; `cookie` the value of the flow's cookie, or the request's whole `Cookie` header.
         ///
         /// # Errors
         /// Those of a connect flow: `invalid_state`, `state_replayed`, `browser_mismatch`, `user_denied`, …

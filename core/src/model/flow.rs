@@ -101,7 +101,11 @@ pub struct StateCookie {
 }
 
 impl StateCookie {
-    /// The `Set-Cookie` header's value for an https site.
+    pub(crate) fn name_of(flow: &str) -> String {
+        format!("__Host-smalt-{flow}")
+    }
+
+    /// The `Set-Cookie` header's value for an https site. Browsers also take it on `http://localhost`, Safari excepted.
     pub fn header(&self) -> String {
         format!("{}={}; Max-Age={}; Path=/; Secure; HttpOnly; SameSite=Lax", self.name, self.value.expose(), self.max_age)
     }

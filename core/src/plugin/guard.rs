@@ -31,6 +31,14 @@ impl From<Error> for Fault {
     }
 }
 
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Runs host code in a task of its own with a deadline, and turns every way it can end into a result.
 /// A hanging plugin is dropped at the deadline; a panic stays in its task.
 pub async fn guarded<T, F>(plugin: &str, what: &str, deadline: Duration, call: F) -> Result<T>
@@ -39,13 +47,12 @@ where
     F: Future<Output = Result<T, Fault>> + Send + 'static,
 {
     let mut task = crate::runtime::spawn(call);
+    // Also when the caller goes away: nothing of a plugin runs on unwatched.
+    let _abort = AbortOnDrop(task.abort_handle());
     let ended = tokio::time::timeout(deadline, &mut task).await;
     let named = |error: Error| error.with("plugin", plugin).with("call", what);
     match ended {
-        Err(_) => {
-            task.abort();
-            Err(named(Error::new(Code::PluginTimeout, format!("`{plugin}` did not answer `{what}` within {deadline:?}"))))
-        }
+        Err(_) => Err(named(Error::new(Code::PluginTimeout, format!("`{plugin}` did not answer `{what}` within {deadline:?}")))),
         Ok(Err(_)) => Err(named(Error::new(Code::PluginPanicked, format!("`{plugin}` panicked in `{what}`")))),
         Ok(Ok(Err(Fault::Rejected(reason)))) => Err(named(Error::new(Code::CredentialsRejected, reason))),
         Ok(Ok(Err(Fault::Failed { message, trace }))) => {

@@ -27,6 +27,8 @@ const CLEAN: &str = "/done";
 pub struct LoopbackListener {
     server: Server,
     path: String,
+    /// The state of the flow, once it is known.
+    expected: Arc<OnceLock<String>>,
     /// Queries of callbacks; one at most.
     callbacks: mpsc::Receiver<String>,
     outcome: watch::Sender<Outcome>,
@@ -60,6 +62,7 @@ enum Outcome {
 struct Desk {
     /// The only right `Host`, known once the port is.
     host: OnceLock<String>,
+    expected: Arc<OnceLock<String>>,
     path: String,
     callbacks: mpsc::Sender<String>,
     outcome: watch::Sender<Outcome>,
@@ -96,11 +99,18 @@ impl LoopbackListener {
         if !fits {
             bail!(InvalidRequest, "a callback path begins with `/` and holds letters, digits and `-._~/` only");
         }
+        let expected = Arc::new(OnceLock::new());
         let (callback, callbacks) = mpsc::channel(1);
         let (outcome, _) = watch::channel(Outcome::Waiting);
         let (show, shown) = watch::channel(false);
-        let desk =
-            Arc::new(Desk { host: OnceLock::new(), path: path.to_owned(), callbacks: callback, outcome: outcome.clone(), shown: show });
+        let desk = Arc::new(Desk {
+            host: OnceLock::new(),
+            expected: expected.clone(),
+            path: path.to_owned(),
+            callbacks: callback,
+            outcome: outcome.clone(),
+            shown: show,
+        });
         let serving = desk.clone();
         let handler: listen::Handler = Arc::new(move |request| {
             let desk = serving.clone();
@@ -108,7 +118,12 @@ impl LoopbackListener {
         });
         let server = listen::serve(address, IDLE, handler).await?;
         let _ = desk.host.set(server.address().to_string());
-        Ok(Self { server, path: path.to_owned(), callbacks, outcome, shown })
+        Ok(Self { server, path: path.to_owned(), expected, callbacks, outcome, shown })
+    }
+
+    /// Takes no callback but one with this state: another page could guess the port and end the wait.
+    pub fn expect_state(&self, state: &str) {
+        let _ = self.expected.set(state.to_owned());
     }
 
     /// The redirect URI to send with the authorize request.
@@ -179,6 +194,10 @@ impl Desk {
     fn catch(&self, query: &str) -> Answer {
         if query.is_empty() {
             return page(400, "Something is missing", "<p>This address takes the end of a sign-in, and its parameters are missing.</p>");
+        }
+        let state = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "state").map(|(_, value)| value);
+        if self.expected.get().is_some_and(|expected| state.as_deref() != Some(expected)) {
+            return page(400, "Not this sign-in", "<p>This address waits for the end of another sign-in.</p>");
         }
         let first = self.outcome.send_if_modified(|now| {
             let first = *now == Outcome::Waiting;

@@ -75,7 +75,7 @@ async fn seed(folder: &Path, accounts: usize) {
                     let aad = Aad::new(&tenant, "connections").part(&id).part(APP).part(&connection).part("grant").version(1);
                     tx.put_connection(&tenant, &connection_row(&id, &connection, c == 0, vault.seal_json(&aad, &grant)?))?;
                 }
-                let aad = Aad::new(&tenant, "configs").part(&id).part(APP).part(&id).part("values").version(1);
+                let aad = Aad::new(&tenant, "configs").part(&id).part(APP).part(&id).part(&format!("{n:024x}")).part("values").version(1);
                 let values = json!({"v": 1, "fields": {"channel": "C024BE91L"}, "workflows": {}, "labels": {}});
                 tx.put_config(
                     &tenant,
