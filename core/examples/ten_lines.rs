@@ -6,7 +6,7 @@ use smalt::{Result, Smalt};
 #[tokio::main]
 pub async fn main() -> Result<()> {
     // README: from here
-    let smalt = Smalt::sandbox().await?; // or Smalt::embedded("smalt.db").project("smalt.toml").open()
+    let smalt = Smalt::sandbox().await?; // yours: Smalt::embedded("smalt.db").project("smalt.toml").open()
     let account = smalt.account("customer-42"); // a handle, no I/O
     account.ensure().await?;
     let connection = account.connect("sandbox-oauth").await?; // the user consents; nobody else can finish the flow

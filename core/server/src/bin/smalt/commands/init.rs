@@ -28,6 +28,15 @@ pub fn run(context: &Context, args: &Init) -> Result<Answer> {
         let reason = format!("`{}` is there already; nothing was written. `smalt init --force` adds only what is missing", path.display());
         return Err(Error::new(Code::InvalidRequest, reason).with("path", path.display()));
     }
+    // A new key opens no store that was made with another one.
+    if !key.exists() && context.global.data.exists() {
+        let store = context.global.data.display();
+        let reason = format!(
+            "the store `{store}` is there, but `{}` is not; a new key could not open it. Put back the key that the store was made with, or move the store away",
+            key.display()
+        );
+        return Err(Error::new(Code::KeyMissing, reason).with("path", key.display()));
+    }
     fs::create_dir_all(&folder).map_err(|e| unwritable(&folder, &e))?;
     let mut made = Vec::new();
     // First, so that no key ever lies there unignored.
