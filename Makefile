@@ -20,6 +20,9 @@ export NO_COLOR := 1
 endif
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
+# Some tests panic on purpose; printing their traces takes seconds on a busy machine.
+export RUST_BACKTRACE := 0
+
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1 /p' Makefile | while read -r name about; do printf '  make %-12s %s\n' "$$name" "$$about"; done
 

@@ -40,7 +40,7 @@ fn timings() -> Timings {
     Timings {
         provider: Duration::from_secs(3),
         lease: Duration::from_secs(4),
-        plugin: Duration::from_secs(1),
+        plugin: Duration::from_secs(2),
         poll: Duration::from_millis(20),
         revoke_backoff: Duration::from_millis(50),
         ..Timings::default()

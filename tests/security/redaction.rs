@@ -219,7 +219,7 @@ async fn s40_s42_secrets_are_nowhere_else() {
         .push(serde_json::from_value(json!({"id": "channel", "name": "Channel", "type": "select", "options_from": "channels"})).unwrap());
     let timings = Timings {
         cooldown: Duration::from_millis(1),
-        plugin: Duration::from_millis(500),
+        plugin: Duration::from_secs(2),
         revoke_backoff: Duration::from_millis(20),
         revoke_attempts: 3,
         ..Timings::default()

@@ -87,7 +87,6 @@ impl Engine {
         let mut timings = parts.timings;
         // A call that could outlast its lease would never be begun.
         timings.provider = timings.provider.min(timings.lease * 3 / 4);
-        timings.plugin = timings.plugin.min(timings.lease * 3 / 4);
         let owner = ids::hex(&ids::random::<8>()?);
         let inner = Arc::new(Inner {
             tenant,
