@@ -191,7 +191,7 @@ fn r01_a_kill_loses_no_acknowledged_write() {
     let path = dir.path().join("smalt.db");
     let mut chance = Chance::new();
     let (mut acknowledged, mut rounds_with_writes) = (Vec::new(), 0);
-    let kills = if full() { 200 } else { 10 };
+    let kills = if full() { 1000 } else { 200 };
     for round in 0..kills {
         let mut process = child("until-killed", &path, &format!("r{round}"));
         // From the first acknowledgement on, so that the kill comes in the middle of writing.
