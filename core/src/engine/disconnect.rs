@@ -14,7 +14,7 @@ use crate::{
     ids,
     model::{AuthType, EventType, Receipt, RevocationOutcome, RevokedConnection, SiblingPolicy},
     plugin::Tx,
-    store::rows::{ConnectionRow, ReceiptRow, RevocationRow},
+    store::rows::{ConnectionRow, ReceiptRow},
     vault::Vault,
 };
 
@@ -227,26 +227,14 @@ impl Remover {
                 exchange::expire(tx, &about, &mut sibling, &error)?;
             }
         }
-        let mut queued = RevocationRow {
-            id: ids::new_id(about.now)?,
-            receipt_id: receipt.to_owned(),
-            account_id: row.account_id.clone(),
-            application: row.application.clone(),
-            client_key: row.client_key.clone(),
-            connection_id: row.id.clone(),
-            grant_key: row.grant_key.clone(),
-            status: RevocationOutcome::Queued.as_str().to_owned(),
-            sealed: Vec::new(),
-            secret_version: 0,
-            attempts: 0,
-            next_at: about.now.millis(),
-            lease_owner: None,
-            lease_boot: None,
-            lease_until: None,
-            created_at: about.now.millis(),
+        let ending = outbox::Ending {
+            receipt,
+            application: &row.application,
+            client_key: &row.client_key,
+            connection: &row.id,
+            grant_key: row.grant_key.as_deref(),
         };
-        sealed::seal_revocation(&self.vault, &about.tenant, &mut queued, &outbox::with_properties(grant, &row.properties_json))?;
-        tx.put_revocation(&about.tenant, &queued)?;
+        outbox::queue(tx, about, &self.vault, &ending, grant, &row.properties_json)?;
         Ok(RevocationOutcome::Queued)
     }
 }

@@ -24,7 +24,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(6 * 3600);
 const AT_ONCE: usize = 8;
 
 /// What a revocation's templates may need stands sealed beside its tokens.
-pub(super) fn with_properties(mut grant: Grant, properties_json: &str) -> Grant {
+fn with_properties(mut grant: Grant, properties_json: &str) -> Grant {
     let properties: BTreeMap<String, String> = serde_json::from_str(properties_json).unwrap_or_default();
     for (name, value) in properties {
         grant.values.entry(name).or_insert_with(|| Secret::new(value));
@@ -47,14 +47,36 @@ pub(super) fn queue_orphan(tx: &mut dyn Tx, about: &About, vault: &Vault, applic
             return Ok(());
         }
     }
+    let ending = Ending {
+        receipt: "",
+        application,
+        client_key: super::apps::CLIENT_KEY,
+        connection: orphan.renew.as_deref().unwrap_or_default(),
+        grant_key: orphan.grant_key.as_deref(),
+    };
+    queue(tx, about, vault, &ending, orphan.grant.clone(), &serde_json::json!(orphan.properties).to_string())
+}
+
+/// Whose grant is to end, and for which receipt; the account is that of the deed.
+pub(super) struct Ending<'a> {
+    /// Empty where nobody holds one.
+    pub(super) receipt: &'a str,
+    pub(super) application: &'a str,
+    pub(super) client_key: &'a str,
+    pub(super) connection: &'a str,
+    pub(super) grant_key: Option<&'a str>,
+}
+
+/// Queues a revocation, due at once. Part of the caller's transaction.
+pub(super) fn queue(tx: &mut dyn Tx, about: &About, vault: &Vault, ending: &Ending<'_>, grant: Grant, properties_json: &str) -> Result<()> {
     let mut row = RevocationRow {
         id: ids::new_id(about.now)?,
-        receipt_id: String::new(),
+        receipt_id: ending.receipt.to_owned(),
         account_id: about.account.clone(),
-        application: application.to_owned(),
-        client_key: super::apps::CLIENT_KEY.to_owned(),
-        connection_id: orphan.renew.clone().unwrap_or_default(),
-        grant_key: orphan.grant_key.clone(),
+        application: ending.application.to_owned(),
+        client_key: ending.client_key.to_owned(),
+        connection_id: ending.connection.to_owned(),
+        grant_key: ending.grant_key.map(ToOwned::to_owned),
         status: RevocationOutcome::Queued.as_str().to_owned(),
         sealed: Vec::new(),
         secret_version: 0,
@@ -65,8 +87,7 @@ pub(super) fn queue_orphan(tx: &mut dyn Tx, about: &About, vault: &Vault, applic
         lease_until: None,
         created_at: about.now.millis(),
     };
-    let properties = serde_json::json!(orphan.properties).to_string();
-    sealed::seal_revocation(vault, &about.tenant, &mut row, &with_properties(orphan.grant.clone(), &properties))?;
+    sealed::seal_revocation(vault, &about.tenant, &mut row, &with_properties(grant, properties_json))?;
     tx.put_revocation(&about.tenant, &row)
 }
 
