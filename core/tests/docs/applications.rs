@@ -1,0 +1,127 @@
+//! The page of applications, from their manifests.
+
+use std::fmt::Write;
+
+use smalt::manifest::{AppManifest, Catalog, Oauth2, Pkce, Revoke, RevokeToken, Rotation, SANDBOX_SLUGS, TokenBody};
+
+const HEAD: &str = "# Applications
+
+<!-- Generated from core/apps; `SMALT_WRITE=1 cargo test -p smalt --test docs` writes it. -->
+
+What is in the box. An application of your own, or another version of one of these, is [a file](adding-an-application.md).
+
+*Refresh*: what a renewal does to the refresh token; with *none* the access token lives until it is revoked or the user
+connects again. *Disconnect*: what is ended at the provider, see [the receipt](operations.md). Each one is played against
+its provider's documented requests and answers in every test run (`core/apps/replays`).
+
+| slug | application | with | PKCE | refresh | disconnect |
+|---|---|---|---|---|---|
+";
+
+/// The whole page.
+pub fn page() -> String {
+    let applications: Vec<_> = Catalog::builtin().all().into_iter().filter(|m| !SANDBOX_SLUGS.contains(&m.slug.as_str())).collect();
+    let mut page = HEAD.to_owned();
+    for manifest in &applications {
+        let oauth = manifest.oauth2.as_ref();
+        let _ = writeln!(
+            page,
+            "| [`{}`](#{}) | {} | {} | {} | {} | {} |",
+            manifest.slug,
+            manifest.slug,
+            manifest.name,
+            ways(manifest),
+            oauth.map_or("", |o| if o.pkce == Pkce::S256 { "yes" } else { "no" }),
+            oauth.map_or("", |o| refresh(o.refresh.rotation)),
+            oauth.map_or_else(String::new, |o| o.revoke.as_ref().map_or("nothing is offered".to_owned(), revocation)),
+        );
+    }
+    for manifest in &applications {
+        section(&mut page, manifest);
+    }
+    page
+}
+
+fn ways(manifest: &AppManifest) -> String {
+    let ways = [("OAuth 2.0", manifest.oauth2.is_some()), ("keys", manifest.keybased.is_some())];
+    ways.iter().filter(|(_, offered)| *offered).map(|(way, _)| *way).collect::<Vec<_>>().join(", ")
+}
+
+fn refresh(rotation: Rotation) -> &'static str {
+    match rotation {
+        Rotation::Rotates => "rotates",
+        Rotation::Stays => "stays",
+        Rotation::Never => "none",
+    }
+}
+
+fn revocation(revoke: &Revoke) -> String {
+    let token = match revoke.token {
+        RevokeToken::Refresh => "refresh token",
+        RevokeToken::Access => "access token",
+        RevokeToken::Both => "both tokens",
+    };
+    let shared = if revoke.shared_grant { "; ends the user's other connections too" } else { "" };
+    format!("{token}{shared}")
+}
+
+fn codes<'a>(items: impl IntoIterator<Item = &'a String>) -> String {
+    items.into_iter().map(|item| format!("`{item}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn section(page: &mut String, manifest: &AppManifest) {
+    // Headings are the slugs: the links above lead to them.
+    let _ = write!(page, "\n## {}\n\n{}: {}", manifest.slug, manifest.name, manifest.description);
+    let links: Vec<String> = manifest.links.iter().map(|(name, url)| format!("[{name}]({url})")).collect();
+    let _ = writeln!(page, "{}\n", if links.is_empty() { String::new() } else { format!(" {}.", links.join(", ")) });
+    for (name, variable) in &manifest.variables {
+        let default = variable.default.as_ref().map_or("to be set".to_owned(), |default| format!("default `{default}`"));
+        let _ = writeln!(page, "- Variable `{name}` ({default}): {}", variable.description);
+    }
+    if let Some(oauth) = &manifest.oauth2 {
+        of_oauth(page, oauth);
+    }
+    if let Some(keys) = &manifest.keybased {
+        let _ = writeln!(page, "- Keys: {}", codes(keys.inputs.iter().map(|input| &input.name)));
+    }
+    if manifest.brand.icon.is_none() {
+        let _ = writeln!(page, "- No icon is shipped: supply it as `apps.{}.brand.icon`", manifest.slug);
+    }
+    if manifest.brand.button.mandated {
+        let _ = writeln!(page, "- The button's artwork is the provider's: supply it as `apps.{}.brand.button.normal.image`", manifest.slug);
+    }
+    for fact in &manifest.facts {
+        let note = fact.note.as_ref().map_or(String::new(), |note| format!(" {note}"));
+        let _ = writeln!(page, "- {}:{note} [{}]({}), {}", codes(&fact.about), host(&fact.source), fact.source, fact.date);
+    }
+}
+
+fn of_oauth(page: &mut String, oauth: &Oauth2) {
+    let scopes = &oauth.scopes;
+    if !scopes.default.is_empty() {
+        let _ = writeln!(page, "- Scopes by default: {}", codes(&scopes.default));
+    }
+    if !scopes.required.is_empty() {
+        let _ = writeln!(page, "- Scopes always asked for: {}", codes(&scopes.required));
+    }
+    if !oauth.inputs.is_empty() {
+        let _ = writeln!(page, "- Asked of the user first: {}", codes(oauth.inputs.iter().map(|input| &input.name)));
+    }
+    let kept: Vec<&String> = oauth.copy_from_token.keys().chain(oauth.copy_from_callback.keys()).collect();
+    if !kept.is_empty() {
+        let _ = writeln!(page, "- Kept with the connection: {}", codes(kept));
+    }
+    let separator = scopes.separator.as_deref().filter(|separator| *separator != " ").map(|s| format!("scopes are joined with `{s}`"));
+    let param = scopes.param.as_ref().map(|param| format!("scopes go as `{param}`"));
+    let json = (oauth.token_body == TokenBody::Json).then(|| "the token request is JSON".to_owned());
+    let success = oauth.answer.success.as_ref().map(|s| format!("an answer counts only where `{}` is `{}`", s.pointer, s.equals));
+    let lifetime = oauth.answer.default_expires_in.map(|s| format!("a token without a stated end lives {s} s"));
+    let odd: Vec<String> = [separator, param, json, success, lifetime].into_iter().flatten().collect();
+    if !odd.is_empty() {
+        let _ = writeln!(page, "- Its own ways: {}", odd.join("; "));
+    }
+}
+
+fn host(url: &str) -> &str {
+    url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or(url)
+}

@@ -1,0 +1,183 @@
+//! A replay file: what a provider documents, as requests that must leave and the answers that it gives.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use smalt::model::Json;
+
+/// `core/apps/replays/<slug>.json`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// The form's version: 1.
+    pub replay: u32,
+    /// The provider's pages that show these requests and answers.
+    pub sources: Vec<String>,
+    /// What the project sets for the manifest's `[variables]`.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
+    /// Keys of the manifest that no request can show, and why (JSON pointers).
+    #[serde(default)]
+    pub unplayed: BTreeMap<String, String>,
+    /// The way through OAuth 2.0.
+    pub oauth2: Option<Oauth2>,
+    /// The way with keys.
+    pub keybased: Option<Keybased>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Oauth2 {
+    /// What the user enters first.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, String>,
+    /// The scopes that are asked for; absent: the manifest's own.
+    pub scopes: Option<Vec<String>>,
+    /// The authorize URL: exactly these parameters.
+    pub authorize: Authorize,
+    /// What comes back beside `state`.
+    pub callback: BTreeMap<String, String>,
+    /// The code for tokens. The answer names them `access-1` and `refresh-1`.
+    pub exchange: Exchange,
+    /// What is asked after that: identity and the like.
+    #[serde(default)]
+    pub after: Vec<Exchange>,
+    /// The connection that this makes: exactly so.
+    pub connection: Connection,
+    /// A call of the API with `access-1`.
+    pub call: Call,
+    /// `refresh-1` for `access-2`, and `refresh-2` where the token rotates.
+    pub refresh: Option<Exchange>,
+    /// The end of the grant, as if nothing had been renewed.
+    #[serde(default)]
+    pub disconnect: Vec<Exchange>,
+    /// The receipt's word for it.
+    pub revocation: String,
+    /// The provider's ways to say no.
+    pub errors: Vec<Refusal>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keybased {
+    /// What the user enters.
+    pub inputs: BTreeMap<String, String>,
+    /// The request that proves it, where the manifest has one.
+    pub verify: Option<Exchange>,
+    /// The connection that this makes: exactly so.
+    pub connection: Connection,
+    /// A call of the API.
+    pub call: Call,
+    /// The provider's ways to say no; `at` is `verify`.
+    #[serde(default)]
+    pub errors: Vec<Refusal>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Authorize {
+    /// Without the query.
+    pub url: String,
+    /// `*` stands for any value.
+    pub params: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    pub request: Request,
+    pub answer: Answer,
+}
+
+/// What must leave. Every header counts but `user-agent`, and `accept` and `content-type` where they are the usual ones.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    pub method: String,
+    /// Without the query.
+    pub url: String,
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// `user:password` of HTTP Basic, decoded.
+    pub basic: Option<String>,
+    /// The body as a form; `*` stands for any value.
+    pub form: Option<BTreeMap<String, String>>,
+    /// The body as JSON; `*` stands for any value of a member on top.
+    pub json: Option<Json>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    #[serde(default = "ok")]
+    pub status: u16,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    pub json: Option<Json>,
+    pub text: Option<String>,
+}
+
+fn ok() -> u16 {
+    200
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connection {
+    pub identity: Option<Identity>,
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    #[serde(default)]
+    pub properties: BTreeMap<String, String>,
+    /// Seconds; absent: the token has no end that is known.
+    pub expires_in: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    pub id: String,
+    pub label: String,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// What the host passes to `request`; the method is the request's.
+    pub path: String,
+    pub request: Request,
+    pub answer: Answer,
+}
+
+impl Call {
+    pub fn exchange(&self) -> Exchange {
+        Exchange { request: self.request.clone(), answer: self.answer.clone() }
+    }
+}
+
+/// One answer in place of the good one, and what becomes of it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refusal {
+    pub at: At,
+    /// Absent at `callback`.
+    pub answer: Option<Answer>,
+    /// At `callback`: the parameters that come back in place of the good ones.
+    pub params: Option<BTreeMap<String, String>>,
+    /// The error code; at `revoke` the receipt's word.
+    pub code: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum At {
+    Callback,
+    Exchange,
+    /// The first request after the exchange.
+    After,
+    Refresh,
+    Revoke,
+    Verify,
+}
