@@ -11,7 +11,7 @@ use crate::folder::Folder;
 const BROWSER: &str = "#!/bin/sh\nexec curl --silent --show-error --location --max-time 30 --output page.html \
                        \"$1&sandbox_user=ada&sandbox_decision=DECISION\"\n";
 
-fn with_browser(decision: &str) -> Folder {
+pub fn with_browser(decision: &str) -> Folder {
     let mut folder = Folder::initialised();
     let path = folder.path("browser");
     fs::write(&path, BROWSER.replace("DECISION", decision)).unwrap();

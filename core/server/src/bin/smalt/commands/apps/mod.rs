@@ -1,5 +1,9 @@
 //! Applications: what is known about them, and whether their manifests are right. Needs neither store nor key.
 
+mod new;
+mod trial;
+mod watch;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -20,11 +24,13 @@ use crate::{
     output::{Answer, BOLD, DIM, GREEN, RED, Table, YELLOW, clean, mark, paint, to_json, warn},
 };
 
-pub fn run(context: &Context, args: Apps) -> Result<Answer> {
+pub async fn run(context: &Context, args: Apps) -> Result<Answer> {
     match args {
         Apps::List => list(context),
         Apps::Show { slug } => show(context, &slug),
         Apps::Lint { files } => lint(context, &files),
+        Apps::New(args) => new::run(context, args).await,
+        Apps::Test(args) => trial::run(context, args).await,
     }
 }
 
