@@ -94,7 +94,8 @@ fn show(context: &Context, slug: &str) -> Result<Answer> {
     let project = project(context);
     let catalog = context.catalog(project.as_ref())?;
     let Some(manifest) = catalog.get(slug) else {
-        let reason = format!("no application `{}` is known", slug.escape_debug());
+        let near = catalog.near(slug).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        let reason = format!("no application `{}` is known{near}", slug.escape_debug());
         return Err(Error::new(Code::ApplicationNotFound, reason).with("application", slug.escape_debug()));
     };
     let offered = project.as_ref().map(|project| offered(project, slug, context.global.environment));
