@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result, err},
+    manifest::document::did_you_mean,
     model::{ConfigUpdate, FieldError, FieldOption, FieldType, Json, Label, WorkflowUpdate},
     project::{AppSettings, FieldDef},
 };
@@ -97,7 +98,7 @@ pub fn apply(settings: &AppSettings, stored: &Stored, update: &ConfigUpdate) -> 
         for (id, value) in listed {
             let path = FieldPath::new(workflow, id);
             let Some(def) = defs.iter().find(|d| d.id == *id) else {
-                errors.push(unknown(workflow, id));
+                errors.push(unknown(workflow, id, defs));
                 continue;
             };
             let labels = labels::of(def, &new.labels);
@@ -228,14 +229,15 @@ fn same(a: &Stored, b: &Stored) -> bool {
     a == b && serde_json::to_vec(a).ok() == serde_json::to_vec(b).ok()
 }
 
-fn unknown(workflow: Option<&str>, id: &str) -> FieldError {
+fn unknown(workflow: Option<&str>, id: &str, defs: &[FieldDef]) -> FieldError {
+    let near = did_you_mean(id, defs.iter().map(|def| &*def.id)).map_or_else(String::new, |near| format!(" Did you mean `{near}`?"));
     let id = short(id);
     FieldError {
         path: FieldPath::new(workflow, &id).to_string(),
         name: id.clone(),
         id,
         code: "unknown_field".to_owned(),
-        message: "There is no such field; the value was ignored. Read the config again.".to_owned(),
+        message: format!("There is no such field; the value was ignored.{near}"),
     }
 }
 

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Inner, connections, require_account};
 use crate::{
     backend::{GetAccount, GetApp},
-    error::{Result, bail, err},
+    error::{Error, Result, bail, err},
     http::protocol::ClientCredentials,
-    manifest::{AppManifest, Keybased, Oauth2, SANDBOX_SLUGS, template::Values},
+    manifest::{AppManifest, Keybased, Oauth2, SANDBOX_SLUGS, document::did_you_mean, template::Values},
     model::{AppStatus, Application, AuthType, Connection, ConnectionStatus, Environment, InputField},
     project::{AppSettings, LoadedProject},
     sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions},
@@ -111,7 +111,7 @@ impl Inner {
     pub(super) async fn app(&self, slug: &str) -> Result<App> {
         let project = self.project.current();
         let Some(settings) = enabled(&project, slug) else {
-            bail!(ApplicationNotFound, "no enabled application `{}`", slug.escape_debug())
+            return Err(self.not_enabled(slug));
         };
         if is_sandbox(slug) && self.tenant.environment == Environment::Production {
             bail!(SandboxRefused, "`{slug}` is a sandbox application");
@@ -122,6 +122,18 @@ impl Inner {
         let sandbox_origin = if is_sandbox(slug) { Some(self.sandbox_origin(&project).await?) } else { None };
         let variables = Arc::new(manifest.variable_values(&settings.variables));
         Ok(App { manifest, settings: Arc::new(settings), variables, project, sandbox_origin })
+    }
+
+    /// Why an application cannot be had: it is not enabled, mistyped, or nobody knows it.
+    fn not_enabled(&self, slug: &str) -> Error {
+        if self.catalog.get(slug).is_some() {
+            return err!(ApplicationNotFound, "the project does not enable `{slug}`");
+        }
+        let enabled = self.enabled_slugs();
+        match did_you_mean(slug, enabled.iter().map(String::as_str)) {
+            Some(near) => err!(ApplicationNotFound, "no enabled application `{}`; did you mean `{near}`?", slug.escape_debug()),
+            None => err!(ApplicationNotFound, "no enabled application `{}`", slug.escape_debug()),
+        }
     }
 
     /// Where the sandbox listens; starts one in this process unless the project names one that runs.

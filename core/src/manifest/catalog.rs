@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{AppManifest, Finding, document::MAX_BYTES, lint};
+use super::{
+    AppManifest, Finding,
+    document::{MAX_BYTES, did_you_mean},
+    lint,
+};
 use crate::{
     Result,
     error::{bail, err},
@@ -180,6 +184,11 @@ impl Catalog {
     /// Like [`Self::get`], from memory only: no file is looked at.
     pub fn peek(&self, slug: &str) -> Option<Arc<AppManifest>> {
         self.view().by_slug.get(slug).cloned()
+    }
+
+    /// The known slug that a mistyped one was probably meant to be.
+    pub fn near(&self, slug: &str) -> Option<String> {
+        did_you_mean(slug, self.slugs().iter().map(String::as_str)).map(str::to_owned)
     }
 
     /// All slugs, sorted.

@@ -2,6 +2,7 @@
 
 mod catalog;
 pub(crate) mod document;
+pub mod draft;
 mod finding;
 pub mod inputs;
 pub mod lint;

@@ -11,7 +11,7 @@ use crate::folder::Folder;
 const BROWSER: &str = "#!/bin/sh\nexec curl --silent --show-error --location --max-time 30 --output page.html \
                        \"$1&sandbox_user=ada&sandbox_decision=DECISION\"\n";
 
-fn with_browser(decision: &str) -> Folder {
+pub fn with_browser(decision: &str) -> Folder {
     let mut folder = Folder::initialised();
     let path = folder.path("browser");
     fs::write(&path, BROWSER.replace("DECISION", decision)).unwrap();
@@ -59,6 +59,10 @@ fn a_whole_life_from_process_to_process() {
     assert!(off.out.contains("required"), "{}", off.out);
     let typo = folder.run(&["config", "sandbox-oauth", "--account", "c1", "--set", "greting=Hello"]);
     assert!(typo.code == 1 && typo.out.contains("unknown_field"), "{}", typo.all());
+    let typo = folder.run(&["config", "sandbox-oath", "--account", "c1"]);
+    assert!(typo.code == 3 && typo.err.contains("did you mean `sandbox-oauth`?"), "{}", typo.all());
+    let off = folder.run(&["config", "slack", "--account", "c1"]);
+    assert!(off.code == 3 && off.err.contains("does not enable `slack`"), "{}", off.all());
 
     let token = folder.run(&["credential", "sandbox-oauth", "--account", "c1", "--json"]).ok().json()["access_token"].clone();
     let token = token.as_str().unwrap();

@@ -66,7 +66,8 @@ fn applications_are_listed_without_project_store_and_key() {
     let slack = folder.run(&["apps", "show", "slack", "--json"]).ok().json();
     assert!(slack["oauth2"]["token_url"].as_str().unwrap().starts_with("https://slack.com/"));
     assert!(folder.run(&["apps", "show", "slack"]).ok().out.contains("https://slack.com/"));
-    assert_eq!(folder.run(&["apps", "show", "slak"]).code, 3);
+    let typo = folder.run(&["apps", "show", "slak"]);
+    assert!(typo.code == 3 && typo.err.contains("did you mean `slack`?"), "{}", typo.all());
     assert!(contents(&folder.path("")).is_empty());
 
     let folder = Folder::initialised();

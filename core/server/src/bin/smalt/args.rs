@@ -12,8 +12,8 @@ use smalt::{
 pub const EXIT_CODES: &str = "\
 Exit codes:
     0  done
-    1  a check failed: `doctor`, `apps lint`; a `request` was answered with status 400
-       or more; a field that `config` should set does not exist
+    1  a check failed: `doctor`, `apps lint`, `apps test`; a `request` was answered with
+       status 400 or more; a field that `config` should set does not exist
     2  wrong usage
     3  refused: an argument is wrong, the thing does not exist, or its state stands against it
     4  the user must act: connect, authorise again, or enter something else
@@ -118,6 +118,48 @@ pub enum Apps {
         /// Manifests, project files, or folders of manifests [default: the built-in ones, the project's and smalt.toml]
         files: Vec<PathBuf>,
     },
+    /// Writes a first manifest, from what the provider publishes about itself or from your answers
+    New(NewApp),
+    /// Connects, renews, calls and disconnects once with your own client, and shows what the provider answered, redacted;
+    /// keeps nothing
+    Test(TestApp),
+}
+
+#[derive(Args)]
+pub struct NewApp {
+    /// The name it will have, e.g. `acme`
+    pub slug: String,
+    /// The provider's issuer, its discovery document's address, or a file that holds the document
+    /// (OpenID Connect Discovery, RFC 8414)
+    #[arg(long, value_name = "URL")]
+    pub discover: Option<String>,
+    /// The name for people [default: the slug]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The folder to write to [default: the project's first folder of manifests, else `apps`]
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct TestApp {
+    /// Its name, e.g. `slack`
+    pub slug: String,
+    /// What the application asks for; `-` reads the value from a line of the standard input
+    #[arg(long = "input", value_name = "NAME=VALUE", value_parser = secret_pair)]
+    pub inputs: Vec<(String, Secret)>,
+    /// Which way to authorise, where the application offers several
+    #[arg(long, value_name = "TYPE", value_parser = auth_type)]
+    pub auth_type: Option<AuthType>,
+    /// A scope to ask for in place of the project's; may be repeated
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub scopes: Vec<String>,
+    /// A path below the application's base URL to read with the new credential
+    #[arg(long, value_name = "PATH")]
+    pub get: Option<String>,
+    /// Prints the page's address instead of opening the browser; it must be opened on this machine
+    #[arg(long)]
+    pub no_browser: bool,
 }
 
 #[derive(Subcommand)]

@@ -33,7 +33,7 @@ async fn run(cli: Cli) -> ExitCode {
         // It prints for itself: what people see is its answer.
         Command::Demo => return demo::run(json).await,
         Command::Init(args) => commands::init::run(&context, &args),
-        Command::Apps(args) => commands::apps::run(&context, args),
+        Command::Apps(args) => commands::apps::run(&context, args).await,
         Command::Account(args) => commands::account::run(&context, args).await,
         Command::Session(args) => commands::account::session(&context, args).await,
         Command::Connect(args) => commands::connect::run(&context, args).await,

@@ -27,6 +27,14 @@ pub fn line() -> Result<Secret> {
     Ok(Secret::new(text.expose().trim_end_matches(['\n', '\r'])))
 }
 
+/// Asks, and takes what stands in the parentheses for an empty answer. Reads a pipe as well as a terminal.
+pub fn ask_or(question: &str, default: &str) -> Result<String> {
+    let shown = if default.is_empty() { String::new() } else { format!(" ({default})") };
+    let answer = ask(&format!("{question}{shown}: "))?;
+    let answer = answer.expose().trim();
+    Ok(if answer.is_empty() { default } else { answer }.to_owned())
+}
+
 /// Everything on the standard input.
 pub fn everything() -> Result<Vec<u8>> {
     let mut bytes = Vec::new();

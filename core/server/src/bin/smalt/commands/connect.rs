@@ -22,11 +22,7 @@ use crate::{
 const STILL_HERE: Duration = Duration::from_secs(30);
 
 pub async fn run(context: &Context, args: Connect) -> Result<Answer> {
-    let mut given = BTreeMap::new();
-    for (name, value) in &args.inputs {
-        let value = if value.expose() == "-" { prompt::line()? } else { value.clone() };
-        given.insert(name.clone(), value);
-    }
+    let mut given = entered(&args.inputs)?;
     context.warn_of_private_sandbox(&args.app)?;
     let connection = context
         .with(false, async |smalt| {
@@ -61,8 +57,14 @@ pub async fn run(context: &Context, args: Connect) -> Result<Answer> {
     Ok(Answer::new(to_json(&connection), format!("{head}{}", connections::facts(&connection).text())))
 }
 
+/// What was given on the command line; `-` stands for a line of the standard input.
+pub fn entered(inputs: &[(String, Secret)]) -> Result<BTreeMap<String, Secret>> {
+    let read = |value: &Secret| if value.expose() == "-" { prompt::line() } else { Ok(value.clone()) };
+    inputs.iter().map(|(name, value)| Ok((name.clone(), read(value)?))).collect()
+}
+
 /// Asks for the inputs that are required and were not given. Without a terminal the engine names them.
-fn ask_for_missing(app: &Application, auth_type: Option<AuthType>, given: &mut BTreeMap<String, Secret>) -> Result<()> {
+pub fn ask_for_missing(app: &Application, auth_type: Option<AuthType>, given: &mut BTreeMap<String, Secret>) -> Result<()> {
     let Some(auth_type) = auth_type.or_else(|| app.auth_types.first().copied()) else { return Ok(()) };
     let fields = app.inputs.get(&auth_type).map_or(&[][..], Vec::as_slice);
     let missing = |given: &BTreeMap<String, Secret>, name: &str| !given.contains_key(name);
@@ -88,8 +90,8 @@ fn ask_for_missing(app: &Application, auth_type: Option<AuthType>, given: &mut B
 }
 
 /// Opens the browser, or prints the address where that is wanted or no browser is there; says what it waits for.
-struct Shown {
-    browser: bool,
+pub struct Shown {
+    pub browser: bool,
 }
 
 #[async_trait]

@@ -129,10 +129,14 @@ fn describe(receipt: &Receipt) -> String {
     facts.row([("revocation", DIM), (&format!("{}: {meaning}", receipt.revocation), style)]);
     for c in &receipt.connections {
         let who = c.identity.as_ref().map_or_else(String::new, |identity| format!(" ({})", identity.label));
-        facts.fact("removed", format!("connection {}{who}: {}, asked {} times", c.connection_id, c.revocation, c.attempts));
+        facts.fact("removed", format!("connection {}{who}: {}, asked {}", c.connection_id, c.revocation, times(c.attempts)));
     }
     if !receipt.deleted_configs.is_empty() {
         facts.fact("deleted", format!("{} configs", receipt.deleted_configs.len()));
     }
     facts.text()
+}
+
+fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }

@@ -1,5 +1,9 @@
 //! Applications: what is known about them, and whether their manifests are right. Needs neither store nor key.
 
+mod new;
+mod trial;
+mod watch;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -20,11 +24,13 @@ use crate::{
     output::{Answer, BOLD, DIM, GREEN, RED, Table, YELLOW, clean, mark, paint, to_json, warn},
 };
 
-pub fn run(context: &Context, args: Apps) -> Result<Answer> {
+pub async fn run(context: &Context, args: Apps) -> Result<Answer> {
     match args {
         Apps::List => list(context),
         Apps::Show { slug } => show(context, &slug),
         Apps::Lint { files } => lint(context, &files),
+        Apps::New(args) => new::run(context, args).await,
+        Apps::Test(args) => trial::run(context, args).await,
     }
 }
 
@@ -88,7 +94,8 @@ fn show(context: &Context, slug: &str) -> Result<Answer> {
     let project = project(context);
     let catalog = context.catalog(project.as_ref())?;
     let Some(manifest) = catalog.get(slug) else {
-        let reason = format!("no application `{}` is known", slug.escape_debug());
+        let near = catalog.near(slug).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        let reason = format!("no application `{}` is known{near}", slug.escape_debug());
         return Err(Error::new(Code::ApplicationNotFound, reason).with("application", slug.escape_debug()));
     };
     let offered = project.as_ref().map(|project| offered(project, slug, context.global.environment));
