@@ -136,6 +136,11 @@ impl Stage {
         self.sql().query_row(query, [], |row| row.get(0)).unwrap()
     }
 
+    /// The receipt of an account's only disconnect.
+    pub fn receipt_of(&self, account: &str) -> String {
+        self.sql().query_row("SELECT id FROM receipts WHERE account_id = ?1", [account], |row| row.get(0)).unwrap()
+    }
+
     /// A child with an engine of its own on the store; see [`as_a_child`].
     pub fn child(&self, environment: &[(&str, &str)]) -> Role {
         let folder = self.folder.path().to_str().unwrap();
@@ -297,6 +302,12 @@ async fn credentials(smalt: &Smalt, account: &str, application: &str, callers: u
         };
     }
     json!({"tokens": tokens, "errors": errors})
+}
+
+/// Says an order to a child that may die of it: what it answered while it lived.
+pub fn ask(child: &mut Role, order: &Value) -> Option<Value> {
+    child.say(&order.to_string());
+    child.line().map(|line| serde_json::from_str(&line).unwrap())
 }
 
 /// Says an order and hands back what the child answered.

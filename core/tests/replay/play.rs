@@ -23,9 +23,9 @@ use crate::{
 const COOLDOWN: i64 = 31_000;
 const REDIRECT: &str = "https://app.example/callback";
 
-/// Plays everything that the file holds. `manifest` goes in place of the built-in one.
-pub async fn play(slug: &str, replay: &Replay, manifest: Option<&AppManifest>) -> Result<(), String> {
-    let open = || Stage::open(slug, replay, manifest);
+/// Plays everything that the file holds with this manifest.
+pub async fn play(replay: &Replay, manifest: &AppManifest) -> Result<(), String> {
+    let open = || Stage::open(replay, manifest);
     if let Some(way) = &replay.oauth2 {
         open().await?.oauth2(way).await?;
         for refusal in &way.errors {
@@ -95,13 +95,12 @@ fn said<T>(what: smalt::Result<T>) -> Result<T, String> {
 }
 
 impl Stage {
-    async fn open(slug: &str, replay: &Replay, manifest: Option<&AppManifest>) -> Result<Stage, String> {
+    async fn open(replay: &Replay, manifest: &AppManifest) -> Result<Stage, String> {
+        let slug = manifest.slug.as_str();
         let (provider, clock) = (Provider::default(), FixedClock::at("2026-11-23T12:00:00.000Z".parse().unwrap()));
-        let mut builder = Smalt::in_memory().keys(LocalKey::generate().unwrap()).project_value(project(slug, replay));
-        if let Some(manifest) = manifest {
-            builder = builder.manifest(manifest.clone());
-        }
-        let smalt = said(builder.clock(clock.clone()).transport(provider.transport()).open().await)?;
+        let builder = Smalt::in_memory().keys(LocalKey::generate().unwrap()).project_value(project(slug, replay));
+        let builder = builder.manifest(manifest.clone()).clock(clock.clone()).transport(provider.transport());
+        let smalt = said(builder.open().await)?;
         let account = smalt.account("customer-42");
         said(account.ensure().await)?;
         Ok(Stage { slug: slug.to_owned(), provider, clock, account, smalt })
