@@ -26,6 +26,7 @@ mod secret;
 pub mod store;
 mod time;
 pub mod vault;
+pub mod wire;
 
 pub use error::{Code, Error, Kind, Result, Retry};
 pub use handles::{Account, ConnectBuilder, ConnectHandle, EventStream, Session, Smalt, SmaltBuilder};

@@ -52,6 +52,7 @@ operations! {
     UpsertAccount = "upsert_account", Organisation, false, "0.1", "Makes a linked account or changes it.";
     Account = "get_account", Account, false, "0.1", "Reads a linked account.";
     ListAccounts = "list_accounts", Organisation, false, "0.1", "Lists linked accounts, newest first.";
+    CountAccounts = "count_accounts", Organisation, false, "0.1", "Counts linked accounts.";
     DeleteAccount = "delete_account", Organisation, false, "0.1", "Deletes a linked account and everything of it; grants are revoked.";
     CreateSession = "create_session", Organisation, false, "0.1", "Makes or reuses a session token of a linked account.";
     VerifySession = "verify_session", Public, false, "0.1", "Tells whose session token it is, or refuses it.";
@@ -63,6 +64,9 @@ operations! {
     ListApps = "list_apps", Account, false, "0.1", "Lists the enabled applications with their status for the linked account.";
     App = "get_app", Account, false, "0.1", "Describes one application for the linked account.";
     StartConnect = "start_connect", Account, false, "0.1", "Begins an OAuth connect flow.";
+    HandOffConnect = "hand_off_connect", Account, false, "0.1", "Begins an OAuth connect flow for a browser that the caller does not hold.";
+    GetHandoff = "get_handoff", Public, false, "0.1", "Tells whose handed-off connect a ticket stands for.";
+    TakeHandoff = "take_handoff", Public, false, "0.1", "Spends the ticket of a handed-off connect for the browser that shows it.";
     ParkCallback = "park_callback", Public, false, "0.1", "Takes a provider's callback and keeps its code, sealed and briefly, until the user claims it.";
     FinishConnect = "finish_connect", Account, false, "0.1", "Ends a connect flow for the user who came back.";
     Flow = "get_flow", Account, false, "0.1", "Reads a connect flow.";

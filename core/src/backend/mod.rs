@@ -86,6 +86,8 @@ backend! {
     get_account: Account(GetAccount) -> LinkedAccount;
     /// Lists linked accounts, newest first.
     list_accounts: ListAccounts(ListAccounts) -> Page<LinkedAccount>;
+    /// How many linked accounts there are.
+    count_accounts: CountAccounts(CountAccounts) -> u64;
     /// Deletes a linked account with everything of it; queues the revocation of its grants.
     delete_account: DeleteAccount(GetAccount) -> ();
     /// Makes or reuses a session token.
@@ -108,6 +110,12 @@ backend! {
     get_app: App(GetApp) -> Application;
     /// Begins an OAuth connect flow.
     start_connect: StartConnect(StartConnect) -> StartedConnect;
+    /// Begins an OAuth connect flow for a browser that the caller does not hold.
+    hand_off_connect: HandOffConnect(StartConnect) -> Handoff;
+    /// Whose handed-off connect it is. Errors: `claim_invalid`.
+    get_handoff: GetHandoff(TakeHandoff) -> HandoffPreview;
+    /// Spends the ticket of a handed-off connect: the answer's cookie and page are for the browser that asked. Errors: `claim_invalid`.
+    take_handoff: TakeHandoff(TakeHandoff) -> StartedConnect;
     /// Takes a provider's callback and parks its code until the user claims it (60 s at most).
     park_callback: ParkCallback(ParkCallback) -> ParkedCallback;
     /// Ends a connect flow for the user who came back.

@@ -50,6 +50,13 @@ requests! {
         pub limit: Option<u32>,
         /// A part of the id or the name.
         pub search: Option<String>,
+        /// How many to pass over first, for pages by number; a cursor is cheaper.
+        pub skip: Option<u64>,
+    }
+    /// `count_accounts`.
+    pub struct CountAccounts {
+        /// A part of the id or the name.
+        pub search: Option<String>,
     }
     /// `create_session`.
     pub struct CreateSession {
@@ -106,6 +113,11 @@ requests! {
         pub redirect_uri: Option<String>,
         /// The connection to authorise again.
         pub connection: Option<String>,
+    }
+    /// `get_handoff`, `take_handoff`.
+    pub struct TakeHandoff {
+        /// The one-time ticket.
+        pub ticket: Secret,
     }
     /// `park_callback`.
     pub struct ParkCallback hides(callback_url) {
@@ -260,6 +272,8 @@ requests! {
         pub config_id: Option<String>,
         /// Leaves choices out instead of resolving them.
         pub without_options: bool,
+        /// Reading: answers what a new config would hold (version 0) where there is none, and makes none.
+        pub or_empty: bool,
     }
     /// `update_config`.
     pub struct UpdateConfig {
@@ -355,6 +369,11 @@ requests! {
     pub struct ParkedCallback hides(return_to) {
         /// The flow's id.
         pub flow_id: String,
+        /// The linked account's id.
+        pub account_id: String,
+        /// Whether the flow was handed off to the browser that came back: it has shown the cookie, and whoever serves the
+        /// callback hands the claim in itself.
+        pub handed_off: bool,
         /// Where to send the browser: the stored return URL with `flow`, `application`, `outcome`, and `claim` or `error`.
         pub return_to: Option<String>,
         /// The one-time claim for `finish_connect`; absent when the flow failed.
@@ -362,6 +381,36 @@ requests! {
         /// The error code when the flow failed.
         pub error: Option<String>,
     }
+}
+
+/// A connect flow for a browser that the caller does not hold: send it to a page that shows the preview and takes the ticket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Handoff {
+    /// The flow's id.
+    pub flow_id: String,
+    /// Good once, as long as the flow.
+    pub ticket: Secret,
+    /// When the user must be back.
+    pub expires_at: crate::Timestamp,
+}
+
+/// Whose connect it is, for the page that asks the user to go on.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct HandoffPreview {
+    /// The flow's id.
+    pub flow_id: String,
+    /// The linked account's id.
+    pub account_id: String,
+    /// The linked account's name.
+    pub account_name: Option<String>,
+    /// The application's slug.
+    pub application: String,
+    /// The application's name.
+    pub application_name: String,
+    /// Scheme, host and port of the provider's page.
+    pub authorize_origin: String,
+    /// When the user must be back.
+    pub expires_at: crate::Timestamp,
 }
 
 /// A JSON body for [`ApiRequest`].

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Inner, require_account};
 use crate::{
     Timestamp,
-    backend::{GetAccount, ListAccounts, PutAccount},
+    backend::{CountAccounts, GetAccount, ListAccounts, PutAccount},
     error::{Result, bail},
     ids,
     model::{EventType, LinkedAccount, Page, SiblingPolicy, Tenant},
@@ -104,7 +104,8 @@ impl Inner {
             None => None,
         };
         let tenant = self.tenant.clone();
-        let mut rows = self.read(move |tx| tx.accounts(&tenant, after, limit + 1, request.search.as_deref())).await?;
+        let mut rows =
+            self.read(move |tx| tx.accounts(&tenant, after, request.skip.unwrap_or(0), limit + 1, request.search.as_deref())).await?;
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next = match rows.last() {
@@ -112,6 +113,11 @@ impl Inner {
             _ => None,
         };
         Ok(Page { items: rows.into_iter().map(|row| to_model(&self.tenant, row)).collect(), next })
+    }
+
+    pub(super) async fn count_accounts(&self, request: CountAccounts) -> Result<u64> {
+        let tenant = self.tenant.clone();
+        self.read(move |tx| tx.count_accounts(&tenant, request.search.as_deref())).await
     }
 
     /// Everything of the account goes in one transaction; its grants are queued for revocation.

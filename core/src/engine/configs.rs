@@ -97,8 +97,28 @@ impl Inner {
     pub(super) async fn get_config(self: &Arc<Self>, request: GetConfig) -> Result<Config> {
         let app = self.app(&request.application).await?;
         let key = Key::new(request.account, request.application, request.config_id)?;
-        let row = self.config_row(&key).await?;
+        let row = match self.config_row(&key).await {
+            Err(error) if request.or_empty && error.is(Code::ConfigNotFound) => self.unwritten(&app, key)?,
+            found => found?,
+        };
         self.rendered(&app, row, Vec::new(), request.without_options).await
+    }
+
+    /// A config as it would be made, of version 0.
+    fn unwritten(&self, app: &App, key: Key) -> Result<ConfigRow> {
+        let now = self.now();
+        let mut row = ConfigRow {
+            id: ids::new_id(now)?,
+            account_id: key.account,
+            application: key.application,
+            config_id: key.config_id,
+            version: 0,
+            sealed: Vec::new(),
+            created_at: now.millis(),
+            updated_at: now.millis(),
+        };
+        sealed::seal_config(&self.vault, &self.tenant, &mut row, &Stored::new(app.settings()))?;
+        Ok(row)
     }
 
     async fn config_row(&self, key: &Key) -> Result<ConfigRow> {

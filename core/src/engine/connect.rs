@@ -13,7 +13,7 @@ use super::{
     apps::{App, CLIENT_KEY},
     end_of,
     exchange::Redemption,
-    millis, require_account,
+    handoff, millis, require_account,
     sealed::{self, FlowSecrets},
 };
 use crate::{
@@ -78,7 +78,11 @@ impl Inner {
         let client = app.settings().client.get(&self.tenant.environment);
         let own = match client.and_then(|client| client.redirect_uri.clone()) {
             Some(uri) => Some(uri),
-            None => org.public_url.as_ref().map(|base| format!("{}/api/v1/{}/callback", base.trim_end_matches('/'), app.slug())),
+            None => self
+                .public_url
+                .as_ref()
+                .or(org.public_url.as_ref())
+                .map(|base| format!("{}/api/v1/{}/callback", base.trim_end_matches('/'), app.slug())),
         };
         match (asked, own) {
             (Some(asked), Some(own)) if asked == own => Ok(own),
@@ -226,12 +230,16 @@ impl Inner {
         match self.accept("callback".to_owned(), proof, true).await? {
             Accepted::Parked { row, claim } => Ok(ParkedCallback {
                 return_to: with_outcome(&row, "claim", Some(&claim), None),
+                handed_off: handoff::is_handed_off(&row),
+                account_id: row.account_id,
                 flow_id: row.id,
                 claim: Some(claim),
                 error: None,
             }),
             Accepted::Refused { row, error } if row.return_to.is_some() && !error.is(Code::BrowserMismatch) => Ok(ParkedCallback {
                 return_to: with_outcome(&row, FlowStatus::Failed.as_str(), None, Some(error.code().as_str())),
+                handed_off: handoff::is_handed_off(&row),
+                account_id: row.account_id,
                 flow_id: row.id,
                 claim: None,
                 error: Some(error.code().as_str().to_owned()),
@@ -263,7 +271,12 @@ impl Inner {
         let hash = fingerprint(claim.expose());
         let (tenant, vault, now) = (self.tenant.clone(), self.vault.clone(), self.now());
         self.write(move |tx| {
-            let Some(mut row) = tx.consume_claim(&tenant, &hash)? else { bail!(ClaimInvalid, "no parked callback has this claim") };
+            // A ticket of a flow that was handed off is no claim.
+            let parked = tx
+                .flow_by_claim(&tenant, &hash)?
+                .is_some_and(|row| !handoff::is_handed_off(&row) || row.status != FlowStatus::Pending.as_str());
+            let claimed = if parked { tx.consume_claim(&tenant, &hash)? } else { None };
+            let Some(mut row) = claimed else { bail!(ClaimInvalid, "no parked callback has this claim") };
             row.claim_hash = None;
             let about = About { tenant, now, actor, account: row.account_id.clone(), application: Some(row.application.clone()) };
             let fits = status(&row) == FlowStatus::Parked && row.account_id == account && now.millis() <= row.expires_at;
@@ -336,6 +349,11 @@ impl Inner {
     }
 }
 
+/// How long something is still good.
+pub(super) fn seconds_left(until: Timestamp, now: Timestamp) -> u64 {
+    until.since(now).as_secs()
+}
+
 enum Accepted {
     Redeem { row: FlowRow, secrets: FlowSecrets },
     Parked { row: FlowRow, claim: Secret },
@@ -374,7 +392,9 @@ fn check(row: &FlowRow, proof: &Proof, now: Timestamp) -> Result<()> {
         bail!(FlowAccountMismatch, "the flow was begun for another linked account");
     }
     let cookie = proof.cookie.as_ref().map(|cookie| fingerprint(own_cookie(cookie.expose(), &row.id)));
-    if cookie.as_deref().is_some_and(|hash| hash != row.cookie_hash) || (cookie.is_none() && proof.account.is_some()) {
+    if cookie.as_deref().is_some_and(|hash| hash != row.cookie_hash)
+        || (cookie.is_none() && (proof.account.is_some() || handoff::is_handed_off(row)))
+    {
         bail!(BrowserMismatch, "the cookie is missing or of another flow");
     }
     protocol::check_issuer(proof.issuer.as_deref(), proof.callback.iss.as_deref())?;

@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use super::{Engine, Inner};
 use crate::{
     backend::{
-        ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CreateApiKey, CreateSession, Disconnect, FindConfig,
-        FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetReceipt, GetRuleColumns, ImportConnection,
-        ListAccounts, ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RevokeSession,
-        RunWorkflow, SetConfigField, StartConnect, UpdateConfig, VerifyApiKey, VerifySession, WaitFlow,
+        ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CountAccounts, CreateApiKey, CreateSession, Disconnect,
+        FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetReceipt, GetRuleColumns,
+        Handoff, HandoffPreview, ImportConnection, ListAccounts, ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback,
+        PutAccount, RevokeApiKey, RevokeSession, RunWorkflow, SetConfigField, StartConnect, TakeHandoff, UpdateConfig, VerifyApiKey,
+        VerifySession, WaitFlow,
     },
     error::{Result, bail},
     model::{
@@ -97,6 +98,11 @@ doorway! {
         self.0.list_accounts(request).await
     }
 
+    async fn count_accounts(&self, caller: &Caller, request: CountAccounts) -> Result<u64> {
+        self.0.authorize(Operation::CountAccounts, caller, "").await?;
+        self.0.count_accounts(request).await
+    }
+
     async fn create_api_key(&self, caller: &Caller, request: CreateApiKey) -> Result<NewApiKey> {
         let actor = self.0.authorize(Operation::CreateApiKey, caller, "").await?;
         self.0.create_api_key(actor, request).await
@@ -149,6 +155,14 @@ doorway! {
         told(caller, self.0.get_receipt(request).await)
     }
 
+    async fn get_handoff(&self, _caller: &Caller, request: TakeHandoff) -> Result<HandoffPreview> {
+        self.0.get_handoff(request).await
+    }
+
+    async fn take_handoff(&self, _caller: &Caller, request: TakeHandoff) -> Result<StartedConnect> {
+        self.0.take_handoff(request).await
+    }
+
     async fn park_callback(&self, _caller: &Caller, request: ParkCallback) -> Result<ParkedCallback> {
         self.0.park_callback(request).await
     }
@@ -188,6 +202,7 @@ doorway! {
         list_apps: ListApps(GetAccount) -> Vec<Application> = |me, _actor, request| me.list_apps(request);
         get_app: App(GetApp) -> Application = |me, _actor, request| me.get_app(request);
         start_connect: StartConnect(StartConnect) -> StartedConnect = |me, actor, request| me.start_connect(actor, request);
+        hand_off_connect: HandOffConnect(StartConnect) -> Handoff = |me, actor, request| me.hand_off_connect(actor, request);
         finish_connect: FinishConnect(FinishConnect) -> Connection = (waits for None) |me, actor, request| to_the_end!(me.finish_connect(actor, request));
         get_flow: Flow(GetFlow) -> ConnectFlow = |me, _actor, request| me.get_flow(request);
         wait_flow: WaitFlow(WaitFlow) -> ConnectFlow = (waits for None) |me, _actor, request| me.wait_flow(request);

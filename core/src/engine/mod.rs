@@ -16,6 +16,7 @@ mod disconnect;
 mod doorway;
 mod events;
 mod exchange;
+mod handoff;
 mod open;
 mod outbox;
 mod refresh;
@@ -124,6 +125,7 @@ struct Inner {
     connectors: HashMap<String, Arc<dyn Connector>>,
     presenter: Option<Arc<dyn Presenter>>,
     runner: Option<Arc<dyn WorkflowRunner>>,
+    public_url: Option<String>,
     timings: Timings,
     signing: Vec<token::SigningKey>,
     cursor_key: zeroize::Zeroizing<[u8; 32]>,

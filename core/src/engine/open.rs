@@ -51,6 +51,8 @@ pub struct EngineParts {
     pub runner: Option<Arc<dyn WorkflowRunner>>,
     /// How long things take.
     pub timings: Timings,
+    /// Where it is reached from outside, in place of the project's word.
+    pub public_url: Option<String>,
 }
 
 impl Engine {
@@ -105,6 +107,7 @@ impl Engine {
             lives: Lives::new(timings.cached_credentials),
             forced: moka::sync::Cache::new(10_000),
             timings,
+            public_url: parts.public_url,
             signing,
             cursor_key,
             sandbox: OnceCell::new(),

@@ -58,6 +58,12 @@ pub(super) struct FlowSecrets {
     pub(super) code: Option<Secret>,
     #[serde(default)]
     pub(super) copied: BTreeMap<String, String>,
+    /// A flow that was handed off: the provider's page, which holds the state.
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) authorize_url: Option<Secret>,
+    /// A flow that was handed off: the cookie that the browser is still to get.
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) cookie: Option<Secret>,
 }
 
 fn connection_aad(tenant: &Tenant, row: &ConnectionRow) -> Aad {

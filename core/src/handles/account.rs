@@ -5,7 +5,7 @@ use crate::{
     Result, Secret,
     backend::{
         ApiRequest, Backend, Caller, ConfigField, CreateSession, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig,
-        GetConnection, GetCredential, GetReceipt, GetRuleColumns, ImportConnection, ListConnections, PutAccount, RunWorkflow,
+        GetConnection, GetCredential, GetReceipt, GetRuleColumns, Handoff, ImportConnection, ListConnections, PutAccount, RunWorkflow,
         SetConfigField, StartConnect, UpdateConfig,
     },
     model::{

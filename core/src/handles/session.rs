@@ -5,7 +5,7 @@ use crate::{
     Result, Secret, Timestamp,
     backend::{
         Backend, Caller, ConfigField, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetReceipt,
-        GetRuleColumns, ListConnections, RevokeSession, SetConfigField, StartConnect, UpdateConfig,
+        GetRuleColumns, Handoff, ListConnections, RevokeSession, SetConfigField, StartConnect, UpdateConfig,
     },
     model::{Application, Config, ConfigUpdate, Connection, Field, Receipt, RuleColumns, SessionInfo, StartedConnect},
     plugin::Presenter,

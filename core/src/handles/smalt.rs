@@ -4,12 +4,12 @@ use super::Account;
 use crate::{
     Result,
     backend::{
-        Backend, Caller, Capabilities, CreateApiKey, GetAccount, ListAccounts, ListAudit, ListEvents, ParkCallback, ParkedCallback,
-        PutAccount, RevokeApiKey, VerifyApiKey, VerifySession,
+        Backend, Caller, Capabilities, CountAccounts, CreateApiKey, GetAccount, HandoffPreview, ListAccounts, ListAudit, ListEvents,
+        ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, TakeHandoff, VerifyApiKey, VerifySession,
     },
     engine::{Engine, EngineParts, Timings},
     manifest::AppManifest,
-    model::{AccountUpdate, ApiKey, AuditEntry, Environment, Event, LinkedAccount, NewApiKey, Page, SessionInfo},
+    model::{AccountUpdate, ApiKey, AuditEntry, Environment, Event, LinkedAccount, NewApiKey, Page, SessionInfo, StartedConnect},
     plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, SystemClock, WorkflowRunner},
     project::{Project, ProjectSource},
     secret::Secret,
@@ -51,6 +51,7 @@ pub struct SmaltBuilder {
     runner: Option<Arc<dyn WorkflowRunner>>,
     timings: Timings,
     store_options: StoreOptions,
+    public_url: Option<String>,
 }
 
 impl SmaltBuilder {
@@ -68,6 +69,7 @@ impl SmaltBuilder {
             runner: None,
             timings: Timings::default(),
             store_options: StoreOptions::default(),
+            public_url: None,
         }
     }
 
@@ -148,6 +150,13 @@ impl SmaltBuilder {
         self
     }
 
+    /// Where this engine is reached from outside, in place of the project's `org.public_url`; redirect URIs are built on it.
+    #[must_use]
+    pub fn public_url(mut self, url: impl Into<String>) -> Self {
+        self.public_url = Some(url.into());
+        self
+    }
+
     /// Settings of the SQLite store.
     #[must_use]
     pub fn store_options(mut self, options: StoreOptions) -> Self {
@@ -187,6 +196,7 @@ impl SmaltBuilder {
             presenter: self.presenter,
             runner: self.runner,
             timings: self.timings,
+            public_url: self.public_url,
         })
         .await?;
         let presenter = engine.presenter();
@@ -275,6 +285,14 @@ impl Smalt {
         self.backend.list_accounts(&self.caller, request).await
     }
 
+    /// How many linked accounts there are; with a search, how many it finds.
+    ///
+    /// # Errors
+    /// `closed`.
+    pub async fn count_accounts(&self, search: Option<&str>) -> Result<u64> {
+        self.backend.count_accounts(&self.caller, CountAccounts { search: search.map(ToOwned::to_owned) }).await
+    }
+
     /// Deletes a linked account with everything of it, and queues the revocation of its grants.
     ///
     /// # Errors
@@ -321,6 +339,22 @@ impl Smalt {
     /// `invalid_token`: one answer for every way a token can be wrong.
     pub async fn verify_session(&self, token: impl Into<Secret>) -> Result<SessionInfo> {
         self.backend.verify_session(&self.caller, VerifySession { token: token.into() }).await
+    }
+
+    /// Whose handed-off connect a ticket stands for.
+    ///
+    /// # Errors
+    /// `claim_invalid` for a ticket that is unknown, used or late.
+    pub async fn handoff(&self, ticket: impl Into<Secret>) -> Result<HandoffPreview> {
+        self.backend.get_handoff(&self.caller, TakeHandoff { ticket: ticket.into() }).await
+    }
+
+    /// Spends the ticket of a handed-off connect: set the answer's cookie in the browser that asked, and send it to the page.
+    ///
+    /// # Errors
+    /// `claim_invalid` for a ticket that is unknown, used or late.
+    pub async fn take_handoff(&self, ticket: impl Into<Secret>) -> Result<StartedConnect> {
+        self.backend.take_handoff(&self.caller, TakeHandoff { ticket: ticket.into() }).await
     }
 
     /// Parks a provider's callback for a user who has yet to prove who it is.

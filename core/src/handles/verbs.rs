@@ -43,6 +43,16 @@ macro_rules! account_verbs {
             self.backend.start_connect(&self.caller, request).await
         }
 
+        /// Begins a connect flow for a browser that the caller does not hold: send it to a page that shows the ticket's preview
+        /// and takes it, as `smalt serve` has one. The account in the options is this one.
+        ///
+        /// # Errors
+        /// As [`Self::start_connect`].
+        pub async fn hand_off_connect(&self, application: impl Into<String>, options: StartConnect) -> Result<Handoff> {
+            let request = StartConnect { account: self.id.clone(), application: application.into(), ..options };
+            self.backend.hand_off_connect(&self.caller, request).await
+        }
+
         /// Ends a connect flow, in the callback route, for the user who is logged in there. `callback_url` is the request's
         /// URL, or its path and query; `cookie` the value of the flow's cookie, or the request's whole `Cookie` header.
         ///
@@ -207,6 +217,7 @@ macro_rules! account_verbs {
                 application: application.into(),
                 config_id: config_id.map(ToOwned::to_owned),
                 without_options: false,
+                or_empty: false,
             }
         }
     };

@@ -120,7 +120,15 @@ pub trait Tx {
     /// Inserts or replaces.
     fn put_account(&mut self, tenant: &Tenant, row: &AccountRow) -> Result<()>;
     /// Ordered by `(created_at, id)`, newest first, after the given key; `search` matches a part of id or name.
-    fn accounts(&mut self, tenant: &Tenant, after: Option<(i64, String)>, limit: u32, search: Option<&str>) -> Result<Vec<AccountRow>>;
+    fn accounts(
+        &mut self,
+        tenant: &Tenant,
+        after: Option<(i64, String)>,
+        skip: u64,
+        limit: u32,
+        search: Option<&str>,
+    ) -> Result<Vec<AccountRow>>;
+    fn count_accounts(&mut self, tenant: &Tenant, search: Option<&str>) -> Result<u64>;
     /// Deletes the account with its sessions, flows, connections and configs. Receipts and revocations stay.
     fn delete_account(&mut self, tenant: &Tenant, id: &str) -> Result<bool>;
 
@@ -138,6 +146,8 @@ pub trait Tx {
     fn flow_by_state(&mut self, tenant: &Tenant, state_hash: &str) -> Result<Option<FlowRow>>;
     /// Marks the state as used in one statement and answers the row as it was; `None` when unknown or used before.
     fn consume_state(&mut self, tenant: &Tenant, state_hash: &str) -> Result<Option<FlowRow>>;
+    /// The flow that can be claimed so, or was handed off so.
+    fn flow_by_claim(&mut self, tenant: &Tenant, claim_hash: &str) -> Result<Option<FlowRow>>;
     /// Clears the claim in one statement and answers the row as it was; `None` when unknown or used before.
     fn consume_claim(&mut self, tenant: &Tenant, claim_hash: &str) -> Result<Option<FlowRow>>;
     fn put_flow(&mut self, tenant: &Tenant, row: &FlowRow) -> Result<()>;

@@ -61,6 +61,8 @@ project! {
         pub public_url: Option<String>,
         /// Exact origins (or full URLs) that users may be sent back to.
         pub return_to: Vec<String>,
+        /// Exact origins whose pages may call the HTTP API from a browser. Empty: any, without credentials of the browser.
+        pub origins: Vec<String>,
         /// Redirect URIs, beside the project's own, that `start_connect` may be given.
         pub redirect_uris: Vec<String>,
     }
@@ -229,7 +231,14 @@ impl Default for Project {
 
 impl Default for Org {
     fn default() -> Self {
-        Self { id: "default".to_owned(), name: String::new(), public_url: None, return_to: Vec::new(), redirect_uris: Vec::new() }
+        Self {
+            id: "default".to_owned(),
+            name: String::new(),
+            public_url: None,
+            return_to: Vec::new(),
+            origins: Vec::new(),
+            redirect_uris: Vec::new(),
+        }
     }
 }
 

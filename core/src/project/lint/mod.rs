@@ -187,6 +187,12 @@ fn org(report: &mut Report<'_>, p: &Project) {
             report.warn(&path, "stands twice", "remove one");
         }
     }
+    for (index, origin) in org.origins.iter().enumerate() {
+        if !plain(origin) || !is_origin(origin) || Url::parse(origin).map_or(true, |url| url.origin().ascii_serialization() != *origin) {
+            let cure = "write scheme, host and port as a browser sends them, e.g. `https://app.example.com`; `*` and `null` do not exist";
+            report.error(&["org", "origins", &index.to_string()], "is not an origin", cure);
+        }
+    }
     for (index, uri) in org.redirect_uris.iter().enumerate() {
         if let Err(why) = redirect_form(uri) {
             report.error(

@@ -182,13 +182,13 @@ async fn accounts_by_page_and_search() {
             tx.put_account(t, &account(id, n as i64 / 2))?;
         }
         let ids = |rows: Vec<AccountRow>| rows.into_iter().map(|r| r.id).collect::<Vec<_>>();
-        let first = tx.accounts(t, None, 2, None)?;
+        let first = tx.accounts(t, None, 0, 2, None)?;
         let after = first.last().map(|r| (r.created_at, r.id.clone()));
         assert_eq!(ids(first), ["t%ree", "four"]);
-        assert_eq!(ids(tx.accounts(t, after.clone(), 9, None)?), ["two", "one"]);
-        assert_eq!(ids(tx.accounts(t, after, 9, Some("NAME OF O"))?), ["one"]);
-        assert_eq!(ids(tx.accounts(t, None, 9, Some("%"))?), ["t%ree"]);
-        assert!(tx.accounts(t, None, 9, Some("_"))?.is_empty());
+        assert_eq!(ids(tx.accounts(t, after.clone(), 0, 9, None)?), ["two", "one"]);
+        assert_eq!(ids(tx.accounts(t, after, 0, 9, Some("NAME OF O"))?), ["one"]);
+        assert_eq!(ids(tx.accounts(t, None, 0, 9, Some("%"))?), ["t%ree"]);
+        assert!(tx.accounts(t, None, 0, 9, Some("_"))?.is_empty());
 
         tx.put_account(t, &AccountRow { name: None, updated_at: 9, ..account("one", 0) })?;
         assert_eq!(tx.account(t, "one")?.unwrap().name, None);
@@ -366,7 +366,7 @@ async fn a_failed_or_panicking_job_undoes_only_itself() {
                 (_, answer) => assert!(answer.unwrap_err().is(Code::Internal)),
             }
         }
-        let kept = store.read_with(|tx| tx.accounts(&tenant(), None, 99, None)).await.unwrap();
+        let kept = store.read_with(|tx| tx.accounts(&tenant(), None, 0, 99, None)).await.unwrap();
         assert_eq!(kept.len(), 10);
         let panicked = store.read_with(|_| -> Result<()> { panic!("a reader's job") }).await;
         assert!(panicked.unwrap_err().is(Code::Internal));

@@ -141,24 +141,42 @@ impl Tx for SqliteTx<'_> {
         self.keep(AccountRow::PUT, tenant, row, &row.id)
     }
 
-    fn accounts(&mut self, tenant: &Tenant, after: Option<(i64, String)>, limit: u32, search: Option<&str>) -> Result<Vec<AccountRow>> {
+    fn accounts(
+        &mut self,
+        tenant: &Tenant,
+        after: Option<(i64, String)>,
+        skip: u64,
+        limit: u32,
+        search: Option<&str>,
+    ) -> Result<Vec<AccountRow>> {
+        let skip = i64::try_from(skip).unwrap_or(i64::MAX);
         let environment = environment(tenant);
         let pattern = search.map(part_of);
         let (at, id) = after.clone().unwrap_or_default();
         // Named by number: what a shorter statement does not use is not bound.
         let mut sql = "WHERE org = ?1 AND environment = ?2".to_owned();
-        let mut values: Vec<&dyn ToSql> = vec![&tenant.org, &environment, &limit];
+        let mut values: Vec<&dyn ToSql> = vec![&tenant.org, &environment, &limit, &skip];
         if after.is_some() {
             values.extend([&at as &dyn ToSql, &id]);
-            sql.push_str(" AND (created_at, id) < (?4, ?5)");
+            sql.push_str(" AND (created_at, id) < (?5, ?6)");
         }
         if let Some(pattern) = &pattern {
             values.push(pattern);
             let n = values.len();
             sql.push_str(&format!(" AND (id LIKE ?{n} ESCAPE '\\' OR name LIKE ?{n} ESCAPE '\\')"));
         }
-        sql.push_str(" ORDER BY created_at DESC, id DESC LIMIT ?3");
+        sql.push_str(" ORDER BY created_at DESC, id DESC LIMIT ?3 OFFSET ?4");
         self.many(&sql, &values, "a page of accounts")
+    }
+
+    fn count_accounts(&mut self, tenant: &Tenant, search: Option<&str>) -> Result<u64> {
+        let pattern = search.map_or_else(|| "%".to_owned(), part_of);
+        let sql = "SELECT count(*) FROM accounts WHERE org = ?1 AND environment = ?2 AND (?3 = '%' OR id LIKE ?3 ESCAPE '\\' OR name LIKE ?3 ESCAPE '\\')";
+        let count = self
+            .0
+            .prepare_cached(sql)
+            .and_then(|mut s| s.query_row((&tenant.org, environment(tenant), pattern), |row| row.get::<_, i64>(0)));
+        count.map(i64::unsigned_abs).map_err(|e| row_fault(&e, "accounts", "a count"))
     }
 
     fn delete_account(&mut self, tenant: &Tenant, id: &str) -> Result<bool> {
@@ -211,6 +229,11 @@ impl Tx for SqliteTx<'_> {
         let found: Vec<FlowRow> = self.rows(&sql, &[&tenant.org, &environment(tenant), &state_hash], "by state")?;
         // RETURNING shows the row as it is now; the caller wants it as it was.
         Ok(found.into_iter().next().map(|row| FlowRow { state_used: false, ..row }))
+    }
+
+    fn flow_by_claim(&mut self, tenant: &Tenant, claim_hash: &str) -> Result<Option<FlowRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 AND claim_hash = ?3";
+        self.one(rest, &[&tenant.org, &environment(tenant), &claim_hash], "by claim")
     }
 
     fn consume_claim(&mut self, tenant: &Tenant, claim_hash: &str) -> Result<Option<FlowRow>> {

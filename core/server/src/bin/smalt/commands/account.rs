@@ -32,7 +32,7 @@ pub async fn run(context: &Context, args: Accounts) -> Result<Answer> {
             Ok(Answer::new(json, format!("{} {}.\n", if new { "Made" } else { "Changed" }, named(&account))))
         }
         Accounts::Show { id } => show(context, &id).await,
-        Accounts::List { search, limit, cursor } => list(context, ListAccounts { cursor, limit: Some(limit), search }).await,
+        Accounts::List { search, limit, cursor } => list(context, ListAccounts { cursor, limit: Some(limit), search, ..ListAccounts::default() }).await,
         Accounts::Delete { id, yes } => delete(context, id, yes).await,
     }
 }

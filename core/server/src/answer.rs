@@ -1,0 +1,140 @@
+//! What routes answer, as HTTP.
+
+use axum::body::Body;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE},
+};
+use serde::Serialize;
+use smalt::{
+    Error, Secret,
+    model::Json,
+    wire::{Failure, failure},
+};
+
+/// A good answer.
+pub(crate) enum Answer {
+    /// 200 with a body that is never empty: some clients fail on less.
+    Json(Json),
+    /// A page of ours.
+    Page(Page),
+    /// 303, for pages only: API routes never redirect.
+    Redirect { location: String, cookie: Option<Secret> },
+}
+
+/// A page of ours: text and at most one button.
+pub(crate) struct Page {
+    pub(crate) status: u16,
+    pub(crate) html: String,
+    /// Where its form may lead, beside ourselves.
+    pub(crate) form_action: Option<String>,
+    /// The one script or style that it has is known by this.
+    pub(crate) nonce: String,
+}
+
+/// Why a route has no answer.
+pub(crate) enum Trouble {
+    /// What an operation answered.
+    Smalt(Box<Error>),
+    /// What the transport or a route found: status, code and text.
+    Plain(u16, &'static str, String),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Trouble::Smalt(Box::new(error))
+    }
+}
+
+impl Trouble {
+    /// A request that lacks something.
+    pub(crate) fn bad(message: impl Into<String>) -> Self {
+        Trouble::Plain(400, "SERVER_ERROR", message.into())
+    }
+
+    /// Its body.
+    pub(crate) fn body(&self, request_id: &str) -> Failure {
+        match self {
+            Trouble::Smalt(error) => failure(error, request_id),
+            Trouble::Plain(status, code, message) => Failure::new(*status, code, message.clone(), request_id),
+        }
+    }
+}
+
+/// The usual answer of a route.
+pub(crate) fn json(value: impl Serialize) -> Result<Answer, Trouble> {
+    serde_json::to_value(value).map(Answer::Json).map_err(|_| Trouble::Plain(500, "SERVER_ERROR", "an answer could not be written".into()))
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+fn with_body(status: u16, content_type: &str, bytes: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    set(response.headers_mut(), CONTENT_TYPE, content_type);
+    response
+}
+
+/// A body as JSON; what cannot be written is a fault of ours.
+fn json_body(status: u16, body: &impl Serialize) -> Response<Body> {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => with_body(status, "application/json; charset=utf-8", bytes),
+        Err(_) => with_body(500, "application/json; charset=utf-8", br#"{"message":"an answer could not be written"}"#.to_vec()),
+    }
+}
+
+impl Answer {
+    pub(crate) fn into_response(self) -> Response<Body> {
+        match self {
+            Answer::Json(body) => no_store(json_body(200, &body)),
+            Answer::Page(page) => page.into_response(),
+            Answer::Redirect { location, cookie } => {
+                let mut response = with_body(303, "text/plain; charset=utf-8", Vec::new());
+                set(response.headers_mut(), LOCATION, &location);
+                if let Some(cookie) = cookie {
+                    set(response.headers_mut(), SET_COOKIE, cookie.expose());
+                }
+                quiet(no_store(response))
+            }
+        }
+    }
+}
+
+impl Page {
+    /// No cross-origin opener policy: it would cut a popup off from the page that opened it.
+    fn into_response(self) -> Response<Body> {
+        let form = self.form_action.map_or_else(String::new, |origin| format!(" {origin}"));
+        let policy = format!(
+            "default-src 'none'; script-src 'nonce-{0}'; style-src 'nonce-{0}'; img-src 'self' data:; form-action 'self'{form}; base-uri 'none'; frame-ancestors 'none'",
+            self.nonce
+        );
+        let mut response = with_body(self.status, "text/html; charset=utf-8", self.html.into_bytes());
+        set(response.headers_mut(), HeaderName::from_static("content-security-policy"), &policy);
+        quiet(no_store(response))
+    }
+}
+
+/// Nothing of the address goes elsewhere with the next request.
+fn quiet(mut response: Response<Body>) -> Response<Body> {
+    set(response.headers_mut(), REFERRER_POLICY, "no-referrer");
+    response
+}
+
+fn no_store(mut response: Response<Body>) -> Response<Body> {
+    set(response.headers_mut(), CACHE_CONTROL, "no-store");
+    response
+}
+
+/// A failure as a response.
+pub(crate) fn failed(body: &Failure) -> Response<Body> {
+    let mut response = no_store(json_body(body.status_code, body));
+    if let Some(wait) = body.retry_after {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        set(response.headers_mut(), RETRY_AFTER, &(wait.ceil().max(1.0) as u64).to_string());
+    }
+    response
+}

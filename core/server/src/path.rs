@@ -1,0 +1,62 @@
+//! Paths as clients send them: with a slash too many, in the middle or at the end.
+
+use http::Uri;
+
+/// The path and query with duplicate slashes as one and without a slash at the end.
+pub(crate) fn normal(uri: &Uri) -> String {
+    let mut path = String::with_capacity(uri.path().len());
+    for part in uri.path().split('/').filter(|part| !part.is_empty()) {
+        path.push('/');
+        path.push_str(part);
+    }
+    if path.is_empty() {
+        path.push('/');
+    }
+    if let Some(query) = uri.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    path
+}
+
+/// A path segment, decoded exactly once. Bytes that are no UTF-8 are refused.
+pub(crate) fn decoded(segment: &str) -> Option<String> {
+    percent_encoding::percent_decode_str(segment).decode_utf8().ok().map(Into::into)
+}
+
+/// The pairs of a query or of a form.
+pub(crate) fn pairs(text: &str) -> Vec<(String, String)> {
+    let decode = |part: &str| percent_encoding::percent_decode_str(&part.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) => (decode(name), decode(value)),
+        None => (decode(pair), String::new()),
+    };
+    text.split('&').filter(|part| !part.is_empty()).map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn slashes_too_many_do_not_count() {
+        for (sent, read) in
+            [("/", "/"), ("//", "/"), ("//api/v2//x/", "/api/v2/x"), ("/a/b?x=//y/", "/a/b?x=//y/"), ("/a/?", "/a?"), ("/u%2Fe", "/u%2Fe")]
+        {
+            assert_eq!(normal(&sent.parse().unwrap()), read, "{sent}");
+        }
+    }
+
+    #[test]
+    fn segments_are_decoded_once() {
+        assert_eq!(decoded("u%40e.com").as_deref(), Some("u@e.com"));
+        assert_eq!(decoded("a%2520b").as_deref(), Some("a%20b"));
+        assert_eq!(decoded("a+b").as_deref(), Some("a+b"));
+        assert_eq!(decoded("%ff"), None);
+        assert_eq!(
+            pairs("a=1+2&b=%2B&c&=&d=%ff"),
+            [("a", "1 2"), ("b", "+"), ("c", ""), ("", ""), ("d", "\u{fffd}")].map(|(a, b)| (a.to_owned(), b.to_owned()))
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! Every route, in one table: what it is, who may call it, and the function that translates it.
+
+mod accounts;
+mod apps;
+mod configs;
+mod connect;
+mod fields;
+mod org;
+mod pages;
+mod sessions;
+
+use std::{future::Future, pin::Pin};
+
+use crate::{
+    answer::{Answer, Trouble},
+    call::Call,
+};
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone; the route brings its own proof, or needs none.
+    Public,
+    /// An API key.
+    Organisation,
+    /// An API key with a linked account, or a session token.
+    Account,
+    /// An API key with a linked account.
+    Backend,
+    /// A session token.
+    Session,
+    /// An API key, or a session token for its own account.
+    Own,
+}
+
+/// What a route does.
+pub(crate) type Run = fn(Call) -> Pin<Box<dyn Future<Output = Result<Answer, Trouble>> + Send>>;
+
+/// One route.
+pub struct Route {
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The path's pattern.
+    pub path: &'static str,
+    /// Who may call it.
+    pub access: Access,
+    /// What it does.
+    pub about: &'static str,
+    pub(crate) run: Run,
+}
+
+macro_rules! table {
+    ($($method:ident $path:literal $access:ident $room:ident::$run:ident $about:literal;)*) => {
+        const ROUTES: &[Route] = &[$(Route {
+            method: stringify!($method),
+            path: $path,
+            access: Access::$access,
+            about: $about,
+            run: |call| Box::pin($room::$run(call)),
+        },)*];
+    };
+}
+
+table! {
+    POST   "/api/v2/public/linked-account" Organisation accounts::create "Makes a linked account.";
+    PUT    "/api/v2/public/linked-account" Own accounts::upsert "Makes or changes a linked account.";
+    GET    "/api/v2/public/linked-account" Organisation accounts::list "Lists linked accounts.";
+    GET    "/api/v2/public/linked-account/{id}" Own accounts::get "Reads a linked account.";
+    DELETE "/api/v2/public/linked-account/{id}" Organisation accounts::delete "Deletes a linked account and everything of it.";
+    GET    "/api/v2/public/session/active-linked-account" Session accounts::active "Reads the linked account of the session.";
+
+    POST   "/api/v2/public/session-token" Organisation sessions::create "Makes or reuses a session token.";
+    POST   "/api/v2/public/session-token/revoke" Session sessions::revoke "Ends the session.";
+
+    GET    "/api/v2/f-sdk/application" Account apps::list "Lists applications.";
+    GET    "/api/v2/f-sdk/application/{slug}" Account apps::get "Describes an application.";
+    GET    "/api/v2/public/application" Account apps::list "Lists applications.";
+    GET    "/api/v2/public/application/{slug}" Account apps::get "Describes an application.";
+    GET    "/api/v2/public/auth-structure/{slug}" Public apps::auth_structure "Tells what an import of credentials expects.";
+
+    GET    "/api/v1/{slug}/integrate" Account connect::authorize_url "Begins an OAuth connect.";
+    GET    "/api/v2/public/linked-account/integration/oauth-url/{slug}" Account connect::authorize_url "Begins an OAuth connect.";
+    GET    "/api/v1/{slug}/callback" Public pages::callback "Where the provider sends the user back.";
+    POST   "/api/v1/{slug}/callback" Public pages::callback "The same for providers that send a form.";
+    GET    "/connect/go/{ticket}" Public pages::confirm "Asks the user to go on to the provider.";
+    POST   "/connect/go/{ticket}" Public pages::go "Sends the user on to the provider.";
+    POST   "/api/v2/app/{slug}/save" Account connect::save "Verifies and saves keys.";
+    PUT    "/api/v2/public/linked-account/integration/save-key-credentials/{slug}" Account connect::save "Verifies and saves keys.";
+    PUT    "/api/v2/public/migrate-token" Backend connect::migrate "Takes over credentials that were issued elsewhere.";
+    DELETE "/api/v1/linked-acc/integration/{slug}" Account connect::disconnect "Disconnects an application.";
+    DELETE "/api/v2/public/linked-account/integration/{slug}" Account connect::disconnect "Disconnects an application.";
+
+    GET    "/api/v3/org/basics" Session org::basics "Tells what a page needs to know about organisation and account.";
+
+    POST   "/api/v2/f-sdk/config" Account configs::find "Finds or makes a config.";
+    POST   "/api/v2/public/config" Account configs::find "Finds or makes a config.";
+    PUT    "/api/v2/f-sdk/config" Account configs::update "Changes a config.";
+    PUT    "/api/v2/public/config" Account configs::update "Changes a config.";
+    GET    "/api/v2/f-sdk/slug/{slug}/config" Account configs::get "Reads the default config.";
+    GET    "/api/v2/public/slug/{slug}/config" Account configs::get "Reads the default config.";
+    GET    "/api/v2/f-sdk/slug/{slug}/config/{config}" Account configs::get "Reads a config.";
+    GET    "/api/v2/public/slug/{slug}/config/{config}" Account configs::get "Reads a config.";
+    DELETE "/api/v2/f-sdk/slug/{slug}/config" Account configs::delete "Deletes the default config.";
+    DELETE "/api/v2/public/slug/{slug}/config" Account configs::delete "Deletes the default config.";
+    DELETE "/api/v2/f-sdk/slug/{slug}/config/{config}" Account configs::delete "Deletes a config.";
+    DELETE "/api/v2/public/slug/{slug}/config/{config}" Account configs::delete "Deletes a config.";
+    GET    "/api/v2/public/slug/{slug}/configs" Account configs::ids "Lists the ids of configs.";
+    PATCH  "/api/v2/public/slug/{slug}/config/{config}/workflows/{workflow}" Account configs::switch "Switches a workflow.";
+    PUT    "/api/v2/public/slug/{slug}/config/{config}/workflows/{workflow}" Account configs::switch "Switches a workflow.";
+
+    POST   "/api/v2/public/config/field" Account fields::all "Reads all fields and workflows.";
+    GET    "/api/v2/public/config/field/{field}" Account fields::get "Reads a field.";
+    POST   "/api/v2/public/config/field/{field}" Account fields::get "Reads a field, with a value for its choices.";
+    PUT    "/api/v2/public/config/field/{field}" Account fields::set "Sets a field.";
+    DELETE "/api/v2/public/config/field/{field}" Account fields::clear "Clears a field.";
+    POST   "/api/v2/public/config/rule-engine/{field}" Account fields::rule "Tells a rule's columns for a left side.";
+    GET    "/api/v2/public/config/rule-engine/{field}" Account fields::rule "The same without a left side, for one old client.";
+}
+
+/// The table.
+pub fn routes() -> &'static [Route] {
+    ROUTES
+}

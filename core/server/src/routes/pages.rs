@@ -1,0 +1,175 @@
+//! The pages around the provider's: one before it, which asks the user to go on, and one after it.
+//!
+//! They are plain: text, one button, no script but the one that closes the window. What others wrote (names, errors) is
+//! escaped, and nothing that is secret stands in them.
+
+use futures_util::{FutureExt, future::BoxFuture};
+use smalt::{
+    Code, Error, Smalt,
+    backend::{Caller, FinishConnect, ParkCallback},
+};
+
+use crate::{
+    answer::{Answer, Page, Trouble},
+    call::Call,
+};
+
+/// Text for HTML, in an element or in a quoted attribute.
+fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            c => html.push(c),
+        }
+    }
+    html
+}
+
+fn nonce() -> Result<String, Trouble> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|_| Trouble::Plain(500, "SERVER_ERROR", "the operating system gave no random bytes".into()))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A page with a heading, paragraphs and what stands below them; all three are HTML.
+fn page(status: u16, heading: &str, text: &str, below: &str, script: &str, form_action: Option<String>) -> Result<Answer, Trouble> {
+    let nonce = nonce()?;
+    let script = if script.is_empty() { String::new() } else { format!("<script nonce=\"{nonce}\">{script}</script>") };
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>{heading}</title><style nonce=\"{nonce}\">\
+         body{{font:16px/1.5 system-ui,sans-serif;color:#1a1a1a;background:#fff;margin:0;display:grid;min-height:100vh;place-items:center}}\
+         main{{max-width:26rem;padding:2rem}}h1{{font-size:1.4rem;margin:0 0 .5rem}}p{{margin:0 0 1rem}}\
+         button{{font:inherit;font-weight:600;padding:.7rem 1.4rem;border:0;border-radius:.5rem;background:#1a1a1a;color:#fff;cursor:pointer}}\
+         button:hover{{background:#444}}button:focus-visible{{outline:3px solid #6aa5ff;outline-offset:2px}}\
+         @media(prefers-color-scheme:dark){{body{{color:#eee;background:#161616}}button{{background:#eee;color:#161616}}button:hover{{background:#ccc}}}}\
+         </style></head><body><main><h1>{heading}</h1>{text}{below}</main>{script}</body></html>"
+    );
+    Ok(Answer::Page(Page { status, html, form_action, nonce }))
+}
+
+fn trouble(error: &Error) -> Result<Answer, Trouble> {
+    let text = format!("<p>{}</p><p>({})</p>", escaped(error.reason()), error.code().as_str());
+    let status = match error.code().row().http_status {
+        status @ 400..=499 => status,
+        _ => 400,
+    };
+    page(status, "This did not work", &text, "<p>You can close this window and try again.</p>", "", None)
+}
+
+/// The engine that knows the ticket or the state, and what it said. Each secret is random: at most one knows it.
+async fn first<T>(call: &Call, unknown: Code, ask: impl Fn(Smalt) -> BoxFuture<'static, Result<T, Error>>) -> Result<(Smalt, T), Error> {
+    let mut refused = Error::code_only(unknown);
+    let engines: Vec<Smalt> = call.api.hosts().all().map(|(_, smalt)| smalt.clone()).collect();
+    for smalt in engines {
+        match ask(smalt.clone()).await {
+            Ok(found) => return Ok((smalt, found)),
+            Err(error) if error.is(unknown) => refused = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(refused)
+}
+
+/// Names whose connect it is, so that nobody is sent through silently.
+pub(super) async fn confirm(call: Call) -> Result<Answer, Trouble> {
+    let ticket = call.param("ticket");
+    let found = first(&call, Code::ClaimInvalid, move |smalt| {
+        let ticket = ticket.clone();
+        async move { smalt.handoff(ticket).await }.boxed()
+    });
+    let preview = match found.await {
+        Ok((_, preview)) => preview,
+        Err(error) => return trouble(&error),
+    };
+    let (app, account) = (escaped(&preview.application_name), escaped(preview.account_name.as_deref().unwrap_or(&preview.account_id)));
+    let text = format!(
+        "<p>You are about to connect your <b>{app}</b> account to <b>{account}</b>.</p><p>Go on only if you asked for this: whoever began it can use what you connect.</p>"
+    );
+    let button = format!("<form method=\"post\"><button type=\"submit\">Continue to {app}</button></form>");
+    page(200, &format!("Connect {app}"), &text, &button, "", Some(preview.authorize_origin))
+}
+
+/// A form of another site must not press the button.
+fn is_own_form(call: &Call) -> bool {
+    match call.header("sec-fetch-site") {
+        Some(site) => matches!(site, "same-origin" | "none"),
+        // Older browsers: the origin must be the one that the request was sent to.
+        None => match (call.header("origin"), call.header("host")) {
+            (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, rest)| rest == host),
+            (None, _) => true,
+            _ => false,
+        },
+    }
+}
+
+pub(super) async fn go(call: Call) -> Result<Answer, Trouble> {
+    if !is_own_form(&call) {
+        return Err(Error::code_only(Code::Forbidden).into());
+    }
+    let ticket = call.param("ticket");
+    let taken = first(&call, Code::ClaimInvalid, move |smalt| {
+        let ticket = ticket.clone();
+        async move { smalt.take_handoff(ticket).await }.boxed()
+    });
+    match taken.await {
+        Ok((_, started)) => Ok(Answer::Redirect { location: started.authorize_url, cookie: Some(started.cookie.header().into()) }),
+        Err(error) => trouble(&error),
+    }
+}
+
+/// The provider's answer. It is kept before anything is shown: a web SDK that polls must see it before the window closes.
+pub(super) async fn callback(call: Call) -> Result<Answer, Trouble> {
+    let target = match call.body.as_object().filter(|_| call.method == http::Method::POST) {
+        Some(form) => {
+            let pairs = form.iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
+            let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+            let query: Vec<_> = pairs.map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+            format!("{}?{}", call.target.split('?').next().unwrap_or_default(), query.join("&"))
+        }
+        None => call.target.clone(),
+    };
+    let cookie = call.header("cookie").map(smalt::Secret::new);
+    let api = call.api.clone();
+    let found = first(&call, Code::InvalidState, move |smalt| {
+        let (api, target, cookie) = (api.clone(), target.clone(), cookie.clone());
+        async move {
+            // The public URL may have a path that a proxy took away before the request came here.
+            let base = api.public_url(&smalt).await.unwrap_or_default();
+            smalt.park_callback(ParkCallback { callback_url: format!("{base}{target}"), cookie }).await
+        }
+        .boxed()
+    });
+    let (smalt, parked) = match found.await {
+        Ok(found) => found,
+        Err(error) => return trouble(&error),
+    };
+    if let (true, Some(claim)) = (parked.handed_off, &parked.claim) {
+        let request = FinishConnect { account: parked.account_id.clone(), callback_url: None, cookie: None, claim: Some(claim.clone()) };
+        let caller = Caller::Organisation("callback".into());
+        if let Err(error) = smalt.backend().finish_connect(&caller, request).await {
+            return trouble(&error);
+        }
+        let script = "setTimeout(function(){window.close()},300)";
+        return page(200, "Connected", "<p>You can close this window.</p>", "", script, None);
+    }
+    match parked.return_to {
+        Some(location) => Ok(Answer::Redirect { location, cookie: None }),
+        None => page(200, "Almost done", "<p>Go back to the app that you came from; it finishes the connection.</p>", "", "", None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_is_escaped() {
+        assert_eq!(escaped("<b a='\"'>&"), "&lt;b a=&#39;&quot;&#39;&gt;&amp;");
+    }
+}

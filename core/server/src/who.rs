@@ -1,0 +1,126 @@
+//! Who is asking: an organisation by its API key, a linked account by its session token, or both.
+
+use http::HeaderMap;
+use smalt::{
+    Secret, Smalt,
+    backend::Caller,
+    model::{Environment, Json, SessionInfo},
+};
+
+use crate::{answer::Trouble, api::Hosts, routes::Access};
+
+/// A caller that has proved who it is.
+pub(crate) struct Who {
+    /// The engine of its organisation and environment.
+    pub(crate) smalt: Smalt,
+    /// Its authority.
+    pub(crate) caller: Caller,
+    /// The linked account that the call is about; empty where the route is about none.
+    pub(crate) account: String,
+    /// Whether it has the organisation's authority.
+    pub(crate) is_organisation: bool,
+    /// The session, if it came with a token.
+    pub(crate) session: Option<SessionInfo>,
+    pub(crate) environment: Environment,
+}
+
+/// A header under its name with underscores, or with hyphens for proxies that drop the others. An empty one counts as none.
+pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty());
+    text(name).or_else(|| text(&name.replace('_', "-")))
+}
+
+/// The bearer token; some clients leave the scheme out, some send the scheme alone.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?.trim();
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token.trim()),
+        _ if text.eq_ignore_ascii_case("bearer") => Some(""),
+        _ => Some(text),
+    }
+}
+
+fn missing_token() -> Trouble {
+    Trouble::Plain(401, "INVALID_TOKEN", "Authorization Token Missing".into())
+}
+
+fn invalid_key() -> Trouble {
+    Trouble::Smalt(Box::new(smalt::Error::code_only(smalt::Code::InvalidApiKey)))
+}
+
+/// Where a linked account is named: header, then query, then body.
+fn named(headers: &HeaderMap, query: &[(String, String)], body: &Json) -> Option<String> {
+    let in_query = || query.iter().find(|(name, value)| name == "linked_account_id" && !value.is_empty()).map(|(_, value)| value.clone());
+    let in_body = |name: &str| body.get(name).and_then(Json::as_str).filter(|id| !id.is_empty()).map(ToOwned::to_owned);
+    let in_header = header(headers, "linked_account_id").map(ToOwned::to_owned);
+    in_header.or_else(in_query).or_else(|| in_body("linked_account_id")).or_else(|| in_body("account_id"))
+}
+
+/// Proves the caller as the route asks for it.
+pub(crate) async fn prove(
+    hosts: &Hosts,
+    access: Access,
+    headers: &HeaderMap,
+    query: &[(String, String)],
+    body: &Json,
+) -> Result<Who, Trouble> {
+    let key = header(headers, "x-api-key");
+    let token = bearer(headers);
+    match (key, token) {
+        (Some(key), token) if access != Access::Session => {
+            let (smalt, environment, caller) = by_key(hosts, key).await?;
+            // A token beside the key must be one of the same organisation and environment.
+            let session = match token.filter(|token| !token.is_empty()) {
+                Some(token) => Some(smalt.verify_session(token).await?),
+                None => None,
+            };
+            let mut account = String::new();
+            if !matches!(access, Access::Organisation) {
+                let found = named(headers, query, body).or_else(|| session.as_ref().map(|session| session.account_id.clone()));
+                account = match found {
+                    Some(account) => account,
+                    None if access == Access::Own => String::new(),
+                    None => return Err(Trouble::Plain(400, "INVALID_LINKED_ACCOUNT_ID", "linked_account_id is required".into())),
+                };
+            }
+            Ok(Who { smalt, caller, account, is_organisation: true, session, environment })
+        }
+        (_, Some("")) => Err(missing_token()),
+        (_, Some(token)) => {
+            let (smalt, environment, session) = by_token(hosts, token).await?;
+            if matches!(access, Access::Organisation | Access::Backend) {
+                return Err(smalt::Error::code_only(smalt::Code::Forbidden).into());
+            }
+            let in_query = query.iter().find(|(name, _)| name == "linked_account_id").map(|(_, value)| value.as_str());
+            let claimed = header(headers, "linked_account_id").or(in_query.filter(|id| !id.is_empty()));
+            if claimed.is_some_and(|claimed| claimed != session.account_id) {
+                return Err(smalt::Error::code_only(smalt::Code::Forbidden).into());
+            }
+            let (caller, account) = (Caller::Session(Secret::new(token)), session.account_id.clone());
+            Ok(Who { smalt, caller, account, is_organisation: false, session: Some(session), environment })
+        }
+        (_, None) if matches!(access, Access::Organisation | Access::Backend) => Err(invalid_key()),
+        (Some(_), None) | (None, None) => Err(missing_token()),
+    }
+}
+
+async fn by_key(hosts: &Hosts, key: &str) -> Result<(Smalt, Environment, Caller), Trouble> {
+    let environment = if key.starts_with("pk") { Environment::Production } else { Environment::Test };
+    let smalt = hosts.get(environment).ok_or_else(invalid_key)?;
+    let known = smalt.verify_api_key(key).await?;
+    let name: std::sync::Arc<str> = format!("api_key:{}", known.id).into();
+    Ok((smalt.acting_as(&name), environment, Caller::Organisation(name)))
+}
+
+/// Each environment signs with keys of its own: at most one knows the token.
+async fn by_token(hosts: &Hosts, token: &str) -> Result<(Smalt, Environment, SessionInfo), Trouble> {
+    let mut refused = Trouble::Smalt(Box::new(smalt::Error::code_only(smalt::Code::InvalidToken)));
+    for (environment, smalt) in hosts.all() {
+        match smalt.verify_session(token).await {
+            Ok(session) => return Ok((smalt.clone(), environment, session)),
+            Err(error) if error.is(smalt::Code::InvalidToken) => {}
+            Err(error) => refused = error.into(),
+        }
+    }
+    Err(refused)
+}
