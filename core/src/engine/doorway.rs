@@ -8,17 +8,17 @@ use super::{Engine, Inner};
 use crate::{
     backend::{
         ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CreateSession, Disconnect, FindConfig, FinishConnect,
-        GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetReceipt, GetRuleColumns, ImportConnection, ListAccounts,
-        ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeSession, RunWorkflow, SetConfigField,
-        StartConnect, UpdateConfig, VerifySession, WaitFlow,
+        GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetProject, GetReceipt, GetRuleColumns, ImportConnection,
+        ListAccounts, ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeSession, RunWorkflow,
+        SetConfigField, StartConnect, UpdateConfig, VerifySession, WaitFlow,
     },
     error::{Result, bail},
     model::{
-        Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, Page, Receipt,
-        RuleColumns, SessionInfo, SiblingPolicy, StartedConnect,
+        ApiAnswer, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, Page, Receipt,
+        RuleColumns, SessionInfo, SiblingPolicy, StartedConnect, UpsertedAccount,
     },
     operations::Operation,
-    plugin::{HttpResponse, Presenter, refuse_reentry},
+    plugin::{Presenter, refuse_reentry},
     project::Project,
 };
 
@@ -84,10 +84,10 @@ doorway! {
 
     async fn create_account(&self, caller: &Caller, request: PutAccount) -> Result<LinkedAccount> {
         let actor = self.0.authorize(Operation::CreateAccount, caller, &request.id).await?;
-        self.0.put_account(actor, request, true).await.map(|(account, _)| account)
+        self.0.put_account(actor, request, true).await.map(|put| put.account)
     }
 
-    async fn upsert_account(&self, caller: &Caller, request: PutAccount) -> Result<(LinkedAccount, bool)> {
+    async fn upsert_account(&self, caller: &Caller, request: PutAccount) -> Result<UpsertedAccount> {
         let actor = self.0.authorize(Operation::UpsertAccount, caller, &request.id).await?;
         self.0.put_account(actor, request, false).await
     }
@@ -144,7 +144,7 @@ doorway! {
         self.0.list_audit(request).await
     }
 
-    async fn get_project(&self, caller: &Caller, (): ()) -> Result<Project> {
+    async fn get_project(&self, caller: &Caller, _request: GetProject) -> Result<Project> {
         self.0.authorize(Operation::Project, caller, "").await?;
         Ok(self.0.project.current().project.clone())
     }
@@ -179,7 +179,7 @@ doorway! {
         get_connection: Connection(GetConnection) -> Connection = |me, _actor, request| me.get_connection(request);
         set_default_connection: SetDefaultConnection(GetConnection) -> Connection = |me, actor, request| to_the_end!(me.set_default_connection(actor, request));
         credential: Credential(GetCredential) -> Arc<Credential> = (waits for Some(&request.application)) |me, actor, request| me.credential(actor, request);
-        request: Request(ApiRequest) -> HttpResponse = (waits for Some(&request.application)) |me, _actor, request| me.api_request(request);
+        request: Request(ApiRequest) -> ApiAnswer = (waits for Some(&request.application)) |me, _actor, request| me.api_request(request);
         config: Config(FindConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.find_config(actor, request);
         get_config: GetConfig(GetConfig) -> Config = (waits for Some(&request.application)) |me, _actor, request| me.get_config(request);
         update_config: UpdateConfig(UpdateConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.update_config(actor, request);

@@ -4,12 +4,12 @@ use super::Account;
 use crate::{
     Result,
     backend::{
-        Backend, Caller, Capabilities, GetAccount, ListAccounts, ListAudit, ListEvents, ParkCallback, ParkedCallback, PutAccount,
-        VerifySession,
+        Backend, Caller, Capabilities, GetAccount, GetProject, ListAccounts, ListAudit, ListEvents, ParkCallback, ParkedCallback,
+        PutAccount, VerifySession,
     },
     engine::{Engine, EngineParts, Timings},
     manifest::AppManifest,
-    model::{AccountUpdate, AuditEntry, Environment, Event, LinkedAccount, Page, SessionInfo},
+    model::{AccountUpdate, AuditEntry, Environment, Event, LinkedAccount, Page, SessionInfo, UpsertedAccount},
     plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, SystemClock, WorkflowRunner},
     project::{Project, ProjectSource},
     secret::Secret,
@@ -263,7 +263,7 @@ impl Smalt {
     ///
     /// # Errors
     /// `invalid_id`.
-    pub async fn upsert_account(&self, id: impl Into<String>, update: AccountUpdate) -> Result<(LinkedAccount, bool)> {
+    pub async fn upsert_account(&self, id: impl Into<String>, update: AccountUpdate) -> Result<UpsertedAccount> {
         self.backend.upsert_account(&self.caller, PutAccount { id: id.into(), update }).await
     }
 
@@ -325,7 +325,7 @@ impl Smalt {
     /// # Errors
     /// `closed`.
     pub async fn project(&self) -> Result<Project> {
-        self.backend.get_project(&self.caller, ()).await
+        self.backend.get_project(&self.caller, GetProject {}).await
     }
 
     /// Replaces the project of this engine until it is closed.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::{model, words};
-use crate::{secret::Secret, time::Timestamp};
+use crate::{expose::exposes, secret::Secret, time::Timestamp};
 
 words! {
     /// Everything is kept apart by environment; test and production never mix.
@@ -41,8 +41,17 @@ model! {
         pub updated_at: Timestamp,
     }
 
+    /// What an upsert did.
+    pub struct UpsertedAccount {
+        /// The linked account as it is now.
+        pub account: LinkedAccount,
+        /// Whether it was made just now.
+        pub is_new: bool,
+    }
+
     /// What to set on a linked account; absent keys stay as they are.
     #[derive(Default)]
+    #[serde(deny_unknown_fields)]
     pub struct AccountUpdate {
         /// A name for people.
         pub name: Option<String>,
@@ -52,7 +61,7 @@ model! {
 }
 
 /// A session token of one linked account, for browsers, phones and SDKs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 pub struct SessionInfo {
     /// The session's id, 24 hex digits.
     pub id: String,
@@ -65,3 +74,5 @@ pub struct SessionInfo {
     /// When it ends by itself.
     pub expires_at: Timestamp,
 }
+
+exposes! { SessionInfo { id, account_id, token, created_at, expires_at } }
