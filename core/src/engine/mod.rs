@@ -21,6 +21,7 @@ mod refresh;
 mod request;
 mod sealed;
 mod sessions;
+mod steps;
 mod token;
 mod upkeep;
 
