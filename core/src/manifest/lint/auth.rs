@@ -176,8 +176,11 @@ fn revoke(report: &mut Report<'_>, o: &Oauth2) {
     let Some(r) = &o.revoke else { return };
     let at = |key: &'static str| ["oauth2", "revoke", key];
     method(report, &at("method"), r.method.as_deref(), &["POST", "GET", "DELETE"]);
-    let mut texts = r.params.values().chain(r.headers.values()).chain([&r.url]);
-    if !r.params.is_empty() && !texts.any(|t| t.contains("{token}")) {
+    let texts = || r.params.values().chain(r.headers.values()).chain([&r.url]);
+    // Some providers end a grant by the account's id, which came with the tokens or the callback.
+    let copied = o.copy_from_token.keys().chain(o.copy_from_callback.keys()).map(|name| format!("{{{name}}}"));
+    let mut named = std::iter::once("{token}".to_owned()).chain(copied);
+    if !r.params.is_empty() && !named.any(|name| texts().any(|text| text.contains(&name))) {
         report.error(&at("params"), "never names the token", "add `token = \"{token}\"`, or leave `params` out");
     }
     if o.refresh.rotation == Rotation::Never && r.token != RevokeToken::Access {
