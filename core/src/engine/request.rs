@@ -11,7 +11,7 @@ use crate::{
     error::{Result, bail, err},
     http::protocol,
     manifest::{
-        Placement,
+        Placement, Placements,
         template::{self, Values},
     },
     model::{AuthType, Credential},
@@ -25,7 +25,7 @@ const MOST_FORCED: u32 = 5;
 /// Tries of one call, the first included.
 const TRIES: u32 = 3;
 
-fn values<'a>(app: &'a App, credential: &'a Credential) -> Values<'a> {
+pub(super) fn values<'a>(app: &'a App, credential: &'a Credential) -> Values<'a> {
     let mut values = Values::new();
     if let Some(token) = &credential.access_token {
         values = values.one("access_token", token.expose());
@@ -73,13 +73,23 @@ fn prepare(app: &App, credential: &Credential, method: &str, url: Url) -> Result
     for (name, value) in &app.manifest.api.headers {
         request.set_header(name, &template::text(value, &values)?)?;
     }
-    let bearer = Placement::Header { name: "authorization".to_owned(), value: "Bearer {access_token}".to_owned() };
-    let placement = match credential.auth_type {
-        AuthType::Oauth2 => app.manifest.api.placement.as_ref().unwrap_or(&bearer),
-        AuthType::Keybased => &app.keybased()?.placement,
-    };
-    protocol::place(&mut request, placement, &values)?;
+    each_place(app, credential, |placement| protocol::place(&mut request, placement, &values))?;
     Ok(request)
+}
+
+/// Puts what goes into the body there, once the body is as the caller wants it.
+pub(super) fn finish(app: &App, credential: &Credential, request: &mut HttpRequest) -> Result<()> {
+    let values = values(app, credential);
+    each_place(app, credential, |placement| protocol::place_in_body(request, placement, &values))
+}
+
+fn each_place(app: &App, credential: &Credential, put: impl FnMut(&Placement) -> Result<()>) -> Result<()> {
+    let bearer = protocol::bearer();
+    let places = match credential.auth_type {
+        AuthType::Oauth2 => app.manifest.api.placement.as_ref().map_or(std::slice::from_ref(&bearer), Placements::all),
+        AuthType::Keybased => app.keybased()?.placement.all(),
+    };
+    places.iter().try_for_each(put)
 }
 
 impl Inner {
@@ -179,6 +189,7 @@ fn outgoing(app: &App, credential: &Credential, wanted: &ApiRequest) -> Result<H
     if let Some((content_type, body)) = &wanted.body {
         request.set_body(content_type, body.clone());
     }
+    finish(app, credential, &mut request)?;
     request.timeout = wanted.timeout.unwrap_or(Duration::from_secs(30));
     request.max_body = wanted.max_body.unwrap_or(8 * 1024 * 1024);
     Ok(request)
@@ -201,7 +212,10 @@ impl ContextCaller for Calls {
         prepare(&self.app, credential, method, url)
     }
 
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse> {
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse> {
+        if let Some(credential) = &self.credential {
+            finish(&self.app, credential, &mut request)?;
+        }
         self.engine.transport.send(request).await
     }
 }

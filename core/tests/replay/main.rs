@@ -28,7 +28,8 @@ fn applications() -> Vec<Arc<AppManifest>> {
         let plays = !SANDBOX_SLUGS.contains(&slug) && wanted.as_deref().is_none_or(|wanted| wanted == slug);
         plays && path.extension().is_some_and(|extension| extension == "toml")
     });
-    chosen.map(|path| Arc::new(AppManifest::load(path).unwrap())).collect()
+    // What others extend plays in its heirs.
+    chosen.map(|path| Arc::new(AppManifest::load(path).unwrap())).filter(|manifest| !manifest.is_abstract).collect()
 }
 
 fn replay(slug: &str) -> Replay {
