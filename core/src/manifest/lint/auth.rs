@@ -47,7 +47,8 @@ pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
         }
     }
     if let Some(oauth2) = &m.oauth2 {
-        self::oauth2(report, oauth2);
+        let nobody = m.facts.iter().flat_map(|fact| &fact.about).any(|key| key == "oauth2.identity");
+        self::oauth2(report, oauth2, nobody);
     }
     if let Some(keybased) = &m.keybased {
         self::keybased(report, keybased);
@@ -106,7 +107,8 @@ fn names(report: &mut Report<'_>, m: &AppManifest) {
     }
 }
 
-fn oauth2(report: &mut Report<'_>, o: &Oauth2) {
+/// `nobody`: a fact shows that the provider does not tell who the user is.
+fn oauth2(report: &mut Report<'_>, o: &Oauth2, nobody: bool) {
     inputs(report, &["oauth2", "inputs"], &o.inputs);
     if o.pkce == Pkce::Off && o.client_auth == ClientAuth::None {
         report.error(
@@ -192,10 +194,11 @@ fn oauth2(report: &mut Report<'_>, o: &Oauth2) {
     refresh(report, o);
     revoke(report, o);
     match &o.identity {
+        None if nobody => {}
         None => report.warn(
             &["oauth2"],
             "says not who the user is at the provider, so connections that share a grant cannot be told",
-            "add `[oauth2.identity]`",
+            "add `[oauth2.identity]`, or a `[[facts]]` about `oauth2.identity` that shows that the provider does not tell",
         ),
         Some(identity) => {
             if !identity.id.contains('{') {
