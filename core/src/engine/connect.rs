@@ -22,7 +22,10 @@ use crate::{
     error::{Result, bail, err},
     http::protocol::{self, Callback},
     ids::{self, fingerprint},
-    manifest::{Pkce, template::Values},
+    manifest::{
+        Pkce,
+        template::{self, Values},
+    },
     model::{AuthType, ConnectFlow, Connection, EventType, FlowFailure, FlowStatus, StartedConnect, StateCookie, Tenant},
     plugin::Tx,
     project::urls,
@@ -70,6 +73,8 @@ struct Proof {
     /// What the caller passed: a whole URL, or what a web framework knows of it (path and query).
     arrived: String,
     issuer: Option<String>,
+    /// The application states no issuer, and the callback's is another application's.
+    mixed_up: bool,
 }
 
 impl Inner {
@@ -205,20 +210,37 @@ impl Inner {
     /// What an application's callback must state as its issuer, for the flow of this state.
     async fn proof(&self, callback_url: &str, account: Option<String>, cookie: Option<Secret>) -> Result<Proof> {
         let callback = protocol::callback(callback_url)?;
-        let mut issuer = None;
+        let (mut issuer, mut mixed_up) = (None, false);
         if let Some(state) = &callback.state {
             let (tenant, hash) = (self.tenant.clone(), fingerprint(state.expose()));
             let row = self.read(move |tx| tx.flow_by_state(&tenant, &hash)).await?;
             if let Some(row) = row.filter(|row| !row.state_used && !status(row).is_final()) {
                 let app = self.app(&row.application).await?;
-                let template = app.oauth()?.issuer.as_ref();
+                let oauth = app.oauth()?;
                 // It may be made of what the user entered at the start.
                 let inputs = sealed::open_flow(&self.vault, &self.tenant, &row)?.inputs;
                 let values = app.values(Values::new().secrets(&inputs));
-                issuer = template.map(|template| crate::manifest::template::text(template, &values)).transpose()?;
+                issuer = oauth.issuer.as_ref().map(|template| template::text(template, &values)).transpose()?;
+                if let (None, Some(iss)) = (&issuer, &callback.iss) {
+                    mixed_up = self.is_anothers(iss, &template::text(&oauth.token_url, &values)?).await;
+                }
             }
         }
-        Ok(Proof { account, cookie, callback, arrived: callback_url.to_owned(), issuer })
+        Ok(Proof { account, cookie, callback, arrived: callback_url.to_owned(), issuer, mixed_up })
+    }
+
+    /// Whether an issuer is another application's, whose codes belong to another token URL than this one. An application
+    /// that states no issuer must not be handed a code that says whose it is (S-05).
+    async fn is_anothers(&self, iss: &str, token_url: &str) -> bool {
+        for manifest in self.catalog.all() {
+            let Some(oauth) = manifest.oauth2.as_ref().filter(|oauth| oauth.issuer.is_some()) else { continue };
+            let Ok(other) = self.app(&manifest.slug).await else { continue };
+            let text = |template: &str| template::text(template, &other.values(Values::new())).ok();
+            if oauth.issuer.as_deref().and_then(text).as_deref() == Some(iss) && text(&oauth.token_url).as_deref() != Some(token_url) {
+                return true;
+            }
+        }
+        false
     }
 
     pub(super) async fn park_callback(&self, request: ParkCallback) -> Result<ParkedCallback> {
@@ -378,6 +400,9 @@ fn check(row: &FlowRow, proof: &Proof, now: Timestamp) -> Result<()> {
         bail!(BrowserMismatch, "the cookie is missing or of another flow");
     }
     protocol::check_issuer(proof.issuer.as_deref(), proof.callback.iss.as_deref())?;
+    if proof.mixed_up {
+        bail!(IssuerMismatch, "the callback's issuer is another application's");
+    }
     if let Some(error) = &proof.callback.error {
         let denied = error == "access_denied";
         let code = if denied { Code::UserDenied } else { Code::AuthorizeFailed };
