@@ -66,12 +66,7 @@ async fn every_case_holds() {
         let (id, ended) = ended.unwrap();
         results.insert(id, ended);
     }
-    for (id, result) in &results {
-        match result {
-            Ok(()) => println!("ok      {id}"),
-            Err(why) => println!("FAILED  {id}: {why}"),
-        }
-    }
+    show(&results, !chosen.is_empty());
     let failed = results.values().filter(|result| result.is_err()).count();
     println!("rust embedded: {} passed, {failed} failed", count - failed);
     if chosen.is_empty() {
@@ -82,6 +77,24 @@ async fn every_case_holds() {
     }
     let report: Vec<String> = results.iter().filter_map(|(id, result)| Some(format!("{id}: {}", result.as_ref().err()?))).collect();
     assert!(report.is_empty(), "{}", report.join("\n"));
+}
+
+/// A line per subject, which is how ids begin; each case where some were chosen, and each that failed.
+fn show(results: &BTreeMap<String, Result<(), String>>, each: bool) {
+    let mut subjects: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for (id, result) in results {
+        let (passed, all) = subjects.entry(id.split('-').next().unwrap_or(id)).or_default();
+        *passed += usize::from(result.is_ok());
+        *all += 1;
+        match result {
+            Err(why) => println!("FAILED  {id}: {why}"),
+            Ok(()) if each => println!("ok      {id}"),
+            Ok(()) => {}
+        }
+    }
+    for (subject, (passed, all)) in subjects.iter().filter(|_| !each) {
+        println!("{}  {subject:<12} {passed:>3} of {all:>3}", if passed == all { "ok    " } else { "FAILED" });
+    }
 }
 
 async fn run(case: &Case, standard: &Json) -> Result<(), String> {
