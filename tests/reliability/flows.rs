@@ -69,8 +69,8 @@ async fn r52_abandoned_flows_are_reaped() {
         connect_sandbox(&smalt, &format!("customer-{n}")).await;
     }
     gone(&stage, pending).await;
-    let expired = format!("SELECT count(*) FROM flows WHERE status = 'expired' AND length(sealed) = 0 AND claim_hash IS NULL");
-    assert_eq!(stage.count(&expired), i64::try_from(count).unwrap() + 2);
+    let expired = "SELECT count(*) FROM flows WHERE status = 'expired' AND length(sealed) = 0 AND claim_hash IS NULL";
+    assert_eq!(stage.count(expired), i64::try_from(count).unwrap() + 2);
     let late = smalt.account("customer-2").finish_connect(callback, cookie).await.unwrap_err();
     assert!([smalt::Code::FlowExpired, smalt::Code::StateReplayed].contains(&late.code()), "{late}");
     let flow = smalt.account("customer-2").flow(&fresh).status().await.unwrap();

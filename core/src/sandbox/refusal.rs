@@ -71,7 +71,7 @@ impl From<Mistake> for Refusal {
             Mistake::LoginRequired => (400, "login_required", "End-user interaction is needed"),
             Mistake::Denied => (400, "access_denied", "The user did not consent"),
             Mistake::WrongSecret => (401, "invalid_client", "Client authentication failed"),
-            Mistake::DisabledClient => (401, "invalid_client", "Client disabled"),
+            Mistake::DisabledClient => (401, "invalid_client", "Client authentication failed"),
             Mistake::UnknownCode => (400, "invalid_grant", "Code not valid"),
             Mistake::UsedCode => (400, "invalid_grant", "Code was already used"),
             Mistake::ExpiredCode => (400, "invalid_grant", "Code expired"),
