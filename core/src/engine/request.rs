@@ -111,11 +111,13 @@ impl Inner {
             // An endpoint that always answers 401 must not cost a refresh per call.
             let now = self.now().millis();
             let lately = |at: i64| (now - at).abs() < millis(self.timings.cooldown);
-            let forced = self.forced.get(&row.id).filter(|(_, at)| lately(*at)).map_or(0, |(count, _)| count);
-            if answer.status == 401 && !renewed && row.refresh_print.is_some() && forced < MOST_FORCED {
+            let forced = self.forced.get(&row.id).filter(|(_, at, _)| lately(*at));
+            let (count, same) = forced.map_or((0, false), |(count, _, version)| (count, version == row.secret_version));
+            // Calls that were in flight with one token share one renewal, so they count once.
+            if answer.status == 401 && !renewed && row.refresh_print.is_some() && (same || count < MOST_FORCED) {
                 // A 401 means that nothing was done: the call is safe to send once more.
                 renewed = true;
-                self.forced.insert(row.id.clone(), (forced + 1, now));
+                self.forced.insert(row.id.clone(), (if same { count } else { count + 1 }, now, row.secret_version));
                 row = self.renewed_now(&app, row).await?;
                 continue;
             }
