@@ -36,6 +36,8 @@ pub(crate) struct Page {
 pub(crate) enum Trouble {
     /// What an operation answered.
     Smalt(Box<Error>),
+    /// The same, in the code and words that users of the hosted service know.
+    Known(Box<Error>, &'static str, String),
     /// What the transport or a route found: status, code and text.
     Plain(u16, &'static str, String),
 }
@@ -56,6 +58,10 @@ impl Trouble {
     pub(crate) fn body(&self, request_id: &str) -> Failure {
         match self {
             Trouble::Smalt(error) => failure(error, request_id),
+            Trouble::Known(error, code, message) => {
+                let body = failure(error, request_id);
+                Failure { error_code: (*code).to_owned(), error: (*code).to_owned(), message: message.clone(), ..body }
+            }
             Trouble::Plain(status, code, message) => Failure::new(*status, code, message.clone(), request_id),
         }
     }

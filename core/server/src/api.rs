@@ -14,7 +14,7 @@ use axum::{Router, body::Body};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Limited};
 use smalt::{
-    Smalt,
+    Code, Smalt,
     model::{Environment, Json},
 };
 
@@ -226,6 +226,8 @@ impl Api {
         let smalt = call.who.as_ref().map(|who| who.smalt.clone());
         match (route.run)(call).await {
             Ok(answer) => Ok(answer.into_response()),
+            // Smalt's own routes answer in Smalt's own words.
+            Err(trouble) if route.access == Access::Doorway => Err(trouble),
             Err(trouble) => Err(in_known_words(trouble, smalt, account, slug).await),
         }
     }
@@ -233,18 +235,21 @@ impl Api {
 
 /// Some errors have texts that users of the hosted service know.
 async fn in_known_words(trouble: Trouble, smalt: Option<Smalt>, account: Option<(String, Environment)>, slug: Option<String>) -> Trouble {
-    let Trouble::Smalt(error) = &trouble else { return trouble };
     let Some(smalt) = smalt else { return trouble };
+    let error = match trouble {
+        Trouble::Smalt(error) => error,
+        other => return other,
+    };
     let org = smalt.project().await.map(|project| project.org.id).unwrap_or_default();
     match (error.code(), account, slug) {
-        (smalt::Code::LinkedAccountNotFound, Some((account, environment)), _) => {
+        (Code::LinkedAccountNotFound, Some((account, environment)), _) => {
             let text = format!("Linked Account with account id {account} for org {org} in environment {environment} not found");
-            Trouble::Plain(404, "SERVER_ERROR", text)
+            Trouble::Known(error, "SERVER_ERROR", text)
         }
-        (smalt::Code::ApplicationNotFound, _, Some(slug)) => {
-            Trouble::Plain(404, "INVALID_APP_ID", format!("Application with app_type '{slug}' not found for org {org}"))
+        (Code::ApplicationNotFound, _, Some(slug)) => {
+            Trouble::Known(error, "INVALID_APP_ID", format!("Application with app_type '{slug}' not found for org {org}"))
         }
-        _ => trouble,
+        _ => Trouble::Smalt(error),
     }
 }
 

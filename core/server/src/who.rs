@@ -75,7 +75,7 @@ pub(crate) async fn prove(
                 None => None,
             };
             let mut account = String::new();
-            if !matches!(access, Access::Organisation) {
+            if !matches!(access, Access::Organisation | Access::Doorway) {
                 let found = named(headers, query, body).or_else(|| session.as_ref().map(|session| session.account_id.clone()));
                 account = match found {
                     Some(account) => account,
@@ -90,6 +90,11 @@ pub(crate) async fn prove(
             let (smalt, environment, session) = by_token(hosts, token).await?;
             if matches!(access, Access::Organisation | Access::Backend) {
                 return Err(smalt::Error::code_only(smalt::Code::Forbidden).into());
+            }
+            if access == Access::Doorway {
+                // The operation's own request names the account, and the engine compares.
+                let (caller, account) = (Caller::Session(Secret::new(token)), session.account_id.clone());
+                return Ok(Who { smalt, caller, account, is_organisation: false, session: Some(session), environment });
             }
             let in_query = query.iter().find(|(name, _)| name == "linked_account_id").map(|(_, value)| value.as_str());
             let claimed = header(headers, "linked_account_id").or(in_query.filter(|id| !id.is_empty()));

@@ -53,7 +53,7 @@ pub(super) struct FlowSecrets {
     pub(super) verifier: Option<Secret>,
     #[serde(serialize_with = "exposed::map", default)]
     pub(super) inputs: BTreeMap<String, Secret>,
-    /// The parked code, and the callback's other values that are copied.
+    /// The parked code, and the callback's other values that are kept.
     #[serde(serialize_with = "exposed::option", default)]
     pub(super) code: Option<Secret>,
     #[serde(default)]
@@ -64,6 +64,9 @@ pub(super) struct FlowSecrets {
     /// A flow that was handed off: the cookie that the browser is still to get.
     #[serde(serialize_with = "exposed::option", default)]
     pub(super) cookie: Option<Secret>,
+    /// The redirect URI as it was sent, where the state stands in it.
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) redirect_uri: Option<Secret>,
 }
 
 fn connection_aad(tenant: &Tenant, row: &ConnectionRow) -> Aad {

@@ -54,7 +54,8 @@ pub(super) async fn create(call: Call) -> Result<Answer, Trouble> {
     match call.backend()?.create_account(&call.who()?.caller, request).await {
         Ok(account) => json(LinkedAccount::new(&org(&call).await?, account, Some(&[]))),
         Err(error) if error.is(Code::LinkedAccountExists) => {
-            Err(Trouble::bad(format!("Linked account with id {id} already exists in the {environment} environment")))
+            let text = format!("Linked account with id {id} already exists in the {environment} environment");
+            Err(Trouble::Known(Box::new(error), "SERVER_ERROR", text))
         }
         Err(error) => Err(error.into()),
     }
@@ -76,9 +77,9 @@ pub(super) async fn upsert(call: Call) -> Result<Answer, Trouble> {
 }
 
 async fn upserted(call: &Call, caller: &smalt::backend::Caller, request: PutAccount) -> Result<Answer, Trouble> {
-    let (account, is_new) = call.backend()?.upsert_account(caller, request).await?;
-    let mut answer = LinkedAccount::new(&org(call).await?, account, None);
-    answer.new_account = Some(is_new);
+    let upserted = call.backend()?.upsert_account(caller, request).await?;
+    let mut answer = LinkedAccount::new(&org(call).await?, upserted.account, None);
+    answer.new_account = Some(upserted.is_new);
     json(answer)
 }
 
@@ -105,11 +106,7 @@ pub(super) async fn get(call: Call) -> Result<Answer, Trouble> {
         return Err(smalt::Error::code_only(Code::Forbidden).into());
     }
     match read(&call, id.clone()).await {
-        Err(Trouble::Smalt(error)) if error.is(Code::LinkedAccountNotFound) => {
-            let (org, environment) = (org(&call).await?, who.environment);
-            let text = format!("Linked Account with account id {id} for org {org} in environment {environment} not found");
-            Err(Trouble::Plain(404, "SERVER_ERROR", text))
-        }
+        Err(Trouble::Smalt(error)) if error.is(Code::LinkedAccountNotFound) => Err(unknown(&call, error, &id).await?),
         found => json(found?),
     }
 }
@@ -118,13 +115,16 @@ pub(super) async fn delete(call: Call) -> Result<Answer, Trouble> {
     let id = call.param("id");
     match call.backend()?.delete_account(&call.who()?.caller, GetAccount { account: id.clone() }).await {
         Ok(()) => json(serde_json::json!({"message": "User deleted successfully"})),
-        Err(error) if error.is(Code::LinkedAccountNotFound) => {
-            let (org, environment) = (org(&call).await?, call.who()?.environment);
-            let text = format!("Linked Account with account id {id} for org {org} in environment {environment} not found");
-            Err(Trouble::Plain(404, "SERVER_ERROR", text))
-        }
+        Err(error) if error.is(Code::LinkedAccountNotFound) => Err(unknown(&call, Box::new(error), &id).await?),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The account of the path, not that of the caller.
+async fn unknown(call: &Call, error: Box<smalt::Error>, id: &str) -> Result<Trouble, Trouble> {
+    let (org, environment) = (org(call).await?, call.who()?.environment);
+    let text = format!("Linked Account with account id {id} for org {org} in environment {environment} not found");
+    Ok(Trouble::Known(error, "SERVER_ERROR", text))
 }
 
 pub(super) async fn active(call: Call) -> Result<Answer, Trouble> {

@@ -56,18 +56,16 @@ pub(super) async fn update(call: Call) -> Result<Answer, Trouble> {
         without_options: call.without_options(),
     };
     match call.backend()?.update_config(&call.who()?.caller, request).await {
-        Err(error) if error.is(Code::WorkflowNotFound) => Err(no_workflow(&error)),
+        Err(error) if error.is(Code::WorkflowNotFound) => {
+            let id = error.info().context.get("workflow").cloned().unwrap_or_default();
+            Err(no_workflow(error, &id))
+        }
         done => json(Config::from(done?)),
     }
 }
 
-fn no_workflow(error: &smalt::Error) -> Trouble {
-    let id = error.info().context.get("workflow").cloned();
-    Trouble::Plain(
-        404,
-        "SERVER_ERROR",
-        id.map_or_else(|| error.reason().to_owned(), |id| format!("No workflow with id {id} exists on config")),
-    )
+fn no_workflow(error: smalt::Error, id: &str) -> Trouble {
+    Trouble::Known(Box::new(error), "SERVER_ERROR", format!("No workflow with id {id} exists on config"))
 }
 
 pub(super) async fn get(call: Call) -> Result<Answer, Trouble> {
@@ -100,9 +98,7 @@ pub(super) async fn switch(call: Call) -> Result<Answer, Trouble> {
     update.workflows.insert(workflow.clone(), WorkflowUpdate::Switch(enabled));
     let request = UpdateConfig { account, application, config_id: config_id(&call), update, without_options: true };
     let config = match backend.update_config(caller, request).await {
-        Err(error) if error.is(Code::WorkflowNotFound) => {
-            return Err(Trouble::Plain(404, "SERVER_ERROR", format!("No workflow with id {workflow} exists on config")));
-        }
+        Err(error) if error.is(Code::WorkflowNotFound) => return Err(no_workflow(error, &workflow)),
         done => done?,
     };
     let workflows = config.workflows.into_iter().map(|workflow| {

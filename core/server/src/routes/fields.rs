@@ -28,9 +28,10 @@ fn workflow(call: &Call) -> Option<String> {
 /// The words that clients know for what is not there.
 fn known(call: &Call, error: smalt::Error) -> Trouble {
     match error.code() {
-        Code::FieldNotFound => Trouble::bad(format!("Field with id {} not found", call.param("field"))),
+        Code::FieldNotFound => Trouble::Known(Box::new(error), "SERVER_ERROR", format!("Field with id {} not found", call.param("field"))),
         Code::WorkflowNotFound => {
-            Trouble::Plain(404, "SERVER_ERROR", format!("No workflow with id {} exists on config", workflow(call).unwrap_or_default()))
+            let text = format!("No workflow with id {} exists on config", workflow(call).unwrap_or_default());
+            Trouble::Known(Box::new(error), "SERVER_ERROR", text)
         }
         _ => error.into(),
     }

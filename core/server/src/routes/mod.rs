@@ -4,7 +4,9 @@ mod accounts;
 mod apps;
 mod configs;
 mod connect;
+mod doorway;
 mod fields;
+mod openapi;
 mod org;
 mod pages;
 mod sessions;
@@ -31,6 +33,8 @@ pub enum Access {
     Session,
     /// An API key, or a session token for its own account.
     Own,
+    /// An API key or a session token; the operation says which is enough.
+    Doorway,
 }
 
 /// What a route does.
@@ -89,6 +93,10 @@ table! {
     PUT    "/api/v2/public/migrate-token" Backend connect::migrate "Takes over credentials that were issued elsewhere.";
     DELETE "/api/v1/linked-acc/integration/{slug}" Account connect::disconnect "Disconnects an application.";
     DELETE "/api/v2/public/linked-account/integration/{slug}" Account connect::disconnect "Disconnects an application.";
+
+    GET    "/smalt/v1/capabilities" Public doorway::capabilities "Tells version and operations.";
+    GET    "/smalt/v1/openapi.json" Public doorway::document "The OpenAPI document.";
+    POST   "/smalt/v1/{operation}" Doorway doorway::operate "Calls an operation of the table.";
 
     GET    "/api/v3/org/basics" Session org::basics "Tells what a page needs to know about organisation and account.";
 

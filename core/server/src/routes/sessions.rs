@@ -24,7 +24,7 @@ pub(super) async fn create(call: Call) -> Result<Answer, Trouble> {
         }
         Err(error) if error.is(Code::LinkedAccountNotFound) => {
             let text = format!("No linked account found for account id : {account} in environment {}", who.environment);
-            Err(Trouble::Plain(404, "INVALID_LINKED_ACCOUNT_ID", text))
+            Err(Trouble::Known(Box::new(error), "INVALID_LINKED_ACCOUNT_ID", text))
         }
         Err(error) => Err(error.into()),
     }

@@ -89,6 +89,8 @@ pub enum Command {
     /// Master keys
     #[command(subcommand)]
     Keys(Keys),
+    /// Serves the HTTP API until Ctrl-C or SIGTERM, for both environments
+    Serve(Serve),
     /// Runs a sandbox for `sandbox-oauth` and `sandbox-key` until Ctrl-C
     Sandbox(Sandbox),
     /// Checks key, store, project, clients and reachability; changes nothing
@@ -369,12 +371,42 @@ pub struct Events {
 
 #[derive(Subcommand)]
 pub enum Keys {
+    /// API keys: what backends of yours prove themselves with at `smalt serve`
+    #[command(subcommand)]
+    Api(ApiKeys),
     /// Makes a master key: into a new file that only you can read, or onto the standard output
     Create {
         /// The file, which must not be there yet
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+}
+
+#[derive(Subcommand)]
+pub enum ApiKeys {
+    /// Makes an API key for a backend of yours; it is shown this once
+    Create {
+        /// What you will tell it apart by
+        #[arg(long, default_value = "backend")]
+        name: String,
+    },
+    /// Lists API keys, without the keys themselves
+    List,
+    /// Ends an API key at once
+    Revoke {
+        /// The key's id
+        id: String,
+    },
+}
+
+#[derive(Args)]
+pub struct Serve {
+    /// The address to listen on; port 0 takes any that is free
+    #[arg(long, env = "SMALT_LISTEN", default_value = "127.0.0.1:4500", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Where the server is reached from outside [default: the project's org.public_url, then the address]
+    #[arg(long, env = "SMALT_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
 }
 
 #[derive(Args)]

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use smalt::{
-    Code, Error, Result, Smalt, error, manifest::Catalog, model::Environment, project::Project, store::StoreOptions, vault::LocalKey,
+    Code, Error, Result, Smalt, SmaltBuilder, error, manifest::Catalog, model::Environment, project::Project, store::StoreOptions,
+    vault::LocalKey,
 };
 
 use crate::{args::Global, output};
@@ -73,6 +74,17 @@ impl Context {
     /// # Errors
     /// Those of opening, and the work's own.
     pub async fn with<T>(&self, create: bool, work: impl AsyncFnOnce(&Smalt) -> Result<T>) -> Result<T> {
+        let smalt = self.builder(create)?.open().await?.acting_as("command");
+        let done = work(&smalt).await;
+        smalt.close().await;
+        done
+    }
+
+    /// An engine on the store, not open yet. `create` as for [`Self::with`].
+    ///
+    /// # Errors
+    /// `store_unavailable` when the store is missing and may not be made; those of the key.
+    pub fn builder(&self, create: bool) -> Result<SmaltBuilder> {
         if !create && !self.global.data.exists() {
             let reason = format!("there is no store `{}`; the first `smalt account create` makes it", self.global.data.display());
             return Err(Error::new(Code::StoreUnavailable, reason).with("path", self.global.data.display()));
@@ -84,10 +96,7 @@ impl Context {
         if let Some(path) = self.project_file() {
             builder = builder.project(path);
         }
-        let smalt = builder.open().await?.acting_as("command");
-        let done = work(&smalt).await;
-        smalt.close().await;
-        done
+        Ok(builder)
     }
 
     /// Says so when the application's sandbox is one that no other command can reach.

@@ -7,7 +7,7 @@ use serde_json::json;
 use smalt::{
     Code, Error, Result,
     backend::ListAccounts,
-    model::{AccountUpdate, AppStatus, LinkedAccount},
+    model::{AccountUpdate, AppStatus, LinkedAccount, UpsertedAccount},
 };
 
 use crate::{
@@ -26,13 +26,15 @@ pub async fn run(context: &Context, args: Accounts) -> Result<Answer> {
         }
         Accounts::Upsert(put) => {
             let (id, update) = update(put);
-            let (account, new) = context.with(true, async |smalt| smalt.upsert_account(id, update).await).await?;
+            let UpsertedAccount { account, is_new: new } = context.with(true, async |smalt| smalt.upsert_account(id, update).await).await?;
             let mut json = to_json(&account);
             json["created"] = json!(new);
             Ok(Answer::new(json, format!("{} {}.\n", if new { "Made" } else { "Changed" }, named(&account))))
         }
         Accounts::Show { id } => show(context, &id).await,
-        Accounts::List { search, limit, cursor } => list(context, ListAccounts { cursor, limit: Some(limit), search, ..ListAccounts::default() }).await,
+        Accounts::List { search, limit, cursor } => {
+            list(context, ListAccounts { cursor, limit: Some(limit), search, ..ListAccounts::default() }).await
+        }
         Accounts::Delete { id, yes } => delete(context, id, yes).await,
     }
 }

@@ -12,3 +12,4 @@ pub mod init;
 pub mod keys;
 pub mod request;
 pub mod sandbox;
+pub mod serve;
