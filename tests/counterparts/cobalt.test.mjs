@@ -136,7 +136,7 @@ test('a real popup in Chromium: the user confirms, consents, and the SDK resolve
     await popup.locator('main button').click();
     await popup.waitForURL((url) => url.port !== new URL(server.url).port);
     const closed = popup.waitForEvent('close');
-    await popup.locator('button, input[type=submit]').first().click({ noWaitAfter: true });
+    await popup.locator('button.yes').click({ noWaitAfter: true });
     await closed;
     assert.deepEqual(await page.evaluate(() => window.result), { done: true });
     const app = await page.evaluate(([baseUrl, token]) => new exports.Cobalt({ baseUrl, token }).getApp('sandbox-oauth'), [server.url, token]);
@@ -150,7 +150,7 @@ test('a real popup in Chromium: the user confirms, consents, and the SDK resolve
     assert.equal((await fetch(ticket, { method: 'POST', redirect: 'manual' })).status, 403);
     const stranger = await (await browser.newContext()).newPage();
     await stranger.goto(taken.headers.get('location'));
-    await stranger.locator('button, input[type=submit]').first().click();
+    await stranger.locator('button.yes').click();
     await stranger.waitForURL((url) => url.pathname === '/api/v1/sandbox-oauth/callback');
     assert.match(await stranger.locator('main').innerText(), /browser_mismatch/);
   } finally {
