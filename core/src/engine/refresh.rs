@@ -214,7 +214,13 @@ impl Inner {
         let token = grant.refresh_token.as_ref().ok_or_else(|| reauth(row))?;
         let granted: Vec<String> = serde_json::from_str(&row.scopes_json).unwrap_or_default();
         let scope = granted.join(oauth.scopes.separator.as_deref().unwrap_or(" "));
-        let values = app.values(Values::new().one("scope", &scope).map(&properties).secrets(&grant.values));
+        // Some providers want the redirect URI once more: the one that the project states.
+        let home = self.redirect_uri(app, None).ok();
+        let mut values = Values::new().one("scope", &scope);
+        if let Some(home) = &home {
+            values = values.one("redirect_uri", home);
+        }
+        let values = app.values(values.map(&properties).secrets(&grant.values));
         let mut request = protocol::refresh_request(oauth, &values, &client, token, &[])?;
         request.timeout = self.timings.provider;
         Ok(request)

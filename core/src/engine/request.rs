@@ -62,6 +62,14 @@ pub(super) fn build(app: &App, credential: &Credential, method: &str, url: &str)
     prepare(app, credential, method, url)
 }
 
+/// Whether a header waits for a value that one of the manifest's `steps` has yet to find. Requests of the steps themselves
+/// go without it; afterwards nothing is owed, since a connection without such a value is none.
+fn steps_owe(app: &App, credential: &Credential, header: &str) -> bool {
+    let Some(oauth) = app.manifest.oauth2.as_ref().filter(|oauth| !oauth.steps.is_empty()) else { return false };
+    let owed = |name: &String| !credential.properties.contains_key(name) && oauth.steps.iter().any(|step| step.copy.contains_key(name));
+    template::placeholders(header).is_ok_and(|names| names.iter().any(owed))
+}
+
 fn prepare(app: &App, credential: &Credential, method: &str, url: Url) -> Result<HttpRequest> {
     let values = values(app, credential);
     if method.is_empty() || method.len() > 32 || !method.bytes().all(|b| b.is_ascii_alphabetic()) {
@@ -71,7 +79,9 @@ fn prepare(app: &App, credential: &Credential, method: &str, url: Url) -> Result
     request.set_header("user-agent", concat!("smalt/", env!("CARGO_PKG_VERSION")))?;
     request.set_header("accept", "application/json")?;
     for (name, value) in &app.manifest.api.headers {
-        request.set_header(name, &template::text(value, &values)?)?;
+        if !steps_owe(app, credential, value) {
+            request.set_header(name, &template::text(value, &values)?)?;
+        }
     }
     each_place(app, credential, |placement| protocol::place(&mut request, placement, &values))?;
     Ok(request)

@@ -29,6 +29,8 @@ const TOKEN: [(&str, bool); 6] = [
     ("code_verifier", false),
     ("refresh_token", true),
 ];
+/// Likewise for refresh requests.
+const REFRESH: [(&str, bool); 3] = [("client_id", true), ("client_secret", true), ("refresh_token", true)];
 const PATTERN: &str = "see the pattern language in docs/adding-an-application.md";
 /// More steps than these would keep the user waiting.
 const MOST_STEPS: usize = 5;
@@ -121,7 +123,7 @@ fn oauth2(report: &mut Report<'_>, o: &Oauth2) {
     }
     reserved(report, "authorize_params", &o.authorize_params, &AUTHORIZE);
     reserved(report, "token_params", &o.token_params, &TOKEN);
-    reserved(report, "refresh_params", &o.refresh_params, &TOKEN);
+    reserved(report, "refresh_params", &o.refresh_params, &REFRESH);
     method(report, &["oauth2", "token_method"], o.token_method.as_deref(), &["POST", "GET"]);
     if o.token_method.as_deref() == Some("GET") && o.token_body == TokenBody::Json {
         report.error(&["oauth2", "token_body"], "means nothing, since a GET has no body", "remove it, or `token_method`");

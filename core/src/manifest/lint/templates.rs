@@ -69,7 +69,7 @@ impl Templates<'_, '_, '_> {
         let Some(o) = &self.m.oauth2 else { return };
         let before = with(&self.oauth2_names(&[]), &["client_id", "redirect_uri", "scope"]);
         let after = with(&self.oauth2_names(&[Kept::Callback, Kept::Token, Kept::Steps]), &["client_id", "client_secret"]);
-        let renewal = with(&after, &["refresh_token", "scope"]);
+        let renewal = with(&after, &["redirect_uri", "refresh_token", "scope"]);
         let known = with(&self.oauth2_names(&[Kept::Callback]), &["client_id", "redirect_uri", "scope"]);
         let exchange = with(&known, &["client_secret", "code", "code_verifier"]);
         self.url(&["oauth2", "authorize_url"], &o.authorize_url, &before, false);
