@@ -211,6 +211,7 @@ impl Inner {
             }
             Some(url) => {
                 let mut request = request::build(app, &credential, wanted.method.as_deref().unwrap_or("GET"), url)?;
+                request::finish(app, &credential, &mut request)?;
                 request.timeout = self.timings.provider;
                 let answer = self.transport.send(request).await?;
                 if answer.status >= 400 {

@@ -1,6 +1,7 @@
 //! Every application of the box, played against what its provider documents: `core/apps/replays/<slug>.json` holds the
 //! requests that must leave and the answers that come, `docs/adding-an-application.md` describes the form.
-//! `APP=slack` plays one only.
+//! `APP=slack` plays one only. `tests/replay/odd` holds fictional ones in the same form: every way of the manifest language
+//! that a provider of the box does not have.
 #![allow(clippy::unwrap_used)]
 
 mod form;
@@ -21,7 +22,9 @@ fn folder() -> PathBuf {
 /// a real provider elsewhere.
 fn applications() -> Vec<Arc<AppManifest>> {
     let wanted = std::env::var("APP").ok();
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder().join("..")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let folders = [folder().join(".."), odd()];
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let mut paths: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let chosen = paths.into_iter().filter(|path| {
         let slug = path.file_stem().unwrap().to_str().unwrap();
@@ -32,8 +35,13 @@ fn applications() -> Vec<Arc<AppManifest>> {
     chosen.map(|path| Arc::new(AppManifest::load(path).unwrap())).filter(|manifest| !manifest.is_abstract).collect()
 }
 
+fn odd() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/replay/odd")
+}
+
 fn replay(slug: &str) -> Replay {
-    let path = folder().join(format!("{slug}.json"));
+    let name = format!("{slug}.json");
+    let path = [odd(), folder()].map(|folder| folder.join(&name)).into_iter().find(|path| path.exists()).unwrap_or(name.into());
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("`{slug}` has no replay: {}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value as Json, json};
 
 /// Keys that no request shows: forms for people, times, what concerns other connections, and the sort of grant.
-const UNSEEN: [&str; 10] =
-    ["inputs", "rate_limit", "rotation", "grace", "early", "shared_grant", "description", "pattern", "suggested", "reasons"];
+const UNSEEN: [&str; 11] =
+    ["inputs", "rate_limit", "rotation", "grace", "early", "shared_grant", "description", "pattern", "suggested", "reasons", "optional"];
 
 /// Every place that a request or an answer depends on, with another value: pointer and the whole manifest.
 pub fn mutants(manifest: &Json) -> Vec<(String, Json)> {

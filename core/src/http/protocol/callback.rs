@@ -34,9 +34,10 @@ pub struct Callback {
 impl Callback {
     /// Reads code and error where this provider puts them.
     pub fn adapt(&mut self, ways: &AuthorizeCallback) {
-        if let Some(value) = ways.code.as_ref().and_then(|name| self.params.remove(name)) {
-            self.code = Some(Secret::new(value)).filter(|code| !code.is_empty());
+        if let Some(name) = &ways.code {
+            self.code = self.params.remove(name).filter(|code| !code.is_empty()).map(Secret::new);
         }
+        // Some state both, and the odd one says more.
         if let Some(value) = ways.error.as_ref().and_then(|name| self.params.remove(name)) {
             self.error = Some(provider_code(&value));
         }
