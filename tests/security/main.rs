@@ -9,4 +9,5 @@ mod life;
 mod mixup;
 mod redaction;
 mod sources;
+mod tenants;
 mod tokens;

@@ -22,6 +22,7 @@ mod refresh;
 mod request;
 mod sealed;
 mod sessions;
+mod steps;
 mod token;
 mod upkeep;
 
