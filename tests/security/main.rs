@@ -8,4 +8,5 @@ mod flow;
 mod life;
 mod redaction;
 mod sources;
+mod tenants;
 mod tokens;

@@ -43,7 +43,7 @@ macro_rules! doorway {
                 async fn $name(&self, caller: &Caller, $req: $request) -> Result<$answer> {
                     let $me: &Arc<Inner> = &self.0;
                     let $actor = $me.authorize(Operation::$operation, caller, &$req.account).await?;
-                    $(refuse_reentry(&$req.account, $app)?;)?
+                    $(refuse_reentry(&$me.tenant, &$req.account, $app)?;)?
                     $work.await
                 }
             )*
@@ -65,7 +65,7 @@ doorway! {
 
     fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Result<Arc<Credential>>> {
         // What is refused is refused in words, by the other twin.
-        refuse_reentry(&request.account, Some(&request.application)).ok()?;
+        refuse_reentry(&self.0.tenant, &request.account, Some(&request.application)).ok()?;
         self.0.try_credential(caller, request).map(Ok)
     }
 
@@ -113,7 +113,7 @@ doorway! {
 
     async fn disconnect(&self, caller: &Caller, request: Disconnect) -> Result<Receipt> {
         let actor = self.0.authorize(Operation::Disconnect, caller, &request.account).await?;
-        refuse_reentry(&request.account, Some(&request.application))?;
+        refuse_reentry(&self.0.tenant, &request.account, Some(&request.application))?;
         if matches!(caller, Caller::Session(_)) && request.siblings == Some(SiblingPolicy::Kill) {
             bail!(Forbidden, "a session cannot end other linked accounts' connections");
         }
@@ -200,6 +200,16 @@ fn told(caller: &Caller, answer: Result<Receipt>) -> Result<Receipt> {
 }
 
 impl Engine {
+    /// Whether it was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    /// The project in force.
+    pub(crate) fn project(&self) -> Project {
+        self.0.project.peek().project.clone()
+    }
+
     /// The presenter that was registered.
     pub(crate) fn presenter(&self) -> Option<Arc<dyn Presenter>> {
         self.0.presenter.clone()

@@ -138,7 +138,7 @@ impl Inner {
         T: Send + 'static,
         F: Future<Output = Result<T, Fault>> + Send + 'static,
     {
-        let ended = guarded(&connector_name(app), what, self.timings.plugin, inside(account, app.slug(), call)).await;
+        let ended = guarded(&connector_name(app), what, self.timings.plugin, inside(&self.tenant, account, app.slug(), call)).await;
         ended.map_err(|error| match credential {
             Some(credential) => credential.scrub(error),
             None => error,
