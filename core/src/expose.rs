@@ -99,7 +99,7 @@ macro_rules! plain {
 plain! {
     (), bool, u16, u32, u64, String, crate::Timestamp, model::Json,
     model::AccountUpdate, model::AuthType, model::ConfigUpdate, model::Labels, model::SiblingPolicy,
-    model::Application, model::Config, model::ConnectFlow, model::Connection, model::Field, model::LinkedAccount, model::Receipt,
+    model::ApiKey, model::Application, model::Config, model::ConnectFlow, model::Connection, model::Field, model::LinkedAccount, model::Receipt,
     model::RuleColumns, model::UpsertedAccount, crate::project::Project,
 }
 

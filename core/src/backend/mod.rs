@@ -15,8 +15,8 @@ use crate::{
     error::{Result, err},
     expose::Exposed,
     model::{
-        ApiAnswer, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, Page, Receipt,
-        RuleColumns, SessionInfo, StartedConnect, UpsertedAccount,
+        ApiAnswer, ApiKey, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount,
+        NewApiKey, Page, Receipt, RuleColumns, SessionInfo, StartedConnect, UpsertedAccount,
     },
     operations::Operation,
     project::Project,
@@ -152,6 +152,14 @@ backend! {
     verify_session: VerifySession(VerifySession) -> SessionInfo;
     /// Ends a session at once; false when it had ended.
     revoke_session: RevokeSession(RevokeSession) -> bool;
+    /// Makes an API key for a backend of the organisation; the key itself is shown this once.
+    create_api_key: CreateApiKey(CreateApiKey) -> NewApiKey;
+    /// Lists API keys without the keys themselves, newest first.
+    list_api_keys: ListApiKeys(ListApiKeys) -> Vec<ApiKey>;
+    /// Ends an API key at once; false when it had ended. Errors: `api_key_not_found`.
+    revoke_api_key: RevokeApiKey(RevokeApiKey) -> bool;
+    /// Tells which API key it is. Errors: `invalid_api_key`, one answer for every way a key can be wrong.
+    verify_api_key: VerifyApiKey(VerifyApiKey) -> ApiKey;
     /// Lists the enabled applications.
     list_apps: ListApps(GetAccount) -> Vec<Application>;
     /// Describes one application. Errors: `application_not_found`.

@@ -8,7 +8,7 @@ mod connection;
 mod event;
 mod flow;
 
-pub use account::{AccountUpdate, Environment, LinkedAccount, SessionInfo, Tenant, UpsertedAccount};
+pub use account::{AccountUpdate, ApiKey, Environment, LinkedAccount, NewApiKey, SessionInfo, Tenant, UpsertedAccount};
 pub use api::{ApiAnswer, ApiBody, NameValue};
 pub use application::{AppStatus, Application, AuthType, Brand, BrandButton, ButtonState, InputField, InputOption};
 pub use config::{
