@@ -18,10 +18,12 @@ mod events;
 mod exchange;
 mod open;
 mod outbox;
+mod pages;
 mod refresh;
 mod request;
 mod sealed;
 mod sessions;
+mod stream;
 mod token;
 mod upkeep;
 

@@ -26,6 +26,10 @@ impl Inner {
             }
             None => Place::First,
         };
+        // Its host is compared when the call is built; what is no URL of the web must not be taken for a path.
+        if matches!(&place, Place::Url(url) if !url.starts_with("https://") && !url.starts_with("http://")) {
+            bail!(HostMismatch, "the provider's link to the next page leads away from `{}`", app.slug());
+        }
         let mut call = request.call();
         let is_json = call.body.as_ref().is_some_and(|body| body.content_type.starts_with("application/json"));
         let mut body: Option<Json> = match &call.body {

@@ -39,6 +39,7 @@ fn kind(operation: Operation, field: &str) -> Option<&'static str> {
         "expires_in",
         "method",
         "path",
+        "pagination",
         "query",
         "headers",
         "body",
@@ -74,6 +75,7 @@ fn kind(operation: Operation, field: &str) -> Option<&'static str> {
         "claim" => "claim",
         "callback_url" => "callback_url",
         "cookie" => "cookie",
+        "cursor" if operation == Operation::RequestPage => "page",
         "cursor" => "cursor",
         "since" => "since",
         "org" => "org",
@@ -123,6 +125,10 @@ async fn own(tenant: &Tenant, who: &Seeded, operation: Operation, kind: &str) ->
         }
         "callback_url" => callback(&started(tenant, &who.account).await).into(),
         "cookie" => started(tenant, &who.account).await["cookie"]["value"].clone(),
+        "page" => {
+            let request = json!({"account": who.account, "application": "crm", "method": "GET", "path": "things"});
+            tenant.done(Operation::RequestPage, request).await["next"].clone()
+        }
         "cursor" => {
             let list = if operation == Operation::Audit { Operation::Audit } else { Operation::ListAccounts };
             tenant.done(list, json!({"limit": 1})).await["next"].clone()
@@ -148,7 +154,7 @@ fn nobodys(kind: &str) -> Json {
         "account" | "new_account" => "only-nobody".into(),
         "config_id" => "config-nobody".into(),
         "org" => json!({"id": "nobody"}),
-        "token" | "key" | "claim" | "cookie" | "cursor" | "since" => "nobody".into(),
+        "token" | "key" | "claim" | "cookie" | "cursor" | "page" | "since" => "nobody".into(),
         "callback_url" => format!("{}?state=nobody&code=code-of-a-test", super::CALLBACK).into(),
         _ => "0123456789abcdef01234567".into(),
     }

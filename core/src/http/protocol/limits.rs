@@ -1,10 +1,6 @@
 //! Whether an answer says "too many calls", and whether it also says that nothing was done.
 
-use crate::{
-    manifest::RateLimit,
-    model::Json,
-    plugin::HttpResponse,
-};
+use crate::{manifest::RateLimit, model::Json, plugin::HttpResponse};
 
 /// What an answer says about the rate of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +56,9 @@ mod tests {
     fn limits_are_told_by_status_header_or_code() {
         let plain = RateLimit::default();
         let nothing = json!({});
-        for (status, expected) in [(200, Limited::No), (403, Limited::No), (429, Limited::NotProcessed), (500, Limited::No), (503, Limited::Perhaps)] {
+        for (status, expected) in
+            [(200, Limited::No), (403, Limited::No), (429, Limited::NotProcessed), (500, Limited::No), (503, Limited::Perhaps)]
+        {
             assert_eq!(limited(&plain, &answer(status, &[("x-left", "0")], &nothing)), expected, "{status}");
         }
         let listed = RateLimit { statuses: vec![420], remaining: Some("x-left".to_owned()), ..RateLimit::default() };

@@ -6,6 +6,8 @@ mod answer;
 mod authorize;
 mod callback;
 mod lifetime;
+mod limits;
+mod paging;
 mod placement;
 mod requests;
 mod revocation;
@@ -16,6 +18,8 @@ pub use answer::{RawAnswer, TokenFailure, TokenSet, parse_token_answer, provider
 pub use authorize::{authorize_url, pkce};
 pub use callback::{Callback, callback, check_issuer};
 pub use lifetime::retry_after;
+pub use limits::{Limited, limited};
+pub use paging::{Asked, Place, ask as ask_page, read as read_page, strip as strip_param};
 pub use placement::{bearer, place};
 pub use requests::{exchange_request, refresh_request, revoke_requests};
 pub use revocation::{RevokeOutcome, parse_revoke_answer};

@@ -7,7 +7,6 @@ use crate::{
     error::{Result, bail, err},
     manifest::{PageStyle, Pagination},
     model::{ApiAnswer, Json, NameValue},
-    plugin::HttpRequest,
 };
 
 /// Where a page stands.
@@ -133,7 +132,11 @@ fn next(rules: &Pagination, place: &Place, asked: &Url, answer: &ApiAnswer, body
         PageStyle::Link => {
             let link = match &rules.next {
                 Some(_) => named.and_then(text),
-                None => answer.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("link")).find_map(|header| next_link(&header.value)),
+                None => answer
+                    .headers
+                    .iter()
+                    .filter(|header| header.name.eq_ignore_ascii_case("link"))
+                    .find_map(|header| next_link(&header.value)),
             }?;
             asked.join(&link).ok().map(|url| Place::Url(url.into()))
         }
@@ -173,15 +176,6 @@ fn next_link(header: &str) -> Option<String> {
         rest = following;
     }
     None
-}
-
-/// The URL of a request, without the query parameter that bears its credential.
-pub fn without_credential(request: &HttpRequest, placed: Option<&str>) -> Url {
-    let mut url = request.url.clone();
-    if let Some(name) = placed {
-        strip(&mut url, name);
-    }
-    url
 }
 
 /// Takes a query parameter out of a URL.
@@ -255,7 +249,11 @@ mod tests {
         assert_eq!(page(&rules("page", json!({"start": 0})), &Place::First, &[], &json!([1])).unwrap().1, Some(Place::Number(1)));
 
         assert!(page(&numbered, &Place::First, &[], &json!({"a": [], "b": []})).unwrap_err().is(crate::Code::MalformedAnswer));
-        assert!(page(&rules("page", json!({"items": "/a"})), &Place::First, &[], &json!({"a": 1})).unwrap_err().is(crate::Code::MalformedAnswer));
+        assert!(
+            page(&rules("page", json!({"items": "/a"})), &Place::First, &[], &json!({"a": 1}))
+                .unwrap_err()
+                .is(crate::Code::MalformedAnswer)
+        );
     }
 
     #[test]
