@@ -353,8 +353,12 @@ async fn visit(mut a: Args) -> Result<Json, Failure> {
     let mut url: Url = a.need::<String>("url")?.parse().map_err(|e| format!("`url`: {e}"))?;
     let user = a.maybe::<String>("user")?.unwrap_or_else(|| "ada".to_owned());
     let decision = a.maybe::<String>("decision")?.unwrap_or_else(|| "allow".to_owned());
+    let browser = a.maybe::<String>("browser")?;
     a.end()?;
     url.query_pairs_mut().append_pair("sandbox_user", &user).append_pair("sandbox_decision", &decision);
+    if let Some(browser) = browser {
+        url.query_pairs_mut().append_pair("sandbox_browser", &browser);
+    }
     let callback = smalt::sandbox::visit(url.as_str()).await?;
     let params: BTreeMap<String, String> = match Url::parse(&callback) {
         Ok(url) => url.query_pairs().into_owned().collect(),

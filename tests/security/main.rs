@@ -6,6 +6,7 @@ mod binding;
 mod common;
 mod flow;
 mod life;
+mod mixup;
 mod redaction;
 mod sources;
 mod tenants;

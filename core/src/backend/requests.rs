@@ -85,8 +85,7 @@ requests! {
         pub name: String,
     }
     /// `list_api_keys`.
-    pub struct ListApiKeys {
-    }
+    pub struct ListApiKeys {}
     /// `revoke_api_key`.
     pub struct RevokeApiKey {
         /// The key's id.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Inner, request::query_placement};
+use super::{Inner, request::secret_params};
 use crate::{
     backend::{ApiPageRequest, json_body},
     error::{Result, bail, err},
@@ -42,18 +42,14 @@ impl Inner {
         }
         let (answer, mut asked) = self.api_call(call).await?;
         let answer = answer.into();
-        let secret = query_placement(&app, &asked);
-        if let Some(name) = &secret {
-            strip_param(&mut asked, name);
-        }
+        let secret = secret_params(&app);
+        secret.iter().for_each(|name| strip_param(&mut asked, name));
         let (items, next) = read_page(&rules, &place, &asked, &answer)?;
         let next = match next {
             Some(Place::Url(link)) => {
                 // Some providers repeat the key in their links; it is put in anew, and stands in no cursor.
                 let mut link = url::Url::parse(&link).map_err(|_| err!(MalformedAnswer, "the link to the next page is no URL"))?;
-                if let Some(name) = &secret {
-                    strip_param(&mut link, name);
-                }
+                secret.iter().for_each(|name| strip_param(&mut link, name));
                 Some(Place::Url(link.into()))
             }
             next => next,

@@ -15,7 +15,7 @@ use crate::{
     error::{Result, bail, err},
     http::protocol::{self, Limited},
     manifest::{
-        Placement,
+        Placement, Placements,
         template::{self, Values},
     },
     model::{ApiAnswer, AuthType, Credential, NameValue},
@@ -30,7 +30,7 @@ const MOST_FORCED: u32 = 5;
 /// Tries of one call, the first included.
 const TRIES: u32 = 3;
 
-fn values<'a>(app: &'a App, credential: &'a Credential) -> Values<'a> {
+pub(super) fn values<'a>(app: &'a App, credential: &'a Credential) -> Values<'a> {
     let mut values = Values::new();
     if let Some(token) = &credential.access_token {
         values = values.one("access_token", token.expose());
@@ -78,13 +78,23 @@ fn prepare(app: &App, credential: &Credential, method: &str, url: Url) -> Result
     for (name, value) in &app.manifest.api.headers {
         request.set_header(name, &template::text(value, &values)?)?;
     }
-    let bearer = Placement::Header { name: "authorization".to_owned(), value: "Bearer {access_token}".to_owned() };
-    let placement = match credential.auth_type {
-        AuthType::Oauth2 => app.manifest.api.placement.as_ref().unwrap_or(&bearer),
-        AuthType::Keybased => &app.keybased()?.placement,
-    };
-    protocol::place(&mut request, placement, &values)?;
+    each_place(app, credential, |placement| protocol::place(&mut request, placement, &values))?;
     Ok(request)
+}
+
+/// Puts what goes into the body there, once the body is as the caller wants it.
+pub(super) fn finish(app: &App, credential: &Credential, request: &mut HttpRequest) -> Result<()> {
+    let values = values(app, credential);
+    each_place(app, credential, |placement| protocol::place_in_body(request, placement, &values))
+}
+
+fn each_place(app: &App, credential: &Credential, put: impl FnMut(&Placement) -> Result<()>) -> Result<()> {
+    let bearer = protocol::bearer();
+    let places = match credential.auth_type {
+        AuthType::Oauth2 => app.manifest.api.placement.as_ref().map_or(std::slice::from_ref(&bearer), Placements::all),
+        AuthType::Keybased => app.keybased()?.placement.all(),
+    };
+    places.iter().try_for_each(put)
 }
 
 impl Inner {
@@ -134,10 +144,12 @@ impl Inner {
     pub(super) fn may_force(&self, row: &ConnectionRow) -> bool {
         let now = self.now().millis();
         let lately = |at: i64| (now - at).abs() < millis(self.timings.cooldown);
-        let forced = self.forced.get(&row.id).filter(|(_, at)| lately(*at)).map_or(0, |(count, _)| count);
-        let may = row.refresh_print.is_some() && forced < MOST_FORCED;
+        let forced = self.forced.get(&row.id).filter(|(_, at, _)| lately(*at));
+        let (count, same) = forced.map_or((0, false), |(count, _, version)| (count, version == row.secret_version));
+        // Calls that were in flight with one token share one renewal, so they count once.
+        let may = row.refresh_print.is_some() && (same || count < MOST_FORCED);
         if may {
-            self.forced.insert(row.id.clone(), (forced + 1, now));
+            self.forced.insert(row.id.clone(), (if same { count } else { count + 1 }, now, row.secret_version));
         }
         may
     }
@@ -189,13 +201,14 @@ fn is_idempotent(method: &str) -> bool {
     matches!(method.to_ascii_uppercase().as_str(), "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")
 }
 
-/// The query parameter that bears the credential, if one does.
-pub(super) fn query_placement(app: &App, url: &Url) -> Option<String> {
-    let placed = [app.manifest.api.placement.as_ref(), app.manifest.keybased.as_ref().map(|keys| &keys.placement)];
-    placed.into_iter().flatten().find_map(|placement| match placement {
-        Placement::Query { name, .. } if url.query_pairs().any(|(n, _)| n == *name) => Some(name.clone()),
+/// The query parameters that bear the credential.
+pub(super) fn secret_params(app: &App) -> Vec<String> {
+    let places = [app.manifest.api.placement.as_ref(), app.manifest.keybased.as_ref().map(|keys| &keys.placement)];
+    let names = places.into_iter().flatten().flat_map(Placements::all).filter_map(|placement| match placement {
+        Placement::Query { name, .. } => Some(name.clone()),
         _ => None,
-    })
+    });
+    names.collect()
 }
 
 pub(super) fn outgoing(app: &App, credential: &Credential, wanted: &ApiRequest) -> Result<HttpRequest> {
@@ -216,6 +229,7 @@ pub(super) fn outgoing(app: &App, credential: &Credential, wanted: &ApiRequest) 
     if let Some(body) = &wanted.body {
         request.set_body(&body.content_type, body.content.clone());
     }
+    finish(app, credential, &mut request)?;
     request.timeout = wanted.timeout.unwrap_or(DEFAULT_TIME);
     request.max_body = usize::try_from(wanted.max_body.unwrap_or(8 * 1024 * 1024)).unwrap_or(usize::MAX);
     Ok(request)
@@ -238,7 +252,10 @@ impl ContextCaller for Calls {
         prepare(&self.app, credential, method, url)
     }
 
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse> {
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse> {
+        if let Some(credential) = &self.credential {
+            finish(&self.app, credential, &mut request)?;
+        }
         self.engine.transport.send(request).await
     }
 }

@@ -27,7 +27,11 @@ impl Inner {
         let (app, row) = self.usable(&selector(&request)).await?;
         let (silence, most) = (request.timeout.unwrap_or(SILENCE), request.max_body.unwrap_or(MOST));
         let streamed = upload.is_some();
-        let first = StreamRequest { head: outgoing(&app, &self.open_credential(&row)?, &request)?, upload, silence, most };
+        let head = outgoing(&app, &self.open_credential(&row)?, &request)?;
+        if streamed && !head.body.0.is_empty() {
+            bail!(Unsupported, "`{}` takes its credential in the body, which an upload fills", app.slug());
+        }
+        let first = StreamRequest { head, upload, silence, most };
         let answer = self.transport.stream(first).await?;
         if answer.status != 401 || !self.may_force(&row) {
             return Ok(answer);
