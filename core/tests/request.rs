@@ -76,7 +76,8 @@ async fn a_limit_is_waited_for_where_that_is_safe_and_short() {
     let soon = [("retry-after", "0")];
     let used_up = |reset: &'static str| [("x-left", "0"), ("x-reset", reset)];
     let limited = json!({"ok": false, "error": "ratelimited"});
-    // What comes first, and whether it is sent again.
+    // What comes first: method, status, headers, body; and whether it is sent again.
+    #[allow(clippy::type_complexity)] // a table
     let cases: Vec<(&str, u16, Vec<(&str, &str)>, Json, bool)> = vec![
         ("GET", 429, soon.to_vec(), json!({}), true),
         ("POST", 429, soon.to_vec(), json!({}), true),
