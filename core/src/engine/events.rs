@@ -15,6 +15,8 @@ use crate::{
     store::rows::{AuditRow, EventRow},
 };
 
+/// The longest text that is looked at as a cursor.
+pub(super) const LONGEST_CURSOR: usize = 8 * 1024;
 /// Bytes of the authentication tag of a cursor.
 const TAG: usize = 16;
 
@@ -43,7 +45,7 @@ impl Inner {
     }
 
     fn read_cursor(&self, list: &str, cursor: &str) -> Option<(i64, String)> {
-        if cursor.len() > 1024 {
+        if cursor.len() > LONGEST_CURSOR {
             return None;
         }
         let bytes = Base64UrlUnpadded::decode_vec(cursor).ok()?;

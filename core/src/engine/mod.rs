@@ -18,11 +18,13 @@ mod events;
 mod exchange;
 mod open;
 mod outbox;
+mod pages;
 mod refresh;
 mod request;
 mod sealed;
 mod sessions;
 mod steps;
+mod stream;
 mod token;
 mod upkeep;
 

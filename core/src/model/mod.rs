@@ -7,6 +7,7 @@ mod config;
 mod connection;
 mod event;
 mod flow;
+mod page;
 
 pub use account::{AccountUpdate, ApiKey, Environment, LinkedAccount, NewApiKey, SessionInfo, Tenant, UpsertedAccount};
 pub use api::{ApiAnswer, ApiBody, NameValue};
@@ -20,6 +21,7 @@ pub use connection::{
 };
 pub use event::{AuditEntry, Event, EventType, Page};
 pub use flow::{ConnectFlow, FlowFailure, FlowStatus, ParkedCallback, StartedConnect, StateCookie};
+pub use page::ApiPage;
 
 /// Any JSON value.
 pub type Json = serde_json::Value;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Report, inputs, inputs::BUILT_IN, pointer};
 use crate::{
     manifest::{
-        AppManifest, ClientAuth, Copied, Keybased, Oauth2, Pkce, RevokeToken, Rotation, StateIn, TokenBody, VerifyRequest, pattern::Pattern,
+        AppManifest, ClientAuth, Copied, Keybased, Oauth2, PageStyle, Pagination, Pkce, RevokeToken, Rotation, StateIn, TokenBody,
+        VerifyRequest, pattern::Pattern,
     },
     model::InputField,
 };
@@ -37,6 +38,15 @@ const MOST_STEPS: usize = 5;
 
 pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
     statuses(report, &["api", "rate_limit", "statuses"], &m.api.rate_limit.statuses);
+    if let Some(at) = &m.api.rate_limit.error {
+        pointer(report, &["api", "rate_limit", "error"], at);
+        if m.api.rate_limit.errors.is_empty() {
+            report.error(&["api", "rate_limit", "error"], "names a place and no codes", "list the codes under `errors`");
+        }
+    }
+    if let Some(pages) = &m.api.pagination {
+        pagination(report, pages);
+    }
     for (name, variable) in &m.variables {
         if let Some(text) = &variable.pattern {
             match Pattern::new(text) {
@@ -56,6 +66,31 @@ pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
         self::keybased(report, keybased);
     }
     names(report, m);
+}
+
+fn pagination(report: &mut Report<'_>, pages: &Pagination) {
+    let path = |key| ["api", "pagination", key];
+    for (key, at) in [("items", &pages.items), ("next", &pages.next), ("more", &pages.more)] {
+        if let Some(at) = at {
+            pointer(report, &path(key), at);
+        }
+    }
+    if pages.style == PageStyle::Cursor && pages.next.is_none() {
+        report.error(&path("next"), "is missing", "name the JSON pointer of the next page's cursor");
+    }
+    let numbered = matches!(pages.style, PageStyle::Offset | PageStyle::Page);
+    if numbered && pages.next.is_some() {
+        report.error(&path("next"), "means nothing with this style", "leave it out");
+    }
+    if !numbered && pages.start.is_some() {
+        report.error(&path("start"), "means nothing with this style", "leave it out");
+    }
+    if pages.size_param.is_some() != pages.size.is_some() {
+        report.error(&path("size"), "belongs to `size_param`", "give both or none");
+    }
+    if pages.size == Some(0) {
+        report.error(&path("size"), "is nothing", "a page has at least one item");
+    }
 }
 
 /// One name, one meaning: inputs, variables and copied values share the templates' namespace.
