@@ -186,7 +186,7 @@ impl Layer<'_> {
 
     fn walk(&self, path: &[&str]) -> Option<Place> {
         let root = self.table.as_ref()?;
-        let mut found = root.get_ref().iter().next().map_or(0..0, |(key, _)| key.span());
+        let mut found = root.get_ref().iter().map(|(key, _)| key.span()).min_by_key(|span| span.start).unwrap_or(0..0);
         let (mut depth, mut whole) = (0, false);
         let mut table = Some(root.get_ref());
         let mut array = None;
@@ -249,18 +249,22 @@ pub(crate) fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = 
     candidates.into_iter().map(|c| (distance(word, c), c)).filter(|(d, _)| *d <= limit).min().map(|(_, c)| c)
 }
 
-/// Levenshtein's distance; long words are only compared by their first 64 characters.
+/// The distance of two words in changed, missing, added and swapped letters; long words are only compared by their first 64.
 fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().take(64).collect();
     let b: Vec<char> = b.chars().take(64).collect();
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
+    for (i, x) in a.iter().enumerate() {
+        let mut next = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+            let mut best = (row[j] + usize::from(x != y)).min(row[j + 1] + 1).min(next[j] + 1);
+            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                best = best.min(before[j - 1] + 1);
+            }
+            next.push(best);
         }
+        before = std::mem::replace(&mut row, next);
     }
     row[b.len()]
 }
