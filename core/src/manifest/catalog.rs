@@ -390,6 +390,8 @@ placement = { in = "header", name = "X-Key", value = "{key}" }
             .iter()
             .filter(|(file, text)| !AppManifest::parse(text, file).unwrap().is_abstract)
             .map(|(f, _)| f.trim_end_matches(".toml").to_owned())
+            .collect::<BTreeSet<String>>()
+            .into_iter()
             .collect();
         assert_eq!(catalog.slugs(), files);
         assert_eq!(catalog.all().len(), files.len());

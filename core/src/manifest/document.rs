@@ -66,6 +66,11 @@ impl<'a> Report<'a> {
         idle
     }
 
+    /// The table of one layer.
+    pub fn table_in(&self, layer: usize) -> Option<&DeTable<'a>> {
+        self.layers.get(layer)?.table.as_ref().map(Spanned::get_ref)
+    }
+
     /// Whether there are bases.
     pub fn is_merged(&self) -> bool {
         self.merged.is_some()
@@ -157,7 +162,9 @@ impl<'a> Report<'a> {
     fn find(&self, path: &[&str]) -> Option<(usize, Range<usize>)> {
         let mut best: Option<(usize, Place)> = None;
         let mut path: Vec<String> = path.iter().map(|step| (*step).to_owned()).collect();
-        for (layer, of) in self.layers.iter().enumerate() {
+        // What is each file's own is never a base's.
+        let own = path.first().is_some_and(|first| super::family::OWN.contains(&first.as_str()));
+        for (layer, of) in self.layers.iter().enumerate().take(if own { 1 } else { usize::MAX }) {
             let steps: Vec<&str> = path.iter().map(String::as_str).collect();
             let Some(place) = of.walk(&steps) else { continue };
             let ends = place.depth == path.len() || (place.whole && path.first().is_some_and(|first| first != "facts"));
