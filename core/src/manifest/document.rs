@@ -24,6 +24,8 @@ pub(crate) struct Report<'a> {
 struct Layer<'a> {
     file: &'a str,
     text: &'a str,
+    /// Where each line begins.
+    lines: Vec<usize>,
     table: Option<Spanned<DeTable<'a>>>,
 }
 
@@ -47,7 +49,8 @@ impl<'a> Report<'a> {
     /// Adds what the last layer extends.
     pub fn add_base(&mut self, text: &'a str, file: &'a str) {
         let at = self.layers.len();
-        self.layers.push(Layer { file, text, table: None });
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        self.layers.push(Layer { file, text, lines, table: None });
         if text.len() as u64 > MAX_BYTES {
             self.error_in(at, &[], "the file is larger than 1 MiB", "split it, or take out what does not belong there");
             return;
@@ -78,7 +81,7 @@ impl<'a> Report<'a> {
 
     /// For a value that has no text.
     pub fn of_value(file: &'a str) -> Self {
-        Self { layers: vec![Layer { file, text: "", table: None }], merged: None, findings: Vec::new() }
+        Self { layers: vec![Layer { file, text: "", lines: vec![0], table: None }], merged: None, findings: Vec::new() }
     }
 
     /// The parsed table; absent after a syntax error.
@@ -228,9 +231,10 @@ impl Layer<'_> {
 
     /// Line and column of a byte, from 1.
     fn place(&self, byte: usize) -> (usize, usize) {
-        let before = self.text.get(..byte).unwrap_or(self.text);
-        let start = before.rfind('\n').map_or(0, |i| i + 1);
-        (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
+        let byte = byte.min(self.text.len());
+        let line = self.lines.partition_point(|start| *start <= byte).max(1);
+        let start = self.lines.get(line - 1).copied().unwrap_or_default();
+        (line, self.text.get(start..byte).unwrap_or_default().chars().count() + 1)
     }
 }
 
