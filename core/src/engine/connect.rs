@@ -22,7 +22,10 @@ use crate::{
     error::{Result, bail, err},
     http::protocol::{self, Callback},
     ids::{self, fingerprint},
-    manifest::{Pkce, StateIn, template::Values},
+    manifest::{
+        Pkce, StateIn,
+        template::{self, Values},
+    },
     model::{AuthType, ConnectFlow, Connection, EventType, FlowFailure, FlowStatus, StartedConnect, StateCookie, Tenant},
     plugin::Tx,
     project::urls,
@@ -70,6 +73,8 @@ struct Proof {
     /// What the caller passed: a whole URL, or what a web framework knows of it (path and query).
     arrived: String,
     issuer: Option<String>,
+    /// The application states no issuer, and the callback's is another application's.
+    mixed_up: bool,
     /// The redirect URI as it was sent, where the state stands in it.
     sent_to: Option<String>,
     /// What the manifest says about the callback beyond RFC 6749: errors that mean "no", and whether it is as it should be.
@@ -236,6 +241,7 @@ impl Inner {
             callback,
             arrived: callback_url.to_owned(),
             issuer: None,
+            mixed_up: false,
             sent_to: None,
             denied: Vec::new(),
             verdict: Ok(()),
@@ -263,7 +269,10 @@ impl Inner {
         // It may be made of what the user entered at the start.
         let inputs = sealed::open_flow(&self.vault, &self.tenant, &row)?.inputs;
         let values = app.values(Values::new().secrets(&inputs));
-        proof.issuer = oauth.issuer.as_ref().map(|template| crate::manifest::template::text(template, &values)).transpose()?;
+        proof.issuer = oauth.issuer.as_ref().map(|template| template::text(template, &values)).transpose()?;
+        if let (None, Some(iss)) = (&proof.issuer, &proof.callback.iss) {
+            proof.mixed_up = self.is_anothers(iss, &template::text(&oauth.token_url, &values)?).await;
+        }
         if oauth.callback.state != StateIn::Param {
             proof.sent_to = Some(with_state(oauth.callback.state, &row.redirect_uri, state.expose())?);
         }
@@ -277,6 +286,20 @@ impl Inner {
             proof.verdict = Err(err!(AuthorizeFailed, "the callback's value {trouble}"));
         }
         Ok(proof)
+    }
+
+    /// Whether an issuer is another application's, whose codes belong to another token URL than this one. An application
+    /// that states no issuer must not be handed a code that says whose it is (S-05).
+    async fn is_anothers(&self, iss: &str, token_url: &str) -> bool {
+        for manifest in self.catalog.all() {
+            let Some(oauth) = manifest.oauth2.as_ref().filter(|oauth| oauth.issuer.is_some()) else { continue };
+            let Ok(other) = self.app(&manifest.slug).await else { continue };
+            let text = |template: &str| template::text(template, &other.values(Values::new())).ok();
+            if oauth.issuer.as_deref().and_then(text).as_deref() == Some(iss) && text(&oauth.token_url).as_deref() != Some(token_url) {
+                return true;
+            }
+        }
+        false
     }
 
     pub(super) async fn park_callback(&self, request: ParkCallback) -> Result<ParkedCallback> {
@@ -436,6 +459,9 @@ fn check(row: &FlowRow, proof: &Proof, now: Timestamp) -> Result<()> {
         bail!(BrowserMismatch, "the cookie is missing or of another flow");
     }
     protocol::check_issuer(proof.issuer.as_deref(), proof.callback.iss.as_deref())?;
+    if proof.mixed_up {
+        bail!(IssuerMismatch, "the callback's issuer is another application's");
+    }
     if let Some(error) = &proof.callback.error {
         let denied = if proof.denied.is_empty() { error == "access_denied" } else { proof.denied.contains(error) };
         let code = if denied { Code::UserDenied } else { Code::AuthorizeFailed };

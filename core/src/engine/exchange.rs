@@ -261,7 +261,11 @@ impl Inner {
                 err!(ProviderError, "`{}` answered {} to the verify request", app.slug(), answer.status).with("status", answer.status)
             );
         }
-        let body = answer.json().unwrap_or_default();
+        let body = match answer.json() {
+            // An answer that nobody can read refuses nothing.
+            None if verify.success.is_some() => bail!(MalformedAnswer, "`{}` answered no JSON to the verify request", app.slug()),
+            body => body.unwrap_or_default(),
+        };
         if verify.success.as_ref().is_some_and(|success| body.pointer(&success.pointer) != Some(&success.equals)) {
             bail!(CredentialsRejected, "`{}` refused the credentials", app.manifest.name);
         }

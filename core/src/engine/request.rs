@@ -14,7 +14,7 @@ use crate::{
         Placement, Placements,
         template::{self, Values},
     },
-    model::{AuthType, Credential},
+    model::{ApiAnswer, AuthType, Credential, NameValue},
     plugin::{ConnectorContext, ContextCaller, Fault, HttpRequest, HttpResponse, guarded, inside},
 };
 
@@ -95,7 +95,7 @@ fn each_place(app: &App, credential: &Credential, put: impl FnMut(&Placement) ->
 impl Inner {
     /// Sends an authenticated call. The provider's answer is returned whatever its status; a token that died early is
     /// renewed once, and a dead grant is `reauth_required`.
-    pub(super) async fn api_request(self: &Arc<Self>, request: ApiRequest) -> Result<HttpResponse> {
+    pub(super) async fn api_request(self: &Arc<Self>, request: ApiRequest) -> Result<ApiAnswer> {
         let selector = GetCredential {
             account: request.account.clone(),
             application: request.application.clone(),
@@ -111,11 +111,13 @@ impl Inner {
             // An endpoint that always answers 401 must not cost a refresh per call.
             let now = self.now().millis();
             let lately = |at: i64| (now - at).abs() < millis(self.timings.cooldown);
-            let forced = self.forced.get(&row.id).filter(|(_, at)| lately(*at)).map_or(0, |(count, _)| count);
-            if answer.status == 401 && !renewed && row.refresh_print.is_some() && forced < MOST_FORCED {
+            let forced = self.forced.get(&row.id).filter(|(_, at, _)| lately(*at));
+            let (count, same) = forced.map_or((0, false), |(count, _, version)| (count, version == row.secret_version));
+            // Calls that were in flight with one token share one renewal, so they count once.
+            if answer.status == 401 && !renewed && row.refresh_print.is_some() && (same || count < MOST_FORCED) {
                 // A 401 means that nothing was done: the call is safe to send once more.
                 renewed = true;
-                self.forced.insert(row.id.clone(), (forced + 1, now));
+                self.forced.insert(row.id.clone(), (if same { count } else { count + 1 }, now, row.secret_version));
                 row = self.renewed_now(&app, row).await?;
                 continue;
             }
@@ -125,11 +127,11 @@ impl Inner {
             // 429 says that nothing was done; after anything else only what may be repeated is.
             let repeatable = answer.status == 429 || matches!(request.method.to_ascii_uppercase().as_str(), "GET" | "HEAD" | "OPTIONS");
             if !limited || !repeatable || tries >= TRIES {
-                return Ok(answer);
+                return Ok(answer.into());
             }
             match protocol::retry_after(&answer.headers, limits, self.now()) {
                 Some(wait) if wait <= LONGEST_WAIT => tokio::time::sleep(wait).await,
-                _ => return Ok(answer),
+                _ => return Ok(answer.into()),
             }
         }
     }
@@ -148,7 +150,7 @@ impl Inner {
         T: Send + 'static,
         F: Future<Output = Result<T, Fault>> + Send + 'static,
     {
-        let ended = guarded(&connector_name(app), what, self.timings.plugin, inside(account, app.slug(), call)).await;
+        let ended = guarded(&connector_name(app), what, self.timings.plugin, inside(&self.tenant, account, app.slug(), call)).await;
         ended.map_err(|error| match credential {
             Some(credential) => credential.scrub(error),
             None => error,
@@ -174,11 +176,11 @@ pub(super) fn connector_name(app: &App) -> String {
 fn outgoing(app: &App, credential: &Credential, wanted: &ApiRequest) -> Result<HttpRequest> {
     let mut url = resolve(app, &values(app, credential), &wanted.path)?;
     if !wanted.query.is_empty() {
-        url.query_pairs_mut().extend_pairs(&wanted.query);
+        url.query_pairs_mut().extend_pairs(wanted.query.iter().map(|pair| (&pair.name, &pair.value)));
     }
     let mut request = prepare(app, credential, &wanted.method, url)?;
     let placed: Vec<String> = request.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
-    for (name, value) in &wanted.headers {
+    for NameValue { name, value } in &wanted.headers {
         let name = name.to_ascii_lowercase();
         let ours = placed.contains(&name) && name != "accept" && name != "user-agent";
         if ours || matches!(name.as_str(), "host" | "content-length" | "transfer-encoding" | "connection") {
@@ -186,12 +188,12 @@ fn outgoing(app: &App, credential: &Credential, wanted: &ApiRequest) -> Result<H
         }
         request.set_header(&name, value)?;
     }
-    if let Some((content_type, body)) = &wanted.body {
-        request.set_body(content_type, body.clone());
+    if let Some(body) = &wanted.body {
+        request.set_body(&body.content_type, body.content.clone());
     }
     finish(app, credential, &mut request)?;
     request.timeout = wanted.timeout.unwrap_or(Duration::from_secs(30));
-    request.max_body = wanted.max_body.unwrap_or(8 * 1024 * 1024);
+    request.max_body = usize::try_from(wanted.max_body.unwrap_or(8 * 1024 * 1024)).unwrap_or(usize::MAX);
     Ok(request)
 }
 

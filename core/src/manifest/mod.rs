@@ -361,7 +361,8 @@ manifest! {
         /// `POST` by default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub method: Option<String>,
-        /// Templates (`{token}` is the token): the body's or query's parameters; default `token`, `token_type_hint`.
+        /// Templates (`{token}` is the token): the body's or query's parameters; default `token`, `token_type_hint`,
+        /// or none where the URL or a header names `{token}`.
         #[serde(default)]
         pub params: BTreeMap<String, String>,
         /// How the client proves itself; default as at the token URL.

@@ -152,6 +152,7 @@ fn a_wrong_manifest_fails_its_replay() {
         }
     });
     let played = outcomes.iter().filter(|(_, played)| *played).count();
-    assert!(played >= 10 * applications().len(), "{played} wrong manifests were played");
+    // The smallest manifest, one key and one request, has five places.
+    assert!(played >= 5 * applications().len(), "{played} wrong manifests were played");
     report(&outcomes.into_iter().filter_map(|(trouble, _)| trouble).collect::<Vec<_>>());
 }

@@ -7,10 +7,10 @@ use serde_json::json;
 use sha2::Sha256;
 use smalt::{
     Account, Secret, Smalt,
-    backend::{ApiRequest, Disconnect, StartConnect},
+    backend::{ApiRequest, Disconnect, StartConnect, form_body, json_body},
     manifest::AppManifest,
     model,
-    plugin::{FixedClock, HttpResponse},
+    plugin::FixedClock,
     project::Project,
     vault::LocalKey,
 };
@@ -169,13 +169,10 @@ impl Stage {
     }
 
     /// What the host asks for; its body is the request's.
-    async fn request(&self, call: &Call) -> smalt::Result<HttpResponse> {
+    async fn request(&self, call: &Call) -> smalt::Result<model::ApiAnswer> {
         let body = match (&call.request.json, &call.request.form) {
-            (Some(json), _) => Some(("application/json".to_owned(), json.to_string().into_bytes())),
-            (None, Some(form)) => {
-                let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-                Some(("application/x-www-form-urlencoded".to_owned(), form.into_bytes()))
-            }
+            (Some(json), _) => Some(json_body(json)),
+            (None, Some(form)) => Some(form_body(&form.iter().map(|(name, value)| (&**name, &**value)).collect::<Vec<_>>())),
             (None, None) => None,
         };
         let (application, method, path) = (self.slug.clone(), call.request.method.clone(), call.path.clone());

@@ -206,7 +206,7 @@ pub fn refresh_request(
 /// revocation or there is no token of the wanted sort.
 ///
 /// Parameters go into the query of a `GET` and into the body of everything else. Without `params` they are `token` and
-/// `token_type_hint`, unless the URL itself names `{token}`.
+/// `token_type_hint`, unless the URL or a header names `{token}`.
 ///
 /// # Errors
 /// As [`exchange_request`].
@@ -226,7 +226,9 @@ pub fn revoke_requests(
         RevokeToken::Both => refresh.into_iter().chain(access).collect(),
     };
     let method = revoke.method.as_deref().unwrap_or("POST");
-    let in_url = template::placeholders(&revoke.url).is_ok_and(|names| names.iter().any(|name| name == "token"));
+    let names_token = |text: &String| template::placeholders(text).is_ok_and(|names| names.iter().any(|name| name == "token"));
+    // What `Authorization: Bearer {token}` says already needs no body; some providers refuse one there.
+    let stated = std::iter::once(&revoke.url).chain(revoke.headers.values()).any(names_token);
     let mut requests = Vec::new();
     for (token, hint) in tokens {
         let values = client_values(values, client).first("token", token.expose()).first("token_type_hint", hint);
@@ -237,12 +239,12 @@ pub fn revoke_requests(
         let mut params = Params::default();
         match revoke.client_auth.unwrap_or(oauth.client_auth) {
             // Where the manifest lists the parameters itself, nothing is added that proves nothing.
-            ClientAuth::None if in_url || !revoke.params.is_empty() => {}
+            ClientAuth::None if stated || !revoke.params.is_empty() => {}
             how => authenticate(&mut request, &mut params, how, client)?,
         }
         if !revoke.params.is_empty() {
             params.extend(&revoke.params, &values)?;
-        } else if !in_url {
+        } else if !stated {
             params.set("token", token.expose());
             params.set("token_type_hint", hint);
         }
@@ -409,6 +411,14 @@ mod tests {
         let request = revoke_requests(&oauth, &Values::new(), &client, Some(&access), None).unwrap().remove(0);
         assert_eq!(request.url.query(), Some("access_token=at"));
         assert!(header(&request, "authorization").is_none() && request.body.0.is_empty());
+
+        odd.method = None;
+        odd.params.clear();
+        odd.headers = map(&[("Authorization", "Bearer {token}")]);
+        oauth.revoke = Some(odd.clone());
+        let request = revoke_requests(&oauth, &Values::new(), &client, Some(&access), None).unwrap().remove(0);
+        assert_eq!((request.method.as_str(), header(&request, "authorization")), ("POST", Some("Bearer at")));
+        assert!(request.body.0.is_empty() && header(&request, "content-type").is_none() && request.url.query().is_none());
 
         odd.url = "https://provider.example/revoke?t={token}".to_owned();
         odd.params.clear();

@@ -47,7 +47,8 @@ pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
         }
     }
     if let Some(oauth2) = &m.oauth2 {
-        self::oauth2(report, oauth2);
+        let nobody = m.facts.iter().flat_map(|fact| &fact.about).any(|key| key == "oauth2.identity");
+        self::oauth2(report, oauth2, nobody);
     }
     if let Some(keybased) = &m.keybased {
         self::keybased(report, keybased);
@@ -106,7 +107,8 @@ fn names(report: &mut Report<'_>, m: &AppManifest) {
     }
 }
 
-fn oauth2(report: &mut Report<'_>, o: &Oauth2) {
+/// `nobody`: a fact shows that the provider does not tell who the user is.
+fn oauth2(report: &mut Report<'_>, o: &Oauth2, nobody: bool) {
     inputs(report, &["oauth2", "inputs"], &o.inputs);
     if o.pkce == Pkce::Off && o.client_auth == ClientAuth::None {
         report.error(
@@ -192,10 +194,11 @@ fn oauth2(report: &mut Report<'_>, o: &Oauth2) {
     refresh(report, o);
     revoke(report, o);
     match &o.identity {
+        None if nobody => {}
         None => report.warn(
             &["oauth2"],
             "says not who the user is at the provider, so connections that share a grant cannot be told",
-            "add `[oauth2.identity]`",
+            "add `[oauth2.identity]`, or a `[[facts]]` about `oauth2.identity` that shows that the provider does not tell",
         ),
         Some(identity) => {
             if !identity.id.contains('{') {
@@ -307,8 +310,11 @@ fn revoke(report: &mut Report<'_>, o: &Oauth2) {
     let Some(r) = &o.revoke else { return };
     let at = |key: &'static str| ["oauth2", "revoke", key];
     method(report, &at("method"), r.method.as_deref(), &["POST", "GET", "DELETE"]);
-    let mut texts = r.params.values().chain(r.headers.values()).chain([&r.url]);
-    if !r.params.is_empty() && !texts.any(|t| t.contains("{token}")) {
+    let texts = || r.params.values().chain(r.headers.values()).chain([&r.url]);
+    // Some providers end a grant by the account's id, which came with the tokens or the callback.
+    let copied = o.copy_from_token.keys().chain(o.copy_from_callback.keys()).map(|name| format!("{{{name}}}"));
+    let mut named = std::iter::once("{token}".to_owned()).chain(copied);
+    if !r.params.is_empty() && !named.any(|name| texts().any(|text| text.contains(&name))) {
         report.error(&at("params"), "never names the token", "add `token = \"{token}\"`, or leave `params` out");
     }
     if o.refresh.rotation == Rotation::Never && r.token != RevokeToken::Access {
