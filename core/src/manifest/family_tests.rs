@@ -1,7 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use std::{fs, path::Path};
 
-use super::*;
 use crate::manifest::{AppManifest, Catalog, Finding, Placements, lint_file};
 
 const BASE: &str = r##"manifest = 1
