@@ -326,6 +326,9 @@ impl Inner {
         // What a connect would have copied from the provider's answers can be handed over too.
         let copied: BTreeMap<String, String> =
             oauth.copied_names().filter_map(|name| Some((name.clone(), values.remove(name)?.expose().to_owned()))).collect();
+        if let Some((name, _)) = copied.iter().find(|(name, value)| !app.manifest.accepts(name, value)) {
+            return Err(err!(InvalidInputs, "`{name}` has another form than the manifest states").with("fields", name));
+        }
         let inputs = inputs::check(app.inputs(AuthType::Oauth2), &values)?;
         let (mut plain, inputs) = connect::split_inputs(&app, AuthType::Oauth2, inputs);
         plain.extend(copied);

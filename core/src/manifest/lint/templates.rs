@@ -336,6 +336,11 @@ impl Templates<'_, '_, '_> {
         };
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         self.host(path, host);
+        if !self.report.names(path)
+            && let Err(why) = template::lint_url(text, |_| true)
+        {
+            self.report.error(path, why, "see what URLs may hold under Templates in docs/adding-an-application.md");
+        }
         for name in template::host_deciders(text) {
             if let Some((message, cure)) = self.m.host_trouble(&name) {
                 self.report.error(path, message, cure);
