@@ -243,6 +243,28 @@ const CASES: &[(&str, &str, &str, &str, bool)] = &[
         "one or the other",
         false,
     ),
+    (
+        "[[oauth2.inputs]]",
+        "[[oauth2.refresh.errors]]\nmeans = \"client\"\n[[oauth2.inputs]]",
+        "oauth2.refresh.errors[0]",
+        "which one is meant",
+        true,
+    ),
+    (
+        "[[oauth2.inputs]]",
+        "[[oauth2.refresh.errors]]\ndescription = \" \"\nmeans = \"client\"\n[[oauth2.inputs]]",
+        "oauth2.refresh.errors[0]",
+        "fits every refusal",
+        true,
+    ),
+    ("[[oauth2.inputs]]", "[oauth2.refresh]\nper_minute = 0\n[[oauth2.inputs]]", "oauth2.refresh.per_minute", "no renewal", true),
+    (
+        "[[oauth2.inputs]]",
+        "[oauth2.refresh]\nunused_life = 90\n[[oauth2.inputs]]",
+        "oauth2.refresh.unused_life",
+        "seconds are meant",
+        false,
+    ),
     ("authorize_params", "pkce = \"off\"\nclient_auth = \"none\"\nauthorize_params", "oauth2.pkce", "nothing protects the code", true),
     // Keys and inputs.
     ("[keybased.verify]\nurl = \"me\"\n", "", "keybased", "without trying it", false),

@@ -32,7 +32,10 @@ struct Migration {
 }
 
 /// In order, without gaps. A released step never changes. Expand first; contract a minor release later.
-const MIGRATIONS: &[Migration] = &[Migration { version: 1, oldest_reader: 1, sql: include_str!("migrations/0001.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, oldest_reader: 1, sql: include_str!("migrations/0001.sql") },
+    Migration { version: 2, oldest_reader: 1, sql: include_str!("migrations/0002.sql") },
+];
 
 /// The version that this program writes.
 pub(super) const SCHEMA: u32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
