@@ -73,8 +73,8 @@ impl Plan {
         self.renews && row.refresh_print.is_some()
     }
 
-    /// When the background looks at the connection first. `draw` spreads it: 0 is the latest moment, 255 the earliest.
-    pub(super) fn first_look(&self, row: &ConnectionRow, draw: u8) -> Option<i64> {
+    /// When the background looks at the connection first. `draw` spreads it: 0 is the latest moment, the largest the earliest.
+    pub(super) fn first_look(&self, row: &ConnectionRow, draw: u32) -> Option<i64> {
         if row.auth_type != AuthType::Oauth2.as_str() {
             return None;
         }
@@ -88,30 +88,39 @@ impl Plan {
         // Never in the first half of its life, as for those who ask.
         let latest = expires_at - self.early.min(life / 2);
         let room = self.window.min(latest - (row.refreshed_at + life / 2)).max(0);
-        Some(latest - room / 255 * i64::from(draw) - room % 255 * i64::from(draw) / 255)
+        Some(latest - share(room, draw))
     }
 
     /// When a grant that dies of disuse must be renewed at the latest: about half of that time after it was used.
-    fn keep_alive(&self, row: &ConnectionRow, draw: u8) -> Option<i64> {
+    fn keep_alive(&self, row: &ConnectionRow, draw: u32) -> Option<i64> {
         let life = self.unused_life?;
-        Some(row.refreshed_at.saturating_add(life / 2 - life / 10 / 255 * i64::from(draw)))
+        Some(row.refreshed_at.saturating_add(life / 2 - share(life / 10, draw)))
     }
 }
 
-/// One byte that spreads times.
-pub(super) fn draw() -> u8 {
-    ids::random::<1>().map_or(128, |[byte]| byte)
+/// A random number that spreads times.
+pub(super) fn draw() -> u32 {
+    ids::random::<4>().map_or(u32::MAX / 2, u32::from_le_bytes)
+}
+
+/// As much of a span as was drawn: nothing for 0, nearly all for the largest number.
+fn share(span: i64, draw: u32) -> i64 {
+    i64::try_from((i128::from(span) * i128::from(draw)) >> 32).unwrap_or(0)
+}
+
+/// A wait, and up to an eighth more.
+pub(super) fn spread(wait: Duration, draw: u32) -> Duration {
+    wait + Duration::from_millis(u64::try_from(share(millis(wait) / 8, draw)).unwrap_or(0))
 }
 
 /// A wait that doubles with every try, at most `longest`, and is spread by an eighth.
-pub(super) fn backoff(first: Duration, tries: i64, longest: Duration, draw: u8) -> Duration {
+pub(super) fn backoff(first: Duration, tries: i64, longest: Duration, draw: u32) -> Duration {
     let doubled = first.saturating_mul(2_u32.saturating_pow(u32::try_from(tries.clamp(1, 30) - 1).unwrap_or(0)));
-    let wait = doubled.min(longest.max(first));
-    wait + wait / 8 * u32::from(draw) / 255
+    spread(doubled.min(longest.max(first)), draw)
 }
 
 /// When the background tries again after a renewal that failed: later and later, but once more when the token is due.
-pub(super) fn next_look(app: &App, row: &ConnectionRow, now: Timestamp, wait: Duration, draw: u8) -> i64 {
+pub(super) fn next_look(app: &App, row: &ConnectionRow, now: Timestamp, wait: Duration, draw: u32) -> i64 {
     const LONGEST: Duration = Duration::from_secs(3600);
     let again = now.plus(backoff(wait, row.tries, LONGEST.max(wait), draw)).millis();
     let due = credential::due(app, row);
@@ -132,7 +141,7 @@ fn is_wanted(app: &App, row: &ConnectionRow, now: Timestamp) -> bool {
 
 /// Whether a grant would die because nobody uses it.
 fn would_die(plan: Plan, row: &ConnectionRow, now: Timestamp) -> bool {
-    row.status == ConnectionStatus::Active.as_str() && plan.keep_alive(row, u8::MAX).is_some_and(|at| at <= now.millis())
+    row.status == ConnectionStatus::Active.as_str() && plan.keep_alive(row, u32::MAX).is_some_and(|at| at <= now.millis())
 }
 
 /// Notes in the log that a token is about to end, once.
@@ -163,7 +172,7 @@ pub(super) fn start(inner: &Arc<Inner>) {
                 tracing::debug!(code = error.code().as_str(), "due connections could not be looked for");
             }
             drop(inner);
-            tokio::time::sleep(every + every / 4 * u32::from(draw()) / 255).await;
+            tokio::time::sleep(spread(every, draw())).await;
         }
     });
 }
@@ -378,5 +387,60 @@ fn shuffle(rows: &mut [ConnectionRow]) {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         #[allow(clippy::cast_possible_truncation)]
         rows.swap(at, (state >> 33) as usize % (at + 1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000_000;
+    const PLAN: Plan = Plan { early: 60_000, window: 600_000, notice: 72 * HOUR, unused_life: None, renews: true };
+
+    fn row(life: Option<i64>, refresh: bool) -> ConnectionRow {
+        super::super::connections::fixture(NOW, life, refresh)
+    }
+
+    /// Ten thousand that end together are looked at over ten minutes, evenly, and none in the first half of its life or after it is due.
+    #[test]
+    fn r26_what_ends_together_is_renewed_apart() {
+        const MANY: usize = 10_000;
+        let mut minutes = [0_usize; 10];
+        for _ in 0..MANY {
+            let at = PLAN.first_look(&row(Some(HOUR), true), draw()).unwrap();
+            let from = NOW + HOUR - 660_000;
+            assert!((from..=from + 600_000).contains(&at));
+            minutes[usize::try_from((at - from) / 60_000).unwrap().min(9)] += 1;
+        }
+        // A tenth each: 1,000, with a standard deviation of 30.
+        assert!(minutes.iter().all(|count| (800..=1200).contains(count)), "{minutes:?}");
+        for life in [1, 1000, 60_000, 120_000, 300_000, HOUR, 90 * 24 * HOUR] {
+            for draw in [0, 1, u32::MAX / 2, u32::MAX] {
+                let at = PLAN.first_look(&row(Some(life), true), draw).unwrap();
+                assert!((NOW + life / 2..=NOW + life - 60_000.min(life / 2)).contains(&at), "{life} {draw}: {}", at - NOW);
+            }
+        }
+    }
+
+    #[test]
+    fn what_nothing_renews_is_announced_before_its_end() {
+        assert_eq!(PLAN.first_look(&row(Some(60 * 24 * HOUR), false), 7), Some(NOW + 57 * 24 * HOUR));
+        assert_eq!(PLAN.first_look(&row(Some(HOUR), false), 7), Some(NOW + HOUR * 3 / 4));
+        assert_eq!(Plan { renews: false, ..PLAN }.first_look(&row(Some(HOUR), true), 7), Some(NOW + HOUR * 3 / 4));
+        assert_eq!(PLAN.first_look(&row(None, true), 7), None);
+        let dies = Plan { unused_life: Some(100 * 24 * HOUR), ..PLAN };
+        assert_eq!(dies.first_look(&row(None, true), 0), Some(NOW + 50 * 24 * HOUR));
+        assert!((NOW + 40 * 24 * HOUR..NOW + 41 * 24 * HOUR).contains(&dies.first_look(&row(None, true), u32::MAX).unwrap()));
+    }
+
+    #[test]
+    fn tries_come_later_and_later() {
+        let (first, longest) = (Duration::from_secs(30), Duration::from_secs(3600));
+        let waits: Vec<u64> = (0..12).map(|tries| backoff(first, tries, longest, 0).as_secs()).collect();
+        assert_eq!(waits, [30, 30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600, 3600]);
+        assert_eq!(backoff(first, i64::MAX, longest, 0), longest);
+        let most = backoff(first, 1, longest, u32::MAX);
+        assert!(most > first && most <= first * 9 / 8, "{most:?}");
     }
 }

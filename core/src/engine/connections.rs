@@ -258,3 +258,40 @@ pub(super) fn make_default(tx: &mut dyn Tx, about: &About, application: &str, id
     }
     Ok(())
 }
+
+/// A connection's row for tests: a token that came now, and lives so long.
+#[cfg(test)]
+pub(super) fn fixture(now: i64, life: Option<i64>, refreshes: bool) -> ConnectionRow {
+    ConnectionRow {
+        id: "c".repeat(24),
+        account_id: "a".to_owned(),
+        application: "sandbox-oauth".to_owned(),
+        client_key: super::apps::CLIENT_KEY.to_owned(),
+        auth_type: AuthType::Oauth2.as_str().to_owned(),
+        status: ConnectionStatus::Active.as_str().to_owned(),
+        is_default: true,
+        identity_id: None,
+        identity_label: None,
+        grant_key: None,
+        scopes_json: "[]".to_owned(),
+        properties_json: "{}".to_owned(),
+        sealed: Vec::new(),
+        secret_version: 0,
+        created_at: now,
+        connected_at: now,
+        expires_at: life.map(|life| now + life),
+        refreshed_at: now,
+        last_error_json: None,
+        refresh_print: refreshes.then(|| "print".to_owned()),
+        presented: None,
+        lease_owner: None,
+        lease_boot: None,
+        lease_until: None,
+        cooldown_until: None,
+        renew_at: None,
+        used_at: Some(now),
+        trouble: None,
+        tries: 0,
+        row_version: 0,
+    }
+}

@@ -152,7 +152,7 @@ fn not_now(
     if holder.mode == Mode::Asked {
         return Ok(if still_valid { Ok(Step::Done(Box::new(row))) } else { Err(error) });
     }
-    row.renew_at = Some(holder.about.now.plus(wait + wait / 8 * u32::from(ahead::draw()) / 255).millis() + 1);
+    row.renew_at = Some(holder.about.now.plus(ahead::spread(wait, ahead::draw())).millis() + 1);
     row.row_version += 1;
     tx.put_connection(&holder.about.tenant, &row)?;
     Ok(Ok(Step::NotNow(Duration::ZERO, error)))

@@ -3,7 +3,8 @@
 use serde_json::{Value as Json, json};
 
 /// Keys that no request shows: forms for people, times, what concerns other connections, and the sort of grant.
-const UNSEEN: [&str; 8] = ["inputs", "rate_limit", "rotation", "grace", "early", "shared_grant", "description", "pattern"];
+const UNSEEN: [&str; 10] =
+    ["inputs", "rate_limit", "rotation", "grace", "early", "per_minute", "unused_life", "shared_grant", "description", "pattern"];
 
 /// Every place that a request or an answer depends on, with another value: pointer and the whole manifest.
 pub fn mutants(manifest: &Json) -> Vec<(String, Json)> {
