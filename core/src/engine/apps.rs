@@ -33,6 +33,14 @@ pub(super) fn is_sandbox(slug: &str) -> bool {
 }
 
 impl App {
+    /// By its manifest alone.
+    #[cfg(test)]
+    pub(super) fn fixture(manifest: Arc<AppManifest>, project: crate::project::Project) -> Self {
+        let project = crate::project::ProjectSource::value(project, ".").expect("the project is right").current();
+        let variables = Arc::new(manifest.variable_values(&BTreeMap::new()));
+        Self { manifest, project, settings: Arc::new(AppSettings::default()), variables, sandbox_origin: None }
+    }
+
     pub(super) fn slug(&self) -> &str {
         &self.manifest.slug
     }

@@ -35,6 +35,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, oldest_reader: 1, sql: include_str!("migrations/0001.sql") },
     Migration { version: 2, oldest_reader: 1, sql: include_str!("migrations/0002.sql") },
+    Migration { version: 3, oldest_reader: 1, sql: include_str!("migrations/0003.sql") },
 ];
 
 /// The version that this program writes.
@@ -234,7 +235,8 @@ pub(super) fn prepare(conn: &mut Connection, options: &StoreOptions) -> Result<(
     if mode != "wal" && mode != "memory" {
         bail!(StoreUnavailable, "the file system allows no write-ahead log");
     }
-    Ok(())
+    // The switch alone does not open the log, and only a connection that has it open takes it away when it closes last.
+    patiently(options.lock_wait, || conn.query_row("SELECT 1 FROM meta LIMIT 1", [], |_| Ok(())))
 }
 
 fn migrate(conn: &Connection, from: u32) -> rusqlite::Result<()> {

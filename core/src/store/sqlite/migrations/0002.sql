@@ -1,29 +1,14 @@
--- Renewal ahead of the end, and how connections and clients stand.
+-- Keys of the organisation's own backends for the HTTP API. `hash` is SHA-256 of the key, which stands nowhere else.
 
-ALTER TABLE connections ADD COLUMN renew_at INTEGER;
-ALTER TABLE connections ADD COLUMN used_at INTEGER;
-ALTER TABLE connections ADD COLUMN trouble TEXT;
-ALTER TABLE connections ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
--- What was there before is looked at once, and then has its time.
-UPDATE connections SET renew_at = 0 WHERE auth_type = 'oauth2' AND status = 'active' AND expires_at IS NOT NULL;
-CREATE INDEX connections_due ON connections (org, environment, application, renew_at) WHERE renew_at IS NOT NULL;
-
--- One row for each client and place that renews its tokens.
-CREATE TABLE clients (
-    org          TEXT NOT NULL,
-    environment  INTEGER NOT NULL,
-    application  TEXT NOT NULL,
-    client_key   TEXT NOT NULL,
-    authority    TEXT NOT NULL,
-    rejected_at  INTEGER,
-    error_json   TEXT,
-    client_print TEXT,
-    tries        INTEGER NOT NULL,
-    next_at      INTEGER NOT NULL,
-    probe_owner  TEXT,
-    probe_boot   TEXT,
-    probe_until  INTEGER,
-    slot         INTEGER NOT NULL,
-    closed_until INTEGER,
-    PRIMARY KEY (org, environment, application, client_key, authority)
+CREATE TABLE api_keys (
+    org         TEXT NOT NULL,
+    environment INTEGER NOT NULL,
+    id          TEXT NOT NULL,
+    hash        TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    ending      TEXT NOT NULL,
+    created_at  INTEGER NOT NULL,
+    revoked_at  INTEGER,
+    PRIMARY KEY (org, environment, id)
 ) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX api_keys_by_hash ON api_keys (org, environment, hash);
