@@ -31,8 +31,8 @@ use crate::{
     store::rows::ConnectionRow,
 };
 
-/// Due connections of one application that are looked at together.
-const PAGE: u32 = 64;
+/// Due connections of one application that are read together, for each that may be under way.
+const PAGE: usize = 32;
 /// Tokens that live shorter than this are renewed ahead only while somebody uses them.
 const SHORT_LIVED: i64 = 15 * 60 * 1000;
 /// How exactly the last use is known, in milliseconds.
@@ -236,22 +236,35 @@ impl Inner {
             let settings = &app.project.project.refresh;
             let (tenant, now, boot) = (self.tenant.clone(), self.now().millis(), self.clock.boot());
             let wanted = slug.to_owned();
-            let mut rows = self.read(move |tx| tx.due_connections(&tenant, &wanted, now, PAGE)).await?;
+            let at_once = settings.at_once.clamp(1, 256);
+            let page = u32::try_from((PAGE * at_once).min(1024)).unwrap_or(64);
+            let mut rows = self.read(move |tx| tx.due_connections(&tenant, &wanted, now, page)).await?;
             rows.retain(|row| !super::steps::is_leased(row, &boot));
             // Another process has the same page before it.
             shuffle(&mut rows);
-            let at_once = settings.at_once.clamp(1, 256);
-            let looks: Vec<Look> = stream::iter(rows).map(|row| self.look_after(&app, row)).buffer_unordered(at_once).collect().await;
-            let pause = looks.iter().filter_map(|look| if let Look::Pause(wait) = look { Some(*wait) } else { None }).min();
-            match pause {
-                // The next tick looks again; short waits are spent here.
-                Some(wait) if wait <= Duration::from_secs(1) => tokio::time::sleep(wait).await,
-                Some(_) => return Ok(()),
-                None if !looks.iter().any(|look| matches!(look, Look::Moved)) => return Ok(()),
-                None => {}
+            let gate = tokio::sync::Mutex::new(());
+            let moved: Vec<bool> =
+                stream::iter(rows).map(|row| self.look_until(&app, row, &gate)).buffer_unordered(at_once).collect().await;
+            if !moved.contains(&true) {
+                return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Looks at one connection. Where the rate is used up, one waits for its turn and the others behind it. False: nothing moved.
+    async fn look_until(self: &Arc<Self>, app: &App, row: ConnectionRow, gate: &tokio::sync::Mutex<()>) -> bool {
+        while !self.is_closed() {
+            match self.look_after(app, row.clone()).await {
+                Look::Moved => return true,
+                Look::Idle => return false,
+                Look::Pause(wait) => {
+                    let _turn = gate.lock().await;
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        }
+        false
     }
 
     async fn look_after(self: &Arc<Self>, app: &App, row: ConnectionRow) -> Look {

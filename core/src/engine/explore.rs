@@ -311,7 +311,8 @@ impl<'g> World<'g> {
                 Some(row) if credential::is_fresh(&self.ground.app, &row, Timestamp::from_millis(self.now)) => Work::Ended,
                 Some(row) => Work::Renew(Box::new(row)),
             },
-            Work::Renew(seen) => self.lease(*seen)?,
+            // Every other worker is a background, whose lease is the mark as well.
+            Work::Renew(seen) => self.lease(*seen, if at % 2 == 1 { Mode::Ahead } else { Mode::Asked })?,
             Work::Leased(held) if self.mutation == Mutation::SkipMark => Work::Marked(held),
             Work::Leased(held) => {
                 let (holder, boot, row) = (held.0.clone(), self.boot(), held.1.clone());
@@ -359,10 +360,9 @@ impl<'g> World<'g> {
         Ok(())
     }
 
-    fn lease(&mut self, seen: ConnectionRow) -> Result<Work, Violation> {
+    fn lease(&mut self, seen: ConnectionRow, mode: Mode) -> Result<Work, Violation> {
         let waiting = seen.clone();
-        let holder =
-            Holder { about: self.about(), app: self.ground.app.clone(), place: self.place.clone(), name: self.name(), mode: Mode::Asked };
+        let holder = Holder { about: self.about(), app: self.ground.app.clone(), place: self.place.clone(), name: self.name(), mode };
         let (asking, vault, lives, boot) = (holder.clone(), self.ground.vault.clone(), self.ground.lives.clone(), self.boot());
         let ignores = self.mutation == Mutation::IgnoreLease;
         let was_held = self.row().is_some_and(|row| row.lease_owner.is_some());
@@ -376,16 +376,27 @@ impl<'g> World<'g> {
         Ok(match step {
             Ok(Step::Done(row)) => {
                 let now = self.now;
-                must!(row.expires_at.is_none_or(|end| now < end), "an expired token was handed out");
+                must!(mode == Mode::Ahead || row.expires_at.is_none_or(|end| now < end), "an expired token was handed out");
                 Work::Ended
             }
+            Ok(Step::Wait) if mode == Mode::Ahead => Work::Ended,
             Ok(Step::Wait) => {
                 self.seen.waited += 1;
                 Work::Renew(Box::new(waiting))
             }
             Ok(Step::Leased(leased)) => {
                 self.seen.taken_over += u32::from(was_held);
-                Work::Leased(Box::new((holder, leased.0, leased.1)))
+                let mut held = Box::new((holder, leased.0, leased.1));
+                if mode == Mode::Asked {
+                    Work::Leased(held)
+                } else {
+                    if self.mutation == Mutation::SkipMark {
+                        held.1.presented = None;
+                        let (tenant, row) = (self.ground.tenant.clone(), held.1.clone());
+                        self.ground.write(move |tx| tx.put_connection(&tenant, &row));
+                    }
+                    Work::Marked(held)
+                }
             }
             Ok(Step::NotNow(..)) | Err(_) => Work::Ended,
         })
@@ -531,6 +542,9 @@ impl<'g> World<'g> {
             self.pass_time(1000);
         }
         self.pass_time(40_000);
+        if self.workers.len() % 2 == 1 {
+            self.workers.push(Work::Ended);
+        }
         self.workers.push(Work::Look);
         let last = self.workers.len() - 1;
         for _ in 0..10 {

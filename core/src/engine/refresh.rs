@@ -142,7 +142,8 @@ impl Inner {
             Err(error) => return self.refused(holder, row, Refusal::not_sent(error)).await.map(Some),
         };
         let (marking, clock, waits, leased) = (holder.clone(), self.clock.clone(), self.waits(), row.clone());
-        if !self.write(move |tx| steps::mark(tx, &marking, &clock.boot(), &waits, &leased)).await? {
+        // Ahead, it was marked with the lease.
+        if holder.mode == Mode::Asked && !self.write(move |tx| steps::mark(tx, &marking, &clock.boot(), &waits, &leased)).await? {
             return Ok(None);
         }
         crate::failpoint::failpoint!("refresh-presented");

@@ -62,7 +62,7 @@ pub(super) struct Waits {
     pub(super) suspended: Duration,
 }
 
-/// Decides what may be done with the row, and takes its lease.
+/// Decides what may be done with the row, and takes its lease. Ahead, the token is marked as presented with it: see [`mark`].
 #[allow(clippy::too_many_lines)] // one decision after the other
 pub(super) fn lease(
     tx: &mut dyn Tx,
@@ -135,6 +135,11 @@ pub(super) fn lease(
     row.lease_owner = Some(name.clone());
     row.lease_boot = Some(boot.boot_id.clone());
     row.lease_until = Some(boot.millis + millis(waits.lease));
+    if *mode == Mode::Ahead {
+        // One transaction less for each of many. What is lost by it: a process that dies between this and the call, which
+        // follows at once, leaves a token that nobody knows to be unspent.
+        row.presented.clone_from(&row.refresh_print);
+    }
     row.row_version += 1;
     tx.put_connection(&about.tenant, &row)?;
     Ok(Ok(Step::Leased(Box::new((row, grant)))))
