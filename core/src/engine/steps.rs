@@ -17,11 +17,11 @@ use super::{
     sealed::{self, Grant},
 };
 use crate::{
-    Error, Timestamp,
+    Code, Error, Timestamp,
     error::{Result, err},
     http::protocol::{TokenFailure, TokenSet},
     manifest::Rotation,
-    model::{AuthType, ConnectionStatus, EventType},
+    model::{AuthType, ConnectionError, ConnectionStatus, EventType},
     plugin::{BootTime, Tx},
     store::rows::ConnectionRow,
     vault::Vault,
@@ -99,9 +99,10 @@ pub(super) fn lease(
         let wait = Timestamp::from_millis(until).since(now);
         let failed = || err!(RefreshFailed, "the last try to renew failed; the next one is due in {} s", wait.as_secs() + 1);
         match health::refusal(tx, about, place)? {
+            None if failed_by_client(&row) => {}
             None => return not_now(tx, holder, row, wait, failed().retry_after(wait), still_valid),
             Some(Some(error)) => return not_now(tx, holder, row, wait, error, still_valid),
-            // It was the client's trouble, and the client is another one now.
+            // It was the client's trouble, and the client is another one now; above, it is taken again.
             Some(None) => {}
         }
     }
@@ -143,6 +144,12 @@ pub(super) fn lease(
     row.row_version += 1;
     tx.put_connection(&about.tenant, &row)?;
     Ok(Ok(Step::Leased(Box::new((row, grant)))))
+}
+
+/// Whether the last try failed because the organisation's client was refused.
+fn failed_by_client(row: &ConnectionRow) -> bool {
+    let noted = row.last_error_json.as_deref().and_then(|json| serde_json::from_str::<ConnectionError>(json).ok());
+    noted.is_some_and(|error| error.code == Code::ClientRejected.as_str())
 }
 
 /// Nothing goes out for now: callers get what is still good, the background looks again later.
@@ -303,7 +310,7 @@ impl Refusal {
             }
             TokenFailure::Passing { error } => {
                 let wait = error.info().retry_after;
-                let for_all = wait.is_some() && error.is(crate::Code::ProviderLimited);
+                let for_all = wait.is_some() && error.is(Code::ProviderLimited);
                 let error = err!(RefreshFailed, "`{slug}` could not be asked now").with("cause", error.code().as_str());
                 (error, Verdict::Passing { wait, for_all })
             }
