@@ -239,7 +239,7 @@ impl Inner {
             let at_once = settings.at_once.clamp(1, 256);
             let page = u32::try_from((PAGE * at_once).min(1024)).unwrap_or(64);
             let mut rows = self.read(move |tx| tx.due_connections(&tenant, &wanted, now, page)).await?;
-            rows.retain(|row| !super::steps::is_leased(row, &boot));
+            rows.retain(|row| !super::renewal::is_leased(row, &boot));
             // Another process has the same page before it.
             shuffle(&mut rows);
             let gate = tokio::sync::Mutex::new(());

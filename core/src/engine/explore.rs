@@ -1,4 +1,4 @@
-//! Schedules of renewals, disconnects and reconnects, explored (S-82). The decisions are the engine's own (`steps`,
+//! Schedules of renewals, disconnects and reconnects, explored (S-82). The decisions are the engine's own (`renewal`,
 //! `disconnect`, `outbox`, `connections`) on the engine's own store; only who comes next, what time it is, what the
 //! provider answers and who dies is made up. Every schedule is checked against.
 //!
@@ -25,8 +25,8 @@ use super::{
     health::Place,
     outbox::{self, Asked, Tries},
     refresh::Mode,
+    renewal::{self, Holder, Left, Refusal, Step, Waits},
     sealed::{self, Grant},
-    steps::{self, Holder, Left, Refusal, Step, Waits},
 };
 use crate::{
     Secret, Timestamp,
@@ -142,7 +142,7 @@ impl Provider {
             token_type: "Bearer".to_owned(),
             expires_in: Some(Duration::from_secs(3600)),
             scopes: None,
-            copied: BTreeMap::new(),
+            copied: crate::http::protocol::Copies::default(),
             raw: RawAnswer::default(),
         })
     }
@@ -317,7 +317,7 @@ impl<'g> World<'g> {
             Work::Leased(held) => {
                 let (holder, boot, row) = (held.0.clone(), self.boot(), held.1.clone());
                 let seen = Box::new(row.clone());
-                if self.ground.write(move |tx| steps::mark(tx, &holder, &boot, &WAITS, &row)) {
+                if self.ground.write(move |tx| renewal::mark(tx, &holder, &boot, &WAITS, &row)) {
                     Work::Marked(held)
                 } else {
                     Work::Renew(seen)
@@ -371,7 +371,7 @@ impl<'g> World<'g> {
                 (row.lease_owner, row.lease_until, row.presented) = (None, None, None);
                 tx.put_connection(&asking.about.tenant, &row)?;
             }
-            steps::lease(tx, &asking, &vault, &lives, &boot, &WAITS, &seen)
+            renewal::lease(tx, &asking, &vault, &lives, &boot, &WAITS, &seen)
         });
         Ok(match step {
             Ok(Step::Done(row)) => {
@@ -446,7 +446,7 @@ impl<'g> World<'g> {
                     }
                 }
                 let vault = self.ground.vault.clone();
-                let stored = self.ground.write(move |tx| steps::store(tx, &holder, &vault, &row, &grant, &tokens));
+                let stored = self.ground.write(move |tx| renewal::store(tx, &holder, &vault, &row, &grant, &tokens));
                 let was_expired = before.is_some_and(|before| before.status != ConnectionStatus::Active.as_str());
                 self.seen.recovered += u32::from(was_expired && stored.is_ok());
             }
@@ -454,7 +454,7 @@ impl<'g> World<'g> {
                 let is_passing = !matches!(failure, TokenFailure::Final { .. });
                 let refusal = Refusal::of(&holder.app, &row, failure);
                 let token = grant.refresh_token.as_ref().unwrap().expose().to_owned();
-                let left = self.ground.write(move |tx| steps::refuse(tx, &holder, &WAITS, &row, &refusal));
+                let left = self.ground.write(move |tx| renewal::refuse(tx, &holder, &WAITS, &row, &refusal));
                 if is_passing && matches!(left, Left::Noted(..)) {
                     *self.provider.excused.entry(token).or_default() += 1;
                 }

@@ -23,6 +23,7 @@ mod health;
 mod open;
 mod outbox;
 mod refresh;
+mod renewal;
 mod request;
 mod sealed;
 mod sessions;
@@ -144,7 +145,7 @@ struct Inner {
     lives: cache::Lives,
     ahead: ahead::Ahead,
     /// How often a 401 had a connection renewed lately, and when last.
-    forced: moka::sync::Cache<String, (u32, i64)>,
+    forced: moka::sync::Cache<String, (u32, i64, i64)>,
     flights: Mutex<HashMap<String, refresh::Flight>>,
     /// How much work with an effect is under way; closing waits for it.
     under_way: watch::Sender<usize>,

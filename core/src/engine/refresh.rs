@@ -4,7 +4,7 @@
 //! row; a call's deadline is shorter than the lease. Before the refresh token goes out, the row says so ("presented"):
 //! a holder that dies after that leaves a token that may be spent, and nobody presents it again. An answer, however
 //! late, is stored while the row still holds the refresh token that was presented. What each step decides stands in
-//! `steps`; this file waits and sends in between.
+//! `renewal`; this file waits and sends in between.
 
 use std::{
     sync::Arc,
@@ -20,8 +20,8 @@ use super::{
     Inner,
     apps::App,
     credential::{self, reauth},
+    renewal::{self, Holder, Left, Refusal, Step, Waits},
     sealed::Grant,
-    steps::{self, Holder, Left, Refusal, Step, Waits},
 };
 use crate::{
     error::{Result, bail, err},
@@ -46,7 +46,7 @@ pub(super) enum Mode {
 /// What became of a try.
 pub(super) enum Ended {
     /// The row, with a token that is good.
-    Row(ConnectionRow),
+    Row(Box<ConnectionRow>),
     /// Ahead only: another one is at it (`None`), or the application takes no more for so long.
     NotNow(Option<Duration>),
 }
@@ -76,7 +76,7 @@ impl Inner {
                     let work = async move {
                         let _landing = landing;
                         match engine.renew(&app, &row, Mode::Asked).await? {
-                            Ended::Row(row) => Ok(Arc::new(row)),
+                            Ended::Row(row) => Ok(Arc::new(*row)),
                             Ended::NotNow(_) => Err(err!(Internal, "whoever asks for a token is answered")),
                         }
                     };
@@ -103,7 +103,7 @@ impl Inner {
             let about = self.about(self.owner.clone(), &seen.account_id, Some(&seen.application));
             let holder = Holder { about, app: app.clone(), place: place.clone(), name: name.clone(), mode };
             match self.lease(&holder, seen).await? {
-                Step::Done(row) => return Ok(Ended::Row(*row)),
+                Step::Done(row) => return Ok(Ended::Row(row)),
                 Step::Wait if mode == Mode::Ahead => return Ok(Ended::NotNow(None)),
                 // Another process's write is noticed by looking.
                 Step::Wait => tokio::time::sleep(Duration::from_millis(40 + u64::from(crate::ids::random::<1>()?[0]) / 4)).await,
@@ -118,7 +118,7 @@ impl Inner {
                     let (row, grant) = *leased;
                     crate::failpoint::failpoint!("refresh-leased");
                     match self.present(&holder, &row, &grant).await? {
-                        Some(row) => return Ok(Ended::Row(row)),
+                        Some(row) => return Ok(Ended::Row(Box::new(row))),
                         // The lease ran out before anything was sent: begin again.
                         None => continue,
                     }
@@ -131,7 +131,7 @@ impl Inner {
         let (clock, vault, lives, waits) = (self.clock.clone(), self.vault.clone(), self.lives.clone(), self.waits());
         let (holder, seen) = (holder.clone(), seen.clone());
         // The clock is read in there: the job may have waited for the store.
-        self.write(move |tx| steps::lease(tx, &holder, &vault, &lives, &clock.boot(), &waits, &seen)).await?
+        self.write(move |tx| renewal::lease(tx, &holder, &vault, &lives, &clock.boot(), &waits, &seen)).await?
     }
 
     /// Sends the refresh token, once. `None`: the lease was over before anything was sent.
@@ -143,7 +143,7 @@ impl Inner {
         };
         let (marking, clock, waits, leased) = (holder.clone(), self.clock.clone(), self.waits(), row.clone());
         // Ahead, it was marked with the lease.
-        if holder.mode == Mode::Asked && !self.write(move |tx| steps::mark(tx, &marking, &clock.boot(), &waits, &leased)).await? {
+        if holder.mode == Mode::Asked && !self.write(move |tx| renewal::mark(tx, &marking, &clock.boot(), &waits, &leased)).await? {
             return Ok(None);
         }
         crate::failpoint::failpoint!("refresh-presented");
@@ -156,7 +156,8 @@ impl Inner {
             Ok(answer) => match app.oauth().map(|oauth| protocol::parse_token_answer(oauth, &answer, now))? {
                 Ok(tokens) => {
                     let (vault, presented, grant) = (self.vault.clone(), row.clone(), grant.clone());
-                    let stored = self.write_until_stored(move |tx| steps::store(tx, &holder, &vault, &presented, &grant, &tokens)).await?;
+                    let stored =
+                        self.write_until_stored(move |tx| renewal::store(tx, &holder, &vault, &presented, &grant, &tokens)).await?;
                     self.cache.forget(&row.account_id, &row.application);
                     self.outbox.notify_one();
                     return stored.map(Some);
@@ -174,7 +175,9 @@ impl Inner {
         let client = self.client(app)?;
         let properties = serde_json::from_str(&row.properties_json).unwrap_or_default();
         let token = grant.refresh_token.as_ref().ok_or_else(|| reauth(row))?;
-        let values = app.values(Values::new().map(&properties).secrets(&grant.values));
+        let granted: Vec<String> = serde_json::from_str(&row.scopes_json).unwrap_or_default();
+        let scope = granted.join(oauth.scopes.separator.as_deref().unwrap_or(" "));
+        let values = app.values(Values::new().one("scope", &scope).map(&properties).secrets(&grant.values));
         let mut request = protocol::refresh_request(oauth, &values, &client, token, &[])?;
         request.timeout = self.timings.provider;
         Ok(request)
@@ -184,7 +187,7 @@ impl Inner {
     async fn refused(&self, holder: &Holder, row: &ConnectionRow, refusal: Refusal) -> Result<ConnectionRow> {
         let (ending, waits, presented, error) = (holder.clone(), self.waits(), row.clone(), refusal.error.clone());
         let was_sent = refusal.was_sent();
-        let left = self.write_until_stored(move |tx| steps::refuse(tx, &ending, &waits, &presented, &refusal)).await?;
+        let left = self.write_until_stored(move |tx| renewal::refuse(tx, &ending, &waits, &presented, &refusal)).await?;
         let (current, error) = match left {
             Left::Gone => return Err(error),
             Left::Newer(row) => {
