@@ -90,6 +90,10 @@ fn connection(id: &str, sealed: Vec<u8>) -> ConnectionRow {
         lease_boot: None,
         lease_until: None,
         cooldown_until: None,
+        renew_at: None,
+        used_at: None,
+        trouble: None,
+        tries: 0,
         row_version: 1,
     }
 }

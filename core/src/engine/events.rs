@@ -31,6 +31,16 @@ impl Inner {
         mac
     }
 
+    /// Tells one set of values from another, under the store's own key and for this tenant.
+    pub(super) fn keyed_print(&self, what: &str, parts: &[&[u8]]) -> String {
+        let mut mac = self.cursor_mac(what, b"");
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        Base64UrlUnpadded::encode_string(&mac.finalize().into_bytes()[..TAG])
+    }
+
     /// A cursor that only this store takes, for this tenant and this list (S-36).
     pub(super) fn make_cursor(&self, list: &str, at: i64, id: &str) -> Result<String> {
         let mut body = at.to_be_bytes().to_vec();

@@ -350,6 +350,9 @@ manifest! {
         /// Default `/error`. A value there is an error whatever the status.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub error: Option<String>,
+        /// Default `/error_description`. Read for `refresh.errors` only; never shown or kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error_description: Option<String>,
         /// An answer is an error unless the value at this pointer equals `equals`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub success: Option<Success>,
@@ -388,6 +391,27 @@ manifest! {
         /// Provider error codes that mean the organisation's client is refused; default `invalid_client`, `unauthorized_client`.
         #[serde(default)]
         pub client_errors: Vec<String>,
+        /// What refusals mean that their code alone does not tell; the first rule that fits goes before the lists above.
+        #[serde(default)]
+        pub errors: Vec<RefusalRule>,
+        /// Renewals per minute that the provider takes from one client; default the project's `refresh.per_minute`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub per_minute: Option<u32>,
+        /// Seconds after which a refresh token that nobody used is dead. A connection is renewed in time, also where nobody uses it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub unused_life: Option<u64>,
+    }
+
+    /// What one refusal of the token URL means. All that is given must fit.
+    pub struct RefusalRule {
+        /// The provider's error code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error: Option<String>,
+        /// A part of its description, in any case.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub description: Option<String>,
+        /// What it means.
+        pub means: RefusalMeaning,
     }
 
     /// How a grant is ended.
@@ -570,6 +594,17 @@ choices! {
         Stays = "stays",
         /// There are no refresh tokens; the access token lives until it is revoked.
         Never = "never",
+    }
+    /// Whose fault a refusal is, and whether it passes.
+    pub enum RefusalMeaning {
+        /// The grant is dead: the user must authorise again.
+        #[default] Final = "final",
+        /// The organisation's client is refused; grants are untouched.
+        Client = "client",
+        /// The grant is refused for now, e.g. while the user is switched off at the provider. It is kept and tried again, rarely.
+        Suspended = "suspended",
+        /// Trouble of the provider that passes.
+        Passing = "passing",
     }
     /// Which token a revocation names.
     pub enum RevokeToken {

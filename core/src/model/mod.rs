@@ -17,7 +17,8 @@ pub use config::{
     Workflow, WorkflowUpdate,
 };
 pub use connection::{
-    Connection, ConnectionError, ConnectionStatus, Credential, Identity, Receipt, RevocationOutcome, RevokedConnection, SiblingPolicy,
+    Connection, ConnectionError, ConnectionHealth, ConnectionStatus, Credential, Identity, Receipt, RevocationOutcome, RevokedConnection,
+    SiblingPolicy,
 };
 pub use event::{AuditEntry, Event, EventType, Page};
 pub use flow::{ConnectFlow, FlowFailure, FlowStatus, ParkedCallback, StartedConnect, StateCookie};

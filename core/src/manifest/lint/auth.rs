@@ -210,6 +210,7 @@ fn oauth2(report: &mut Report<'_>, o: &Oauth2, nobody: bool) {
         ("scope", &a.scope),
         ("token_type", &a.token_type),
         ("error", &a.error),
+        ("error_description", &a.error_description),
     ];
     for (key, place) in places {
         if let Some(place) = place {
@@ -340,6 +341,24 @@ fn refresh(report: &mut Report<'_>, o: &Oauth2) {
     }
     if o.refresh.early.is_some_and(|early| early > 3600) {
         report.warn(&["oauth2", "refresh", "early"], "renews more than an hour too soon", "seconds are meant; 60 is the default");
+    }
+    for (index, rule) in o.refresh.errors.iter().enumerate() {
+        let at = ["oauth2", "refresh", "errors", &index.to_string()];
+        if rule.error.is_none() && rule.description.is_none() {
+            report.error(&at, "fits every refusal", "say which one is meant: `error`, `description`, or both");
+        } else if rule.description.as_deref().is_some_and(|part| part.trim().is_empty()) {
+            report.error(&at, "has an empty description, which fits every refusal", "write a part of what the provider says");
+        }
+    }
+    if o.refresh.per_minute == Some(0) {
+        report.error(&["oauth2", "refresh", "per_minute"], "allows no renewal at all", "leave it out where the provider states no limit");
+    }
+    if o.refresh.unused_life.is_some_and(|life| life < 86_400) {
+        report.warn(
+            &["oauth2", "refresh", "unused_life"],
+            "is shorter than a day, so every connection would be renewed all day",
+            "seconds are meant; for tokens that die so soon ask for a scope that brings longer ones",
+        );
     }
 }
 

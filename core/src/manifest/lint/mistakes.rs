@@ -521,4 +521,27 @@ pub(super) const CASES: &[(&str, &str, &str, &str, bool)] = &[
     ("about = [\"oauth2\", \"api\", \"keybased\", \"brand\"]", "about = []", "facts[0].about", "is empty", true),
     ("date = \"2026-11-22\"\n", "", "facts[0].date", "is missing", true),
     ("description = \"Things for coyotes.\"\n", "", "description", "is missing", true),
+    // What a refusal means, and how often is asked.
+    (
+        "[[oauth2.inputs]]",
+        "[[oauth2.refresh.errors]]\nmeans = \"client\"\n[[oauth2.inputs]]",
+        "oauth2.refresh.errors[0]",
+        "which one is meant",
+        true,
+    ),
+    (
+        "[[oauth2.inputs]]",
+        "[[oauth2.refresh.errors]]\ndescription = \" \"\nmeans = \"client\"\n[[oauth2.inputs]]",
+        "oauth2.refresh.errors[0]",
+        "fits every refusal",
+        true,
+    ),
+    ("[[oauth2.inputs]]", "[oauth2.refresh]\nper_minute = 0\n[[oauth2.inputs]]", "oauth2.refresh.per_minute", "no renewal", true),
+    (
+        "[[oauth2.inputs]]",
+        "[oauth2.refresh]\nunused_life = 90\n[[oauth2.inputs]]",
+        "oauth2.refresh.unused_life",
+        "seconds are meant",
+        false,
+    ),
 ];

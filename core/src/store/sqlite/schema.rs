@@ -35,6 +35,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, oldest_reader: 1, sql: include_str!("migrations/0001.sql") },
     Migration { version: 2, oldest_reader: 1, sql: include_str!("migrations/0002.sql") },
+    Migration { version: 3, oldest_reader: 1, sql: include_str!("migrations/0003.sql") },
 ];
 
 /// The version that this program writes.

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use smalt::{
-    Code, Error, Result, Smalt, error, manifest::Catalog, model::Environment, project::Project, store::StoreOptions, vault::LocalKey,
+    Code, Error, Result, Smalt, engine::Timings, error, manifest::Catalog, model::Environment, project::Project, store::StoreOptions,
+    vault::LocalKey,
 };
 
 use crate::{args::Global, output};
@@ -80,7 +81,9 @@ impl Context {
         let mut builder = Smalt::embedded(&self.global.data)
             .environment(self.global.environment)
             .keys(self.key()?)
-            .store_options(StoreOptions { create, ..StoreOptions::default() });
+            .store_options(StoreOptions { create, ..StoreOptions::default() })
+            // A command does what it is told; renewing ahead is the work of engines that stay open.
+            .timings(Timings { ahead: None, ..Timings::default() });
         if let Some(path) = self.project_file() {
             builder = builder.project(path);
         }
