@@ -9,4 +9,5 @@ mod exchange;
 mod failures;
 mod life;
 mod refresh;
+mod rotation;
 mod stage;

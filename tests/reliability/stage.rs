@@ -14,7 +14,7 @@ use std::{
 use serde_json::{Value, json};
 use smalt::{
     Secret, Smalt, Timestamp,
-    backend::{Disconnect, StartConnect},
+    backend::{Disconnect, RotateKeys, StartConnect},
     engine::Timings,
     manifest::AppManifest,
     model::{AccountUpdate, Connection, Credential},
@@ -277,6 +277,7 @@ async fn obey(smalt: &Smalt, clock: &Shifted, order: &Value) -> Value {
             let options = Disconnect { application, wait, ..Disconnect::default() };
             account.disconnect_with(options).await.map(|receipt| json!(receipt.id))
         }
+        "rotate" => smalt.rotate_keys(RotateKeys::default()).await.map(|rotation| json!(rotation.state)),
         "delete_account" => smalt.delete_account(text("account")).await.map(|()| json!(null)),
         other => panic!("unknown order {other}"),
     };

@@ -13,8 +13,8 @@ use crate::{
     Secret,
     error::{Result, err},
     model::{
-        Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, Page, Receipt,
-        RuleColumns, SessionInfo, StartedConnect,
+        Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, KeyRotation, LinkedAccount, Page,
+        Receipt, RuleColumns, SessionInfo, StartedConnect,
     },
     operations::Operation,
     plugin::HttpResponse,
@@ -150,6 +150,9 @@ backend! {
     events: Events(ListEvents) -> Page<Event>;
     /// Who did what with secrets, newest first.
     audit: Audit(ListAudit) -> Page<AuditEntry>;
+    /// Begins a rotation of the organisation's data keys, of both environments, or joins the one under way. It goes on by itself.
+    /// Errors: the key provider's.
+    rotate_keys: RotateKeys(RotateKeys) -> KeyRotation;
     /// The project in force.
     get_project: Project(()) -> Project;
     /// Replaces the project of this engine until it is closed.

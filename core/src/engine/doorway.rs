@@ -9,13 +9,13 @@ use crate::{
     backend::{
         ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CreateSession, Disconnect, FindConfig, FinishConnect,
         GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetReceipt, GetRuleColumns, ImportConnection, ListAccounts,
-        ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeSession, RunWorkflow, SetConfigField,
-        StartConnect, UpdateConfig, VerifySession, WaitFlow,
+        ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeSession, RotateKeys, RunWorkflow,
+        SetConfigField, StartConnect, UpdateConfig, VerifySession, WaitFlow,
     },
     error::{Result, bail},
     model::{
-        Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, Page, Receipt,
-        RuleColumns, SessionInfo, SiblingPolicy, StartedConnect,
+        Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, KeyRotation, LinkedAccount, Page,
+        Receipt, RuleColumns, SessionInfo, SiblingPolicy, StartedConnect,
     },
     operations::Operation,
     plugin::{HttpResponse, Presenter, refuse_reentry},
@@ -142,6 +142,11 @@ doorway! {
     async fn audit(&self, caller: &Caller, request: ListAudit) -> Result<Page<AuditEntry>> {
         self.0.authorize(Operation::Audit, caller, "").await?;
         self.0.list_audit(request).await
+    }
+
+    async fn rotate_keys(&self, caller: &Caller, request: RotateKeys) -> Result<KeyRotation> {
+        let actor = self.0.authorize(Operation::RotateKeys, caller, "").await?;
+        self.0.rotate_keys(actor, request).await
     }
 
     async fn get_project(&self, caller: &Caller, (): ()) -> Result<Project> {

@@ -19,6 +19,7 @@ mod open;
 mod outbox;
 mod refresh;
 mod request;
+mod rotation;
 mod sealed;
 mod sessions;
 mod token;
@@ -44,7 +45,7 @@ use crate::{
     ids,
     model::{EventType, Json, Tenant},
     operations::{Operation, Scope},
-    plugin::{Clock, Connector, HttpTransport, Presenter, Store, StoreExt, Tx, WorkflowRunner, inherit},
+    plugin::{Clock, Connector, HttpTransport, Presenter, Store, Tx, WorkflowRunner, inherit},
     project::ProjectSource,
     runtime,
     sandbox::Sandbox,
@@ -139,6 +140,8 @@ struct Inner {
     /// Wakes the revocation worker.
     outbox: Arc<Notify>,
     closed: AtomicBool,
+    /// Whether a rotation of keys is being carried on here.
+    rotating: AtomicBool,
 }
 
 /// Counts work as under way until it is dropped, also by a panic.
@@ -185,7 +188,7 @@ impl Inner {
         T: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
     {
-        let answer = self.store.write_with(job).await?;
+        let answer = self.vault.write(&*self.store, job).await?;
         self.changed.send_modify(|n| *n += 1);
         Ok(answer)
     }
@@ -195,7 +198,7 @@ impl Inner {
         T: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
     {
-        self.store.read_with(job).await
+        self.vault.read(&*self.store, job).await
     }
 
     /// Whether the caller may do this to that account, and who it is for the audit.

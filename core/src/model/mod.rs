@@ -6,6 +6,7 @@ mod config;
 mod connection;
 mod event;
 mod flow;
+mod keys;
 
 pub use account::{AccountUpdate, Environment, LinkedAccount, SessionInfo, Tenant};
 pub use application::{AppStatus, Application, AuthType, Brand, BrandButton, ButtonState, InputField, InputOption};
@@ -18,6 +19,7 @@ pub use connection::{
 };
 pub use event::{AuditEntry, Event, EventType, Page};
 pub use flow::{ConnectFlow, FlowFailure, FlowStatus, StartedConnect, StateCookie};
+pub use keys::{KeyRotation, RotationState};
 
 /// Any JSON value.
 pub type Json = serde_json::Value;
