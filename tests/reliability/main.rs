@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod audit;
+mod backup;
 mod clocks;
 mod crash;
 mod disconnect;
