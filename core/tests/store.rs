@@ -22,8 +22,9 @@ use smalt::{
     model::{Environment, Tenant},
     plugin::{Store, StoreExt, SystemClock},
     store::{
-        SqliteStore, StoreOptions, schema_info,
+        SqliteStore, StoreOptions,
         rows::{AccountRow, ConnectionRow, NewEvent},
+        schema_info,
     },
     vault::{Aad, LocalKey, Vault},
 };
@@ -615,10 +616,12 @@ async fn r11_old_and_new_programs_work_side_by_side() {
                 continue;
             }
             let columns = prepared.column_count();
-            let read = |row: &rusqlite::Row<'_>| (0..columns).map(|at| row.get::<_, rusqlite::types::Value>(at)).collect::<Result<Vec<_>, _>>();
+            let read =
+                |row: &rusqlite::Row<'_>| (0..columns).map(|at| row.get::<_, rusqlite::types::Value>(at)).collect::<Result<Vec<_>, _>>();
             let rows: Vec<_> = prepared.query_map([], read).unwrap().collect::<Result<_, _>>().unwrap();
             drop(prepared);
-            let put = statements(version).into_iter().find_map(|s| s.strip_prefix(&format!("{table}\tINSERT")).map(|s| format!("INSERT{s}")));
+            let put =
+                statements(version).into_iter().find_map(|s| s.strip_prefix(&format!("{table}\tINSERT")).map(|s| format!("INSERT{s}")));
             if let Some(put) = put.filter(|put| put.contains("ON CONFLICT")) {
                 for row in rows {
                     old.execute(&put, rusqlite::params_from_iter(row)).unwrap();

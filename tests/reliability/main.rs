@@ -9,6 +9,7 @@ mod disconnect;
 mod exchange;
 mod failures;
 mod life;
+mod memory;
 mod refresh;
 mod rotation;
 mod stage;

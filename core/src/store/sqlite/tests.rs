@@ -541,7 +541,10 @@ fn hot_statements_use_an_index() {
 /// `core/tests/store.rs`, which plays them against newer schemas.
 #[test]
 fn write_statements() {
-    use crate::store::{rows::*, sqlite::record::{Put, Record}};
+    use crate::store::{
+        rows::*,
+        sqlite::record::{Put, Record},
+    };
     if std::env::var_os("SMALT_WRITE").is_none() {
         return;
     }
