@@ -6,6 +6,8 @@ mod binding;
 mod common;
 mod flow;
 mod life;
+mod mixup;
 mod redaction;
 mod sources;
+mod tenants;
 mod tokens;

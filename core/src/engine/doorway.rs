@@ -7,18 +7,19 @@ use async_trait::async_trait;
 use super::{Engine, Inner};
 use crate::{
     backend::{
-        ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CreateSession, Disconnect, FindConfig, FinishConnect,
-        GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetReceipt, GetRuleColumns, ImportConnection, ListAccounts,
-        ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeSession, RotateKeys, RunWorkflow,
-        SetConfigField, StartConnect, UpdateConfig, VerifySession, WaitFlow,
+        ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CreateApiKey, CreateSession, Disconnect, FindConfig,
+        FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetProject, GetReceipt, GetRuleColumns,
+        ImportConnection, ListAccounts, ListApiKeys, ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount,
+        RevokeApiKey, RevokeSession, RotateKeys, RunWorkflow, SetConfigField, StartConnect, UpdateConfig, VerifyApiKey, VerifySession,
+        WaitFlow,
     },
     error::{Result, bail},
     model::{
-        Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, KeyRotation, LinkedAccount, Page,
-        Receipt, RuleColumns, SessionInfo, SiblingPolicy, StartedConnect,
+        ApiAnswer, ApiKey, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, KeyRotation,
+        LinkedAccount, NewApiKey, Page, Receipt, RuleColumns, SessionInfo, SiblingPolicy, StartedConnect, UpsertedAccount,
     },
     operations::Operation,
-    plugin::{HttpResponse, Presenter, refuse_reentry},
+    plugin::{Presenter, refuse_reentry},
     project::Project,
 };
 
@@ -43,7 +44,7 @@ macro_rules! doorway {
                 async fn $name(&self, caller: &Caller, $req: $request) -> Result<$answer> {
                     let $me: &Arc<Inner> = &self.0;
                     let $actor = $me.authorize(Operation::$operation, caller, &$req.account).await?;
-                    $(refuse_reentry(&$req.account, $app)?;)?
+                    $(refuse_reentry(&$me.tenant, &$req.account, $app)?;)?
                     $work.await
                 }
             )*
@@ -65,7 +66,7 @@ doorway! {
 
     fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Result<Arc<Credential>>> {
         // What is refused is refused in words, by the other twin.
-        refuse_reentry(&request.account, Some(&request.application)).ok()?;
+        refuse_reentry(&self.0.tenant, &request.account, Some(&request.application)).ok()?;
         self.0.try_credential(caller, request).map(Ok)
     }
 
@@ -84,10 +85,10 @@ doorway! {
 
     async fn create_account(&self, caller: &Caller, request: PutAccount) -> Result<LinkedAccount> {
         let actor = self.0.authorize(Operation::CreateAccount, caller, &request.id).await?;
-        self.0.put_account(actor, request, true).await.map(|(account, _)| account)
+        self.0.put_account(actor, request, true).await.map(|put| put.account)
     }
 
-    async fn upsert_account(&self, caller: &Caller, request: PutAccount) -> Result<(LinkedAccount, bool)> {
+    async fn upsert_account(&self, caller: &Caller, request: PutAccount) -> Result<UpsertedAccount> {
         let actor = self.0.authorize(Operation::UpsertAccount, caller, &request.id).await?;
         self.0.put_account(actor, request, false).await
     }
@@ -95,6 +96,25 @@ doorway! {
     async fn list_accounts(&self, caller: &Caller, request: ListAccounts) -> Result<Page<LinkedAccount>> {
         self.0.authorize(Operation::ListAccounts, caller, "").await?;
         self.0.list_accounts(request).await
+    }
+
+    async fn create_api_key(&self, caller: &Caller, request: CreateApiKey) -> Result<NewApiKey> {
+        let actor = self.0.authorize(Operation::CreateApiKey, caller, "").await?;
+        self.0.create_api_key(actor, request).await
+    }
+
+    async fn list_api_keys(&self, caller: &Caller, _request: ListApiKeys) -> Result<Vec<ApiKey>> {
+        self.0.authorize(Operation::ListApiKeys, caller, "").await?;
+        self.0.list_api_keys().await
+    }
+
+    async fn revoke_api_key(&self, caller: &Caller, request: RevokeApiKey) -> Result<bool> {
+        let actor = self.0.authorize(Operation::RevokeApiKey, caller, "").await?;
+        self.0.revoke_api_key(actor, request).await
+    }
+
+    async fn verify_api_key(&self, _caller: &Caller, request: VerifyApiKey) -> Result<ApiKey> {
+        self.0.verify_api_key(request).await
     }
 
     async fn verify_session(&self, _caller: &Caller, request: VerifySession) -> Result<SessionInfo> {
@@ -113,7 +133,7 @@ doorway! {
 
     async fn disconnect(&self, caller: &Caller, request: Disconnect) -> Result<Receipt> {
         let actor = self.0.authorize(Operation::Disconnect, caller, &request.account).await?;
-        refuse_reentry(&request.account, Some(&request.application))?;
+        refuse_reentry(&self.0.tenant, &request.account, Some(&request.application))?;
         if matches!(caller, Caller::Session(_)) && request.siblings == Some(SiblingPolicy::Kill) {
             bail!(Forbidden, "a session cannot end other linked accounts' connections");
         }
@@ -149,7 +169,7 @@ doorway! {
         self.0.rotate_keys(actor, request).await
     }
 
-    async fn get_project(&self, caller: &Caller, (): ()) -> Result<Project> {
+    async fn get_project(&self, caller: &Caller, _request: GetProject) -> Result<Project> {
         self.0.authorize(Operation::Project, caller, "").await?;
         Ok(self.0.project.current().project.clone())
     }
@@ -184,7 +204,7 @@ doorway! {
         get_connection: Connection(GetConnection) -> Connection = |me, _actor, request| me.get_connection(request);
         set_default_connection: SetDefaultConnection(GetConnection) -> Connection = |me, actor, request| to_the_end!(me.set_default_connection(actor, request));
         credential: Credential(GetCredential) -> Arc<Credential> = (waits for Some(&request.application)) |me, actor, request| me.credential(actor, request);
-        request: Request(ApiRequest) -> HttpResponse = (waits for Some(&request.application)) |me, _actor, request| me.api_request(request);
+        request: Request(ApiRequest) -> ApiAnswer = (waits for Some(&request.application)) |me, _actor, request| me.api_request(request);
         config: Config(FindConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.find_config(actor, request);
         get_config: GetConfig(GetConfig) -> Config = (waits for Some(&request.application)) |me, _actor, request| me.get_config(request);
         update_config: UpdateConfig(UpdateConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.update_config(actor, request);
@@ -205,6 +225,16 @@ fn told(caller: &Caller, answer: Result<Receipt>) -> Result<Receipt> {
 }
 
 impl Engine {
+    /// Whether it was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    /// The project in force.
+    pub(crate) fn project(&self) -> Project {
+        self.0.project.peek().project.clone()
+    }
+
     /// The presenter that was registered.
     pub(crate) fn presenter(&self) -> Option<Arc<dyn Presenter>> {
         self.0.presenter.clone()

@@ -12,13 +12,13 @@ use super::{
     sealed::{FlowSecrets, Grant},
 };
 use crate::{
-    Code, Error, Timestamp,
+    Code, Error, Secret, Timestamp,
     backend::{ConnectKey, ImportConnection},
     error::{Result, bail, err},
     http::protocol::{self, TokenFailure, TokenSet},
     ids::fingerprint,
     manifest::{
-        inputs,
+        VerifyRequest, inputs,
         template::{self, Values},
     },
     model::{AuthType, Connection, Credential, EventType, Identity, Json},
@@ -121,10 +121,11 @@ impl Inner {
         let code = secrets.code.as_ref().ok_or_else(|| err!(Internal, "a flow without a code was redeemed"))?;
         let options: Json = serde_json::from_str(&row.options_json).unwrap_or_default();
 
-        let copied =
-            oauth.copy_from_callback.iter().filter_map(|(name, param)| Some((name.clone(), secrets.copied.get(param)?.clone()))).collect();
-        let values = app.values(Values::new().map(&copied).secrets(&secrets.inputs));
-        let mut request = protocol::exchange_request(oauth, &values, &client, code, &row.redirect_uri, secrets.verifier.as_ref())?;
+        let asked: Vec<String> = serde_json::from_value(options["scopes"].clone()).unwrap_or_default();
+        let scope = asked.join(oauth.scopes.separator.as_deref().unwrap_or(" "));
+        let values = app.values(Values::new().one("scope", &scope).map(&secrets.copied).secrets(&secrets.inputs));
+        let redirect_uri = secrets.redirect_uri.as_ref().map_or(row.redirect_uri.as_str(), Secret::expose);
+        let mut request = protocol::exchange_request(oauth, &values, &client, code, redirect_uri, secrets.verifier.as_ref())?;
         request.timeout = self.timings.provider;
         self.hold_revocations(&row.account_id, &row.application).await?;
         crate::failpoint::failpoint!("exchange-before-send");
@@ -133,13 +134,12 @@ impl Inner {
         let now = self.now();
         let tokens = protocol::parse_token_answer(oauth, &answer, now).map_err(|failure| exchange_error(&app, failure))?;
 
-        let asked: Vec<String> = serde_json::from_value(options["scopes"].clone()).unwrap_or_default();
         let renew = options["connection"].as_str().map(ToOwned::to_owned);
         let mut new = new_connection(&app, &tokens, asked, now);
         new.renew = renew;
         let (plain, _) = connect::split_inputs(&app, AuthType::Oauth2, secrets.inputs.clone());
         let from_token = std::mem::replace(&mut new.properties, plain);
-        new.properties.extend(copied);
+        new.properties.extend(secrets.copied.clone());
         new.properties.extend(from_token);
         new.grant.values.clone_from(&secrets.inputs);
 
@@ -147,6 +147,12 @@ impl Inner {
         let missing: Vec<&str> = oauth.scopes.required.iter().filter(|s| !new.scopes.contains(s)).map(String::as_str).collect();
         if !missing.is_empty() {
             let error = err!(ScopeMissing, "the user did not grant {}", missing.join(", ")).with("scopes", missing.join(" "));
+            return Err(rejected(error, &new));
+        }
+        if let Some(trouble) = &tokens.copied.trouble {
+            return Err(rejected(err!(MalformedAnswer, "in the token answer of `{}` {trouble}", app.slug()), &new));
+        }
+        if let Err(error) = self.take_steps(&app, &client, &mut new).await {
             return Err(rejected(error, &new));
         }
         match self.identify(&app, &row.account_id, &new, Some(&tokens)).await {
@@ -191,13 +197,21 @@ impl Inner {
             true => None,
             false => Some(template::text(&wanted.id, &app.values(Values::new().map(&new.properties)))?),
         };
+        // A label may be one of copied values too; it may name what is not there, since a connection can do without.
+        let template_label = wanted
+            .label
+            .as_ref()
+            .filter(|label| !label.starts_with('/'))
+            .and_then(|label| template::text(label, &app.values(Values::new().map(&new.properties))).ok());
         let answer = match &wanted.url {
             None => {
                 let said = |pointer: Option<&str>| tokens?.raw.text(pointer?);
-                return Ok(identity(template_id.or_else(|| said(Some(&wanted.id))), said(wanted.label.as_deref())));
+                let label = template_label.or_else(|| said(wanted.label.as_deref()));
+                return Ok(identity(template_id.or_else(|| said(Some(&wanted.id))), label));
             }
             Some(url) => {
                 let mut request = request::build(app, &credential, wanted.method.as_deref().unwrap_or("GET"), url)?;
+                request::finish(app, &credential, &mut request)?;
                 request.timeout = self.timings.provider;
                 let answer = self.transport.send(request).await?;
                 if answer.status >= 400 {
@@ -207,18 +221,32 @@ impl Inner {
             }
         };
         let id = template_id.or_else(|| text_at(&answer, Some(&wanted.id)));
-        Ok(identity(id, text_at(&answer, wanted.label.as_deref())))
+        Ok(identity(id, template_label.or_else(|| text_at(&answer, wanted.label.as_deref()))))
     }
 
     /// Proves entered values at the application, as the connector or the manifest says.
-    async fn prove(self: &Arc<Self>, app: &App, account: &str, new: &NewConnection) -> Result<Option<Identity>> {
+    async fn prove(self: &Arc<Self>, app: &App, account: &str, new: &mut NewConnection) -> Result<Option<Identity>> {
         let connector = self.connectors.get(app.slug()).is_some_and(|connector| connector.verifies());
         if connector {
             return self.identify(app, account, new, None).await;
         }
         let Some(verify) = app.keybased()?.verify.as_ref().filter(|_| !app.settings().skip_verify) else { return Ok(None) };
+        let mut outcome = self.try_keys(app, verify, &verify.url, new).await;
+        for url in &verify.alternatives {
+            if !outcome.as_ref().is_err_and(|error| error.is(Code::CredentialsRejected)) {
+                break;
+            }
+            outcome = self.try_keys(app, verify, url, new).await;
+        }
+        outcome
+    }
+
+    async fn try_keys(&self, app: &App, verify: &VerifyRequest, url: &str, new: &mut NewConnection) -> Result<Option<Identity>> {
         let credential = credential_of(app.slug(), "", new);
-        let mut request = request::build(app, &credential, verify.method.as_deref().unwrap_or("GET"), &verify.url)?;
+        let mut request = request::build(app, &credential, verify.method.as_deref().unwrap_or("GET"), url)?;
+        let values = request::values(app, &credential);
+        protocol::fill_request(&mut request, &verify.headers, &verify.params, verify.body, &values)?;
+        request::finish(app, &credential, &mut request)?;
         request.timeout = self.timings.provider;
         let answer = self.transport.send(request).await?;
         let refused: &[u16] = if verify.rejected.is_empty() { &[401, 403] } else { &verify.rejected };
@@ -233,10 +261,19 @@ impl Inner {
                 err!(ProviderError, "`{}` answered {} to the verify request", app.slug(), answer.status).with("status", answer.status)
             );
         }
-        let body = answer.json().unwrap_or_default();
+        let body = match answer.json() {
+            // An answer that nobody can read refuses nothing.
+            None if verify.success.is_some() => bail!(MalformedAnswer, "`{}` answered no JSON to the verify request", app.slug()),
+            body => body.unwrap_or_default(),
+        };
         if verify.success.as_ref().is_some_and(|success| body.pointer(&success.pointer) != Some(&success.equals)) {
             bail!(CredentialsRejected, "`{}` refused the credentials", app.manifest.name);
         }
+        let copies = protocol::copy(&verify.copy, |pointer| body.pointer(pointer).and_then(protocol::scalar));
+        if let Some(trouble) = copies.trouble {
+            bail!(MalformedAnswer, "in the answer of `{}` to the verify request {trouble}", app.slug());
+        }
+        new.properties.extend(copies.values);
         Ok(identity(text_at(&body, verify.id.as_deref()), text_at(&body, verify.label.as_deref())))
     }
 
@@ -263,7 +300,7 @@ impl Inner {
             shares_grants: false,
             renew: request.connection,
         };
-        new.identity = self.prove(&app, &request.account, &new).await?;
+        new.identity = self.prove(&app, &request.account, &mut new).await?;
         self.save_connection(actor, &request.account, &request.application, new).await
     }
 
@@ -287,9 +324,8 @@ impl Inner {
         }
         let oauth = app.oauth()?;
         // What a connect would have copied from the provider's answers can be handed over too.
-        let names = oauth.copy_from_callback.keys().chain(oauth.copy_from_token.keys());
         let copied: BTreeMap<String, String> =
-            names.filter_map(|name| Some((name.clone(), values.remove(name)?.expose().to_owned()))).collect();
+            oauth.copied_names().filter_map(|name| Some((name.clone(), values.remove(name)?.expose().to_owned()))).collect();
         let inputs = inputs::check(app.inputs(AuthType::Oauth2), &values)?;
         let (mut plain, inputs) = connect::split_inputs(&app, AuthType::Oauth2, inputs);
         plain.extend(copied);
@@ -385,7 +421,7 @@ fn new_connection(app: &App, tokens: &TokenSet, asked: Vec<String>, now: Timesta
         grant_key: None,
         // RFC 6749 section 5.1: an absent scope means "as asked".
         scopes: tokens.scopes.clone().unwrap_or(asked),
-        properties: tokens.copied.clone(),
+        properties: tokens.copied.values.clone(),
         expires_at: lifetime.map(|lifetime| now.plus(lifetime)),
         shares_grants: app.shares_grants(),
         renew: None,
@@ -397,7 +433,7 @@ pub(super) fn default_lifetime(app: &App) -> Option<Duration> {
 }
 
 /// The credential of a connection that is not saved yet.
-fn credential_of(application: &str, connection_id: &str, new: &NewConnection) -> Credential {
+pub(super) fn credential_of(application: &str, connection_id: &str, new: &NewConnection) -> Credential {
     Credential {
         connection_id: connection_id.to_owned(),
         application: application.to_owned(),

@@ -5,6 +5,7 @@
 //! never inside a transaction.
 
 mod accounts;
+mod api_keys;
 mod apps;
 mod cache;
 mod configs;
@@ -22,6 +23,7 @@ mod request;
 mod rotation;
 mod sealed;
 mod sessions;
+mod steps;
 mod token;
 mod upkeep;
 
@@ -131,7 +133,7 @@ struct Inner {
     cache: cache::CredentialCache,
     lives: cache::Lives,
     /// How often a 401 had a connection renewed lately, and when last.
-    forced: moka::sync::Cache<String, (u32, i64)>,
+    forced: moka::sync::Cache<String, (u32, i64, i64)>,
     flights: Mutex<HashMap<String, refresh::Flight>>,
     /// How much work with an effect is under way; closing waits for it.
     under_way: watch::Sender<usize>,
@@ -246,7 +248,8 @@ impl About {
         let event = NewEvent {
             id: ids::new_id(self.now)?,
             event_type: event_type.as_str().to_owned(),
-            account_id: Some(self.account.clone()),
+            // What is about no account names none.
+            account_id: Some(self.account.clone()).filter(|account| !account.is_empty()),
             application: self.application.clone(),
             data_json: data.to_string(),
             at: self.now.millis(),
@@ -259,7 +262,7 @@ impl About {
             seq: 0,
             action: action.to_owned(),
             actor: self.actor.clone(),
-            account_id: Some(self.account.clone()),
+            account_id: Some(self.account.clone()).filter(|account| !account.is_empty()),
             application: self.application.clone(),
             connection_id: connection.map(ToOwned::to_owned),
             count: 1,

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::{model, words};
-use crate::{secret::Secret, time::Timestamp};
+use crate::{expose::exposes, secret::Secret, time::Timestamp};
 
 words! {
     /// Everything is kept apart by environment; test and production never mix.
@@ -41,8 +41,17 @@ model! {
         pub updated_at: Timestamp,
     }
 
+    /// What an upsert did.
+    pub struct UpsertedAccount {
+        /// The linked account as it is now.
+        pub account: LinkedAccount,
+        /// Whether it was made just now.
+        pub is_new: bool,
+    }
+
     /// What to set on a linked account; absent keys stay as they are.
     #[derive(Default)]
+    #[serde(deny_unknown_fields)]
     pub struct AccountUpdate {
         /// A name for people.
         pub name: Option<String>,
@@ -51,8 +60,35 @@ model! {
     }
 }
 
+model! {
+    /// A key that a backend of the organisation uses at the HTTP API; the key itself is kept as a hash only.
+    pub struct ApiKey {
+        /// 24 hex digits.
+        pub id: String,
+        /// What people tell it apart by.
+        pub name: String,
+        /// The environment it opens.
+        pub environment: Environment,
+        /// Its last four characters.
+        pub ending: String,
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// When it was revoked.
+        pub revoked_at: Option<Timestamp>,
+    }
+}
+
+/// A new API key.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+pub struct NewApiKey {
+    /// What is kept of it.
+    pub info: ApiKey,
+    /// The key: `tk` or `pk` and a UUID. It is never shown again.
+    pub key: Secret,
+}
+
 /// A session token of one linked account, for browsers, phones and SDKs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 pub struct SessionInfo {
     /// The session's id, 24 hex digits.
     pub id: String,
@@ -64,4 +100,9 @@ pub struct SessionInfo {
     pub created_at: Timestamp,
     /// When it ends by itself.
     pub expires_at: Timestamp,
+}
+
+exposes! {
+    NewApiKey { info, key }
+    SessionInfo { id, account_id, token, created_at, expires_at }
 }

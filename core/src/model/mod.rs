@@ -1,6 +1,7 @@
 //! The words of the domain, as plain data. Every public type here has a JSON form and a JSON Schema.
 
 mod account;
+mod api;
 mod application;
 mod config;
 mod connection;
@@ -8,7 +9,8 @@ mod event;
 mod flow;
 mod keys;
 
-pub use account::{AccountUpdate, Environment, LinkedAccount, SessionInfo, Tenant};
+pub use account::{AccountUpdate, ApiKey, Environment, LinkedAccount, NewApiKey, SessionInfo, Tenant, UpsertedAccount};
+pub use api::{ApiAnswer, ApiBody, NameValue};
 pub use application::{AppStatus, Application, AuthType, Brand, BrandButton, ButtonState, InputField, InputOption};
 pub use config::{
     Config, ConfigUpdate, Field, FieldError, FieldOption, FieldType, Label, Labels, Mapping, MappingSide, RuleColumn, RuleColumns,
@@ -18,7 +20,7 @@ pub use connection::{
     Connection, ConnectionError, ConnectionStatus, Credential, Identity, Receipt, RevocationOutcome, RevokedConnection, SiblingPolicy,
 };
 pub use event::{AuditEntry, Event, EventType, Page};
-pub use flow::{ConnectFlow, FlowFailure, FlowStatus, StartedConnect, StateCookie};
+pub use flow::{ConnectFlow, FlowFailure, FlowStatus, ParkedCallback, StartedConnect, StateCookie};
 pub use keys::{KeyRotation, RotationState};
 
 /// Any JSON value.

@@ -7,8 +7,8 @@ use crate::{
     error::err,
     model::Tenant,
     store::rows::{
-        AccountRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow, RevocationRow, SealedPage,
-        SealedTable, SessionRow, SigningKeyRow,
+        AccountRow, ApiKeyRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow, RevocationRow,
+        SealedPage, SealedTable, SessionRow, SigningKeyRow,
     },
 };
 
@@ -125,6 +125,12 @@ pub trait Tx {
     /// Replaces the sealed value of the row at this place, and nothing else of it.
     fn reseal(&mut self, table: SealedTable, place: i64, sealed: &[u8]) -> Result<()>;
     fn reseal_signing_key(&mut self, tenant: &Tenant, kid: &str, sealed: &[u8]) -> Result<()>;
+
+    // Keys of backends for the HTTP API.
+    fn api_key_by_hash(&mut self, tenant: &Tenant, hash: &str) -> Result<Option<ApiKeyRow>>;
+    /// Newest first, revoked ones included.
+    fn api_keys(&mut self, tenant: &Tenant) -> Result<Vec<ApiKeyRow>>;
+    fn put_api_key(&mut self, tenant: &Tenant, row: &ApiKeyRow) -> Result<()>;
 
     // Linked accounts.
     fn account(&mut self, tenant: &Tenant, id: &str) -> Result<Option<AccountRow>>;

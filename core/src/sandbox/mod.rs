@@ -7,6 +7,8 @@ mod authorize;
 mod connector;
 mod control;
 mod params;
+mod refusal;
+mod servers;
 mod state;
 mod stats;
 #[cfg(test)]
@@ -25,9 +27,11 @@ use serde_json::json;
 
 pub use connector::SandboxConnector;
 pub use control::{BodyKind, Control, Endpoint, Misbehaviour, SandboxControl};
+pub use refusal::Mistake;
+pub use servers::ServerKind;
 pub use stats::{Stats, TokenInfo, TokenKind, TokenState};
 pub use visit::visit;
-pub use ways::{ErrorStyle, ExpiresForm, IssuerForm, Rotation, ScopeForm, TokenForm, Ways};
+pub use ways::{ErrorStyle, ExpiresForm, IssuerForm, Refused, Rotation, ScopeForm, TokenForm, Ways};
 
 use crate::{
     Result,
@@ -232,6 +236,7 @@ fn work(shared: &Shared, endpoint: Endpoint, request: &Request) -> Answer {
     let done = match endpoint {
         Endpoint::Authorize => state.authorize(&request.query, None),
         Endpoint::Token | Endpoint::Refresh => state.token_endpoint(request),
+        Endpoint::Revoke if !state.ways.revocation => Ok(nowhere()),
         Endpoint::Revoke => Ok(state.revoke(request)),
         Endpoint::Introspect => Ok(state.introspect(request)),
         Endpoint::Userinfo => Ok(state.userinfo(request)),
@@ -266,8 +271,12 @@ fn plain(shared: &Arc<Shared>, request: &Request) -> Answer {
             json_answer(200, &json!({"stats": state.stats, "ways": state.ways, "tokens": state.tokens()}))
         }
         ("POST", "/control") => control_over_http(shared, request),
-        _ => json_answer(404, &json!({"error": "not_found", "message": "The sandbox has no such page; see docs/sandbox.md"})),
+        _ => nowhere(),
     }
+}
+
+fn nowhere() -> Answer {
+    json_answer(404, &json!({"error": "not_found", "message": "The sandbox has no such page; see docs/sandbox.md"}))
 }
 
 fn control_over_http(shared: &Arc<Shared>, request: &Request) -> Answer {
@@ -283,6 +292,11 @@ fn control_over_http(shared: &Arc<Shared>, request: &Request) -> Answer {
         Ok(()) => json_answer(200, &json!({"ok": true})),
         Err(error) => json_answer(400, &json!({"error": error.code().as_str(), "message": error.reason()})),
     }
+}
+
+/// How the sandbox names a user to clients.
+fn subject(user: &str) -> &'static str {
+    state::USERS.iter().find(|(name, ..)| *name == user).unwrap_or(&state::USERS[0]).1
 }
 
 fn json_answer(status: u16, body: &Json) -> Answer {

@@ -249,3 +249,21 @@ async fn a_ring_opens_with_each_key_and_wraps_with_the_first() {
     let wrapped = ring.wrap(plain(), Vec::new()).await.unwrap();
     assert!(one.unwrap(one.id().to_owned(), wrapped, Vec::new()).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_closed_key_takes_nothing_new() {
+    let (store, kms) = (memory(), FakeKms::new());
+    let vault = unlock(&store, &kms).await.unwrap();
+    let tenant = Tenant { org: ORG.into(), environment: Environment::Test };
+    let row = |kid: &str, sealed: Vec<u8>| crate::store::rows::SigningKeyRow { kid: kid.into(), sealed, created_at: 1, retired_at: None };
+    let early = row("early", vault.seal(&place("early"), b"x").unwrap());
+    let late = row("late", vault.seal(&place("late"), b"x").unwrap());
+    begin(&vault, &store).await.unwrap();
+    let here = tenant.clone();
+    store.write_with(move |tx| tx.insert_signing_key(&here, &early)).await.unwrap();
+    end(&store).await;
+    let here = tenant.clone();
+    let refused = store.write_with(move |tx| tx.insert_signing_key(&here, &late)).await.unwrap_err();
+    assert!(refused.is(Code::KeyRotated), "{refused}");
+    assert_eq!(store.read_with(move |tx| tx.signing_keys(&tenant)).await.unwrap().len(), 1);
+}

@@ -37,6 +37,7 @@ pub(super) struct Migration {
 /// In order. A released step never changes. Expand first; contract a minor release later.
 pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, oldest_reader: 1, about: "accounts, connections, configs, the log", sql: include_str!("migrations/0001.sql") },
+    Migration { version: 2, oldest_reader: 1, about: "keys of backends for the HTTP API", sql: include_str!("migrations/0002.sql") },
     Migration { version: 3, oldest_reader: 1, about: "rotation of data keys", sql: include_str!("migrations/0003.sql") },
 ];
 

@@ -12,8 +12,8 @@ use crate::{
     model::{Environment, Tenant},
     plugin::Tx,
     store::rows::{
-        AccountRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow, RevocationRow, SealedPage,
-        SealedRow, SealedTable, SessionRow, SigningKeyRow,
+        AccountRow, ApiKeyRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow, RevocationRow,
+        SealedPage, SealedRow, SealedTable, SessionRow, SigningKeyRow,
     },
 };
 
@@ -215,6 +215,19 @@ impl Tx for SqliteTx<'_> {
     fn reseal_signing_key(&mut self, tenant: &Tenant, kid: &str, sealed: &[u8]) -> Result<()> {
         let sql = "UPDATE signing_keys SET sealed = ?4 WHERE org = ?1 AND environment = ?2 AND kid = ?3";
         self.run(sql, &[&tenant.org, &environment(tenant), &kid, &sealed], "signing_keys", kid).map(drop)
+    }
+
+    fn api_key_by_hash(&mut self, tenant: &Tenant, hash: &str) -> Result<Option<ApiKeyRow>> {
+        self.one("WHERE org = ?1 AND environment = ?2 AND hash = ?3", &[&tenant.org, &environment(tenant), &hash], "by hash")
+    }
+
+    fn api_keys(&mut self, tenant: &Tenant) -> Result<Vec<ApiKeyRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 ORDER BY created_at DESC, id DESC";
+        self.many(rest, &[&tenant.org, &environment(tenant)], "a list of API keys")
+    }
+
+    fn put_api_key(&mut self, tenant: &Tenant, row: &ApiKeyRow) -> Result<()> {
+        self.keep(ApiKeyRow::PUT, tenant, row, &row.id)
     }
 
     fn account(&mut self, tenant: &Tenant, id: &str) -> Result<Option<AccountRow>> {
