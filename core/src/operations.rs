@@ -105,6 +105,7 @@ operations! {
     RunWorkflow = "run_workflow", Organisation, false, "0.1", "Hands an enabled workflow to the host's runner.";
     Events = "events", Organisation, false, "0.1", "Reads the durable log of what happened.";
     Audit = "audit", Organisation, false, "0.1", "Reads who did what with secrets.";
+    RotateKeys = "rotate_keys", Organisation, false, "0.1", "Replaces the data keys and seals everything anew while others go on working.";
     Project = "get_project", Organisation, false, "0.1", "Reads the project.";
     SetProject = "set_project", Organisation, false, "0.1", "Replaces the project of this engine.";
 }

@@ -297,6 +297,7 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
         }) -> plain),
         "events" => op!(events(ListEvents { since: maybe, limit: maybe, wait: seconds }) -> plain),
         "audit" => op!(audit(ListAudit { cursor: maybe, limit: maybe }) -> plain),
+        "rotate_keys" => op!(rotate_keys(RotateKeys { watch: maybe, wait: seconds }) -> plain),
         "get_project" => {
             a.end()?;
             Ok(plain(backend.get_project(caller, GetProject {}).await?))

@@ -3,6 +3,7 @@
 
 mod ahead;
 mod audit;
+mod backup;
 mod clocks;
 mod crash;
 mod disconnect;
@@ -11,6 +12,8 @@ mod failures;
 mod faults;
 mod flows;
 mod life;
+mod memory;
 mod providers;
 mod refresh;
+mod rotation;
 mod stage;

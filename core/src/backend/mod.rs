@@ -15,7 +15,7 @@ use crate::{
     error::{Result, err},
     expose::Exposed,
     model::{
-        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json,
+        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, KeyRotation,
         LinkedAccount, NewApiKey, Page, Receipt, RuleColumns, SessionInfo, StartedConnect, UpsertedAccount,
     },
     operations::Operation,
@@ -226,6 +226,9 @@ backend! {
     events: Events(ListEvents) -> Page<Event>;
     /// Who did what with secrets, newest first.
     audit: Audit(ListAudit) -> Page<AuditEntry>;
+    /// Begins a rotation of the organisation's data keys, of both environments, or joins the one under way. It goes on by itself.
+    /// Errors: the key provider's.
+    rotate_keys: RotateKeys(RotateKeys) -> KeyRotation;
     /// The project in force.
     get_project: Project(GetProject) -> Project;
     /// Replaces the project of this engine until it is closed.

@@ -410,6 +410,15 @@ requests! {
         /// How many; 1 to 500, default 50.
         pub limit: Option<u32>,
     }
+    /// `rotate_keys`.
+    pub struct RotateKeys {
+        /// The new key's id, to watch the rotation to it instead of beginning one.
+        pub watch: Option<String>,
+        /// How long to wait for the end; default until it is there.
+        #[serde(default, deserialize_with = "Seconds::read")]
+        #[schemars(with = "Option<Seconds>")]
+        pub wait: Option<Duration>,
+    }
     /// `get_project`.
     pub struct GetProject {
     }

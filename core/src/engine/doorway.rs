@@ -10,12 +10,12 @@ use crate::{
         ApiPageRequest, ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CreateApiKey, CreateSession, Disconnect,
         FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetProject, GetReceipt,
         GetRuleColumns, ImportConnection, ListAccounts, ListApiKeys, ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback,
-        PutAccount, RevokeApiKey, RevokeSession, RunWorkflow, SetConfigField, StartConnect, UpdateConfig, VerifyApiKey, VerifySession,
-        WaitFlow,
+        PutAccount, RevokeApiKey, RevokeSession, RotateKeys, RunWorkflow, SetConfigField, StartConnect, UpdateConfig, VerifyApiKey,
+        VerifySession, WaitFlow,
     },
     error::{Result, bail},
     model::{
-        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json,
+        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, KeyRotation,
         LinkedAccount, NewApiKey, Page, Receipt, RuleColumns, SessionInfo, SiblingPolicy, StartedConnect, UpsertedAccount,
     },
     operations::Operation,
@@ -168,6 +168,11 @@ doorway! {
     async fn audit(&self, caller: &Caller, request: ListAudit) -> Result<Page<AuditEntry>> {
         self.0.authorize(Operation::Audit, caller, "").await?;
         self.0.list_audit(request).await
+    }
+
+    async fn rotate_keys(&self, caller: &Caller, request: RotateKeys) -> Result<KeyRotation> {
+        let actor = self.0.authorize(Operation::RotateKeys, caller, "").await?;
+        self.0.rotate_keys(actor, request).await
     }
 
     async fn get_project(&self, caller: &Caller, _request: GetProject) -> Result<Project> {

@@ -26,6 +26,7 @@ mod pages;
 mod refresh;
 mod renewal;
 mod request;
+mod rotation;
 mod sealed;
 mod sessions;
 mod steps;
@@ -53,7 +54,7 @@ use crate::{
     ids,
     model::{EventType, Json, Tenant},
     operations::{Operation, Scope},
-    plugin::{Clock, Connector, HttpTransport, Presenter, Store, StoreExt, Tx, WorkflowRunner, inherit},
+    plugin::{Clock, Connector, HttpTransport, Presenter, Store, Tx, WorkflowRunner, inherit},
     project::ProjectSource,
     runtime,
     sandbox::Sandbox,
@@ -156,6 +157,8 @@ struct Inner {
     /// Wakes the revocation worker.
     outbox: Arc<Notify>,
     closed: AtomicBool,
+    /// Whether a rotation of keys is being carried on here.
+    rotating: AtomicBool,
 }
 
 /// Counts work as under way until it is dropped, also by a panic.
@@ -202,7 +205,7 @@ impl Inner {
         T: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
     {
-        let answer = self.store.write_with(job).await?;
+        let answer = self.vault.write(&*self.store, job).await?;
         self.changed.send_modify(|n| *n += 1);
         Ok(answer)
     }
@@ -212,7 +215,7 @@ impl Inner {
         T: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
     {
-        self.store.read_with(job).await
+        self.vault.read(&*self.store, job).await
     }
 
     /// Whether the caller may do this to that account, and who it is for the audit.

@@ -125,6 +125,8 @@ codes! {
     KeyInvalid = "key_invalid", Configuration, Never, 500, "The master key has the wrong form, is a known sample, or its file can be read by others.", "Make one with `smalt keys create`; `chmod 600` its file.";
     KeyWrong = "key_wrong", Configuration, Never, 500, "The master key does not open this store; nothing was changed.", "Use the key that the store was made with.";
 
+    KeyRotated = "key_rotated", Unavailable, Later, 503, "A value was sealed under a data key that was replaced meanwhile; nothing was written.", "Try again.";
+
     // The store.
     StoreBusy = "store_busy", Unavailable, Later, 503, "Another process held the store's write lock for too long.", "Try again.";
     StoreUnavailable = "store_unavailable", Unavailable, Later, 503, "The store cannot be read or written now.", "Check disk space and permissions of the database file; writes resume by themselves.";

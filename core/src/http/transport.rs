@@ -17,6 +17,7 @@ use reqwest::{
 };
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
+use zeroize::Zeroizing;
 
 use super::{
     breaker::{Breaker, BreakerSettings, Pass},
@@ -251,7 +252,9 @@ pub(super) fn build(client: &reqwest::Client, request: HttpRequest) -> Result<re
     let mut built = client.request(method, request.url);
     for (name, value) in &request.headers {
         // Checked again: the list can be filled without `set_header`.
-        let (Ok(name), Ok(mut value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) else {
+        // The value's owner clears the memory when the request is gone.
+        let owned = Bytes::from_owner(Zeroizing::new(value.as_bytes().to_vec()));
+        let (Ok(name), Ok(mut value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_maybe_shared(owned)) else {
             bail!(InvalidRequest, "the header `{}` holds characters that no header can carry", name.escape_default());
         };
         if FRAMING.contains(&name.as_str()) {
@@ -277,14 +280,21 @@ async fn exchange(client: &reqwest::Client, request: reqwest::Request, max_body:
     let status = response.status().as_u16();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-    let mut body = Vec::new();
+    // A buffer that grows would leave copies of tokens behind.
+    let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0).min(max_body);
+    let mut body = Zeroizing::new(Vec::with_capacity(expected));
     while let Some(chunk) = response.chunk().await.map_err(|error| translate(&error, host))? {
         if body.len() + chunk.len() > max_body {
             return Err(too_large());
         }
+        if body.capacity() - body.len() < chunk.len() {
+            let mut larger = Zeroizing::new(Vec::with_capacity((body.len() + chunk.len()).max(body.capacity() * 2)));
+            larger.extend_from_slice(&body);
+            body = larger;
+        }
         body.extend_from_slice(&chunk);
     }
-    Ok(HttpResponse { status, headers, body })
+    Ok(HttpResponse { status, headers, body: std::mem::take(&mut *body) })
 }
 
 impl ReqwestTransport {

@@ -7,6 +7,7 @@ mod config;
 mod connection;
 mod event;
 mod flow;
+mod keys;
 mod page;
 
 pub use account::{AccountUpdate, ApiKey, Environment, LinkedAccount, NewApiKey, SessionInfo, Tenant, UpsertedAccount};
@@ -22,6 +23,7 @@ pub use connection::{
 };
 pub use event::{AuditEntry, Event, EventType, Page};
 pub use flow::{ConnectFlow, FlowFailure, FlowStatus, ParkedCallback, StartedConnect, StateCookie};
+pub use keys::{KeyRotation, RotationState};
 pub use page::ApiPage;
 
 /// Any JSON value.

@@ -8,7 +8,7 @@ use crate::{
     model::Tenant,
     store::rows::{
         AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow,
-        RevocationRow, SessionRow, SigningKeyRow,
+        RevocationRow, SealedPage, SealedTable, SessionRow, SigningKeyRow,
     },
 };
 
@@ -108,6 +108,23 @@ pub trait Tx {
     fn insert_data_key(&mut self, row: &DataKeyRow) -> Result<()>;
     fn signing_keys(&mut self, tenant: &Tenant) -> Result<Vec<SigningKeyRow>>;
     fn insert_signing_key(&mut self, tenant: &Tenant, row: &SigningKeyRow) -> Result<()>;
+
+    // Rotation of keys.
+    /// The data keys of every organisation in the store.
+    fn all_data_keys(&mut self) -> Result<Vec<DataKeyRow>>;
+    /// Replaces how a data key is wrapped; false when it is not there as `seen` any more.
+    fn rewrap_data_key(&mut self, seen: &DataKeyRow, master_key_id: &str, wrapped: &[u8]) -> Result<bool>;
+    /// From now on no value that begins with `head` is taken any more; what is there stays.
+    fn close_data_key(&mut self, org: &str, head: &[u8], now: i64) -> Result<()>;
+    fn delete_data_key(&mut self, org: &str, key_id: &str) -> Result<()>;
+    /// The organisation's rows after this place whose value is not empty and begins otherwise than `head`, out of at most
+    /// `limit` rows of any organisation.
+    fn sealed_otherwise(&mut self, org: &str, table: SealedTable, head: &[u8], after: i64, limit: u32) -> Result<SealedPage>;
+    /// How many rows of the organisation have a sealed value.
+    fn count_sealed(&mut self, org: &str) -> Result<u64>;
+    /// Replaces the sealed value of the row at this place, and nothing else of it.
+    fn reseal(&mut self, table: SealedTable, place: i64, sealed: &[u8]) -> Result<()>;
+    fn reseal_signing_key(&mut self, tenant: &Tenant, kid: &str, sealed: &[u8]) -> Result<()>;
 
     // Keys of backends for the HTTP API.
     fn api_key_by_hash(&mut self, tenant: &Tenant, hash: &str) -> Result<Option<ApiKeyRow>>;

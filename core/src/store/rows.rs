@@ -2,6 +2,8 @@
 //! hold what the vault made. Everything that is secret stands in a sealed column.
 #![allow(missing_docs)] // plain columns; the model's types document their meaning
 
+use crate::model::Environment;
+
 /// A data key of an organisation, wrapped by a master key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataKeyRow {
@@ -10,6 +12,47 @@ pub struct DataKeyRow {
     pub master_key_id: String,
     pub wrapped: Vec<u8>,
     pub created_at: i64,
+}
+
+/// The tables whose rows are walked when a data key is replaced. Signing keys are few and are taken all at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealedTable {
+    Connections,
+    Flows,
+    Configs,
+    Revocations,
+}
+
+impl SealedTable {
+    /// All of them, in the order in which they are walked.
+    pub const ALL: [SealedTable; 4] = [Self::Connections, Self::Flows, Self::Configs, Self::Revocations];
+
+    /// The table's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Flows => "flows",
+            Self::Configs => "configs",
+            Self::Revocations => "revocations",
+        }
+    }
+}
+
+/// A row with a sealed value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SealedRow {
+    Connection(ConnectionRow),
+    Flow(FlowRow),
+    Config(ConfigRow),
+    Revocation(RevocationRow),
+}
+
+/// A stretch of a table: the rows in it whose value begins otherwise than was asked for, each with its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SealedPage {
+    pub rows: Vec<(i64, Environment, SealedRow)>,
+    /// Where the stretch ends; absent when there was nothing left to look at.
+    pub end: Option<i64>,
 }
 
 /// A backend's key for the HTTP API; only its hash is kept.

@@ -25,6 +25,8 @@ fn kind(operation: Operation, field: &str) -> Option<&'static str> {
     let plain = [
         "application",
         "name",
+        // A key's id, of the whole organisation's rotation.
+        "watch",
         "update",
         "limit",
         "search",
@@ -101,6 +103,8 @@ fn value(operation: Operation, field: &str) -> Option<Json> {
         (Operation::SetConfigField, "value") => json!("mine"),
         (_, "lhs") => json!("stage"),
         (Operation::CreateApiKey, "name") => json!("mine"),
+        // To look at a rotation that there is not, rather than to begin one: that changes rows of the whole organisation.
+        (Operation::RotateKeys, "watch") => json!("0011223344556677"),
         (_, "payload") => json!({"mine": true}),
         _ => return None,
     })

@@ -7,14 +7,14 @@ use smalt::{
     model::{Environment, Json, Tenant},
     plugin::{Store, StoreExt, SystemClock},
     store::{SqliteStore, StoreOptions},
-    vault::{LocalKey, Vault},
+    vault::{KeyRing, Vault},
 };
 
 use super::Check;
 use crate::context::Context;
 
 /// Opens the file without making one, and unlocks it only where there are keys to be read.
-pub async fn check(context: &Context, key: Option<LocalKey>, org: &str, checks: &mut Vec<Check>) {
+pub async fn check(context: &Context, key: Option<KeyRing>, org: &str, checks: &mut Vec<Check>) {
     let path = &context.global.data;
     if !path.exists() {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -69,7 +69,7 @@ async fn clients(store: &Arc<dyn Store>, org: &str, environment: Environment) ->
         .collect()
 }
 
-async fn unlock(store: &Arc<dyn Store>, key: Option<LocalKey>, org: &str, path: &Path) -> Check {
+async fn unlock(store: &Arc<dyn Store>, key: Option<KeyRing>, org: &str, path: &Path) -> Check {
     let owned = org.to_owned();
     let known = match store.read_with(move |tx| tx.data_keys(&owned)).await {
         Ok(rows) => !rows.is_empty(),
