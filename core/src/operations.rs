@@ -95,6 +95,7 @@ operations! {
     SetDefaultConnection = "set_default_connection", Account, false, "0.1", "Makes a connection its application's default one.";
     Credential = "credential", Organisation, true, "0.1", "Answers a credential that is valid now, renewed if needed.";
     Request = "request", Organisation, false, "0.1", "Sends an authenticated call to the application.";
+    RequestPage = "request_page", Organisation, false, "0.1", "Sends an authenticated call for one page of a provider's list.";
     Disconnect = "disconnect", Account, false, "0.1", "Removes connections and configs, and queues the revocation.";
     Receipt = "get_receipt", Account, false, "0.1", "Tells how a disconnect's revocations ended.";
     Config = "config", Account, false, "0.1", "Finds or makes a config.";
@@ -108,6 +109,7 @@ operations! {
     RunWorkflow = "run_workflow", Organisation, false, "0.1", "Hands an enabled workflow to the host's runner.";
     Events = "events", Organisation, false, "0.1", "Reads the durable log of what happened.";
     Audit = "audit", Organisation, false, "0.1", "Reads who did what with secrets.";
+    RotateKeys = "rotate_keys", Organisation, false, "0.1", "Replaces the data keys and seals everything anew while others go on working.";
     Project = "get_project", Organisation, false, "0.1", "Reads the project.";
     SetProject = "set_project", Organisation, false, "0.1", "Replaces the project of this engine.";
 }

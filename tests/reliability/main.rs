@@ -1,7 +1,9 @@
 //! What must survive: see `docs/reliability.md`.
 #![allow(clippy::unwrap_used)]
 
+mod ahead;
 mod audit;
+mod backup;
 mod clocks;
 mod crash;
 mod disconnect;
@@ -10,6 +12,8 @@ mod failures;
 mod faults;
 mod flows;
 mod life;
+mod memory;
 mod providers;
 mod refresh;
+mod rotation;
 mod stage;

@@ -14,7 +14,7 @@ use std::{
 use serde_json::{Value, json};
 use smalt::{
     Secret, Smalt, Timestamp,
-    backend::{Disconnect, StartConnect},
+    backend::{Disconnect, RotateKeys, StartConnect},
     engine::Timings,
     manifest::AppManifest,
     model::{AccountUpdate, Connection, Credential},
@@ -69,6 +69,8 @@ pub fn timings() -> Timings {
         poll: Duration::from_millis(50),
         revoke_backoff: Duration::from_millis(100),
         revoke_attempts: 10_000,
+        // What these look at happens when it is asked for.
+        ahead: None,
         ..Timings::default()
     }
 }
@@ -278,6 +280,12 @@ async fn obey(smalt: &Smalt, clock: &Shifted, order: &Value) -> Value {
             let options = Disconnect { application, wait, ..Disconnect::default() };
             account.disconnect_with(options).await.map(|receipt| json!(receipt.id))
         }
+        // Nothing of the secret is said, so that nothing of it stands in what this test's own code allocates.
+        "use" => match account.credential(&application).await {
+            Ok(_) => account.request(&application, "GET", "items").await.map(|answer| json!(answer.status)),
+            Err(error) => Err(error),
+        },
+        "rotate" => smalt.rotate_keys(RotateKeys::default()).await.map(|rotation| json!(rotation.state)),
         "delete_account" => smalt.delete_account(text("account")).await.map(|()| json!(null)),
         other => panic!("unknown order {other}"),
     };

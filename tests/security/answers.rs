@@ -202,7 +202,8 @@ async fn s36_only_cursors_of_this_list_are_taken() {
         world.account(&format!("customer-{n}")).await;
     }
     let smalt = &world.smalt;
-    let accounts = |cursor: &str| smalt.list_accounts(ListAccounts { cursor: Some(cursor.into()), limit: Some(5), search: None });
+    let accounts =
+        |cursor: &str| smalt.list_accounts(ListAccounts { cursor: Some(cursor.into()), limit: Some(5), ..ListAccounts::default() });
     let events = |cursor: &str| smalt.events_page(ListEvents { since: Some(cursor.into()), ..ListEvents::default() });
     let audit = |cursor: &str| smalt.audit(ListAudit { cursor: Some(cursor.into()), limit: Some(5) });
     let page = smalt.list_accounts(ListAccounts { limit: Some(5), ..ListAccounts::default() }).await.unwrap().next.unwrap();

@@ -18,6 +18,8 @@ use crate::{Timestamp, model::Credential, store::rows::ConnectionRow};
 /// Milliseconds after which an unwatched store makes the cache silent.
 const STALE_AFTER: i64 = 1000;
 const SLOTS: usize = 1024;
+/// Keys per slot above which those whose entries are gone are dropped.
+const KEYS: usize = 64;
 
 /// One audit row that counts reads; see `Inner::note_read`.
 pub(super) struct ReadWindow {
@@ -72,6 +74,8 @@ pub(super) struct CredentialCache {
     map: moka::sync::Cache<String, Arc<Cached>>,
     /// A slot per hash of account and application; a change moves it, and older entries stop counting.
     generations: Vec<AtomicU64>,
+    /// The keys of a slot's entries: a change drops them at once, and their secrets are cleared with them.
+    keys: Vec<Mutex<Vec<String>>>,
     hasher: RandomState,
     /// Boot time when the store was last looked at for foreign changes.
     checked: AtomicI64,
@@ -105,24 +109,49 @@ impl CredentialCache {
         Self {
             map: moka::sync::Cache::builder().max_capacity(capacity).time_to_live(lifetime).build(),
             generations: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            keys: (0..SLOTS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             checked: AtomicI64::new(i64::MIN),
             windows: Mutex::default(),
         }
     }
 
-    fn slot(&self, account: &str, application: &str) -> &AtomicU64 {
+    fn slot(&self, account: &str, application: &str) -> usize {
         #[allow(clippy::cast_possible_truncation)]
-        &self.generations[self.hasher.hash_one((account, application)) as usize % SLOTS]
+        let hash = self.hasher.hash_one((account, application)) as usize;
+        hash % SLOTS
+    }
+
+    fn keys(&self, slot: usize) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.keys[slot].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a slot's entries out of play, and out of memory.
+    fn empty(&self, slot: usize) {
+        self.generations[slot].fetch_add(1, Ordering::AcqRel);
+        let keys = std::mem::take(&mut *self.keys(slot));
+        keys.iter().for_each(|key| self.map.invalidate(key));
     }
 
     /// Read it before reading the store, and hand it to [`Self::insert`].
     pub(super) fn generation(&self, account: &str, application: &str) -> u64 {
-        self.slot(account, application).load(Ordering::Acquire)
+        self.generations[self.slot(account, application)].load(Ordering::Acquire)
     }
 
     pub(super) fn insert(&self, key: &CacheKey<'_>, generation: u64, credential: Arc<Credential>, due: Due, window: Arc<ReadWindow>) {
-        self.map.insert(key.text(), Arc::new(Cached { credential, due: due.wall, due_boot: due.boot, generation, window }));
+        let (text, slot) = (key.text(), self.slot(key.account, key.application));
+        let mut keys = self.keys(slot);
+        if generation != self.generations[slot].load(Ordering::Acquire) {
+            // It changed meanwhile: this one would never count.
+            return;
+        }
+        if keys.len() >= KEYS {
+            keys.retain(|key| self.map.contains_key(key));
+        }
+        if !keys.contains(&text) {
+            keys.push(text.clone());
+        }
+        self.map.insert(text, Arc::new(Cached { credential, due: due.wall, due_boot: due.boot, generation, window }));
     }
 
     /// The credential, if it still counts at this time of day and this boot time. Counts the read.
@@ -145,7 +174,9 @@ impl CredentialCache {
     }
 
     pub(super) fn forget(&self, account: &str, application: &str) {
-        self.slot(account, application).fetch_add(1, Ordering::AcqRel);
+        self.empty(self.slot(account, application));
+        // The cache keeps what was removed until it tidies up.
+        self.map.run_pending_tasks();
     }
 
     pub(super) fn forget_account(&self, account: &str) {
@@ -154,9 +185,8 @@ impl CredentialCache {
     }
 
     pub(super) fn forget_all(&self) {
-        for slot in &self.generations {
-            slot.fetch_add(1, Ordering::AcqRel);
-        }
+        (0..SLOTS).for_each(|slot| self.empty(slot));
+        self.map.run_pending_tasks();
     }
 
     /// The store was looked at, at this boot time.

@@ -5,6 +5,7 @@
 //! never inside a transaction.
 
 mod accounts;
+mod ahead;
 mod api_keys;
 mod apps;
 mod cache;
@@ -16,14 +17,21 @@ mod disconnect;
 mod doorway;
 mod events;
 mod exchange;
+#[cfg(test)]
+mod explore;
 mod handoff;
+mod health;
 mod open;
 mod outbox;
+mod pages;
 mod refresh;
+mod renewal;
 mod request;
+mod rotation;
 mod sealed;
 mod sessions;
 mod steps;
+mod stream;
 mod token;
 mod upkeep;
 
@@ -47,7 +55,7 @@ use crate::{
     ids,
     model::{EventType, Json, Tenant},
     operations::{Operation, Scope},
-    plugin::{Clock, Connector, HttpTransport, Presenter, Store, StoreExt, Tx, WorkflowRunner, inherit},
+    plugin::{Clock, Connector, HttpTransport, Presenter, Store, Tx, WorkflowRunner, inherit},
     project::ProjectSource,
     runtime,
     sandbox::Sandbox,
@@ -68,6 +76,11 @@ pub struct Timings {
     pub lease: Duration,
     /// No second refresh within this time after a failed one. Default 30 s.
     pub cooldown: Duration,
+    /// How often due connections are looked for, to renew them before their tokens end. Default once a second; `None` looks never in
+    /// this engine. How they are renewed stands in the project: [`crate::project::RefreshSettings`].
+    pub ahead: Option<Duration>,
+    /// The first wait before a grant that the provider refuses for now is tried again; it doubles, up to a day. Default 5 minutes.
+    pub suspended: Duration,
     /// A plugin's time for one call. Default 10 s.
     pub plugin: Duration,
     /// How often other processes' changes are looked for. Default 250 ms.
@@ -95,6 +108,8 @@ impl Default for Timings {
             provider: Duration::from_secs(10),
             lease: Duration::from_secs(14),
             cooldown: Duration::from_secs(30),
+            ahead: Some(Duration::from_secs(1)),
+            suspended: Duration::from_secs(300),
             plugin: Duration::from_secs(10),
             poll: Duration::from_millis(250),
             revoke_backoff: Duration::from_secs(5),
@@ -133,6 +148,7 @@ struct Inner {
     sandbox: OnceCell<Sandbox>,
     cache: cache::CredentialCache,
     lives: cache::Lives,
+    ahead: ahead::Ahead,
     /// How often a 401 had a connection renewed lately, and when last.
     forced: moka::sync::Cache<String, (u32, i64, i64)>,
     flights: Mutex<HashMap<String, refresh::Flight>>,
@@ -143,6 +159,8 @@ struct Inner {
     /// Wakes the revocation worker.
     outbox: Arc<Notify>,
     closed: AtomicBool,
+    /// Whether a rotation of keys is being carried on here.
+    rotating: AtomicBool,
 }
 
 /// Counts work as under way until it is dropped, also by a panic.
@@ -189,7 +207,7 @@ impl Inner {
         T: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
     {
-        let answer = self.store.write_with(job).await?;
+        let answer = self.vault.write(&*self.store, job).await?;
         self.changed.send_modify(|n| *n += 1);
         Ok(answer)
     }
@@ -199,7 +217,7 @@ impl Inner {
         T: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
     {
-        self.store.read_with(job).await
+        self.vault.read(&*self.store, job).await
     }
 
     /// Whether the caller may do this to that account, and who it is for the audit.

@@ -20,7 +20,7 @@ use crate::{
     ids,
     manifest::{AppManifest, Catalog},
     model::{Environment, Tenant},
-    plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, StoreExt, WorkflowRunner},
+    plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, WorkflowRunner},
     project::{LoadedProject, ProjectSource},
     sandbox::SandboxConnector,
     store::rows::SigningKeyRow,
@@ -105,6 +105,7 @@ impl Engine {
             runner: parts.runner,
             cache: CredentialCache::new(timings.cached_credentials, timings.read_window),
             lives: Lives::new(timings.cached_credentials),
+            ahead: super::ahead::Ahead::default(),
             forced: moka::sync::Cache::new(10_000),
             timings,
             public_url: parts.public_url,
@@ -116,9 +117,11 @@ impl Engine {
             changed: watch::Sender::new(0),
             outbox: Arc::new(Notify::new()),
             closed: AtomicBool::new(false),
+            rotating: AtomicBool::new(false),
         });
         inner.apply_policy(&project);
         upkeep::start(&inner);
+        super::ahead::start(&inner);
         Ok(Self(inner))
     }
 }
@@ -139,21 +142,36 @@ impl Inner {
     }
 }
 
+/// What a signing key is bound to.
+pub(super) fn signing_key_aad(tenant: &Tenant, kid: &str) -> Aad {
+    Aad::new(tenant, "signing_keys").part(kid)
+}
+
+/// What the key of cursors is bound to.
+pub(super) fn cursor_key_aad(tenant: &Tenant) -> Aad {
+    Aad::new(tenant, "meta").part("cursor_key")
+}
+
+/// Where the key of cursors stands in the store's meta rows.
+pub(super) fn cursor_key_name(tenant: &Tenant) -> String {
+    format!("cursor_key:{}:{}", tenant.org, tenant.environment)
+}
+
 /// The keys that sign session tokens, oldest first; the first one is made here.
-async fn signing_keys(store: &dyn Store, vault: &Vault, tenant: &Tenant, clock: &dyn Clock) -> Result<Vec<SigningKey>> {
-    let aad = |kid: &str| Aad::new(tenant, "signing_keys").part(kid);
+async fn signing_keys(store: &dyn Store, vault: &Arc<Vault>, tenant: &Tenant, clock: &dyn Clock) -> Result<Vec<SigningKey>> {
+    let aad = |kid: &str| signing_key_aad(tenant, kid);
     let now = clock.now();
     let known = {
         let tenant = tenant.clone();
-        store.read_with(move |tx| tx.signing_keys(&tenant)).await?
+        vault.read(store, move |tx| tx.signing_keys(&tenant)).await?
     };
     let mut rows = known;
     if rows.is_empty() {
         let kid = ids::new_id(now)?;
         let sealed = vault.seal(&aad(&kid), &*Zeroizing::new(ids::random::<32>()?))?;
         let (tenant, row) = (tenant.clone(), SigningKeyRow { kid, sealed, created_at: now.millis(), retired_at: None });
-        rows = store
-            .write_with(move |tx| {
+        rows = vault
+            .write(store, move |tx| {
                 // Another process may have made one meanwhile.
                 if tx.signing_keys(&tenant)?.is_empty() {
                     tx.insert_signing_key(&tenant, &row)?;
@@ -168,19 +186,18 @@ async fn signing_keys(store: &dyn Store, vault: &Vault, tenant: &Tenant, clock: 
 }
 
 /// The key that authenticates cursors, one per tenant, made once.
-async fn cursor_key(store: &dyn Store, vault: &Vault, tenant: &Tenant) -> Result<Zeroizing<[u8; 32]>> {
-    let aad = Aad::new(tenant, "meta").part("cursor_key");
-    let name = format!("cursor_key:{}:{}", tenant.org, tenant.environment);
+async fn cursor_key(store: &dyn Store, vault: &Arc<Vault>, tenant: &Tenant) -> Result<Zeroizing<[u8; 32]>> {
+    let (aad, name) = (cursor_key_aad(tenant), cursor_key_name(tenant));
     let made = vault.seal(&aad, &*Zeroizing::new(ids::random::<32>()?))?;
     let known = {
         let name = name.clone();
-        store.read_with(move |tx| tx.meta(&name)).await?
+        vault.read(store, move |tx| tx.meta(&name)).await?
     };
     let sealed = match known {
         Some(sealed) => sealed,
         None => {
-            store
-                .write_with(move |tx| match tx.meta(&name)? {
+            vault
+                .write(store, move |tx| match tx.meta(&name)? {
                     Some(sealed) => Ok(sealed),
                     None => tx.set_meta(&name, &made).map(|()| made),
                 })

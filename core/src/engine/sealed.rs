@@ -69,19 +69,19 @@ pub(super) struct FlowSecrets {
     pub(super) redirect_uri: Option<Secret>,
 }
 
-fn connection_aad(tenant: &Tenant, row: &ConnectionRow) -> Aad {
+pub(super) fn connection_aad(tenant: &Tenant, row: &ConnectionRow) -> Aad {
     Aad::new(tenant, "connections").part(&row.account_id).part(&row.application).part(&row.id).part("grant").version(row.secret_version)
 }
 
-fn flow_aad(tenant: &Tenant, row: &FlowRow) -> Aad {
+pub(super) fn flow_aad(tenant: &Tenant, row: &FlowRow) -> Aad {
     Aad::new(tenant, "flows").part(&row.account_id).part(&row.application).part(&row.id).part("secrets").version(row.changed_at)
 }
 
-fn revocation_aad(tenant: &Tenant, row: &RevocationRow) -> Aad {
+pub(super) fn revocation_aad(tenant: &Tenant, row: &RevocationRow) -> Aad {
     Aad::new(tenant, "revocations").part(&row.account_id).part(&row.application).part(&row.id).part("grant").version(row.secret_version)
 }
 
-fn config_aad(tenant: &Tenant, row: &ConfigRow) -> Aad {
+pub(super) fn config_aad(tenant: &Tenant, row: &ConfigRow) -> Aad {
     Aad::new(tenant, "configs")
         .part(&row.account_id)
         .part(&row.application)

@@ -98,7 +98,9 @@ codes! {
 
     // Credentials in use.
     ReauthRequired = "reauth_required", Reauth, AfterReauth, 424, "The grant is dead: refused, revoked or interrupted while it was renewed.", "Ask the user to connect the application again.";
+    GrantSuspended = "grant_suspended", Reauth, Later, 424, "The provider refuses the grant for now, as it does while a user is switched off there; it is kept.", "Have the user let in again at the provider: the connection then comes back by itself.";
     RefreshFailed = "refresh_failed", Provider, Later, 503, "The provider could not renew the token now; the grant is kept.", "Try again after `retry_after`.";
+    UploadNotRepeated = "upload_not_repeated", Provider, Later, 503, "The provider refused the token while an upload was sent; the token was renewed since.", "Send the upload again from its beginning.";
     ClientRejected = "client_rejected", Configuration, Never, 502, "The provider refuses the organisation's own client, not the user's grant.", "Check client id and secret of the application in the project file.";
 
     // The other side.
@@ -122,6 +124,8 @@ codes! {
     KeyMissing = "key_missing", Configuration, Never, 500, "No master key was given.", "Set SMALT_KEY or SMALT_KEY_FILE, e.g. `SMALT_KEY_FILE=smalt.key`; `smalt init` makes a key where there is none yet.";
     KeyInvalid = "key_invalid", Configuration, Never, 500, "The master key has the wrong form, is a known sample, or its file can be read by others.", "Make one with `smalt keys create`; `chmod 600` its file.";
     KeyWrong = "key_wrong", Configuration, Never, 500, "The master key does not open this store; nothing was changed.", "Use the key that the store was made with.";
+
+    KeyRotated = "key_rotated", Unavailable, Later, 503, "A value was sealed under a data key that was replaced meanwhile; nothing was written.", "Try again.";
 
     // The store.
     StoreBusy = "store_busy", Unavailable, Later, 503, "Another process held the store's write lock for too long.", "Try again.";

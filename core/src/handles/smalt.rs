@@ -5,18 +5,20 @@ use crate::{
     Result,
     backend::{
         Backend, Caller, Capabilities, CountAccounts, CreateApiKey, GetAccount, GetProject, HandoffPreview, ListAccounts, ListApiKeys,
-        ListAudit, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, TakeHandoff, VerifyApiKey, VerifySession,
+        ListAudit, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RotateKeys, TakeHandoff, VerifyApiKey,
+        VerifySession,
     },
     engine::{Engine, EngineParts, Timings},
     manifest::AppManifest,
     model::{
-        AccountUpdate, ApiKey, AuditEntry, Environment, Event, LinkedAccount, NewApiKey, Page, SessionInfo, StartedConnect, UpsertedAccount,
+        AccountUpdate, ApiKey, AuditEntry, Environment, Event, KeyRotation, LinkedAccount, NewApiKey, Page, SessionInfo, StartedConnect,
+        UpsertedAccount,
     },
     plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, SystemClock, WorkflowRunner},
     project::{Project, ProjectSource},
     secret::Secret,
     store::{SqliteStore, StoreOptions},
-    vault::LocalKey,
+    vault::{KeyRing, LocalKey},
 };
 
 /// One organisation in one environment. Cheap to clone.
@@ -105,7 +107,7 @@ impl SmaltBuilder {
         self
     }
 
-    /// Where master keys come from; default `SMALT_KEY`, then the file that `SMALT_KEY_FILE` names.
+    /// Where master keys come from; default `SMALT_KEY`, then the file that `SMALT_KEY_FILE` names; see [`KeyRing::discover`].
     #[must_use]
     pub fn keys(mut self, keys: impl KeyProvider) -> Self {
         self.keys = Some(Arc::new(keys));
@@ -196,7 +198,7 @@ impl SmaltBuilder {
     fn parts(self) -> Result<Parts> {
         let keys = match self.keys {
             Some(keys) => keys,
-            None => Arc::new(LocalKey::discover()?),
+            None => Arc::new(KeyRing::discover()?),
         };
         let project = OwnProject { from: self.project, organisation: self.organisation };
         // What is wrong with the project is said before a file is made.
@@ -463,6 +465,16 @@ impl Smalt {
     /// `invalid_cursor`.
     pub async fn audit(&self, request: ListAudit) -> Result<Page<AuditEntry>> {
         self.backend.audit(&self.caller, request).await
+    }
+
+    /// Replaces the organisation's data keys, of both environments: new values have the new key at once, in every process;
+    /// everything else is sealed anew while others go on working; then the replaced keys are dropped. Joins a rotation that is
+    /// under way. It goes on when the caller goes away, and any process that has the store open carries it on after a kill.
+    ///
+    /// # Errors
+    /// The key provider's, before anything was changed; the store's.
+    pub async fn rotate_keys(&self, request: RotateKeys) -> Result<KeyRotation> {
+        self.backend.rotate_keys(&self.caller, request).await
     }
 
     /// The project in force.

@@ -17,15 +17,16 @@ use reqwest::{
 };
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
+use zeroize::Zeroizing;
 
 use super::{
-    breaker::{Breaker, BreakerSettings},
+    breaker::{Breaker, BreakerSettings, Pass},
     policy::{AddressPolicy, HostPort, is_public, refused},
 };
 use crate::{
     Error,
     error::{Result, bail, err},
-    plugin::{HttpRequest, HttpResponse, HttpTransport},
+    plugin::{HttpRequest, HttpResponse, HttpStream, HttpTransport, StreamRequest},
 };
 
 /// Headers that frame a message or belong to the connection: the client sets them itself (S-54).
@@ -213,21 +214,15 @@ impl Resolve for Resolver {
 
 #[async_trait]
 impl HttpTransport for ReqwestTransport {
+    async fn stream(&self, request: StreamRequest) -> Result<HttpStream> {
+        self.streamed(request).await
+    }
+
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse> {
-        let policy = self.policy();
-        policy.check(&request.url)?;
-        let client = if policy.lists(&request.url) { &self.listed } else { &self.public };
-        let host = HostPort::of(&request.url).map(|host| host.to_string()).unwrap_or_default();
-        if self.trusts_nobody && request.url.scheme() == "https" {
-            bail!(ProviderUnreachable, "this machine has no trusted certificates; install its `ca-certificates`");
-        }
+        let (client, host) = self.way(&request.url)?;
         let (time, max_body) = (request.timeout, request.max_body);
         let built = build(client, request)?;
-        let pass = self.breaker.enter(&host).map_err(|wait| {
-            err!(ProviderUnreachable, "`{host}` has not answered for a while and is left alone for a moment")
-                .with("host", &host)
-                .retry_after(wait)
-        })?;
+        let pass = self.enter(&host)?;
         let ended = tokio::time::timeout(time, exchange(client, built, max_body, &host)).await;
         match ended {
             Err(_) => {
@@ -250,14 +245,16 @@ impl HttpTransport for ReqwestTransport {
     }
 }
 
-fn build(client: &reqwest::Client, request: HttpRequest) -> Result<reqwest::Request> {
+pub(super) fn build(client: &reqwest::Client, request: HttpRequest) -> Result<reqwest::Request> {
     let method = reqwest::Method::from_bytes(request.method.as_bytes()).ok().filter(|m| !matches!(m.as_str(), "CONNECT" | "TRACE"));
     let Some(method) = method else { bail!(InvalidRequest, "the method is none that can be sent") };
     let sends_body = !request.body.0.is_empty() || matches!(method.as_str(), "POST" | "PUT" | "PATCH");
     let mut built = client.request(method, request.url);
     for (name, value) in &request.headers {
         // Checked again: the list can be filled without `set_header`.
-        let (Ok(name), Ok(mut value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) else {
+        // The value's owner clears the memory when the request is gone.
+        let owned = Bytes::from_owner(Zeroizing::new(value.as_bytes().to_vec()));
+        let (Ok(name), Ok(mut value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_maybe_shared(owned)) else {
             bail!(InvalidRequest, "the header `{}` holds characters that no header can carry", name.escape_default());
         };
         if FRAMING.contains(&name.as_str()) {
@@ -283,18 +280,51 @@ async fn exchange(client: &reqwest::Client, request: reqwest::Request, max_body:
     let status = response.status().as_u16();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-    let mut body = Vec::new();
+    // A buffer that grows would leave copies of tokens behind.
+    let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0).min(max_body);
+    let mut body = Zeroizing::new(Vec::with_capacity(expected));
     while let Some(chunk) = response.chunk().await.map_err(|error| translate(&error, host))? {
         if body.len() + chunk.len() > max_body {
             return Err(too_large());
         }
+        if body.capacity() - body.len() < chunk.len() {
+            let mut larger = Zeroizing::new(Vec::with_capacity((body.len() + chunk.len()).max(body.capacity() * 2)));
+            larger.extend_from_slice(&body);
+            body = larger;
+        }
         body.extend_from_slice(&chunk);
     }
-    Ok(HttpResponse { status, headers, body })
+    Ok(HttpResponse { status, headers, body: std::mem::take(&mut *body) })
+}
+
+impl ReqwestTransport {
+    /// Which client a request may use, after the policy was asked; and the host's name in words.
+    pub(super) fn way(&self, url: &url::Url) -> Result<(&reqwest::Client, String)> {
+        let policy = self.policy();
+        policy.check(url)?;
+        let client = if policy.lists(url) { &self.listed } else { &self.public };
+        if self.trusts_nobody && url.scheme() == "https" {
+            bail!(ProviderUnreachable, "this machine has no trusted certificates; install its `ca-certificates`");
+        }
+        Ok((client, HostPort::of(url).map(|host| host.to_string()).unwrap_or_default()))
+    }
+
+    pub(super) fn shortest_timeout(&self) -> Duration {
+        self.breaker.shortest_timeout()
+    }
+
+    /// Leave to call a host.
+    pub(super) fn enter<'a>(&'a self, host: &'a str) -> Result<Pass<'a>> {
+        self.breaker.enter(host).map_err(|wait| {
+            err!(ProviderUnreachable, "`{host}` has not answered for a while and is left alone for a moment")
+                .with("host", host)
+                .retry_after(wait)
+        })
+    }
 }
 
 /// Says what went wrong without a word of the URL, the headers or the body.
-fn translate(error: &reqwest::Error, host: &str) -> Error {
+pub(super) fn translate(error: &reqwest::Error, host: &str) -> Error {
     let mut certificate = false;
     let mut unreadable = false;
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);

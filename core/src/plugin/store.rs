@@ -7,8 +7,8 @@ use crate::{
     error::err,
     model::Tenant,
     store::rows::{
-        AccountRow, ApiKeyRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow, RevocationRow,
-        SessionRow, SigningKeyRow,
+        AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow,
+        RevocationRow, SealedPage, SealedTable, SessionRow, SigningKeyRow,
     },
 };
 
@@ -109,6 +109,23 @@ pub trait Tx {
     fn signing_keys(&mut self, tenant: &Tenant) -> Result<Vec<SigningKeyRow>>;
     fn insert_signing_key(&mut self, tenant: &Tenant, row: &SigningKeyRow) -> Result<()>;
 
+    // Rotation of keys.
+    /// The data keys of every organisation in the store.
+    fn all_data_keys(&mut self) -> Result<Vec<DataKeyRow>>;
+    /// Replaces how a data key is wrapped; false when it is not there as `seen` any more.
+    fn rewrap_data_key(&mut self, seen: &DataKeyRow, master_key_id: &str, wrapped: &[u8]) -> Result<bool>;
+    /// From now on no value that begins with `head` is taken any more; what is there stays.
+    fn close_data_key(&mut self, org: &str, head: &[u8], now: i64) -> Result<()>;
+    fn delete_data_key(&mut self, org: &str, key_id: &str) -> Result<()>;
+    /// The organisation's rows after this place whose value is not empty and begins otherwise than `head`, out of at most
+    /// `limit` rows of any organisation.
+    fn sealed_otherwise(&mut self, org: &str, table: SealedTable, head: &[u8], after: i64, limit: u32) -> Result<SealedPage>;
+    /// How many rows of the organisation have a sealed value.
+    fn count_sealed(&mut self, org: &str) -> Result<u64>;
+    /// Replaces the sealed value of the row at this place, and nothing else of it.
+    fn reseal(&mut self, table: SealedTable, place: i64, sealed: &[u8]) -> Result<()>;
+    fn reseal_signing_key(&mut self, tenant: &Tenant, kid: &str, sealed: &[u8]) -> Result<()>;
+
     // Keys of backends for the HTTP API.
     fn api_key_by_hash(&mut self, tenant: &Tenant, hash: &str) -> Result<Option<ApiKeyRow>>;
     /// Newest first, revoked ones included.
@@ -163,6 +180,16 @@ pub trait Tx {
     fn connections_by_grant(&mut self, tenant: &Tenant, grant_key: &str) -> Result<Vec<ConnectionRow>>;
     fn put_connection(&mut self, tenant: &Tenant, row: &ConnectionRow) -> Result<()>;
     fn delete_connection(&mut self, tenant: &Tenant, id: &str) -> Result<bool>;
+    /// Of one application, those whose `renew_at` has come, the longest due first.
+    fn due_connections(&mut self, tenant: &Tenant, application: &str, now: i64, limit: u32) -> Result<Vec<ConnectionRow>>;
+    /// Notes when a connection was last used; nothing else of it changes.
+    fn touch_connection(&mut self, tenant: &Tenant, id: &str, used_at: i64) -> Result<()>;
+
+    // How the organisation's clients stand.
+    fn client(&mut self, tenant: &Tenant, application: &str, client_key: &str, authority: &str) -> Result<Option<ClientRow>>;
+    /// All of one application, or of all.
+    fn clients(&mut self, tenant: &Tenant, application: Option<&str>) -> Result<Vec<ClientRow>>;
+    fn put_client(&mut self, tenant: &Tenant, row: &ClientRow) -> Result<()>;
 
     // Configs.
     fn config(&mut self, tenant: &Tenant, account: &str, application: &str, config_id: &str) -> Result<Option<ConfigRow>>;

@@ -3,4 +3,4 @@
 pub mod rows;
 mod sqlite;
 
-pub use sqlite::{SqliteStore, StoreOptions};
+pub use sqlite::{BackupInfo, PendingStep, SchemaInfo, SqliteStore, StoreOptions, backup, restore, schema_info, verify_backup};

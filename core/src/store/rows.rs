@@ -2,6 +2,8 @@
 //! hold what the vault made. Everything that is secret stands in a sealed column.
 #![allow(missing_docs)] // plain columns; the model's types document their meaning
 
+use crate::model::Environment;
+
 /// A data key of an organisation, wrapped by a master key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataKeyRow {
@@ -10,6 +12,47 @@ pub struct DataKeyRow {
     pub master_key_id: String,
     pub wrapped: Vec<u8>,
     pub created_at: i64,
+}
+
+/// The tables whose rows are walked when a data key is replaced. Signing keys are few and are taken all at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealedTable {
+    Connections,
+    Flows,
+    Configs,
+    Revocations,
+}
+
+impl SealedTable {
+    /// All of them, in the order in which they are walked.
+    pub const ALL: [SealedTable; 4] = [Self::Connections, Self::Flows, Self::Configs, Self::Revocations];
+
+    /// The table's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Flows => "flows",
+            Self::Configs => "configs",
+            Self::Revocations => "revocations",
+        }
+    }
+}
+
+/// A row with a sealed value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SealedRow {
+    Connection(ConnectionRow),
+    Flow(FlowRow),
+    Config(ConfigRow),
+    Revocation(RevocationRow),
+}
+
+/// A stretch of a table: the rows in it whose value begins otherwise than was asked for, each with its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SealedPage {
+    pub rows: Vec<(i64, Environment, SealedRow)>,
+    /// Where the stretch ends; absent when there was nothing left to look at.
+    pub end: Option<i64>,
 }
 
 /// A backend's key for the HTTP API; only its hash is kept.
@@ -114,7 +157,40 @@ pub struct ConnectionRow {
     pub lease_until: Option<i64>,
     /// No refresh before this time of day.
     pub cooldown_until: Option<i64>,
+    /// When the background looks at it next: to renew it, to announce its end, or to try a suspended one again.
+    pub renew_at: Option<i64>,
+    /// When it was last used, give or take an hour.
+    pub used_at: Option<i64>,
+    /// What its log says about it, beside the status: `expiring` or `suspended`.
+    pub trouble: Option<String>,
+    /// Renewals in a row that failed.
+    pub tries: i64,
     pub row_version: i64,
+}
+
+/// How the organisation's client stands at the place that renews its tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientRow {
+    pub application: String,
+    pub client_key: String,
+    /// The origin of the token URL: where hosts are the user's, one may refuse what another takes.
+    pub authority: String,
+    /// Since when it is refused; absent: it is not.
+    pub rejected_at: Option<i64>,
+    pub error_json: Option<String>,
+    /// Fingerprint of id and secret that were refused, under a key of the store.
+    pub client_print: Option<String>,
+    /// Refusals in a row.
+    pub tries: i64,
+    /// While it is refused, no try before this time of day.
+    pub next_at: i64,
+    pub probe_owner: Option<String>,
+    pub probe_boot: Option<String>,
+    pub probe_until: Option<i64>,
+    /// The rate limit: microseconds since 1970 at which the allowance is whole again.
+    pub slot: i64,
+    /// The provider asked to wait until this time of day.
+    pub closed_until: Option<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,19 +3,32 @@
 //! A sealed value is a version byte, the data key's id (8 bytes), a nonce (24 bytes), the ciphertext and its tag.
 
 mod aad;
+mod current;
 mod keys;
 mod provider;
+mod rewrap;
+mod ring;
+mod rotation;
 
+#[cfg(test)]
+mod rotation_tests;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 pub use aad::Aad;
 pub use provider::LocalKey;
+pub use rewrap::{Rewrapped, rewrap};
+pub use ring::KeyRing;
+pub(crate) use rotation::{Record, audit_row, close, finish};
 
 use self::keys::{KEY, Key};
 use crate::{
@@ -38,8 +51,31 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Seals and opens the secrets of one organisation. Debug shows nothing; keys are cleared on drop.
 pub struct Vault {
+    org: String,
+    master: Master,
+    keys: RwLock<Arc<Loaded>>,
+    /// Held while the keys are read again, with the time of the last failure.
+    loading: tokio::sync::Mutex<Option<(Instant, crate::Error)>>,
+}
+
+/// A data key and its id.
+type DataKey = ([u8; KEY_ID], Arc<Key>);
+
+/// The data keys as they stood in the store at one moment.
+struct Loaded {
+    /// The store's own count of changes to the keys; see [`current`].
+    epoch: Option<Vec<u8>>,
     /// Newest first; never empty.
-    keys: Vec<([u8; KEY_ID], Key)>,
+    keys: Vec<DataKey>,
+    /// Dropped from the store, and when that was noticed: they still open what was read before.
+    dropped: Vec<(DataKey, Instant)>,
+}
+
+impl Loaded {
+    fn find(&self, id: &[u8]) -> Option<&Key> {
+        let dropped = self.dropped.iter().map(|(key, _)| key);
+        self.keys.iter().chain(dropped).find(|(known, _)| known == id).map(|(_, key)| &**key)
+    }
 }
 
 impl fmt::Debug for Vault {
@@ -49,6 +85,7 @@ impl fmt::Debug for Vault {
 }
 
 /// The master key's side, with deadline and panics caught.
+#[derive(Clone)]
 struct Master(Arc<dyn KeyProvider>);
 
 impl Master {
@@ -92,6 +129,20 @@ fn wrap_aad(purpose: &str, parts: &[&str]) -> Vec<u8> {
     bytes
 }
 
+/// What the store holds of an organisation's keys, in one snapshot.
+struct Stored {
+    epoch: Option<Vec<u8>>,
+    rows: Vec<DataKeyRow>,
+    check: Option<Vec<u8>>,
+}
+
+/// What every value that is sealed under this key begins with.
+fn head_of(id: &[u8; KEY_ID]) -> [u8; HEAD] {
+    let mut head = [FORMAT; HEAD];
+    head[1..].copy_from_slice(id);
+    head
+}
+
 fn parse_key_id(text: &str) -> Option<[u8; KEY_ID]> {
     if text.len() != 2 * KEY_ID || !text.is_ascii() {
         return None;
@@ -128,19 +179,26 @@ impl Vault {
         let master = Master(provider);
         let master_id = master.id().await?;
         loop {
-            let owned = org.to_owned();
-            let (rows, check) = store.read_with(move |tx| Ok((tx.data_keys(&owned)?, tx.meta(CHECK)?))).await?;
-            let proof = match &check {
-                Some(check) => Some(Self::prove(&master, check).await),
-                None => None,
-            };
-            if !rows.is_empty() {
-                return Self::load(&master, rows, proof).await;
+            let state = Self::state(&*store, org).await?;
+            if !state.rows.is_empty() {
+                let keys = RwLock::new(Arc::new(Self::load(&master, state, None).await?));
+                return Ok(Self { org: org.to_owned(), master, keys, loading: tokio::sync::Mutex::default() });
             }
-            proof.transpose()?;
-            Self::make_first(&store, &master, &master_id, org, check, clock.as_ref()).await?;
+            if let Some(check) = &state.check {
+                Self::prove(&master, check).await?;
+            }
+            Self::make_first(&store, &master, &master_id, org, state.check, clock.as_ref()).await?;
             // Read again: whoever wrote first, everyone uses that key.
         }
+    }
+
+    async fn state(store: &dyn Store, org: &str) -> Result<Stored> {
+        let org = org.to_owned();
+        store
+            .read_with(move |tx| {
+                Ok(Stored { epoch: tx.meta(&current::epoch_name(&org))?, rows: tx.data_keys(&org)?, check: tx.meta(CHECK)? })
+            })
+            .await
     }
 
     async fn prove(master: &Master, check: &[u8]) -> Result<()> {
@@ -150,23 +208,35 @@ impl Vault {
         if plain.as_slice() == CHECKED { Ok(()) } else { Err(damaged()) }
     }
 
-    async fn load(master: &Master, rows: Vec<DataKeyRow>, proof: Option<Result<()>>) -> Result<Self> {
-        let (mut keys, mut failed) = (Vec::new(), None);
-        let proved = matches!(proof, Some(Ok(())));
-        for row in rows {
+    /// Unwraps what the store holds; a key that is known already is not asked for again.
+    async fn load(master: &Master, state: Stored, known: Option<&Loaded>) -> Result<Loaded> {
+        let (mut keys, mut failed, mut proved) = (Vec::new(), None, None);
+        for row in state.rows {
             let damaged = || err!(StoreCorrupt, "a data key is damaged").with("table", "data_keys").with("row", &row.key_id);
             let Some(id) = parse_key_id(&row.key_id) else {
                 failed = Some(damaged());
                 continue;
             };
-            let aad = wrap_aad("data key", &[&row.org, &row.key_id]);
-            match master.unwrap(row.master_key_id.clone(), row.wrapped.clone(), aad).await {
-                Ok(plain) => match Key::new(plain) {
-                    Some(key) => keys.push((id, key)),
-                    None => failed = Some(damaged()),
-                },
-                // The master key is the right one, so it is the row that is damaged: the other keys still serve.
-                Err(error) if error.is(Code::KeyWrong) && proved => failed = Some(damaged()),
+            if let Some((_, key)) = known.and_then(|known| known.keys.iter().find(|(known, _)| *known == id)) {
+                keys.push((id, key.clone()));
+                continue;
+            }
+            match Self::unwrap_row(master, &row).await {
+                Ok(Some(key)) => keys.push((id, Arc::new(key))),
+                Ok(None) => failed = Some(damaged()),
+                Err(error) if error.is(Code::KeyWrong) => {
+                    if proved.is_none() {
+                        proved = Some(match &state.check {
+                            Some(check) => Self::prove(master, check).await.is_ok(),
+                            None => false,
+                        });
+                    }
+                    // The master key is the right one, so it is the row that is damaged: the other keys still serve.
+                    if proved != Some(true) {
+                        return Err(error);
+                    }
+                    failed = Some(damaged());
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -176,7 +246,12 @@ impl Vault {
             }
             tracing::error!(%error, "what was sealed under this data key can't be read");
         }
-        Ok(Self { keys })
+        Ok(Loaded { epoch: state.epoch, keys, dropped: Vec::new() })
+    }
+
+    async fn unwrap_row(master: &Master, row: &DataKeyRow) -> Result<Option<Key>> {
+        let aad = wrap_aad("data key", &[&row.org, &row.key_id]);
+        Ok(Key::new(master.unwrap(row.master_key_id.clone(), row.wrapped.clone(), aad).await?))
     }
 
     /// Writes the first data key and the check value, unless somebody else was faster with either.
@@ -213,10 +288,9 @@ impl Vault {
     /// # Errors
     /// `internal` when the operating system gives no random bytes.
     pub fn seal(&self, aad: &Aad, plain: &[u8]) -> Result<Vec<u8>> {
-        let (id, key) = self.keys.first().ok_or_else(|| err!(Internal, "the vault has no key"))?;
-        let mut head = [FORMAT; HEAD];
-        head[1..].copy_from_slice(id);
-        key.seal(&head, aad.bytes(), plain)
+        let loaded = self.loaded();
+        let (id, key) = loaded.keys.first().ok_or_else(|| err!(Internal, "the vault has no key"))?;
+        key.seal(&head_of(id), aad.bytes(), plain)
     }
 
     /// Opens what was sealed for this place.
@@ -224,11 +298,16 @@ impl Vault {
     /// # Errors
     /// `store_corrupt`, naming table and row, when anything differs from what was sealed.
     pub fn open(&self, aad: &Aad, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        let loaded = self.loaded();
         let key = match sealed.get(..HEAD) {
-            Some([FORMAT, id @ ..]) => self.keys.iter().find(|(known, _)| known == id),
+            Some([FORMAT, id @ ..]) => loaded.find(id),
             _ => None,
         };
-        key.and_then(|(_, key)| key.unseal(HEAD, aad.bytes(), sealed)).ok_or_else(|| corrupt(aad))
+        key.and_then(|key| key.unseal(HEAD, aad.bytes(), sealed)).ok_or_else(|| corrupt(aad))
+    }
+
+    fn loaded(&self) -> Arc<Loaded> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Seals a value's JSON form.

@@ -148,6 +148,19 @@ impl LocalKey {
         Self::discover_in(|name| std::env::var_os(name))
     }
 
+    /// The earlier key, while another one replaces it: `SMALT_OLD_KEY`, else the file that `SMALT_OLD_KEY_FILE` names.
+    ///
+    /// # Errors
+    /// As [`LocalKey::discover`]; none when neither is set.
+    pub fn discover_old() -> Result<Option<Self>> {
+        let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
+        match (set("SMALT_OLD_KEY"), set("SMALT_OLD_KEY_FILE")) {
+            (Some(text), _) => Self::from_variable("SMALT_OLD_KEY", Some(text)).map(Some),
+            (None, Some(path)) => Self::from_file(Path::new(&path)).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
     fn discover_in(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         let set = |name: &str| variable(name).filter(|v| !v.is_empty());
         match (set("SMALT_KEY"), set("SMALT_KEY_FILE")) {

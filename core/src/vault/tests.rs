@@ -89,7 +89,8 @@ async fn s43_no_nonce_twice_and_no_plaintext_in_the_file() {
         }
     }
     store.write_with(move |tx| kept.iter().enumerate().try_for_each(|(n, sealed)| tx.set_meta(&format!("s43-{n}"), sealed))).await.unwrap();
-    let raw_key = &vault.keys[0].1.bytes()[..16];
+    let loaded = vault.loaded();
+    let raw_key = &loaded.keys[0].1.bytes()[..16];
     let mut searched = 0;
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();

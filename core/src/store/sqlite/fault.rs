@@ -14,6 +14,10 @@ pub(super) fn fault(error: &rusqlite::Error) -> Error {
             ErrorCode::ConstraintViolation if failure.extended_code == ffi::SQLITE_CONSTRAINT_FOREIGNKEY => {
                 err!(LinkedAccountNotFound, "the linked account does not exist (any more)")
             }
+            // The schema's triggers refuse nothing else.
+            ErrorCode::ConstraintViolation if failure.extended_code == ffi::SQLITE_CONSTRAINT_TRIGGER => {
+                err!(KeyRotated, "the data key under which a value was sealed is closed")
+            }
             ErrorCode::ConstraintViolation => {
                 err!(Internal, "a row broke a rule of the store's schema").with("sqlite", failure.extended_code)
             }

@@ -1,5 +1,6 @@
 //! SQLite: write-ahead log with full synchronisation, one writing thread that commits in groups, a few reading threads.
 
+mod backup;
 mod fault;
 mod queue;
 mod reader;
@@ -24,6 +25,10 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+pub use self::{
+    backup::{BackupInfo, backup, restore, verify_backup},
+    schema::{PendingStep, SchemaInfo, schema_info},
+};
 use self::{queue::Queue, writer::Writer};
 use crate::{
     Result,

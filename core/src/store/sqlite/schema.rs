@@ -16,6 +16,7 @@ use super::{
 use crate::{
     Result,
     error::{Code, Error, bail, err},
+    failpoint::failpoint,
     ids,
 };
 
@@ -24,17 +25,26 @@ const APPLICATION_ID: u32 = 0x536d_6c74;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// One step from the version before.
-struct Migration {
-    version: u32,
+pub(super) struct Migration {
+    pub(super) version: u32,
     /// The oldest version whose programs may open a store that has this one.
-    oldest_reader: u32,
+    pub(super) oldest_reader: u32,
+    /// What it brings, for people.
+    pub(super) about: &'static str,
     sql: &'static str,
 }
 
-/// In order, without gaps. A released step never changes. Expand first; contract a minor release later.
-const MIGRATIONS: &[Migration] = &[
-    Migration { version: 1, oldest_reader: 1, sql: include_str!("migrations/0001.sql") },
-    Migration { version: 2, oldest_reader: 1, sql: include_str!("migrations/0002.sql") },
+/// In order. A released step never changes. Expand first; contract a minor release later.
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, oldest_reader: 1, about: "accounts, connections, configs, the log", sql: include_str!("migrations/0001.sql") },
+    Migration { version: 2, oldest_reader: 1, about: "keys of backends for the HTTP API", sql: include_str!("migrations/0002.sql") },
+    Migration {
+        version: 3,
+        oldest_reader: 1,
+        about: "renewal ahead, health of connections and clients",
+        sql: include_str!("migrations/0003.sql"),
+    },
+    Migration { version: 4, oldest_reader: 1, about: "rotation of data keys", sql: include_str!("migrations/0004.sql") },
 ];
 
 /// The version that this program writes.
@@ -125,7 +135,7 @@ fn check_header(header: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn log_bytes(path: &Path) -> u64 {
+pub(super) fn log_bytes(path: &Path) -> u64 {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     fs::metadata(log).map_or(0, |m| m.len())
@@ -153,12 +163,77 @@ fn look_inside(path: &Path, options: &StoreOptions) -> Result<()> {
     }
 }
 
+/// What a store's schema is, and what this program would do with it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SchemaInfo {
+    /// The store's version.
+    pub schema: u32,
+    /// The oldest version whose programs may open the store.
+    pub oldest_reader: u32,
+    /// The version that this program knows.
+    pub known: u32,
+    /// What would run when this program opens it, in order.
+    pub pending: Vec<PendingStep>,
+}
+
+/// A step that has not run yet.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PendingStep {
+    /// The version that it leads to.
+    pub schema: u32,
+    /// The oldest version whose programs may open the store afterwards.
+    pub oldest_reader: u32,
+    /// What it brings.
+    pub about: String,
+}
+
+/// Says what schema the store has and what would run; changes nothing. Blocks.
+///
+/// # Errors
+/// As [`super::SqliteStore::open`]; `store_newer` too when this program is too old for it.
+pub fn schema_info(path: impl AsRef<Path>) -> Result<SchemaInfo> {
+    let path = std::path::absolute(path.as_ref()).map_err(|e| unreadable(&e))?;
+    let options = StoreOptions { create: false, ..StoreOptions::default() };
+    let told = |e: Error| e.with("path", path.display());
+    ready(&path, &options)?;
+    let conn = connect(&path, &options, true)?;
+    let read = || -> rusqlite::Result<Result<SchemaInfo>> {
+        if conn.query_row("PRAGMA application_id", [], |row| row.get::<_, u32>(0))? != APPLICATION_ID {
+            return Ok(Err(err!(StoreForeign, "the file is empty")));
+        }
+        let oldest = number(&conn, "oldest_reader")?.unwrap_or(0);
+        Ok(versions(&conn)?.map(|schema| SchemaInfo {
+            schema,
+            oldest_reader: oldest,
+            known: SCHEMA,
+            pending: MIGRATIONS
+                .iter()
+                .filter(|step| step.version > schema)
+                .map(|step| PendingStep {
+                    schema: step.version,
+                    oldest_reader: step.oldest_reader.max(oldest),
+                    about: step.about.to_owned(),
+                })
+                .collect(),
+        }))
+    };
+    patiently(options.lock_wait, read).and_then(|info| info).map_err(told)
+}
+
+/// The version of a store that is ours and that this program may open.
+pub(super) fn version_of(conn: &Connection) -> rusqlite::Result<Result<u32>> {
+    versions(conn)
+}
+
+/// A number among the meta rows.
+fn number(conn: &Connection, key: &str) -> rusqlite::Result<Option<u32>> {
+    let text: Option<Vec<u8>> = conn.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?;
+    Ok(text.and_then(|t| String::from_utf8(t).ok()?.parse().ok()))
+}
+
 /// The version of a store that is ours, or why it can't be opened.
 fn versions(conn: &Connection) -> rusqlite::Result<Result<u32>> {
-    let number = |key: &str| -> rusqlite::Result<Option<u32>> {
-        let text: Option<Vec<u8>> = conn.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?;
-        Ok(text.and_then(|t| String::from_utf8(t).ok()?.parse().ok()))
-    };
+    let number = |key: &str| number(conn, key);
     let tables: u32 = conn.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'meta'", [], |row| row.get(0))?;
     if tables == 0 {
         return Ok(Err(err!(StoreCorrupt, "the store has lost its tables")));
@@ -228,7 +303,9 @@ pub(super) fn prepare(conn: &mut Connection, options: &StoreOptions) -> Result<(
         let ours = marked(&tx).map_err(|e| fault(&e))? == APPLICATION_ID;
         let from = if ours { versions(&tx).map_err(|e| fault(&e))?? } else { 0 };
         migrate(&tx, from).map_err(|e| fault(&e))?;
+        failpoint!("migrate-last");
         tx.commit().map_err(|e| fault(&e))?;
+        failpoint!("migrate-committed");
     }
     let mode: String = patiently(options.lock_wait, || conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)))?;
     if mode != "wal" && mode != "memory" {
@@ -244,7 +321,10 @@ fn migrate(conn: &Connection, from: u32) -> rusqlite::Result<()> {
     }
     for step in MIGRATIONS.iter().filter(|step| step.version > from) {
         conn.execute_batch(step.sql)?;
-        for (key, value) in [("schema_version", step.version), ("oldest_reader", step.oldest_reader)] {
+        failpoint!("migrate-step");
+        // A store may demand more than its schema does, e.g. since its keys were rotated.
+        let oldest = if from == 0 { step.oldest_reader } else { number(conn, "oldest_reader")?.unwrap_or(0).max(step.oldest_reader) };
+        for (key, value) in [("schema_version", step.version), ("oldest_reader", oldest)] {
             conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", (key, value.to_string().into_bytes()))?;
         }
     }

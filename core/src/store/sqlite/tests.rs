@@ -93,6 +93,10 @@ fn connection(id: &str, application: &str, at: i64) -> ConnectionRow {
         lease_boot: None,
         lease_until: None,
         cooldown_until: None,
+        renew_at: None,
+        used_at: None,
+        trouble: None,
+        tries: 0,
         row_version: 1,
     }
 }
@@ -535,4 +539,40 @@ fn hot_statements_use_an_index() {
         }
         assert!(plan.contains(index) && !plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
+}
+
+/// Writes down, under `SMALT_WRITE=1` and once per released schema, what the programs of this schema ask of a store: for
+/// `core/tests/store.rs`, which plays them against newer schemas.
+#[test]
+fn write_statements() {
+    use crate::store::{
+        rows::*,
+        sqlite::record::{Put, Record},
+    };
+    if std::env::var_os("SMALT_WRITE").is_none() {
+        return;
+    }
+    let mut lines = Vec::new();
+    fn put<T: Put>(lines: &mut Vec<String>) {
+        lines.push(format!("{0}\tSELECT org, environment, {1} FROM {0}", T::TABLE, T::COLUMNS));
+        lines.push(format!("{}\t{}", T::TABLE, T::PUT));
+    }
+    put::<AccountRow>(&mut lines);
+    put::<SessionRow>(&mut lines);
+    put::<FlowRow>(&mut lines);
+    put::<ConnectionRow>(&mut lines);
+    put::<ConfigRow>(&mut lines);
+    put::<ReceiptRow>(&mut lines);
+    put::<RevocationRow>(&mut lines);
+    for (table, columns, insert) in [
+        (DataKeyRow::TABLE, DataKeyRow::COLUMNS, DataKeyRow::INSERT),
+        (SigningKeyRow::TABLE, SigningKeyRow::COLUMNS, SigningKeyRow::INSERT),
+        (NewEvent::TABLE, NewEvent::COLUMNS, NewEvent::INSERT),
+        (AuditRow::TABLE, AuditRow::COLUMNS, AuditRow::INSERT),
+    ] {
+        lines.push(format!("{table}\tSELECT {columns} FROM {table}"));
+        lines.push(format!("{table}\t{insert}"));
+    }
+    let path = format!("{}/tests/fixtures/store/statements-{}.sql", env!("CARGO_MANIFEST_DIR"), schema::SCHEMA);
+    std::fs::write(path, lines.join("\n") + "\n").unwrap();
 }

@@ -12,8 +12,8 @@ use crate::{
     model::{Environment, Tenant},
     plugin::Tx,
     store::rows::{
-        AccountRow, ApiKeyRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow, RevocationRow,
-        SessionRow, SigningKeyRow,
+        AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow,
+        RevocationRow, SealedPage, SealedRow, SealedTable, SessionRow, SigningKeyRow,
     },
 };
 
@@ -33,6 +33,15 @@ fn name_of(row: &Row<'_>, column: &str) -> String {
         Ok(ValueRef::Text(text)) => String::from_utf8_lossy(text).chars().filter(|c| !c.is_control()).take(256).collect(),
         Ok(ValueRef::Integer(number)) => number.to_string(),
         _ => "unreadable".to_owned(),
+    }
+}
+
+/// The environment that a row says it is of.
+fn environment_of(row: &Row<'_>, table: &str) -> Result<Environment> {
+    match row.get::<_, i64>("environment") {
+        Ok(0) => Ok(Environment::Test),
+        Ok(1) => Ok(Environment::Production),
+        _ => Err(err!(StoreCorrupt, "a row of `{table}` is of no environment").with("table", table).with("row", name_of(row, "id"))),
     }
 }
 
@@ -69,6 +78,33 @@ impl SqliteTx<'_> {
 
     fn one<T: Record>(&self, rest: &str, values: &[&dyn ToSql], named: &str) -> Result<Option<T>> {
         Ok(self.many(rest, values, named)?.pop())
+    }
+
+    /// The rows of `T` in a stretch of its table; see [`Tx::sealed_otherwise`].
+    fn stretch<T: Record>(
+        &self,
+        org: &str,
+        head: &[u8],
+        after: i64,
+        end: i64,
+        wrap: impl Fn(T) -> SealedRow,
+    ) -> Result<Vec<(i64, Environment, SealedRow)>> {
+        let sql = format!(
+            "SELECT {}, rowid AS place, environment FROM {} \
+             WHERE rowid > ?1 AND rowid <= ?2 AND org = ?3 AND length(sealed) > 0 AND substr(sealed, 1, length(?4)) IS NOT ?4",
+            T::COLUMNS,
+            T::TABLE
+        );
+        let told = |error: &rusqlite::Error| row_fault(error, T::TABLE, "a stretch of the table");
+        let mut statement = self.0.prepare_cached(&sql).map_err(|e| told(&e))?;
+        let mut rows = statement.query(rusqlite::params![after, end, org, head]).map_err(|e| told(&e))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(|e| told(&e))? {
+            let damaged = |e: rusqlite::Error| row_fault(&e, T::TABLE, &name_of(row, T::NAME));
+            let environment = environment_of(row, T::TABLE)?;
+            found.push((row.get("place").map_err(damaged)?, environment, wrap(T::read(row, 0).map_err(damaged)?)));
+        }
+        Ok(found)
     }
 
     /// A statement without an answer; says how many rows it touched.
@@ -118,6 +154,67 @@ impl Tx for SqliteTx<'_> {
 
     fn insert_signing_key(&mut self, tenant: &Tenant, row: &SigningKeyRow) -> Result<()> {
         self.keep(SigningKeyRow::INSERT, tenant, row, &row.kid)
+    }
+
+    fn all_data_keys(&mut self) -> Result<Vec<DataKeyRow>> {
+        self.many("ORDER BY org, created_at, key_id", &[], "all of them")
+    }
+
+    fn rewrap_data_key(&mut self, seen: &DataKeyRow, master_key_id: &str, wrapped: &[u8]) -> Result<bool> {
+        let sql = "UPDATE data_keys SET master_key_id = ?5, wrapped = ?6 \
+                   WHERE org = ?1 AND key_id = ?2 AND master_key_id = ?3 AND wrapped = ?4";
+        let values: [&dyn ToSql; 6] = [&seen.org, &seen.key_id, &seen.master_key_id, &seen.wrapped, &master_key_id, &wrapped];
+        Ok(self.run(sql, &values, "data_keys", &seen.key_id)? > 0)
+    }
+
+    fn close_data_key(&mut self, org: &str, head: &[u8], now: i64) -> Result<()> {
+        let sql = "INSERT INTO closed_keys (org, head, closed_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        self.run(sql, &[&org, &head, &now], "closed_keys", org).map(drop)
+    }
+
+    fn delete_data_key(&mut self, org: &str, key_id: &str) -> Result<()> {
+        self.run("DELETE FROM data_keys WHERE org = ?1 AND key_id = ?2", &[&org, &key_id], "data_keys", key_id).map(drop)
+    }
+
+    fn sealed_otherwise(&mut self, org: &str, table: SealedTable, head: &[u8], after: i64, limit: u32) -> Result<SealedPage> {
+        let sql = format!("SELECT max(rowid) FROM (SELECT rowid FROM {} WHERE rowid > ?1 ORDER BY rowid LIMIT ?2)", table.name());
+        let end: Option<i64> = self
+            .0
+            .prepare_cached(&sql)
+            .and_then(|mut s| s.query_row((after, limit), |row| row.get(0)))
+            .map_err(|e| row_fault(&e, table.name(), "a stretch of the table"))?;
+        let Some(last) = end else { return Ok(SealedPage::default()) };
+        let rows = match table {
+            SealedTable::Connections => self.stretch(org, head, after, last, SealedRow::Connection),
+            SealedTable::Flows => self.stretch(org, head, after, last, SealedRow::Flow),
+            SealedTable::Configs => self.stretch(org, head, after, last, SealedRow::Config),
+            SealedTable::Revocations => self.stretch(org, head, after, last, SealedRow::Revocation),
+        }?;
+        Ok(SealedPage { rows, end })
+    }
+
+    fn count_sealed(&mut self, org: &str) -> Result<u64> {
+        let mut count = 0;
+        for table in SealedTable::ALL {
+            let sql = format!("SELECT count(*) FROM {} WHERE org = ?1 AND length(sealed) > 0", table.name());
+            let counted: i64 = self
+                .0
+                .prepare_cached(&sql)
+                .and_then(|mut s| s.query_row([org], |row| row.get(0)))
+                .map_err(|e| row_fault(&e, table.name(), "all of them"))?;
+            count += counted.unsigned_abs();
+        }
+        Ok(count)
+    }
+
+    fn reseal(&mut self, table: SealedTable, place: i64, sealed: &[u8]) -> Result<()> {
+        let sql = format!("UPDATE {} SET sealed = ?2 WHERE rowid = ?1", table.name());
+        self.run(&sql, &[&place, &sealed], table.name(), &place.to_string()).map(drop)
+    }
+
+    fn reseal_signing_key(&mut self, tenant: &Tenant, kid: &str, sealed: &[u8]) -> Result<()> {
+        let sql = "UPDATE signing_keys SET sealed = ?4 WHERE org = ?1 AND environment = ?2 AND kid = ?3";
+        self.run(sql, &[&tenant.org, &environment(tenant), &kid, &sealed], "signing_keys", kid).map(drop)
     }
 
     fn api_key_by_hash(&mut self, tenant: &Tenant, hash: &str) -> Result<Option<ApiKeyRow>> {
@@ -260,12 +357,7 @@ impl Tx for SqliteTx<'_> {
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(|e| told(&e))? {
             let damaged = |e: rusqlite::Error| row_fault(&e, "flows", &name_of(row, "id"));
-            let environment = match row.get::<_, i64>("environment").map_err(damaged)? {
-                0 => Environment::Test,
-                1 => Environment::Production,
-                _ => return Err(err!(StoreCorrupt, "a flow is of no environment").with("table", "flows").with("row", name_of(row, "id"))),
-            };
-            let tenant = Tenant { org: row.get("org").map_err(damaged)?, environment };
+            let tenant = Tenant { org: row.get("org").map_err(damaged)?, environment: environment_of(row, "flows")? };
             found.push((tenant, FlowRow::read(row, 0).map_err(damaged)?));
         }
         Ok(found)
@@ -304,6 +396,36 @@ impl Tx for SqliteTx<'_> {
     fn delete_connection(&mut self, tenant: &Tenant, id: &str) -> Result<bool> {
         let sql = "DELETE FROM connections WHERE org = ?1 AND environment = ?2 AND id = ?3";
         Ok(self.run(sql, &[&tenant.org, &environment(tenant), &id], "connections", id)? > 0)
+    }
+
+    fn due_connections(&mut self, tenant: &Tenant, application: &str, now: i64, limit: u32) -> Result<Vec<ConnectionRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 AND application = ?3 AND renew_at <= ?4 ORDER BY renew_at LIMIT ?5";
+        self.many(rest, &[&tenant.org, &environment(tenant), &application, &now, &limit], "due ones")
+    }
+
+    fn touch_connection(&mut self, tenant: &Tenant, id: &str, used_at: i64) -> Result<()> {
+        let sql = "UPDATE connections SET used_at = ?4 WHERE org = ?1 AND environment = ?2 AND id = ?3";
+        self.run(sql, &[&tenant.org, &environment(tenant), &id, &used_at], "connections", id).map(drop)
+    }
+
+    fn client(&mut self, tenant: &Tenant, application: &str, client_key: &str, authority: &str) -> Result<Option<ClientRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 AND application = ?3 AND client_key = ?4 AND authority = ?5";
+        self.one(rest, &[&tenant.org, &environment(tenant), &application, &client_key, &authority], application)
+    }
+
+    fn clients(&mut self, tenant: &Tenant, application: Option<&str>) -> Result<Vec<ClientRow>> {
+        let environment = environment(tenant);
+        match application {
+            Some(application) => {
+                let rest = "WHERE org = ?1 AND environment = ?2 AND application = ?3";
+                self.many(rest, &[&tenant.org, &environment, &application], application)
+            }
+            None => self.many("WHERE org = ?1 AND environment = ?2", &[&tenant.org, &environment], "all clients"),
+        }
+    }
+
+    fn put_client(&mut self, tenant: &Tenant, row: &ClientRow) -> Result<()> {
+        self.keep(ClientRow::PUT, tenant, row, &row.application)
     }
 
     fn config(&mut self, tenant: &Tenant, account: &str, application: &str, config_id: &str) -> Result<Option<ConfigRow>> {

@@ -86,11 +86,17 @@ pub enum Command {
     Request(Request),
     /// Prints what happened
     Events(Events),
-    /// Master keys
+    /// Master keys and data keys
     #[command(subcommand)]
     Keys(Keys),
     /// Serves the HTTP API until Ctrl-C or SIGTERM, for both environments
     Serve(Serve),
+    /// Copies the store into a file while others use it
+    Backup(Backup),
+    /// Puts a backup in the place of the store
+    Restore(Restore),
+    /// Brings the store's schema up to date, as opening it does
+    Migrate(Migrate),
     /// Runs a sandbox for `sandbox-oauth` and `sandbox-key` until Ctrl-C
     Sandbox(Sandbox),
     /// Checks key, store, project, clients and reachability; changes nothing
@@ -380,6 +386,43 @@ pub enum Keys {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Replaces the data keys while others go on working: seals everything anew, then drops the replaced keys. Goes on where
+    /// an interrupted one stopped; with --json one value a line
+    Rotate,
+    /// Wraps the data keys under another master key; no row is touched. The key given everywhere else is the new one
+    Rewrap {
+        /// The earlier key's file [default: SMALT_OLD_KEY, then SMALT_OLD_KEY_FILE]
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+pub struct Backup {
+    /// The file to write; only you can read it
+    pub file: PathBuf,
+    /// Replaces a file that is there
+    #[arg(long)]
+    pub force: bool,
+    /// Writes nothing: says whether the backup in the file is whole
+    #[arg(long, conflicts_with = "force")]
+    pub check: bool,
+}
+
+#[derive(Args)]
+pub struct Restore {
+    /// The backup
+    pub file: PathBuf,
+    /// Replaces a store that is there; its processes must be stopped
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Args)]
+pub struct Migrate {
+    /// Changes nothing: says the store's schema and what would run
+    #[arg(long)]
+    pub check: bool,
 }
 
 #[derive(Subcommand)]

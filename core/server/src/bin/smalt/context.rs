@@ -3,8 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use smalt::{
-    Code, Error, Result, Smalt, SmaltBuilder, error, manifest::Catalog, model::Environment, project::Project, store::StoreOptions,
-    vault::LocalKey,
+    Code, Error, Result, Smalt, SmaltBuilder,
+    engine::Timings,
+    error,
+    manifest::Catalog,
+    model::Environment,
+    project::Project,
+    store::StoreOptions,
+    vault::{KeyRing, LocalKey},
 };
 
 use crate::{args::Global, output};
@@ -63,6 +69,14 @@ impl Context {
         if set("SMALT_KEY") || set("SMALT_KEY_FILE") || !beside.exists() { LocalKey::discover() } else { LocalKey::from_file(beside) }
     }
 
+    /// The master key, and the one that it replaces if the environment names it.
+    ///
+    /// # Errors
+    /// `key_missing`, `key_invalid`.
+    pub fn keys(&self) -> Result<KeyRing> {
+        KeyRing::new(self.key()?).and_old()
+    }
+
     /// Where the key file is looked for, and made.
     pub fn key_file_beside(&self) -> PathBuf {
         self.folder().join(KEY_FILE)
@@ -91,8 +105,10 @@ impl Context {
         }
         let mut builder = Smalt::embedded(&self.global.data)
             .environment(self.global.environment)
-            .keys(self.key()?)
-            .store_options(StoreOptions { create, ..StoreOptions::default() });
+            .keys(self.keys()?)
+            .store_options(StoreOptions { create, ..StoreOptions::default() })
+            // A command does what it is told; renewing ahead is the work of engines that stay open.
+            .timings(Timings { ahead: None, ..Timings::default() });
         if let Some(path) = self.project_file() {
             builder = builder.project(path);
         }

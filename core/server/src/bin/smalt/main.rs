@@ -46,6 +46,9 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Events(args) => commands::events::run(&context, args).await,
         Command::Keys(args) => commands::keys::run(&context, args).await,
         Command::Serve(args) => commands::serve::run(&context, args).await,
+        Command::Backup(args) => commands::backup::make(&context, args).await,
+        Command::Restore(args) => commands::backup::put_back(&context, args).await,
+        Command::Migrate(args) => commands::backup::migrate(&context, args).await,
         Command::Sandbox(args) => commands::sandbox::run(&context, args).await,
         Command::Doctor(args) => commands::doctor::run(&context, &args).await,
     };

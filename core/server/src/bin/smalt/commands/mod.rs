@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod apps;
+pub mod backup;
 pub mod config;
 pub mod connect;
 pub mod connections;

@@ -1,7 +1,7 @@
 //! `smalt serve`: the HTTP API, for both environments of the project's organisation.
 
 use serde_json::json;
-use smalt::{Code, Error, Result, model::Environment};
+use smalt::{Code, Error, Result, engine::Timings, model::Environment};
 use smalt_server::{Api, ApiOptions, Limits, Server};
 
 use crate::{
@@ -19,7 +19,8 @@ pub async fn run(context: &Context, args: args::Serve) -> Result<Answer> {
     let own = context.project()?.and_then(|project| project.org.public_url);
     let public = args.public_url.or(own).unwrap_or_else(|| url.clone());
 
-    let host = context.builder(true)?.public_url(public.as_str()).host()?;
+    // Unlike other commands, it stays: tokens are renewed ahead of their end.
+    let host = context.builder(true)?.timings(Timings::default()).public_url(public.as_str()).host()?;
     let mut engines = Vec::new();
     for environment in [Environment::Test, Environment::Production] {
         engines.push((environment, host.environment(environment).await?.acting_as("server")));

@@ -11,7 +11,7 @@ use smalt::{
     model::Environment,
     plugin::{Clock, SystemClock},
     project::{self, Project},
-    vault::LocalKey,
+    vault::KeyRing,
 };
 
 use super::apps::offered;
@@ -156,11 +156,17 @@ fn manifests(catalog: &Catalog, checks: &mut Vec<Check>) {
     checks.extend(findings.iter().map(|finding| Check::finding("manifests", finding)));
 }
 
-fn key(context: &Context, checks: &mut Vec<Check>) -> Option<LocalKey> {
+fn key(context: &Context, checks: &mut Vec<Check>) -> Option<KeyRing> {
     match context.key() {
         Ok(key) => {
             checks.push(Check::ok("key", format!("the master key {} can be used", key.id())));
-            Some(key)
+            match KeyRing::new(key).and_old() {
+                Ok(keys) => Some(keys),
+                Err(error) => {
+                    checks.push(Check::error("old key", &error));
+                    None
+                }
+            }
         }
         Err(error) => {
             checks.push(Check::error("key", &error));

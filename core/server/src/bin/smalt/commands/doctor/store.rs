@@ -3,17 +3,18 @@
 use std::{path::Path, sync::Arc};
 
 use smalt::{
-    Code,
+    Code, Timestamp,
+    model::{Environment, Json, Tenant},
     plugin::{Store, StoreExt, SystemClock},
     store::{SqliteStore, StoreOptions},
-    vault::{LocalKey, Vault},
+    vault::{KeyRing, Vault},
 };
 
 use super::Check;
 use crate::context::Context;
 
 /// Opens the file without making one, and unlocks it only where there are keys to be read.
-pub async fn check(context: &Context, key: Option<LocalKey>, org: &str, checks: &mut Vec<Check>) {
+pub async fn check(context: &Context, key: Option<KeyRing>, org: &str, checks: &mut Vec<Check>) {
     let path = &context.global.data;
     if !path.exists() {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -40,10 +41,35 @@ pub async fn check(context: &Context, key: Option<LocalKey>, org: &str, checks: 
         }
     };
     checks.push(unlock(&store, key, org, path).await);
+    checks.extend(clients(&store, org, context.global.environment).await);
     store.close().await;
 }
 
-async fn unlock(store: &Arc<dyn Store>, key: Option<LocalKey>, org: &str, path: &Path) -> Check {
+/// Clients that their providers refuse: the organisation's to mend, whatever its users see.
+async fn clients(store: &Arc<dyn Store>, org: &str, environment: Environment) -> Vec<Check> {
+    let tenant = Tenant { org: org.to_owned(), environment };
+    let rows = match store.read_with(move |tx| tx.clients(&tenant, None)).await {
+        Ok(rows) => rows,
+        Err(error) => return vec![Check::error("store", &error)],
+    };
+    let refused = rows.into_iter().filter_map(|row| Some((Timestamp::from_millis(row.rejected_at?), row)));
+    refused
+        .map(|(since, row)| {
+            let said: Json = row.error_json.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+            let code = said["provider_error"].as_str().unwrap_or("an error");
+            let message =
+                format!("refused with `{code}` by {} since {since}, so no token of `{}` is renewed", row.authority, row.application);
+            let cure = format!(
+                "compare id and secret of [apps.{}.client.{environment}] with the provider's console; a change is tried at once, and users \
+                 need not connect again",
+                row.application
+            );
+            Check::fail(format!("client {}", row.application), message, cure)
+        })
+        .collect()
+}
+
+async fn unlock(store: &Arc<dyn Store>, key: Option<KeyRing>, org: &str, path: &Path) -> Check {
     let owned = org.to_owned();
     let known = match store.read_with(move |tx| tx.data_keys(&owned)).await {
         Ok(rows) => !rows.is_empty(),

@@ -1,0 +1,121 @@
+//! What a process still holds of secrets that are gone: its memory, read from outside.
+#![cfg(target_os = "linux")]
+
+use std::{
+    collections::BTreeMap,
+    io::{Read, Seek, SeekFrom},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use smalt::{
+    model::{Environment, Tenant},
+    plugin::{Store, StoreExt, SystemClock},
+    store::{SqliteStore, StoreOptions},
+    vault::{Aad, LocalKey, Vault},
+};
+use smalt_tests::child::Role;
+
+use crate::stage::{HOUR, SANDBOX, Stage, connect_sandbox, sandbox, tell};
+
+/// Whose memory a secret stands in.
+const HTTP: &str = "buffer of the HTTP library";
+const OURS: &str = "engine";
+
+/// Where a secret was found, and what stands around it.
+fn seek(pid: u32, secrets: &[(&'static str, String)]) -> Vec<String> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let mut memory = std::fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let mut found = Vec::new();
+    let mut bytes = Vec::new();
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        let (range, rights) = (words.next().unwrap(), words.next().unwrap());
+        let place = words.nth(3).unwrap_or("anonymous");
+        // What nobody can write is the program itself.
+        if !rights.starts_with("rw") || place.starts_with("[v") {
+            continue;
+        }
+        let (from, to) = range.split_once('-').unwrap();
+        let (from, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
+        bytes.resize((to - from) as usize, 0);
+        if memory.seek(SeekFrom::Start(from)).and_then(|_| memory.read_exact(&mut bytes)).is_err() {
+            continue;
+        }
+        for (name, secret) in secrets {
+            // The allocator writes over the first bytes of what it gets back.
+            let needle = &secret.as_bytes()[secret.len() - 20.min(secret.len())..];
+            for at in bytes.windows(needle.len()).enumerate().filter(|(_, window)| *window == needle).map(|(at, _)| at) {
+                let around = &bytes[at.saturating_sub(secret.len() + 60)..(at + needle.len() + 20).min(bytes.len())];
+                let text = String::from_utf8_lossy(around).replace(|c: char| c.is_control() || c == '\u{fffd}', ".");
+                // The message as the HTTP library read or wrote it, in its own buffer; see `docs/security.md`.
+                let near = String::from_utf8_lossy(&bytes[at.saturating_sub(600)..(at + 600).min(bytes.len())]).to_lowercase();
+                let message = [
+                    "\"token_type\":\"bearer\",\"expires_in\"",
+                    "\"scope\":\"profile",
+                    "content-length:",
+                    "authorization: bearer",
+                    "grant_type=",
+                ];
+                let owner = if message.iter().any(|part| near.contains(part)) { HTTP } else { OURS };
+                found.push(format!("{owner}: {name} in {place}: {}", text.replace(secret, "<SECRET>")));
+            }
+        }
+    }
+    found
+}
+
+/// The secrets of a connection as they stand in the store.
+async fn grant(stage: &Stage, account: &str) -> BTreeMap<String, Value> {
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(stage.store(), StoreOptions::default()).unwrap());
+    let key = LocalKey::from_file(stage.folder.path().join("key")).unwrap();
+    let vault = Vault::unlock(store.clone(), Arc::new(key), "default", Arc::new(SystemClock::default())).await.unwrap();
+    let tenant = Tenant { org: "default".into(), environment: Environment::Test };
+    let (here, of) = (tenant.clone(), account.to_owned());
+    let row = store.read_with(move |tx| tx.connections(&here, &of, Some(SANDBOX))).await.unwrap().remove(0);
+    let aad = Aad::new(&tenant, "connections").part(account).part(SANDBOX).part(&row.id).part("grant").version(row.secret_version);
+    let grant = vault.open_json(&aad, &row.sealed).unwrap();
+    store.close().await;
+    grant
+}
+
+fn text(grant: &BTreeMap<String, Value>, name: &str) -> String {
+    grant[name].as_str().unwrap().to_owned()
+}
+
+/// S-47: a process uses, renews and disconnects; one second later its memory holds none of the secrets, but for messages in the
+/// buffers of the HTTP library, freed or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn s47_a_disconnected_secret_is_not_in_memory() {
+    let (sandbox, _control) = sandbox().await;
+    let stage = Stage::sandbox(&sandbox);
+    let smalt = stage.open().await;
+    connect_sandbox(&smalt, "customer-0").await;
+    let first = grant(&stage, "customer-0").await;
+    let mut child: Role = stage.child(&[]);
+    let order = |what: &str, application: &str| json!({"do": what, "account": "customer-0", "application": application});
+    assert_eq!(tell(&mut child, &order("use", SANDBOX)), json!({"ok": 200}));
+    let held = [("the first access token", text(&first, "access_token"))];
+    assert!(!seek(child.pid(), &held).is_empty(), "while it is in use it is there: this test can see");
+    tell(&mut child, &json!({"do": "shift", "millis": HOUR}));
+    assert_eq!(tell(&mut child, &order("use", SANDBOX)), json!({"ok": 200}));
+    let second = grant(&stage, "customer-0").await;
+    assert_ne!(first, second, "the child renewed it");
+    let disconnect = json!({"do": "disconnect", "account": "customer-0", "application": SANDBOX, "wait": 10_000});
+    assert!(tell(&mut child, &disconnect)["ok"].is_string());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let secrets = [
+        ("the first access token", text(&first, "access_token")),
+        ("the first refresh token", text(&first, "refresh_token")),
+        ("the second access token", text(&second, "access_token")),
+        ("the second refresh token", text(&second, "refresh_token")),
+    ];
+    let found = seek(child.pid(), &secrets);
+    for line in &found {
+        println!("{line}");
+    }
+    let ours = found.iter().filter(|line| line.starts_with(OURS)).count();
+    assert_eq!(ours, 0, "copies of the engine's own, of {} in all", found.len());
+    smalt.close().await;
+}

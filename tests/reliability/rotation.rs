@@ -1,0 +1,250 @@
+//! Keys that are replaced while everybody goes on working.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::json;
+use smalt::{
+    Secret, Smalt,
+    backend::{Disconnect, RotateKeys, StartConnect},
+    model::{ConfigUpdate, RotationState},
+    sandbox::{BodyKind, Endpoint, Misbehaviour},
+    vault::LocalKey,
+};
+use smalt_tests::size;
+
+use crate::stage::{SANDBOX, Stage, ask, connect_sandbox, sandbox, tell, timings, token};
+
+const ACCOUNTS: usize = 12;
+/// More than one batch of them.
+const PENDING: usize = 450;
+
+fn name(n: usize) -> String {
+    format!("customer-{n}")
+}
+
+fn colour(text: &str) -> ConfigUpdate {
+    serde_json::from_value(json!({"fields": {"colour": text}})).unwrap()
+}
+
+/// Something sealed in every table: grants of both sorts, configs, flows under way, revocations that cannot be sent yet.
+async fn fill(stage: &Stage, smalt: &Smalt) -> HashMap<String, (String, Secret)> {
+    for n in 0..ACCOUNTS {
+        connect_sandbox(smalt, &name(n)).await;
+        let account = smalt.account(name(n));
+        account.connect("sandbox-key").input("key", smalt::sandbox::API_KEY).input("workspace", "acme").await.unwrap();
+        account.config("sandbox-key").await.unwrap();
+        account.update_config("sandbox-key", colour("green")).await.unwrap();
+        account.session().await.unwrap();
+    }
+    let mut flows = HashMap::new();
+    for n in 0..PENDING {
+        let options = StartConnect { redirect_uri: Some("http://127.0.0.1/callback".to_owned()), ..StartConnect::default() };
+        let started = smalt.account(name(n % ACCOUNTS)).start_connect(SANDBOX, options).await.unwrap();
+        flows.insert(started.authorize_url, (name(n % ACCOUNTS), started.cookie.value));
+    }
+    for n in 0..3 {
+        let gone = format!("gone-{n}");
+        connect_sandbox(smalt, &gone).await;
+        let options = Disconnect { application: SANDBOX.into(), wait: Some(Duration::ZERO), ..Disconnect::default() };
+        smalt.account(gone).disconnect_with(options).await.unwrap();
+    }
+    assert_eq!(stage.count("SELECT count(*) FROM revocations WHERE status = 'queued' AND length(sealed) > 0"), 3);
+    flows
+}
+
+/// How many values stand under another key than the store's only one.
+fn under_other_keys(stage: &Stage) -> i64 {
+    assert_eq!(stage.count("SELECT count(*) FROM data_keys"), 1, "the replaced keys are dropped");
+    let tables = ["connections", "flows", "configs", "revocations", "signing_keys"];
+    let sealed = |table| format!("SELECT hex(substr(sealed, 2, 8)) AS key FROM {table} WHERE length(sealed) > 0");
+    let all = tables.map(sealed).join(" UNION ALL ") + " UNION ALL SELECT hex(substr(value, 2, 8)) FROM meta WHERE key LIKE 'cursor_key:%'";
+    assert!(stage.count(&format!("SELECT count(*) FROM ({all})")) > (PENDING + 3 * ACCOUNTS) as i64);
+    stage.count(&format!("SELECT count(*) FROM ({all}) WHERE lower(key) <> (SELECT key_id FROM data_keys)"))
+}
+
+/// S-45: rotations are begun and killed, again and again, while another process works. Then one goes to its end, the replaced
+/// keys are dropped, and everything opens.
+#[tokio::test(flavor = "multi_thread")]
+async fn s45_a_killed_rotation_leaves_everything_readable() {
+    let (sandbox, control) = sandbox().await;
+    let stage = Stage::sandbox(&sandbox);
+    let smalt = stage.open().await;
+    let down = Misbehaviour::Status { status: 503, body: BodyKind::default(), retry_after: Some("3600".to_owned()), after_work: false };
+    control.misbehave(Endpoint::Revoke, None, down);
+    let flows = fill(&stage, &smalt).await;
+    let first_key: String = stage.sql().query_row("SELECT key_id FROM data_keys", [], |row| row.get(0)).unwrap();
+
+    // Somebody who works all the while, and is told of no trouble.
+    let (stop, worker) = (Arc::new(AtomicBool::new(false)), smalt.clone());
+    let stopped = stop.clone();
+    let work = tokio::spawn(async move {
+        let mut written = 0_u64;
+        while !stopped.load(Ordering::SeqCst) {
+            written += 1;
+            let account = worker.account(name(written as usize % ACCOUNTS));
+            account.update_config("sandbox-key", colour(&written.to_string())).await.unwrap();
+            assert!(account.credential(SANDBOX).await.unwrap().access_token.is_some());
+            let config = json!(account.get_config("sandbox-key", None).await.unwrap());
+            assert!(config.to_string().contains(&format!("\"{written}\"")), "{config}");
+        }
+        written
+    });
+    let (mut died, mut begun) = (0, 0);
+    let kills = size(10, 100);
+    for kill in 0..kills {
+        let place = ["rotate-begun", "rotate-written:1", "rotate-batch:2", "rotate-written:4", "rotate-batch:6", "none"][kill % 6];
+        let mut child = stage.child(&[("SMALT_FAILPOINT", place)]);
+        if place == "none" {
+            child.say(&json!({"do": "rotate"}).to_string());
+            tokio::time::sleep(Duration::from_millis(kill as u64 * 7 % 60)).await;
+            child.kill();
+            died += 1;
+        } else if ask(&mut child, &json!({"do": "rotate"})).is_none() {
+            died += 1;
+        }
+        begun += usize::from(stage.count("SELECT count(*) FROM data_keys") > 1);
+    }
+    assert!(died > kills / 2, "{died} of {kills} died of it");
+    assert!(begun > 0, "some died in the middle");
+
+    let ended = smalt.rotate_keys(RotateKeys::default()).await.unwrap();
+    stop.store(true, Ordering::SeqCst);
+    assert!(work.await.unwrap() > 0);
+    assert_eq!((ended.state, ended.unreadable, ended.kept.len()), (RotationState::Done, 0, 0), "{ended:?}");
+    assert_eq!(under_other_keys(&stage), 0);
+    assert_ne!(stage.sql().query_row("SELECT key_id FROM data_keys", [], |row| row.get::<_, String>(0)).unwrap(), first_key);
+
+    // Everything opens: a further rotation has to read each value.
+    let again = smalt.rotate_keys(RotateKeys::default()).await.unwrap();
+    assert_eq!((again.state, again.unreadable), (RotationState::Done, 0));
+    assert!(again.resealed >= again.total, "{again:?}");
+    assert_eq!(under_other_keys(&stage), 0);
+    smalt.close().await;
+    let smalt = stage.open().await;
+    for n in 0..ACCOUNTS {
+        let account = smalt.account(name(n));
+        token(&account.credential(SANDBOX).await.unwrap());
+        assert!(!account.credential("sandbox-key").await.unwrap().values.is_empty());
+        account.get_config("sandbox-key", None).await.unwrap();
+    }
+    // Flows that were under way end, and queued revocations are sent.
+    for (url, (account, cookie)) in flows.iter().take(5) {
+        let callback = smalt::sandbox::visit(url).await.unwrap();
+        smalt.account(account).finish_connect(callback, cookie.clone()).await.unwrap();
+    }
+    control.clear(None);
+    stage.sql().execute("UPDATE revocations SET next_at = 0", []).unwrap();
+    crate::stage::until("the revocations are sent", async || stage.count("SELECT count(*) FROM revocations WHERE status = 'queued'") == 0)
+        .await;
+    assert_eq!(stage.count("SELECT count(*) FROM revocations WHERE status = 'revoked'"), 3);
+    smalt.close().await;
+}
+
+/// A value that was sealed under a key before it was closed is refused whoever brings it, and nothing else of that write stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn s45_nothing_new_comes_under_a_closed_key() {
+    let (sandbox, _control) = sandbox().await;
+    let stage = Stage::sandbox(&sandbox);
+    let smalt = stage.open().await;
+    connect_sandbox(&smalt, "customer-0").await;
+    let sql = stage.sql();
+    let old: Vec<u8> = sql.query_row("SELECT sealed FROM connections", [], |row| row.get(0)).unwrap();
+    let ended = smalt.rotate_keys(RotateKeys::default()).await.unwrap();
+    assert_eq!((ended.state, ended.replaced.len()), (RotationState::Done, 1));
+    assert!(sql.execute("UPDATE connections SET sealed = ?1", [&old]).is_err(), "the schema itself refuses it");
+    let other: Vec<u8> = sql.query_row("SELECT sealed FROM connections", [], |row| row.get(0)).unwrap();
+    assert_ne!(old[..9], other[..9]);
+    // S-44 holds for what was sealed anew: it opens in its own place only.
+    connect_sandbox(&smalt, "customer-1").await;
+    let swapped = "UPDATE connections SET sealed = (SELECT sealed FROM connections WHERE account_id = ?1) WHERE account_id = ?2";
+    sql.execute(swapped, ["customer-0", "customer-1"]).unwrap();
+    let fresh = stage.open().await;
+    assert_eq!(fresh.account("customer-1").credential(SANDBOX).await.unwrap_err().code(), smalt::Code::StoreCorrupt);
+    assert!(fresh.account("customer-0").credential(SANDBOX).await.unwrap().access_token.is_some());
+    // Such a value names a key that must then stay, and the rotation says so.
+    let ended = smalt.rotate_keys(RotateKeys::default()).await.unwrap();
+    assert_eq!((ended.state, ended.unreadable, ended.kept.len()), (RotationState::Done, 1, 1), "{ended:?}");
+    assert!(ended.unreadable_rows[0].starts_with("connections "), "{ended:?}");
+    assert!(fresh.account("customer-0").credential(SANDBOX).await.is_ok());
+    smalt.close().await;
+    fresh.close().await;
+}
+
+/// The master key changes under running processes, and no row is touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn s45_another_master_key_touches_no_row() {
+    use smalt::{
+        plugin::Store,
+        store::{SqliteStore, StoreOptions},
+        vault::{KeyRing, rewrap},
+    };
+    let (sandbox, _control) = sandbox().await;
+    let stage = Stage::sandbox(&sandbox);
+    let smalt = stage.open().await;
+    connect_sandbox(&smalt, "customer-0").await;
+    let sealed = || -> Vec<u8> { stage.sql().query_row("SELECT sealed FROM connections", [], |row| row.get(0)).unwrap() };
+    let before = sealed();
+    let key_file = stage.folder.path().join("key");
+    let (old, new) = (|| LocalKey::from_file(&key_file).unwrap(), LocalKey::generate().unwrap());
+    let same = || LocalKey::parse(&new.text()).unwrap();
+
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(stage.store(), StoreOptions::default()).unwrap());
+    // The new key alone opens nothing, and nothing is changed by trying.
+    assert_eq!(rewrap(&*store, Arc::new(same())).await.unwrap_err().code(), smalt::Code::KeyWrong);
+    let done = rewrap(&*store, Arc::new(KeyRing::new(same()).also(old()))).await.unwrap();
+    assert_eq!((done.master_key_id.as_str(), done.data_keys), (new.id(), 1));
+    assert_eq!(rewrap(&*store, Arc::new(KeyRing::new(same()).also(old()))).await.unwrap().data_keys, 0);
+    store.close().await;
+    assert_eq!(sealed(), before);
+    assert_eq!(stage.count("SELECT count(DISTINCT master_key_id) FROM data_keys"), 1);
+
+    // Who runs goes on; who comes needs the new key.
+    assert!(smalt.account("customer-0").credential(SANDBOX).await.is_ok());
+    connect_sandbox(&smalt, "customer-1").await;
+    smalt.close().await;
+    let open = async |keys: KeyRing| {
+        let project = serde_json::from_slice(&std::fs::read(stage.folder.path().join("project.json")).unwrap()).unwrap();
+        Smalt::embedded(stage.store()).keys(keys).project_value(project).timings(timings()).open().await
+    };
+    assert_eq!(open(KeyRing::new(old())).await.err().unwrap().code(), smalt::Code::KeyWrong);
+    for keys in [KeyRing::new(same()), KeyRing::new(same()).also(old())] {
+        let smalt = open(keys).await.unwrap();
+        assert!(smalt.account("customer-1").credential(SANDBOX).await.is_ok());
+        smalt.close().await;
+    }
+}
+
+/// A child that begins a rotation and is killed leaves it; an engine that is open carries it on.
+#[tokio::test(flavor = "multi_thread")]
+async fn s45_a_rotation_that_was_left_is_carried_on() {
+    let (sandbox, _control) = sandbox().await;
+    let stage = Stage::sandbox(&sandbox);
+    let smalt = stage.open().await;
+    connect_sandbox(&smalt, "customer-0").await;
+    let mut child = stage.child(&[("SMALT_FAILPOINT", "rotate-begun")]);
+    assert!(ask(&mut child, &json!({"do": "rotate"})).is_none());
+    assert_eq!(stage.count("SELECT count(*) FROM data_keys"), 2);
+    // It was left a long time ago.
+    let moved = "UPDATE meta SET value = CAST(json_set(CAST(value AS TEXT), '$.moved_at', 1) AS BLOB) WHERE key LIKE 'rotation:%'";
+    stage.sql().execute(moved, []).unwrap();
+    // A new engine looks after what is left as soon as it is open.
+    let other = stage.open().await;
+    crate::stage::until("the rotation ends", async || stage.count("SELECT count(*) FROM data_keys") == 1).await;
+    assert!(smalt.account("customer-0").credential(SANDBOX).await.is_ok());
+    // A finished one can be looked at; another key's cannot.
+    let key: String = stage.sql().query_row("SELECT key_id FROM data_keys", [], |row| row.get(0)).unwrap();
+    let seen = other.rotate_keys(RotateKeys { watch: Some(key), wait: None }).await.unwrap();
+    assert_eq!(seen.state, RotationState::Done);
+    assert!(other.rotate_keys(RotateKeys { watch: Some("0011223344556677".into()), wait: None }).await.is_err());
+    let mut child = stage.child(&[]);
+    assert_eq!(tell(&mut child, &json!({"do": "rotate"})), json!({"ok": "done"}));
+    smalt.close().await;
+    other.close().await;
+}
