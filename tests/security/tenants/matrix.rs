@@ -16,7 +16,7 @@ use super::{SHARED, Seeded, Tenant, Tenants, callback, project, started};
 
 /// Kinds of ids that prove something by themselves: whoever has one is meant to use it. Within a tenant that is not a
 /// foreign id but a stolen one, which S-04 and decision 0006 are about.
-const BEARER: [&str; 5] = ["token", "key", "claim", "callback_url", "cookie"];
+const BEARER: [&str; 6] = ["token", "key", "claim", "ticket", "callback_url", "cookie"];
 /// Places in lists, and keys of backends: of the tenant, not of an account.
 const TENANTS: [&str; 3] = ["cursor", "since", "api_key"];
 
@@ -63,6 +63,9 @@ fn kind(operation: Operation, field: &str) -> Option<&'static str> {
         "sandbox",
         "manifests",
         "apps",
+        "refresh",
+        "skip",
+        "or_empty",
     ];
     Some(match field {
         "account" => "account",
@@ -75,6 +78,7 @@ fn kind(operation: Operation, field: &str) -> Option<&'static str> {
         "token" => "token",
         "key" => "key",
         "claim" => "claim",
+        "ticket" => "ticket",
         "callback_url" => "callback_url",
         "cookie" => "cookie",
         "cursor" if operation == Operation::RequestPage => "page",
@@ -127,6 +131,10 @@ async fn own(tenant: &Tenant, who: &Seeded, operation: Operation, kind: &str) ->
             let request = json!({"callback_url": callback(&flow), "cookie": flow["cookie"]["value"]});
             tenant.done(Operation::ParkCallback, request).await["claim"].clone()
         }
+        "ticket" => {
+            let request = json!({"account": who.account, "application": "crm", "redirect_uri": super::CALLBACK});
+            tenant.done(Operation::HandOffConnect, request).await["ticket"].clone()
+        }
         "callback_url" => callback(&started(tenant, &who.account).await).into(),
         "cookie" => started(tenant, &who.account).await["cookie"]["value"].clone(),
         "page" => {
@@ -158,7 +166,7 @@ fn nobodys(kind: &str) -> Json {
         "account" | "new_account" => "only-nobody".into(),
         "config_id" => "config-nobody".into(),
         "org" => json!({"id": "nobody"}),
-        "token" | "key" | "claim" | "cookie" | "cursor" | "page" | "since" => "nobody".into(),
+        "token" | "key" | "claim" | "ticket" | "cookie" | "cursor" | "page" | "since" => "nobody".into(),
         "callback_url" => format!("{}?state=nobody&code=code-of-a-test", super::CALLBACK).into(),
         _ => "0123456789abcdef01234567".into(),
     }
