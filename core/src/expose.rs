@@ -99,8 +99,8 @@ macro_rules! plain {
 plain! {
     (), bool, u16, u32, u64, String, crate::Timestamp, model::Json,
     model::AccountUpdate, model::AuthType, model::ConfigUpdate, model::Labels, model::SiblingPolicy,
-    model::ApiKey, model::Application, model::KeyRotation, model::Config, model::ConnectFlow, model::Connection, model::Field, model::LinkedAccount, model::Receipt,
-    model::RuleColumns, model::UpsertedAccount, crate::project::Project,
+    model::ApiKey, model::Application, model::Config, model::ConnectFlow, model::Connection, model::Field, model::KeyRotation, model::LinkedAccount, model::Receipt,
+    model::RuleColumns, crate::manifest::Pagination, model::UpsertedAccount, crate::project::Project,
 }
 
 /// The fields of a struct, each exposed; a field that is forgotten here does not compile.

@@ -30,6 +30,6 @@ pub mod vault;
 
 pub use error::{Code, Error, Kind, Result, Retry};
 pub use expose::{Expose, Exposed};
-pub use handles::{Account, ConnectBuilder, ConnectHandle, EventStream, Host, Session, Smalt, SmaltBuilder};
+pub use handles::{Account, ConnectBuilder, ConnectHandle, EventStream, Host, Pages, Session, Smalt, SmaltBuilder};
 pub use secret::Secret;
 pub use time::Timestamp;

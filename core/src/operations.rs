@@ -91,6 +91,7 @@ operations! {
     SetDefaultConnection = "set_default_connection", Account, false, "0.1", "Makes a connection its application's default one.";
     Credential = "credential", Organisation, true, "0.1", "Answers a credential that is valid now, renewed if needed.";
     Request = "request", Organisation, false, "0.1", "Sends an authenticated call to the application.";
+    RequestPage = "request_page", Organisation, false, "0.1", "Sends an authenticated call for one page of a provider's list.";
     Disconnect = "disconnect", Account, false, "0.1", "Removes connections and configs, and queues the revocation.";
     Receipt = "get_receipt", Account, false, "0.1", "Tells how a disconnect's revocations ended.";
     Config = "config", Account, false, "0.1", "Finds or makes a config.";

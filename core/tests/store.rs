@@ -91,6 +91,10 @@ fn connection(id: &str, sealed: Vec<u8>) -> ConnectionRow {
         lease_boot: None,
         lease_until: None,
         cooldown_until: None,
+        renew_at: None,
+        used_at: None,
+        trouble: None,
+        tries: 0,
         row_version: 1,
     }
 }
@@ -658,6 +662,6 @@ async fn r11_a_rotation_demands_programs_that_know_it() {
     assert_eq!((ended.unreadable, ended.kept.len()), (1, 1), "{ended:?}");
     smalt.close().await;
     let info = schema_info(&path).unwrap();
-    assert_eq!((info.oldest_reader, info.schema), (3, info.known));
+    assert_eq!((info.oldest_reader, info.schema), (4, info.known));
     holds(&path, "after a rotation").await;
 }

@@ -248,6 +248,26 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
             a.end()?;
             Ok(response(backend.request(caller, request).await?))
         }
+        "request_page" => {
+            let body = a.maybe::<Json>("json")?;
+            let request = ApiPageRequest {
+                account: a.need("account")?,
+                application: a.need("application")?,
+                connection: a.maybe("connection")?,
+                method: a.need("method")?,
+                path: a.need("path")?,
+                query: a.pairs("query")?,
+                headers: a.pairs("headers")?,
+                body: body.as_ref().map(json_body),
+                timeout: a.seconds("timeout")?,
+                max_body: a.maybe("max_body")?,
+                cursor: a.maybe("cursor")?,
+                pagination: a.maybe("pagination")?,
+            };
+            a.end()?;
+            let page = backend.request_page(caller, request).await?;
+            Ok(json!({"answer": response(page.answer), "items": page.items, "next": page.next}))
+        }
         "disconnect" => op!(disconnect(Disconnect {
             account: need, application: need, connection: maybe, auth_type: maybe, siblings: maybe, wait: seconds
         }) -> plain),

@@ -43,6 +43,8 @@ fn timings() -> Timings {
         plugin: Duration::from_secs(2),
         poll: Duration::from_millis(20),
         revoke_backoff: Duration::from_millis(50),
+        // What these look at happens when it is asked for.
+        ahead: None,
         ..Timings::default()
     }
 }

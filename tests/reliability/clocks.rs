@@ -78,7 +78,7 @@ async fn set_up(clock: impl Clock + Clone, provider: impl Clock, timings: Timing
 #[tokio::test(flavor = "multi_thread")]
 async fn s02_a_flow_lives_for_ten_minutes() {
     let clock = FixedClock::at(Timestamp::from_millis(START));
-    let timings = Timings { poll: Duration::from_millis(50), ..Timings::default() };
+    let timings = Timings { poll: Duration::from_millis(50), ahead: None, ..Timings::default() };
     let (_sandbox, smalt) = set_up(clock.clone(), smalt::plugin::SystemClock::default(), timings).await;
     for (seconds, works) in [(599, true), (601, false)] {
         let mut flows = Vec::new();
@@ -167,7 +167,7 @@ async fn r27_a_cached_token_ends_when_it_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r27_a_clock_set_back_prolongs_no_cooldown() {
     let clock = Wall::default();
-    let (sandbox, smalt) = set_up(clock.clone(), True(clock.clone()), Timings::default()).await;
+    let (sandbox, smalt) = set_up(clock.clone(), True(clock.clone()), Timings { ahead: None, ..Timings::default() }).await;
     connect_sandbox(&smalt, "customer-42").await;
     let account = smalt.account("customer-42");
     clock.pass(61 * MINUTE);

@@ -1,6 +1,7 @@
 //! What must survive: see `docs/reliability.md`.
 #![allow(clippy::unwrap_used)]
 
+mod ahead;
 mod audit;
 mod backup;
 mod clocks;

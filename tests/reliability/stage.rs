@@ -69,6 +69,8 @@ pub fn timings() -> Timings {
         poll: Duration::from_millis(50),
         revoke_backoff: Duration::from_millis(100),
         revoke_attempts: 10_000,
+        // What these look at happens when it is asked for.
+        ahead: None,
         ..Timings::default()
     }
 }

@@ -222,6 +222,8 @@ async fn s40_s42_secrets_are_nowhere_else() {
         plugin: Duration::from_secs(2),
         revoke_backoff: Duration::from_millis(20),
         revoke_attempts: 3,
+        // What these look at happens when it is asked for.
+        ahead: None,
         ..Timings::default()
     };
     let file = world.folder.path().join("canary.db");

@@ -15,10 +15,11 @@ use crate::{
     error::{Result, err},
     expose::Exposed,
     model::{
-        ApiAnswer, ApiKey, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, KeyRotation,
+        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, KeyRotation,
         LinkedAccount, NewApiKey, Page, Receipt, RuleColumns, SessionInfo, StartedConnect, UpsertedAccount,
     },
     operations::Operation,
+    plugin::{HttpStream, Upload},
     project::Project,
 };
 
@@ -58,6 +59,13 @@ macro_rules! backend {
             fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Result<Arc<Credential>>> {
                 let _ = (caller, request);
                 None
+            }
+
+            /// The streaming twin of [`Backend::request`]: the body is sent as it is read, and the answer read as it comes. `timeout`
+            /// is how long either side may be silent, `max_body` how many bytes either way (default 1 GiB).
+            async fn request_stream(&self, caller: &Caller, request: ApiRequest, upload: Option<Upload>) -> Result<HttpStream> {
+                let _ = (caller, request, upload);
+                Err(unsupported(Operation::Request))
             }
 
             /// Ends background work and releases the store. Later calls answer `closed`.
@@ -190,6 +198,8 @@ backend! {
     credential: Credential(GetCredential) -> Arc<Credential>;
     /// Sends an authenticated call; the provider's answer is returned whatever its status.
     request: Request(ApiRequest) -> ApiAnswer;
+    /// Sends an authenticated call for one page of a list. Errors: `invalid_cursor`, `malformed_answer`, `unsupported`.
+    request_page: RequestPage(ApiPageRequest) -> ApiPage;
     /// Removes connections and configs and queues the revocation, in one transaction.
     disconnect: Disconnect(Disconnect) -> Receipt;
     /// How the revocations of a disconnect ended.

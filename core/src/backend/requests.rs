@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use crate::{
     Secret,
     expose::{Seconds, exposes},
+    manifest::Pagination,
     model::{AccountUpdate, ApiBody, AuthType, ConfigUpdate, Json, Labels, NameValue, SiblingPolicy},
 };
 
@@ -234,6 +235,37 @@ requests! {
         /// The answer's largest size in bytes; default 8 MiB.
         pub max_body: Option<u64>,
     }
+    /// `request_page`: an authenticated call for one page of a list.
+    pub struct ApiPageRequest hides(path, query, headers, body) {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+        /// The connection; absent: the default one.
+        pub connection: Option<String>,
+        /// `GET`, or `POST` where lists are searched so.
+        pub method: String,
+        /// A path below the application's base URL, or a full URL on its host.
+        pub path: String,
+        /// Query parameters.
+        #[serde(default)]
+        pub query: Vec<NameValue>,
+        /// More headers.
+        #[serde(default)]
+        pub headers: Vec<NameValue>,
+        /// The body, with its content type.
+        pub body: Option<ApiBody>,
+        /// How long at most; default 30 s.
+        #[serde(default, deserialize_with = "Seconds::read")]
+        #[schemars(with = "Option<Seconds>")]
+        pub timeout: Option<Duration>,
+        /// The page's largest size in bytes; default 8 MiB.
+        pub max_body: Option<u64>,
+        /// Where the last page ended; absent: the first page.
+        pub cursor: Option<String>,
+        /// How this list comes in pages; default as the application's manifest says.
+        pub pagination: Option<Pagination>,
+    }
     /// `disconnect`.
     pub struct Disconnect {
         /// The linked account's id.
@@ -389,6 +421,20 @@ requests! {
     }
     /// `get_project`.
     pub struct GetProject {
+    }
+}
+
+impl ApiPageRequest {
+    /// A call whose answer is the first page of a list.
+    pub fn of(call: ApiRequest) -> Self {
+        let ApiRequest { account, application, connection, method, path, query, headers, body, timeout, max_body } = call;
+        let (cursor, pagination) = (None, None);
+        Self { account, application, connection, method, path, query, headers, body, timeout, max_body, cursor, pagination }
+    }
+
+    pub(crate) fn call(self) -> ApiRequest {
+        let Self { account, application, connection, method, path, query, headers, body, timeout, max_body, .. } = self;
+        ApiRequest { account, application, connection, method, path, query, headers, body, timeout, max_body }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Inner, connections, require_account};
+use super::{Inner, require_account};
 use crate::{
     backend::{GetAccount, GetApp},
     error::{Error, Result, bail, err},
@@ -11,7 +11,6 @@ use crate::{
     model::{AppStatus, Application, AuthType, Connection, ConnectionStatus, Environment, InputField},
     project::{AppSettings, LoadedProject},
     sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions},
-    store::rows::ConnectionRow,
 };
 
 /// The one client per application and environment that a project names so far; part of state and redirect path.
@@ -47,6 +46,14 @@ pub(super) fn is_sandbox(slug: &str) -> bool {
 }
 
 impl App {
+    /// By its manifest alone.
+    #[cfg(test)]
+    pub(super) fn fixture(manifest: Arc<AppManifest>, project: crate::project::Project) -> Self {
+        let project = crate::project::ProjectSource::value(project, ".").expect("the project is right").current();
+        let variables = Arc::new(manifest.variable_values(&BTreeMap::new()));
+        Self { manifest, project, settings: Arc::new(AppSettings::default()), variables, sandbox_origin: None, client: None }
+    }
+
     pub(super) fn slug(&self) -> &str {
         &self.manifest.slug
     }
@@ -101,16 +108,15 @@ impl App {
         }
     }
 
-    fn describe(&self, rows: &[ConnectionRow]) -> Result<Application> {
+    fn describe(&self, connections: Vec<Connection>) -> Application {
         let manifest = &self.manifest;
-        let connections = rows.iter().map(connections::to_model).collect::<Result<Vec<Connection>>>()?;
         let status = match connections.iter().find(|c| c.is_default).or(connections.first()) {
             None => AppStatus::NotConnected,
             Some(c) if c.status == ConnectionStatus::Active => AppStatus::Connected,
             Some(_) => AppStatus::ReauthRequired,
         };
         let auth_types = self.auth_types();
-        Ok(Application {
+        Application {
             slug: manifest.slug.clone(),
             name: manifest.name.clone(),
             description: manifest.description.clone(),
@@ -121,7 +127,7 @@ impl App {
             status,
             connections,
             help: manifest.help.clone(),
-        })
+        }
     }
 }
 
@@ -197,7 +203,7 @@ impl Inner {
         }
     }
 
-    fn enabled_slugs(&self) -> Vec<String> {
+    pub(super) fn enabled_slugs(&self) -> Vec<String> {
         let project = self.project.current();
         self.catalog
             .slugs()
@@ -214,14 +220,14 @@ impl Inner {
                 tx.connections(&tenant, &request.account, None)
             })
             .await?;
-        let mut by_app: BTreeMap<&str, Vec<ConnectionRow>> = BTreeMap::new();
-        for row in &rows {
-            by_app.entry(&row.application).or_default().push(row.clone());
+        let mut by_app: BTreeMap<String, Vec<Connection>> = BTreeMap::new();
+        for connection in self.shown(&rows).await? {
+            by_app.entry(connection.application.clone()).or_default().push(connection);
         }
         let mut described = Vec::new();
         for slug in self.enabled_slugs() {
             match self.app(&slug).await {
-                Ok(app) => described.push(app.describe(by_app.get(slug.as_str()).map_or(&[], Vec::as_slice))?),
+                Ok(app) => described.push(app.describe(by_app.remove(&slug).unwrap_or_default())),
                 // One that cannot be used now hides no others.
                 Err(error) => tracing::warn!(application = slug, code = error.code().as_str(), "an application cannot be described"),
             }
@@ -238,7 +244,7 @@ impl Inner {
                 tx.connections(&tenant, &request.account, Some(&request.application))
             })
             .await?;
-        app.describe(&rows)
+        Ok(app.describe(self.shown(&rows).await?))
     }
 }
 

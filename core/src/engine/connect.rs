@@ -99,7 +99,7 @@ fn with_state(how: StateIn, redirect_uri: &str, state: &str) -> Result<String> {
 }
 
 impl Inner {
-    fn redirect_uri(&self, app: &App, asked: Option<&str>) -> Result<String> {
+    pub(super) fn redirect_uri(&self, app: &App, asked: Option<&str>) -> Result<String> {
         let org = &app.project.project.org;
         let client = app.settings().client.get(&self.tenant.environment);
         let own = match client.and_then(|client| client.redirect_uri.clone()) {

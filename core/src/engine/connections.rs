@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{About, Inner, require_account, sealed::Grant};
+use super::{
+    About, Inner,
+    ahead::{self, Plan},
+    health, require_account,
+    sealed::Grant,
+};
 use crate::{
     Timestamp,
     backend::{GetConnection, ListConnections},
@@ -24,6 +29,7 @@ pub(super) fn to_model(row: &ConnectionRow) -> Result<Connection> {
         application: row.application.clone(),
         auth_type: AuthType::parse(&row.auth_type).ok_or_else(|| corrupt("auth type"))?,
         status: ConnectionStatus::parse(&row.status).ok_or_else(|| corrupt("status"))?,
+        health: health::of_row(row),
         is_default: row.is_default,
         identity: identity(row),
         scopes: serde_json::from_str(&row.scopes_json).map_err(|_| corrupt("scopes"))?,
@@ -87,6 +93,8 @@ pub(super) struct NewConnection {
     pub(super) scopes: Vec<String>,
     pub(super) properties: BTreeMap<String, String>,
     pub(super) expires_at: Option<Timestamp>,
+    /// When the background looks at it.
+    pub(super) plan: Plan,
     /// The connection that the caller wants authorised again.
     pub(super) renew: Option<String>,
 }
@@ -138,6 +146,10 @@ pub(super) fn save(tx: &mut dyn Tx, about: &About, vault: &Vault, application: &
             lease_boot: None,
             lease_until: None,
             cooldown_until: None,
+            renew_at: None,
+            used_at: None,
+            trouble: None,
+            tries: 0,
             row_version: 0,
         },
     };
@@ -153,11 +165,13 @@ pub(super) fn save(tx: &mut dyn Tx, about: &About, vault: &Vault, application: &
     row.refreshed_at = now;
     row.expires_at = new.expires_at.map(Timestamp::millis);
     row.last_error_json = None;
-    (row.presented, row.cooldown_until) = (None, None);
+    (row.presented, row.cooldown_until, row.trouble, row.tries) = (None, None, None, 0);
+    row.used_at = Some(now);
     // A refresh that is under way belongs to the old grant: it finds another refresh token here and keeps out.
     (row.lease_owner, row.lease_boot, row.lease_until) = (None, None, None);
     row.row_version += 1;
     super::sealed::seal_grant(vault, &about.tenant, &mut row, &new.grant)?;
+    row.renew_at = new.plan.first_look(&row, ahead::draw());
     tx.put_connection(&about.tenant, &row)?;
     // Whoever connects anew wants it to be used: a dead default one gives way.
     let active = ConnectionStatus::Active.as_str();
@@ -190,7 +204,7 @@ impl Inner {
                 tx.connections(&tenant, &request.account, request.application.as_deref())
             })
             .await?;
-        rows.iter().map(to_model).collect()
+        self.shown(&rows).await
     }
 
     pub(super) async fn get_connection(&self, request: GetConnection) -> Result<Connection> {
@@ -202,7 +216,7 @@ impl Inner {
                 row.ok_or_else(|| unknown(&request.connection))
             })
             .await?;
-        to_model(&row)
+        self.shown_one(&row).await
     }
 
     pub(super) async fn set_default_connection(&self, actor: String, request: GetConnection) -> Result<Connection> {
@@ -221,7 +235,14 @@ impl Inner {
             })
             .await?;
         self.cache.forget(&row.account_id, &row.application);
-        to_model(&row)
+        self.shown_one(&row).await
+    }
+
+    async fn shown_one(&self, row: &ConnectionRow) -> Result<Connection> {
+        match self.shown(std::slice::from_ref(row)).await?.pop() {
+            Some(connection) => Ok(connection),
+            None => to_model(row),
+        }
     }
 }
 
@@ -236,4 +257,41 @@ pub(super) fn make_default(tx: &mut dyn Tx, about: &About, application: &str, id
         }
     }
     Ok(())
+}
+
+/// A connection's row for tests: a token that came now, and lives so long.
+#[cfg(test)]
+pub(super) fn fixture(now: i64, life: Option<i64>, refreshes: bool) -> ConnectionRow {
+    ConnectionRow {
+        id: "c".repeat(24),
+        account_id: "a".to_owned(),
+        application: "sandbox-oauth".to_owned(),
+        client_key: super::apps::CLIENT_KEY.to_owned(),
+        auth_type: AuthType::Oauth2.as_str().to_owned(),
+        status: ConnectionStatus::Active.as_str().to_owned(),
+        is_default: true,
+        identity_id: None,
+        identity_label: None,
+        grant_key: None,
+        scopes_json: "[]".to_owned(),
+        properties_json: "{}".to_owned(),
+        sealed: Vec::new(),
+        secret_version: 0,
+        created_at: now,
+        connected_at: now,
+        expires_at: life.map(|life| now + life),
+        refreshed_at: now,
+        last_error_json: None,
+        refresh_print: refreshes.then(|| "print".to_owned()),
+        presented: None,
+        lease_owner: None,
+        lease_boot: None,
+        lease_until: None,
+        cooldown_until: None,
+        renew_at: None,
+        used_at: Some(now),
+        trouble: None,
+        tries: 0,
+        row_version: 0,
+    }
 }

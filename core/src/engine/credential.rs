@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::OnceCell;
 
 use super::{
-    Inner,
+    Inner, ahead,
     apps::App,
     cache::{CacheKey, Due, ReadWindow},
     connections, millis, sealed,
@@ -26,13 +26,19 @@ use crate::{
 
 /// When a token is renewed before its end, where the manifest does not say.
 const EARLY: u64 = 60;
+/// No suspended grant is left alone for longer; see `Timings::suspended`.
+pub(super) const LONGEST_SUSPENSION: Duration = Duration::from_secs(24 * 3600);
+
+/// How long before its end a token is renewed, in milliseconds.
+pub(super) fn early(app: &App) -> i64 {
+    millis(Duration::from_secs(app.oauth().ok().and_then(|oauth| oauth.refresh.early).unwrap_or(EARLY)))
+}
 
 /// When the token should be renewed: somewhat early, but never in the first half of its life.
 pub(super) fn due(app: &App, row: &ConnectionRow) -> i64 {
     let Some(expires_at) = row.expires_at else { return i64::MAX };
-    let early = app.oauth().ok().and_then(|oauth| oauth.refresh.early).unwrap_or(EARLY);
     let half_life = expires_at.saturating_sub(row.refreshed_at).max(0) / 2;
-    expires_at - millis(Duration::from_secs(early)).min(half_life)
+    expires_at - early(app).min(half_life)
 }
 
 /// Whether the stored token can be given out without asking the provider. A clock that was set back to before the token
@@ -46,6 +52,33 @@ pub(super) fn reauth(row: &ConnectionRow) -> Error {
     err!(ReauthRequired, "the connection with `{}` is no longer good", row.application)
         .with("application", &row.application)
         .with("connection", &row.id)
+}
+
+/// Whether the provider refuses the grant for now only.
+pub(super) fn is_suspended(row: &ConnectionRow) -> bool {
+    row.status != ConnectionStatus::Active.as_str() && row.trouble.as_deref() == Some(ahead::SUSPENDED)
+}
+
+/// How long a suspended grant is not tried again.
+pub(super) fn suspended_for(row: &ConnectionRow, now: Timestamp) -> Option<Duration> {
+    // One that is longer than any can be was written before the clock was set back.
+    let longest = millis(LONGEST_SUSPENSION);
+    let left = row.cooldown_until?.saturating_sub(now.millis());
+    (1..=longest).contains(&left).then(|| Timestamp::from_millis(now.millis() + left).since(now))
+}
+
+/// Why a connection that is not active gives nothing out.
+pub(super) fn standing(row: &ConnectionRow, now: Timestamp) -> Error {
+    if !is_suspended(row) {
+        return reauth(row);
+    }
+    let error = err!(GrantSuspended, "the connection with `{}` rests", row.application)
+        .with("application", &row.application)
+        .with("connection", &row.id);
+    match suspended_for(row, now) {
+        Some(wait) => error.retry_after(wait),
+        None => error,
+    }
 }
 
 impl Inner {
@@ -90,8 +123,14 @@ impl Inner {
         let row = self
             .read(move |tx| connections::choose(tx, &tenant, &wanted.account, &wanted.application, wanted.connection.as_deref()))
             .await?;
+        self.note_use(&row);
         if row.status != ConnectionStatus::Active.as_str() {
-            return Err(reauth(&row));
+            let now = self.now();
+            if !is_suspended(&row) || suspended_for(&row, now).is_some() {
+                return Err(standing(&row, now));
+            }
+            let row = self.renewed(&app, row).await?;
+            return Ok((app, row));
         }
         if row.auth_type == AuthType::Keybased.as_str() || is_fresh(&app, &row, self.judged(&row)) {
             return Ok((app, row));

@@ -144,6 +144,12 @@ pub(super) fn sum_up(receipt: &mut Receipt, now: crate::Timestamp) {
 }
 
 impl Remover {
+    /// For one application whose grants can be revoked.
+    #[cfg(test)]
+    pub(super) fn revoking(vault: Arc<Vault>, slug: &str) -> Self {
+        Self { vault, powers: HashMap::from([(slug.to_owned(), Powers { revokes: true, shared_grant: false })]) }
+    }
+
     /// Removes these connections of one application: all or, on `ask` with siblings, none.
     pub(super) fn remove(&self, tx: &mut dyn Tx, about: &About, rows: Vec<ConnectionRow>, policy: SiblingPolicy) -> Result<Receipt> {
         let application = about.application.clone().unwrap_or_default();

@@ -7,19 +7,19 @@ use async_trait::async_trait;
 use super::{Engine, Inner};
 use crate::{
     backend::{
-        ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CreateApiKey, CreateSession, Disconnect, FindConfig,
-        FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetProject, GetReceipt, GetRuleColumns,
-        ImportConnection, ListAccounts, ListApiKeys, ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount,
-        RevokeApiKey, RevokeSession, RotateKeys, RunWorkflow, SetConfigField, StartConnect, UpdateConfig, VerifyApiKey, VerifySession,
-        WaitFlow,
+        ApiPageRequest, ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CreateApiKey, CreateSession, Disconnect,
+        FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetProject, GetReceipt,
+        GetRuleColumns, ImportConnection, ListAccounts, ListApiKeys, ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback,
+        PutAccount, RevokeApiKey, RevokeSession, RotateKeys, RunWorkflow, SetConfigField, StartConnect, UpdateConfig, VerifyApiKey,
+        VerifySession, WaitFlow,
     },
     error::{Result, bail},
     model::{
-        ApiAnswer, ApiKey, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, KeyRotation,
+        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, KeyRotation,
         LinkedAccount, NewApiKey, Page, Receipt, RuleColumns, SessionInfo, SiblingPolicy, StartedConnect, UpsertedAccount,
     },
     operations::Operation,
-    plugin::{Presenter, refuse_reentry},
+    plugin::{HttpStream, Presenter, Upload, refuse_reentry},
     project::Project,
 };
 
@@ -68,6 +68,12 @@ doorway! {
         // What is refused is refused in words, by the other twin.
         refuse_reentry(&self.0.tenant, &request.account, Some(&request.application)).ok()?;
         self.0.try_credential(caller, request).map(Ok)
+    }
+
+    async fn request_stream(&self, caller: &Caller, request: ApiRequest, upload: Option<Upload>) -> Result<HttpStream> {
+        self.0.authorize(Operation::Request, caller, &request.account).await?;
+        refuse_reentry(&self.0.tenant, &request.account, Some(&request.application))?;
+        self.0.api_stream(request, upload).await
     }
 
     async fn close(&self) {
@@ -205,6 +211,7 @@ doorway! {
         set_default_connection: SetDefaultConnection(GetConnection) -> Connection = |me, actor, request| to_the_end!(me.set_default_connection(actor, request));
         credential: Credential(GetCredential) -> Arc<Credential> = (waits for Some(&request.application)) |me, actor, request| me.credential(actor, request);
         request: Request(ApiRequest) -> ApiAnswer = (waits for Some(&request.application)) |me, _actor, request| me.api_request(request);
+        request_page: RequestPage(ApiPageRequest) -> ApiPage = (waits for Some(&request.application)) |me, _actor, request| me.api_page(request);
         config: Config(FindConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.find_config(actor, request);
         get_config: GetConfig(GetConfig) -> Config = (waits for Some(&request.application)) |me, _actor, request| me.get_config(request);
         update_config: UpdateConfig(UpdateConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.update_config(actor, request);

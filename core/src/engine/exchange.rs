@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     About, Inner,
+    ahead::Plan,
     apps::App,
     connect,
     connections::{self, NewConnection},
@@ -55,6 +56,7 @@ impl Inner {
         let Redemption { actor, row, secrets } = redemption;
         let about = self.about(actor, &row.account_id, Some(&row.application));
         let outcome = self.exchange(&row, &secrets).await;
+        let place = self.place_of_flow(&row, &secrets).await;
         let vault = self.vault.clone();
         let ended = match outcome {
             Ok(new) => {
@@ -67,6 +69,10 @@ impl Inner {
                         }
                         return Ok(Err(err!(FlowNotFound, "the linked account was deleted while the code was exchanged")));
                     };
+                    if let Some(place) = &place {
+                        // The code's exchange proved the client.
+                        super::health::client_taken(tx, &about, place, None)?;
+                    }
                     let saved = connections::save(tx, &about, &vault, &flow.application, new.clone())?;
                     crate::failpoint::failpoint!("connect-saved");
                     connect::succeed(tx, &about, &mut flow, &saved.id)?;
@@ -91,6 +97,12 @@ impl Inner {
         crate::failpoint::failpoint!("connect-committed");
         self.cache.forget(&row.account_id, &row.application);
         connections::to_model(&row)
+    }
+
+    /// The client that exchanged a flow's code, and where; nobody where the application is gone.
+    async fn place_of_flow(&self, row: &FlowRow, secrets: &FlowSecrets) -> Option<super::health::Place> {
+        let app = self.app(&row.application).await.ok()?;
+        Some(self.place_of(&app, &row.client_key, Values::new().map(&secrets.copied).secrets(&secrets.inputs)))
     }
 
     /// Writes what must not be lost because it cannot be had again: tries until the store takes it.
@@ -298,6 +310,7 @@ impl Inner {
             properties: plain,
             expires_at: None,
             shares_grants: false,
+            plan: Plan::of(&app),
             renew: request.connection,
         };
         new.identity = self.prove(&app, &request.account, &mut new).await?;
@@ -326,6 +339,9 @@ impl Inner {
         // What a connect would have copied from the provider's answers can be handed over too.
         let copied: BTreeMap<String, String> =
             oauth.copied_names().filter_map(|name| Some((name.clone(), values.remove(name)?.expose().to_owned()))).collect();
+        if let Some((name, _)) = copied.iter().find(|(name, value)| !app.manifest.accepts(name, value)) {
+            return Err(err!(InvalidInputs, "`{name}` has another form than the manifest states").with("fields", name));
+        }
         let inputs = inputs::check(app.inputs(AuthType::Oauth2), &values)?;
         let (mut plain, inputs) = connect::split_inputs(&app, AuthType::Oauth2, inputs);
         plain.extend(copied);
@@ -347,6 +363,7 @@ impl Inner {
             properties: plain,
             expires_at,
             shares_grants: app.shares_grants(),
+            plan: Plan::of(&app),
             renew: None,
         };
         if new.grant.access_token.is_some() {
@@ -424,6 +441,7 @@ fn new_connection(app: &App, tokens: &TokenSet, asked: Vec<String>, now: Timesta
         properties: tokens.copied.values.clone(),
         expires_at: lifetime.map(|lifetime| now.plus(lifetime)),
         shares_grants: app.shares_grants(),
+        plan: Plan::of(app),
         renew: None,
     }
 }
@@ -471,7 +489,7 @@ fn limited(app: &App, answer: &HttpResponse, now: Timestamp) -> Error {
 fn exchange_error(app: &App, failure: TokenFailure) -> Error {
     let named = |error: Error, provider_error: String| error.with("application", app.slug()).with("provider_error", provider_error);
     match failure {
-        TokenFailure::Final { provider_error } | TokenFailure::Refused { provider_error } => {
+        TokenFailure::Final { provider_error } | TokenFailure::Suspended { provider_error } | TokenFailure::Refused { provider_error } => {
             named(err!(ExchangeFailed, "`{}` refused the code with `{provider_error}`", app.slug()), provider_error)
         }
         TokenFailure::Client { provider_error } => {
@@ -483,13 +501,16 @@ fn exchange_error(app: &App, failure: TokenFailure) -> Error {
 
 /// What the log says about a connection whose end came with an error.
 pub(super) fn expire(tx: &mut dyn crate::plugin::Tx, about: &About, row: &mut ConnectionRow, error: &Error) -> Result<()> {
-    let was_active = row.status == crate::model::ConnectionStatus::Active.as_str();
+    // One that was suspended ends for good: that is news too.
+    let was_alive = row.status == crate::model::ConnectionStatus::Active.as_str() || super::credential::is_suspended(row);
+    (row.trouble, row.renew_at) = (None, None);
     crate::model::ConnectionStatus::Expired.as_str().clone_into(&mut row.status);
     note_error(row, error, about.now);
     row.row_version += 1;
     tx.put_connection(&about.tenant, row)?;
-    if was_active {
-        about.event(tx, EventType::ConnectionExpired, &serde_json::json!({"connection": row.id, "code": error.code().as_str()}))?;
+    if was_alive {
+        let data = serde_json::json!({"connection": row.id, "code": error.code().as_str(), "recoverable": false});
+        about.event(tx, EventType::ConnectionExpired, &data)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! never inside a transaction.
 
 mod accounts;
+mod ahead;
 mod api_keys;
 mod apps;
 mod cache;
@@ -16,14 +17,20 @@ mod disconnect;
 mod doorway;
 mod events;
 mod exchange;
+#[cfg(test)]
+mod explore;
+mod health;
 mod open;
 mod outbox;
+mod pages;
 mod refresh;
+mod renewal;
 mod request;
 mod rotation;
 mod sealed;
 mod sessions;
 mod steps;
+mod stream;
 mod token;
 mod upkeep;
 
@@ -68,6 +75,11 @@ pub struct Timings {
     pub lease: Duration,
     /// No second refresh within this time after a failed one. Default 30 s.
     pub cooldown: Duration,
+    /// How often due connections are looked for, to renew them before their tokens end. Default once a second; `None` looks never in
+    /// this engine. How they are renewed stands in the project: [`crate::project::RefreshSettings`].
+    pub ahead: Option<Duration>,
+    /// The first wait before a grant that the provider refuses for now is tried again; it doubles, up to a day. Default 5 minutes.
+    pub suspended: Duration,
     /// A plugin's time for one call. Default 10 s.
     pub plugin: Duration,
     /// How often other processes' changes are looked for. Default 250 ms.
@@ -95,6 +107,8 @@ impl Default for Timings {
             provider: Duration::from_secs(10),
             lease: Duration::from_secs(14),
             cooldown: Duration::from_secs(30),
+            ahead: Some(Duration::from_secs(1)),
+            suspended: Duration::from_secs(300),
             plugin: Duration::from_secs(10),
             poll: Duration::from_millis(250),
             revoke_backoff: Duration::from_secs(5),
@@ -132,6 +146,7 @@ struct Inner {
     sandbox: OnceCell<Sandbox>,
     cache: cache::CredentialCache,
     lives: cache::Lives,
+    ahead: ahead::Ahead,
     /// How often a 401 had a connection renewed lately, and when last.
     forced: moka::sync::Cache<String, (u32, i64, i64)>,
     flights: Mutex<HashMap<String, refresh::Flight>>,

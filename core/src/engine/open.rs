@@ -103,6 +103,7 @@ impl Engine {
             runner: parts.runner,
             cache: CredentialCache::new(timings.cached_credentials, timings.read_window),
             lives: Lives::new(timings.cached_credentials),
+            ahead: super::ahead::Ahead::default(),
             forced: moka::sync::Cache::new(10_000),
             timings,
             signing,
@@ -117,6 +118,7 @@ impl Engine {
         });
         inner.apply_policy(&project);
         upkeep::start(&inner);
+        super::ahead::start(&inner);
         Ok(Self(inner))
     }
 }

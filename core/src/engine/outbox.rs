@@ -149,22 +149,7 @@ impl Inner {
         let (boot, lease, id, tenant, owner) =
             (self.clock.boot(), millis(self.timings.lease), row.id.clone(), self.tenant.clone(), holder.clone());
         let now = about.now.millis();
-        let leased = self
-            .write(move |tx| {
-                let queued = RevocationOutcome::Queued.as_str();
-                let Some(mut row) =
-                    tx.revocation(&tenant, &id)?.filter(|row| row.status == queued && !is_leased(row, &boot) && row.next_at <= now)
-                else {
-                    return Ok(None);
-                };
-                row.lease_owner = Some(owner);
-                row.lease_until = Some(boot.millis + lease);
-                row.lease_boot = Some(boot.boot_id);
-                row.attempts += 1;
-                tx.put_revocation(&tenant, &row)?;
-                Ok(Some(row))
-            })
-            .await?;
+        let leased = self.write(move |tx| self::lease(tx, &tenant, &id, &owner, &boot, lease, now)).await?;
         let Some(row) = leased else { return Ok(false) };
         let attempt = u32::try_from(row.attempts).unwrap_or(u32::MAX);
         let outcome = match sealed::open_revocation(&self.vault, &self.tenant, &row) {
@@ -173,27 +158,8 @@ impl Inner {
         };
         crate::failpoint::failpoint!("revoke-answered");
         let (backoff, attempts) = (self.timings.revoke_backoff, self.timings.revoke_attempts);
-        self.write_until_stored(move |tx| {
-            let Some(mut row) = tx.revocation(&about.tenant, &row.id)? else { return Ok(()) };
-            // Who asked after us may still be asking; that the grant is dead is true all the same.
-            let revoked = matches!(outcome, Asked::Ended(RevocationOutcome::Revoked));
-            if row.status != RevocationOutcome::Queued.as_str() || (row.lease_owner.as_ref() != Some(&holder) && !revoked) {
-                return Ok(());
-            }
-            match &outcome {
-                Asked::Ended(outcome) => finish(tx, &about, &mut row, *outcome),
-                Asked::Later(_) if attempt >= attempts => finish(tx, &about, &mut row, RevocationOutcome::Failed),
-                Asked::Later(wait) => {
-                    let doubled = backoff.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
-                    let wait = wait.unwrap_or_default().max(doubled).min(LONGEST_BACKOFF);
-                    row.next_at = about.now.plus(wait).millis();
-                    (row.lease_owner, row.lease_boot, row.lease_until) = (None, None, None);
-                    tx.put_revocation(&about.tenant, &row)?;
-                    note_in_receipt(tx, &about, &row, RevocationOutcome::Queued)
-                }
-            }
-        })
-        .await?;
+        let tries = Tries { attempt, attempts, backoff };
+        self.write_until_stored(move |tx| end_try(tx, &about, &row.id, &holder, &outcome, tries)).await?;
         Ok(true)
     }
 
@@ -257,8 +223,59 @@ impl Inner {
     }
 }
 
+/// Takes a revocation that is due; nothing when it is not ours to do.
+pub(super) fn lease(
+    tx: &mut dyn Tx,
+    tenant: &crate::model::Tenant,
+    id: &str,
+    owner: &str,
+    boot: &BootTime,
+    lease: i64,
+    now: i64,
+) -> Result<Option<RevocationRow>> {
+    let queued = RevocationOutcome::Queued.as_str();
+    let due = |row: &RevocationRow| row.status == queued && !is_leased(row, boot) && row.next_at <= now;
+    let Some(mut row) = tx.revocation(tenant, id)?.filter(due) else { return Ok(None) };
+    row.lease_owner = Some(owner.to_owned());
+    row.lease_until = Some(boot.millis + lease);
+    row.lease_boot = Some(boot.boot_id.clone());
+    row.attempts += 1;
+    tx.put_revocation(tenant, &row)?;
+    Ok(Some(row))
+}
+
+/// Which try it was, of how many, and the first wait.
+#[derive(Clone, Copy)]
+pub(super) struct Tries {
+    pub(super) attempt: u32,
+    pub(super) attempts: u32,
+    pub(super) backoff: Duration,
+}
+
+/// Writes down how a try went.
+pub(super) fn end_try(tx: &mut dyn Tx, about: &About, id: &str, holder: &str, outcome: &Asked, tries: Tries) -> Result<()> {
+    let Some(mut row) = tx.revocation(&about.tenant, id)? else { return Ok(()) };
+    // Who asked after us may still be asking; that the grant is dead is true all the same.
+    let revoked = matches!(outcome, Asked::Ended(RevocationOutcome::Revoked));
+    if row.status != RevocationOutcome::Queued.as_str() || (row.lease_owner.as_deref() != Some(holder) && !revoked) {
+        return Ok(());
+    }
+    match outcome {
+        Asked::Ended(outcome) => finish(tx, about, &mut row, *outcome),
+        Asked::Later(_) if tries.attempt >= tries.attempts => finish(tx, about, &mut row, RevocationOutcome::Failed),
+        Asked::Later(wait) => {
+            let doubled = tries.backoff.saturating_mul(2_u32.saturating_pow(tries.attempt.saturating_sub(1)));
+            let wait = wait.unwrap_or_default().max(doubled).min(LONGEST_BACKOFF);
+            row.next_at = about.now.plus(wait).millis();
+            (row.lease_owner, row.lease_boot, row.lease_until) = (None, None, None);
+            tx.put_revocation(&about.tenant, &row)?;
+            note_in_receipt(tx, about, &row, RevocationOutcome::Queued)
+        }
+    }
+}
+
 /// What the provider said.
-enum Asked {
+pub(super) enum Asked {
     Ended(RevocationOutcome),
     Later(Option<Duration>),
 }

@@ -3,9 +3,13 @@
 //! Inside the process callers share one flight per connection. Between processes a lease stands in the connection's own
 //! row; a call's deadline is shorter than the lease. Before the refresh token goes out, the row says so ("presented"):
 //! a holder that dies after that leaves a token that may be spent, and nobody presents it again. An answer, however
-//! late, is stored while the row still holds the refresh token that was presented.
+//! late, is stored while the row still holds the refresh token that was presented. What each step decides stands in
+//! `renewal`; this file waits and sends in between.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{
     FutureExt,
@@ -13,39 +17,38 @@ use futures_util::{
 };
 
 use super::{
-    About, Inner,
+    Inner,
     apps::App,
-    connections::NewConnection,
     credential::{self, reauth},
-    exchange::{self, expire, note_error},
-    millis, outbox,
-    sealed::{self, Grant},
+    renewal::{self, Holder, Left, Refusal, Step, Waits},
+    sealed::Grant,
 };
 use crate::{
-    Error, Timestamp,
     error::{Result, bail, err},
-    http::protocol::{self, TokenFailure, TokenSet},
-    manifest::{Rotation, template::Values},
-    model::{AuthType, ConnectionStatus, EventType},
-    plugin::{BootTime, Tx},
+    http::protocol::{self, TokenFailure},
+    manifest::template::Values,
+    model::ConnectionStatus,
     store::rows::ConnectionRow,
-    vault::Vault,
 };
 
 /// One refresh under way in this process; all callers wait for the same answer.
 pub(super) type Flight = Shared<BoxFuture<'static, Result<Arc<ConnectionRow>>>>;
 
-/// No refusal keeps a connection from being tried again for longer.
-const LONGEST_COOLDOWN: Duration = Duration::from_secs(3600);
+/// Why a token is renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Somebody wants it now, and waits.
+    Asked,
+    /// Nobody does yet.
+    Ahead,
+}
 
-/// What the row allows.
-enum Step {
-    /// Somebody renewed it, or it is good enough for now.
-    Done(Box<ConnectionRow>),
-    /// Another holder is at it.
-    Wait,
-    /// It is ours.
-    Leased(Box<(ConnectionRow, Grant)>),
+/// What became of a try.
+pub(super) enum Ended {
+    /// The row, with a token that is good.
+    Row(Box<ConnectionRow>),
+    /// Ahead only: another one is at it (`None`), or the application takes no more for so long.
+    NotNow(Option<Duration>),
 }
 
 /// Takes a flight off the list when it has ended, also by a panic: the next caller begins another.
@@ -72,7 +75,10 @@ impl Inner {
                     let landing = Landing { engine: self.clone(), id: id.clone() };
                     let work = async move {
                         let _landing = landing;
-                        engine.renew(&app, &row).await.map(Arc::new)
+                        match engine.renew(&app, &row, Mode::Asked).await? {
+                            Ended::Row(row) => Ok(Arc::new(*row)),
+                            Ended::NotNow(_) => Err(err!(Internal, "whoever asks for a token is answered")),
+                        }
                     };
                     let flight = self.detached(work).boxed().shared();
                     flights.insert(id, flight.clone());
@@ -83,18 +89,36 @@ impl Inner {
         flight.await.map(|row| (*row).clone())
     }
 
-    async fn renew(self: &Arc<Self>, app: &App, seen: &ConnectionRow) -> Result<ConnectionRow> {
-        let holder = format!("{}-{}", self.owner, crate::ids::new_id(self.now())?);
+    fn waits(&self) -> Waits {
+        let timings = &self.timings;
+        Waits { lease: timings.lease, provider: timings.provider, cooldown: timings.cooldown, suspended: timings.suspended }
+    }
+
+    /// Runs detached. Whoever asked waits for other holders and, for as long as a call may take, for the rate.
+    pub(super) async fn renew(self: &Arc<Self>, app: &App, seen: &ConnectionRow, mode: Mode) -> Result<Ended> {
+        let name = format!("{}-{}", self.owner, crate::ids::new_id(self.now())?);
+        let place = self.place(app, seen);
+        let patience = Instant::now() + self.timings.provider;
         loop {
-            match self.lease(app, seen, &holder).await? {
-                Step::Done(row) => return Ok(*row),
+            let about = self.about(self.owner.clone(), &seen.account_id, Some(&seen.application));
+            let holder = Holder { about, app: app.clone(), place: place.clone(), name: name.clone(), mode };
+            match self.lease(&holder, seen).await? {
+                Step::Done(row) => return Ok(Ended::Row(row)),
+                Step::Wait if mode == Mode::Ahead => return Ok(Ended::NotNow(None)),
                 // Another process's write is noticed by looking.
                 Step::Wait => tokio::time::sleep(Duration::from_millis(40 + u64::from(crate::ids::random::<1>()?[0]) / 4)).await,
+                Step::NotNow(wait, _) if mode == Mode::Ahead => return Ok(Ended::NotNow((!wait.is_zero()).then_some(wait))),
+                Step::NotNow(wait, error) => {
+                    if Instant::now() + wait > patience {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(wait.max(Duration::from_millis(5))).await;
+                }
                 Step::Leased(leased) => {
                     let (row, grant) = *leased;
                     crate::failpoint::failpoint!("refresh-leased");
-                    match self.present(app, &row, &grant, &holder).await? {
-                        Some(row) => return Ok(row),
+                    match self.present(&holder, &row, &grant).await? {
+                        Some(row) => return Ok(Ended::Row(Box::new(row))),
                         // The lease ran out before anything was sent: begin again.
                         None => continue,
                     }
@@ -103,107 +127,46 @@ impl Inner {
         }
     }
 
-    /// Decides in one transaction what may be done with the row.
-    async fn lease(&self, app: &App, seen: &ConnectionRow, holder: &str) -> Result<Step> {
-        let about = self.about(self.owner.clone(), &seen.account_id, Some(&seen.application));
-        let (clock, lease, vault, lives) = (self.clock.clone(), millis(self.timings.lease), self.vault.clone(), self.lives.clone());
-        let (app, id, version, holder) = (app.clone(), seen.id.clone(), seen.secret_version, holder.to_owned());
-        self.write(move |tx| {
-            // Read here: the job may have waited for the store.
-            let boot = clock.boot();
-            let Some(mut row) = tx.connection(&about.tenant, &id)? else {
-                return Ok(Err(super::connections::not_connected(&about.account, app.slug())));
-            };
-            if row.status != ConnectionStatus::Active.as_str() {
-                return Ok(Err(reauth(&row)));
-            }
-            let judged = lives.time_for(&row, about.now, boot.millis);
-            if row.secret_version != version && credential::is_fresh(&app, &row, judged) {
-                return Ok(Ok(Step::Done(Box::new(row))));
-            }
-            if is_leased(&row, &boot) {
-                return Ok(Ok(Step::Wait));
-            }
-            let still_valid = row.expires_at.is_none_or(|end| judged.millis() < end) && judged.millis() >= row.refreshed_at - 60_000;
-            // One that is longer than any can be was written before the clock was set back.
-            let longest = millis(LONGEST_COOLDOWN);
-            if let Some(until) = row.cooldown_until.filter(|until| (1..=longest).contains(&(until - about.now.millis()))) {
-                if still_valid {
-                    return Ok(Ok(Step::Done(Box::new(row))));
-                }
-                let wait = Timestamp::from_millis(until).since(about.now);
-                return Ok(Err(
-                    err!(RefreshFailed, "the last try to renew failed; the next one is due in {} s", wait.as_secs() + 1).retry_after(wait)
-                ));
-            }
-            let grant = sealed::open_grant(&vault, &about.tenant, &row)?;
-            if grant.refresh_token.is_none() {
-                if still_valid {
-                    return Ok(Ok(Step::Done(Box::new(row))));
-                }
-                let error = reauth(&row);
-                expire(tx, &about, &mut row, &error)?;
-                return Ok(Err(error));
-            }
-            // A former holder presented the token and never came back: it may be spent.
-            let interrupted = row.presented.is_some() && row.presented == row.refresh_print;
-            if interrupted && !may_present_again(&app, &row, about.now) {
-                let error = reauth(&row).with("cause", "refresh_interrupted");
-                (row.lease_owner, row.lease_boot, row.lease_until) = (None, None, None);
-                expire(tx, &about, &mut row, &error)?;
-                return Ok(Err(error));
-            }
-            row.lease_owner = Some(holder);
-            row.lease_boot = Some(boot.boot_id);
-            row.lease_until = Some(boot.millis + lease);
-            row.row_version += 1;
-            tx.put_connection(&about.tenant, &row)?;
-            Ok(Ok(Step::Leased(Box::new((row, grant)))))
-        })
-        .await?
+    async fn lease(&self, holder: &Holder, seen: &ConnectionRow) -> Result<Step> {
+        let (clock, vault, lives, waits) = (self.clock.clone(), self.vault.clone(), self.lives.clone(), self.waits());
+        let (holder, seen) = (holder.clone(), seen.clone());
+        // The clock is read in there: the job may have waited for the store.
+        self.write(move |tx| renewal::lease(tx, &holder, &vault, &lives, &clock.boot(), &waits, &seen)).await?
     }
 
     /// Sends the refresh token, once. `None`: the lease was over before anything was sent.
-    async fn present(self: &Arc<Self>, app: &App, row: &ConnectionRow, grant: &Grant, holder: &str) -> Result<Option<ConnectionRow>> {
-        let about = self.about(self.owner.clone(), &row.account_id, Some(&row.application));
+    async fn present(self: &Arc<Self>, holder: &Holder, row: &ConnectionRow, grant: &Grant) -> Result<Option<ConnectionRow>> {
+        let app = &holder.app;
         let request = match self.refresh_request(app, row, grant) {
             Ok(request) => request,
-            Err(error) => {
-                self.give_up(&about, row, holder, &error, None).await?;
-                return Err(error);
-            }
+            Err(error) => return self.refused(holder, row, Refusal::not_sent(error)).await.map(Some),
         };
-        let (tenant, id, print, owner) = (self.tenant.clone(), row.id.clone(), row.refresh_print.clone(), holder.to_owned());
-        let (clock, margin) = (self.clock.clone(), millis(self.timings.provider));
-        let marked = self
-            .write(move |tx| {
-                let boot = clock.boot();
-                let ours = tx.connection(&tenant, &id)?.filter(|row| {
-                    row.lease_owner.as_ref() == Some(&owner)
-                        && row.refresh_print == print
-                        && row.lease_until.is_some_and(|until| boot.millis + margin <= until)
-                });
-                let Some(mut row) = ours else { return Ok(false) };
-                row.presented.clone_from(&row.refresh_print);
-                tx.put_connection(&tenant, &row)?;
-                Ok(true)
-            })
-            .await?;
-        if !marked {
+        let (marking, clock, waits, leased) = (holder.clone(), self.clock.clone(), self.waits(), row.clone());
+        // Ahead, it was marked with the lease.
+        if holder.mode == Mode::Asked && !self.write(move |tx| renewal::mark(tx, &marking, &clock.boot(), &waits, &leased)).await? {
             return Ok(None);
         }
         crate::failpoint::failpoint!("refresh-presented");
         let answer = self.transport.send(request).await;
         crate::failpoint::failpoint!("refresh-answered");
         let now = self.now();
+        // What is written down counts from before the call: no token is thought to live longer than it does.
+        let holder = holder.clone();
         let failure = match answer {
             Ok(answer) => match app.oauth().map(|oauth| protocol::parse_token_answer(oauth, &answer, now))? {
-                Ok(tokens) => return self.store_tokens(app, about, row, grant, tokens, holder).await.map(Some),
+                Ok(tokens) => {
+                    let (vault, presented, grant) = (self.vault.clone(), row.clone(), grant.clone());
+                    let stored =
+                        self.write_until_stored(move |tx| renewal::store(tx, &holder, &vault, &presented, &grant, &tokens)).await?;
+                    self.cache.forget(&row.account_id, &row.application);
+                    self.outbox.notify_one();
+                    return stored.map(Some);
+                }
                 Err(failure) => failure,
             },
             Err(error) => TokenFailure::Passing { error },
         };
-        self.refused(app, about, row, holder, failure).await.map(Some)
+        self.refused(&holder, row, Refusal::of(app, row, failure)).await.map(Some)
     }
 
     /// Without scopes: the grant keeps its own (RFC 6749 section 6).
@@ -214,185 +177,40 @@ impl Inner {
         let token = grant.refresh_token.as_ref().ok_or_else(|| reauth(row))?;
         let granted: Vec<String> = serde_json::from_str(&row.scopes_json).unwrap_or_default();
         let scope = granted.join(oauth.scopes.separator.as_deref().unwrap_or(" "));
-        let values = app.values(Values::new().one("scope", &scope).map(&properties).secrets(&grant.values));
+        // Some providers want the redirect URI once more: the one that the project states.
+        let home = self.redirect_uri(app, None).ok();
+        let mut values = Values::new().one("scope", &scope);
+        if let Some(home) = &home {
+            values = values.one("redirect_uri", home);
+        }
+        let values = app.values(values.map(&properties).secrets(&grant.values));
         let mut request = protocol::refresh_request(oauth, &values, &client, token, &[])?;
         request.timeout = self.timings.provider;
         Ok(request)
     }
 
-    /// Stores an answer, however late, while the row still holds the refresh token that was presented.
-    async fn store_tokens(
-        &self,
-        app: &App,
-        about: About,
-        presented: &ConnectionRow,
-        grant: &Grant,
-        tokens: TokenSet,
-        holder: &str,
-    ) -> Result<ConnectionRow> {
-        let (vault, app, presented, grant, holder) = (self.vault.clone(), app.clone(), presented.clone(), grant.clone(), holder.to_owned());
-        let answer = self
-            .write_until_stored({
-                let about = about.clone();
-                move |tx| store(tx, &about, &vault, &app, &presented, &grant, &tokens, &holder)
-            })
-            .await?;
-        self.cache.forget(&about.account, about.application.as_deref().unwrap_or_default());
-        self.outbox.notify_one();
-        answer
-    }
-
-    /// Decides what a refusal means, and keeps a lost race from poisoning a newer token.
-    async fn refused(&self, app: &App, about: About, row: &ConnectionRow, holder: &str, failure: TokenFailure) -> Result<ConnectionRow> {
-        let now = about.now;
-        let (error, is_final, wait) = match failure {
-            TokenFailure::Final { provider_error } => (reauth(row).with("provider_error", provider_error), true, None),
-            TokenFailure::Client { provider_error } => {
-                let error = err!(ClientRejected, "`{}` refused the organisation's client with `{provider_error}`", app.slug());
-                (error.with("provider_error", provider_error), false, None)
+    /// Writes a refusal down. A token that is still good is answered all the same.
+    async fn refused(&self, holder: &Holder, row: &ConnectionRow, refusal: Refusal) -> Result<ConnectionRow> {
+        let (ending, waits, presented, error) = (holder.clone(), self.waits(), row.clone(), refusal.error.clone());
+        let was_sent = refusal.was_sent();
+        let left = self.write_until_stored(move |tx| renewal::refuse(tx, &ending, &waits, &presented, &refusal)).await?;
+        let (current, error) = match left {
+            Left::Gone => return Err(error),
+            Left::Newer(row) => {
+                let good = row.status == ConnectionStatus::Active.as_str() && credential::is_fresh(&holder.app, &row, self.judged(&row));
+                self.cache.forget(&row.account_id, &row.application);
+                return if good { Ok(*row) } else { Err(error) };
             }
-            TokenFailure::Refused { provider_error } => {
-                (err!(RefreshFailed, "`{}` answered `{provider_error}`", app.slug()).with("provider_error", provider_error), false, None)
-            }
-            TokenFailure::Passing { error } => {
-                let wait = error.info().retry_after;
-                (err!(RefreshFailed, "`{}` could not be asked now", app.slug()).with("cause", error.code().as_str()), false, wait)
-            }
+            Left::Noted(row, error) => (row, error),
         };
-        if is_final {
-            let (tenant_about, id, print, holder, error) = (about, row.id.clone(), row.refresh_print.clone(), holder.to_owned(), error);
-            let answer = error.clone();
-            let newer = self
-                .write_until_stored(move |tx| {
-                    let Some(mut row) = tx.connection(&tenant_about.tenant, &id)? else { return Ok(None) };
-                    if row.refresh_print != print {
-                        return Ok(Some(row));
-                    }
-                    release(&mut row, &holder);
-                    row.presented = None;
-                    expire(tx, &tenant_about, &mut row, &error)?;
-                    Ok(None)
-                })
-                .await?;
+        let is_active = current.status == ConnectionStatus::Active.as_str();
+        if !is_active {
             self.cache.forget(&row.account_id, &row.application);
-            return newer.filter(|row| credential::is_fresh(app, row, now)).ok_or(answer);
         }
-        let wait = self.timings.cooldown.max(wait.unwrap_or_default()).min(LONGEST_COOLDOWN);
-        let error = error.retry_after(wait);
-        let current = self.give_up(&about, row, holder, &error, Some(now.plus(wait))).await?;
-        match current {
-            // Renewed early: the old token is still good.
-            Some(row)
-                if row.expires_at.is_none_or(|end| self.judged(&row).millis() < end) && row.status == ConnectionStatus::Active.as_str() =>
-            {
-                Ok(row)
-            }
-            _ => Err(error),
-        }
+        // Renewed early: the old token is still good.
+        let still_good = is_active && current.expires_at.is_none_or(|end| self.judged(&current).millis() < end);
+        if still_good && was_sent && holder.mode == Mode::Asked { Ok(*current) } else { Err(error) }
     }
-
-    /// Ends a try that changes nothing about the grant.
-    async fn give_up(
-        &self,
-        about: &About,
-        row: &ConnectionRow,
-        holder: &str,
-        error: &Error,
-        cooldown: Option<Timestamp>,
-    ) -> Result<Option<ConnectionRow>> {
-        let (about, id, print, holder, error) =
-            (about.clone(), row.id.clone(), row.refresh_print.clone(), holder.to_owned(), error.clone());
-        self.write_until_stored(move |tx| {
-            let Some(mut row) = tx.connection(&about.tenant, &id)? else { return Ok(None) };
-            if row.refresh_print == print {
-                release(&mut row, &holder);
-                row.presented = None;
-                row.cooldown_until = cooldown.map(Timestamp::millis);
-                note_error(&mut row, &error, about.now);
-                row.row_version += 1;
-                tx.put_connection(&about.tenant, &row)?;
-            }
-            Ok(Some(row))
-        })
-        .await
-    }
-}
-
-/// Whether a holder is at it; a lease of another boot is void.
-fn is_leased(row: &ConnectionRow, boot: &BootTime) -> bool {
-    row.lease_owner.is_some() && row.lease_boot.as_ref() == Some(&boot.boot_id) && row.lease_until.is_some_and(|until| boot.millis < until)
-}
-
-/// A lease is released by its owner only.
-fn release(row: &mut ConnectionRow, holder: &str) {
-    if row.lease_owner.as_deref() == Some(holder) {
-        (row.lease_owner, row.lease_boot, row.lease_until) = (None, None, None);
-    }
-}
-
-/// Whether a refresh token that may have been spent can be tried once more.
-fn may_present_again(app: &App, row: &ConnectionRow, now: Timestamp) -> bool {
-    let Ok(oauth) = app.oauth() else { return false };
-    // The lease's end is the latest moment at which it was presented; a grace shorter than that is of no use.
-    let within_grace =
-        oauth.refresh.grace > 0 && now.since(Timestamp::from_millis(row.refreshed_at)) < Duration::from_secs(oauth.refresh.grace);
-    oauth.refresh.rotation == Rotation::Stays || within_grace
-}
-
-#[allow(clippy::too_many_arguments)] // one transaction's facts
-fn store(
-    tx: &mut dyn Tx,
-    about: &About,
-    vault: &Vault,
-    app: &App,
-    presented: &ConnectionRow,
-    grant: &Grant,
-    tokens: &TokenSet,
-    holder: &str,
-) -> Result<Result<ConnectionRow>> {
-    let now = about.now;
-    let new = Grant {
-        access_token: Some(tokens.access_token.clone()),
-        refresh_token: tokens.refresh_token.clone().or_else(|| grant.refresh_token.clone()),
-        token_type: Some(tokens.token_type.clone()),
-        values: grant.values.clone(),
-    };
-    let Some(mut row) = tx.connection(&about.tenant, &presented.id)? else {
-        // Disconnected meanwhile: what was just issued must not stay alive.
-        let orphan = NewConnection {
-            auth_type: AuthType::Oauth2,
-            grant: new,
-            identity: None,
-            grant_key: presented.grant_key.clone(),
-            scopes: Vec::new(),
-            properties: serde_json::from_str(&presented.properties_json).unwrap_or_default(),
-            expires_at: None,
-            shares_grants: app.shares_grants(),
-            renew: Some(presented.id.clone()),
-        };
-        outbox::queue_orphan(tx, about, vault, app.slug(), &orphan)?;
-        return Ok(Err(super::connections::not_connected(&about.account, app.slug())));
-    };
-    if row.refresh_print != presented.refresh_print {
-        // Authorised again meanwhile: that grant is newer.
-        return Ok(if row.status == ConnectionStatus::Active.as_str() { Ok(row) } else { Err(reauth(&row)) });
-    }
-    sealed::seal_grant(vault, &about.tenant, &mut row, &new)?;
-    release(&mut row, holder);
-    let recovered = row.status != ConnectionStatus::Active.as_str();
-    ConnectionStatus::Active.as_str().clone_into(&mut row.status);
-    (row.presented, row.cooldown_until, row.last_error_json) = (None, None, None);
-    row.refreshed_at = now.millis();
-    row.expires_at = tokens.expires_in.or_else(|| exchange::default_lifetime(app)).map(|lifetime| now.plus(lifetime).millis());
-    if let Some(scopes) = &tokens.scopes {
-        row.scopes_json = serde_json::json!(scopes).to_string();
-    }
-    row.row_version += 1;
-    tx.put_connection(&about.tenant, &row)?;
-    let event = if recovered { EventType::ConnectionRecovered } else { EventType::ConnectionRefreshed };
-    about.event(tx, event, &serde_json::json!({"connection": row.id}))?;
-    about.audit(tx, "refresh", Some(&row.id), &serde_json::json!({}))?;
-    Ok(Ok(row))
 }
 
 /// Used where a call found that the token died early: renew although the clock says that it is good.

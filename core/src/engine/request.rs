@@ -1,25 +1,30 @@
 //! Authenticated calls: built from the manifest, sent, tried again where that is safe.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use url::Url;
 
-use super::{Inner, apps::App, millis};
+use super::{Inner, apps::App, end_of, millis};
 use crate::{
     backend::{ApiRequest, GetCredential},
     error::{Result, bail, err},
-    http::protocol,
+    http::protocol::{self, Limited},
     manifest::{
         Placement, Placements,
         template::{self, Values},
     },
     model::{ApiAnswer, AuthType, Credential, NameValue},
     plugin::{ConnectorContext, ContextCaller, Fault, HttpRequest, HttpResponse, guarded, inside},
+    store::rows::ConnectionRow,
 };
 
-/// Waits longer than this are left to the caller.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// A call's time where the caller names none.
+const DEFAULT_TIME: Duration = Duration::from_secs(30);
 /// How often answers of 401 may have one connection renewed, until none came for a cool-down.
 const MOST_FORCED: u32 = 5;
 /// Tries of one call, the first included.
@@ -62,6 +67,14 @@ pub(super) fn build(app: &App, credential: &Credential, method: &str, url: &str)
     prepare(app, credential, method, url)
 }
 
+/// Whether a header waits for a value that one of the manifest's `steps` has yet to find. Requests of the steps themselves
+/// go without it; afterwards nothing is owed, since a connection without such a value is none.
+fn steps_owe(app: &App, credential: &Credential, header: &str) -> bool {
+    let Some(oauth) = app.manifest.oauth2.as_ref().filter(|oauth| !oauth.steps.is_empty()) else { return false };
+    let owed = |name: &String| !credential.properties.contains_key(name) && oauth.steps.iter().any(|step| step.copy.contains_key(name));
+    template::placeholders(header).is_ok_and(|names| names.iter().any(owed))
+}
+
 fn prepare(app: &App, credential: &Credential, method: &str, url: Url) -> Result<HttpRequest> {
     let values = values(app, credential);
     if method.is_empty() || method.len() > 32 || !method.bytes().all(|b| b.is_ascii_alphabetic()) {
@@ -71,7 +84,9 @@ fn prepare(app: &App, credential: &Credential, method: &str, url: Url) -> Result
     request.set_header("user-agent", concat!("smalt/", env!("CARGO_PKG_VERSION")))?;
     request.set_header("accept", "application/json")?;
     for (name, value) in &app.manifest.api.headers {
-        request.set_header(name, &template::text(value, &values)?)?;
+        if !steps_owe(app, credential, value) {
+            request.set_header(name, &template::text(value, &values)?)?;
+        }
     }
     each_place(app, credential, |placement| protocol::place(&mut request, placement, &values))?;
     Ok(request)
@@ -96,44 +111,57 @@ impl Inner {
     /// Sends an authenticated call. The provider's answer is returned whatever its status; a token that died early is
     /// renewed once, and a dead grant is `reauth_required`.
     pub(super) async fn api_request(self: &Arc<Self>, request: ApiRequest) -> Result<ApiAnswer> {
-        let selector = GetCredential {
-            account: request.account.clone(),
-            application: request.application.clone(),
-            connection: request.connection.clone(),
-        };
-        let (app, mut row) = self.usable(&selector).await?;
+        self.api_call(request).await.map(|(answer, _)| answer.into())
+    }
+
+    /// The same, with the URL that was called. All tries and the waits between them have the caller's time together.
+    pub(super) async fn api_call(self: &Arc<Self>, request: ApiRequest) -> Result<(HttpResponse, Url)> {
+        let until = end_of(request.timeout.unwrap_or(DEFAULT_TIME));
+        let (app, mut row) = self.usable(&selector(&request)).await?;
         let mut renewed = false;
         let mut tries = 0;
         loop {
-            let credential = self.open_credential(&row)?;
-            let answer = self.transport.send(outgoing(&app, &credential, &request)?).await?;
+            let mut outgoing = outgoing(&app, &self.open_credential(&row)?, &request)?;
+            outgoing.timeout = until.saturating_duration_since(Instant::now());
+            let url = outgoing.url.clone();
+            let answer = self.transport.send(outgoing).await?;
             tries += 1;
-            // An endpoint that always answers 401 must not cost a refresh per call.
-            let now = self.now().millis();
-            let lately = |at: i64| (now - at).abs() < millis(self.timings.cooldown);
-            let forced = self.forced.get(&row.id).filter(|(_, at, _)| lately(*at));
-            let (count, same) = forced.map_or((0, false), |(count, _, version)| (count, version == row.secret_version));
-            // Calls that were in flight with one token share one renewal, so they count once.
-            if answer.status == 401 && !renewed && row.refresh_print.is_some() && (same || count < MOST_FORCED) {
+            if answer.status == 401 && !renewed && self.may_force(&row) {
                 // A 401 means that nothing was done: the call is safe to send once more.
                 renewed = true;
-                self.forced.insert(row.id.clone(), (if same { count } else { count + 1 }, now, row.secret_version));
                 row = self.renewed_now(&app, row).await?;
                 continue;
             }
-            let limits = &app.manifest.api.rate_limit;
-            let limited =
-                if limits.statuses.is_empty() { matches!(answer.status, 429 | 503) } else { limits.statuses.contains(&answer.status) };
-            // 429 says that nothing was done; after anything else only what may be repeated is.
-            let repeatable = answer.status == 429 || matches!(request.method.to_ascii_uppercase().as_str(), "GET" | "HEAD" | "OPTIONS");
-            if !limited || !repeatable || tries >= TRIES {
-                return Ok(answer.into());
+            let rules = &app.manifest.api.rate_limit;
+            let repeatable = match protocol::limited(rules, &answer) {
+                Limited::No => false,
+                Limited::NotProcessed => true,
+                Limited::Perhaps => is_idempotent(&request.method),
+            };
+            if !repeatable || tries >= TRIES {
+                return Ok((answer, url));
             }
-            match protocol::retry_after(&answer.headers, limits, self.now()) {
-                Some(wait) if wait <= LONGEST_WAIT => tokio::time::sleep(wait).await,
-                _ => return Ok(answer.into()),
+            let left = until.saturating_duration_since(Instant::now());
+            match protocol::retry_after(&answer.headers, rules, self.now()) {
+                Some(wait) if wait < left => tokio::time::sleep(wait).await,
+                _ => return Ok((answer, url)),
             }
         }
+    }
+
+    /// Whether an answer of 401 may have this connection renewed. An endpoint that always answers 401 must not cost a
+    /// refresh per call. Counts itself.
+    pub(super) fn may_force(&self, row: &ConnectionRow) -> bool {
+        let now = self.now().millis();
+        let lately = |at: i64| (now - at).abs() < millis(self.timings.cooldown);
+        let forced = self.forced.get(&row.id).filter(|(_, at, _)| lately(*at));
+        let (count, same) = forced.map_or((0, false), |(count, _, version)| (count, version == row.secret_version));
+        // Calls that were in flight with one token share one renewal, so they count once.
+        let may = row.refresh_print.is_some() && (same || count < MOST_FORCED);
+        if may {
+            self.forced.insert(row.id.clone(), (if same { count } else { count + 1 }, now, row.secret_version));
+        }
+        may
     }
 
     /// Calls an application's connector: guarded, and where it cannot call back into what is waiting for it. What it says
@@ -173,7 +201,27 @@ pub(super) fn connector_name(app: &App) -> String {
     format!("connector {}", app.slug())
 }
 
-fn outgoing(app: &App, credential: &Credential, wanted: &ApiRequest) -> Result<HttpRequest> {
+/// Which connection a call means.
+pub(super) fn selector(request: &ApiRequest) -> GetCredential {
+    GetCredential { account: request.account.clone(), application: request.application.clone(), connection: request.connection.clone() }
+}
+
+/// Methods that do the same however often they are sent (RFC 9110 section 9.2.2).
+fn is_idempotent(method: &str) -> bool {
+    matches!(method.to_ascii_uppercase().as_str(), "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")
+}
+
+/// The query parameters that bear the credential.
+pub(super) fn secret_params(app: &App) -> Vec<String> {
+    let places = [app.manifest.api.placement.as_ref(), app.manifest.keybased.as_ref().map(|keys| &keys.placement)];
+    let names = places.into_iter().flatten().flat_map(Placements::all).filter_map(|placement| match placement {
+        Placement::Query { name, .. } => Some(name.clone()),
+        _ => None,
+    });
+    names.collect()
+}
+
+pub(super) fn outgoing(app: &App, credential: &Credential, wanted: &ApiRequest) -> Result<HttpRequest> {
     let mut url = resolve(app, &values(app, credential), &wanted.path)?;
     if !wanted.query.is_empty() {
         url.query_pairs_mut().extend_pairs(wanted.query.iter().map(|pair| (&pair.name, &pair.value)));
@@ -192,7 +240,7 @@ fn outgoing(app: &App, credential: &Credential, wanted: &ApiRequest) -> Result<H
         request.set_body(&body.content_type, body.content.clone());
     }
     finish(app, credential, &mut request)?;
-    request.timeout = wanted.timeout.unwrap_or(Duration::from_secs(30));
+    request.timeout = wanted.timeout.unwrap_or(DEFAULT_TIME);
     request.max_body = usize::try_from(wanted.max_body.unwrap_or(8 * 1024 * 1024)).unwrap_or(usize::MAX);
     Ok(request)
 }

@@ -84,7 +84,10 @@ impl Inner {
         let now = self.now();
         let tokens = protocol::parse_token_answer(oauth, &answer, now).map_err(|failure| match failure {
             TokenFailure::Passing { error } => error,
-            TokenFailure::Final { provider_error } | TokenFailure::Client { provider_error } | TokenFailure::Refused { provider_error } => {
+            TokenFailure::Final { provider_error }
+            | TokenFailure::Suspended { provider_error }
+            | TokenFailure::Client { provider_error }
+            | TokenFailure::Refused { provider_error } => {
                 let error = err!(ExchangeFailed, "`{}` refused to swap the token with `{provider_error}`", app.slug());
                 error.with("application", app.slug()).with("provider_error", provider_error)
             }

@@ -46,7 +46,7 @@ pub(super) fn start(inner: &Arc<Inner>) {
     let weak = Arc::downgrade(inner);
     runtime::spawn(async move {
         while let Some(inner) = alive(&weak) {
-            for ended in [inner.sweep().await, inner.flush_reads().await, inner.carry_on().await] {
+            for ended in [inner.sweep().await, inner.flush_reads().await, inner.flush_uses().await, inner.carry_on().await] {
                 if let Err(error) = ended {
                     tracing::debug!(code = error.code().as_str(), "upkeep could not be done");
                 }
@@ -57,7 +57,7 @@ pub(super) fn start(inner: &Arc<Inner>) {
     });
 }
 
-fn alive(weak: &Weak<Inner>) -> Option<Arc<Inner>> {
+pub(super) fn alive(weak: &Weak<Inner>) -> Option<Arc<Inner>> {
     weak.upgrade().filter(|inner| !inner.is_closed())
 }
 

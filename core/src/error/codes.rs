@@ -98,7 +98,9 @@ codes! {
 
     // Credentials in use.
     ReauthRequired = "reauth_required", Reauth, AfterReauth, 424, "The grant is dead: refused, revoked or interrupted while it was renewed.", "Ask the user to connect the application again.";
+    GrantSuspended = "grant_suspended", Reauth, Later, 424, "The provider refuses the grant for now, as it does while a user is switched off there; it is kept.", "Have the user let in again at the provider: the connection then comes back by itself.";
     RefreshFailed = "refresh_failed", Provider, Later, 503, "The provider could not renew the token now; the grant is kept.", "Try again after `retry_after`.";
+    UploadNotRepeated = "upload_not_repeated", Provider, Later, 503, "The provider refused the token while an upload was sent; the token was renewed since.", "Send the upload again from its beginning.";
     ClientRejected = "client_rejected", Configuration, Never, 502, "The provider refuses the organisation's own client, not the user's grant.", "Check client id and secret of the application in the project file.";
 
     // The other side.

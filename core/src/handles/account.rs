@@ -1,18 +1,18 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{ConnectBuilder, ConnectHandle, Session, verbs::account_verbs};
+use super::{ConnectBuilder, ConnectHandle, Pages, Session, verbs::account_verbs};
 use crate::{
     Result, Secret,
     backend::{
-        ApiRequest, Backend, Caller, ConfigField, CreateSession, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig,
-        GetConnection, GetCredential, GetReceipt, GetRuleColumns, ImportConnection, ListConnections, PutAccount, RunWorkflow,
+        ApiPageRequest, ApiRequest, Backend, Caller, ConfigField, CreateSession, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp,
+        GetConfig, GetConnection, GetCredential, GetReceipt, GetRuleColumns, ImportConnection, ListConnections, PutAccount, RunWorkflow,
         SetConfigField, StartConnect, UpdateConfig,
     },
     model::{
-        AccountUpdate, ApiAnswer, Application, Config, ConfigUpdate, Connection, Credential, Field, Json, LinkedAccount, Receipt,
+        AccountUpdate, ApiAnswer, ApiPage, Application, Config, ConfigUpdate, Connection, Credential, Field, Json, LinkedAccount, Receipt,
         RuleColumns, StartedConnect,
     },
-    plugin::Presenter,
+    plugin::{HttpStream, Presenter, Upload},
 };
 
 /// The organisation's authority over one linked account. Cheap to clone; no I/O until a verb is called.
@@ -110,6 +110,55 @@ impl Account {
     /// As [`Self::request`].
     pub async fn send(&self, options: ApiRequest) -> Result<ApiAnswer> {
         self.backend.request(&self.caller, ApiRequest { account: self.id.clone(), ..options }).await
+    }
+
+    /// A provider's list, page by page or item by item; nothing is fetched before it is asked for. How it comes in pages
+    /// stands in the application's manifest. The account in the options is this one.
+    ///
+    /// ```no_run
+    /// # async fn f(account: smalt::Account) -> smalt::Result<()> {
+    /// use smalt::backend::ApiRequest;
+    /// let call = ApiRequest { application: "github".into(), method: "GET".into(), path: "user/repos".into(), ..ApiRequest::default() };
+    /// let mut pages = account.pages(call);
+    /// while let Some(repository) = pages.next_item().await? {
+    ///     println!("{}", repository["full_name"]);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn pages(&self, options: ApiRequest) -> Pages {
+        self.pages_of(ApiPageRequest::of(options))
+    }
+
+    /// As [`Self::pages`], from a cursor, or of a list that comes in pages in another way.
+    pub fn pages_of(&self, options: ApiPageRequest) -> Pages {
+        Pages::new(self.clone(), ApiPageRequest { account: self.id.clone(), ..options })
+    }
+
+    /// One page of a provider's list; its `next` is the `cursor` of the one that follows. The account in the options is this one.
+    ///
+    /// # Errors
+    /// As [`Self::request`]; `invalid_cursor`, `malformed_answer`, `unsupported` where nothing says how the list comes in pages.
+    pub async fn page(&self, options: ApiPageRequest) -> Result<ApiPage> {
+        self.backend.request_page(&self.caller, ApiPageRequest { account: self.id.clone(), ..options }).await
+    }
+
+    /// An authenticated call whose answer is read as it comes, with constant memory. `timeout` is how long the provider may
+    /// be silent, `max_body` the most bytes (default 1 GiB). The account in the options is this one.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub async fn download(&self, options: ApiRequest) -> Result<HttpStream> {
+        self.backend.request_stream(&self.caller, ApiRequest { account: self.id.clone(), ..options }, None).await
+    }
+
+    /// An authenticated call whose body is sent as it is read, with constant memory; the answer is read as it comes. The
+    /// options hold no body. The account in them is this one.
+    ///
+    /// # Errors
+    /// As [`Self::request`]; `upload_not_repeated` when the token died meanwhile: it is renewed then, and the upload can be sent
+    /// again.
+    pub async fn upload(&self, options: ApiRequest, upload: Upload) -> Result<HttpStream> {
+        self.backend.request_stream(&self.caller, ApiRequest { account: self.id.clone(), ..options }, Some(upload)).await
     }
 
     /// Takes over tokens or keys that were issued elsewhere. The account in the options is this one.

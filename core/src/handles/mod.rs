@@ -3,6 +3,7 @@
 mod account;
 mod connect;
 mod host;
+mod pages;
 mod session;
 mod smalt;
 mod verbs;
@@ -10,5 +11,6 @@ mod verbs;
 pub use account::Account;
 pub use connect::{ConnectBuilder, ConnectHandle};
 pub use host::Host;
+pub use pages::Pages;
 pub use session::Session;
 pub use smalt::{EventStream, Smalt, SmaltBuilder};

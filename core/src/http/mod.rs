@@ -4,6 +4,7 @@ mod breaker;
 mod policy;
 pub mod protocol;
 mod scripted;
+mod streaming;
 mod transport;
 
 pub use breaker::BreakerSettings;

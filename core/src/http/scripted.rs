@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::{
     error::{Result, err},
     model::Json,
-    plugin::{HttpRequest, HttpResponse, HttpTransport},
+    plugin::{BodySource, HttpRequest, HttpResponse, HttpStream, HttpTransport, StreamRequest},
 };
 
 type Script = dyn Fn(&HttpRequest) -> Result<HttpResponse> + Send + Sync;
@@ -75,6 +75,30 @@ impl HttpTransport for ScriptedTransport {
             (None, Some(script)) => script(&request),
             (None, None) => Err(err!(ProviderUnreachable, "the script has no more answers")),
         }
+    }
+
+    /// As [`Self::send`], with the upload as the request's body.
+    async fn stream(&self, request: StreamRequest) -> Result<HttpStream> {
+        let StreamRequest { mut head, upload, .. } = request;
+        if let Some(mut upload) = upload {
+            let mut body = Vec::new();
+            while let Some(piece) = upload.source.next().await? {
+                body.extend(piece);
+            }
+            head.set_body(&upload.content_type, body);
+        }
+        let answer = self.send(head).await?;
+        Ok(HttpStream::new(answer.status, answer.headers, Once(Some(answer.body))))
+    }
+}
+
+/// A body in one piece.
+struct Once(Option<Vec<u8>>);
+
+#[async_trait]
+impl BodySource for Once {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.take())
     }
 }
 

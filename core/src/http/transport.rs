@@ -20,13 +20,13 @@ use rustls_platform_verifier::Verifier;
 use zeroize::Zeroizing;
 
 use super::{
-    breaker::{Breaker, BreakerSettings},
+    breaker::{Breaker, BreakerSettings, Pass},
     policy::{AddressPolicy, HostPort, is_public, refused},
 };
 use crate::{
     Error,
     error::{Result, bail, err},
-    plugin::{HttpRequest, HttpResponse, HttpTransport},
+    plugin::{HttpRequest, HttpResponse, HttpStream, HttpTransport, StreamRequest},
 };
 
 /// Headers that frame a message or belong to the connection: the client sets them itself (S-54).
@@ -214,21 +214,15 @@ impl Resolve for Resolver {
 
 #[async_trait]
 impl HttpTransport for ReqwestTransport {
+    async fn stream(&self, request: StreamRequest) -> Result<HttpStream> {
+        self.streamed(request).await
+    }
+
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse> {
-        let policy = self.policy();
-        policy.check(&request.url)?;
-        let client = if policy.lists(&request.url) { &self.listed } else { &self.public };
-        let host = HostPort::of(&request.url).map(|host| host.to_string()).unwrap_or_default();
-        if self.trusts_nobody && request.url.scheme() == "https" {
-            bail!(ProviderUnreachable, "this machine has no trusted certificates; install its `ca-certificates`");
-        }
+        let (client, host) = self.way(&request.url)?;
         let (time, max_body) = (request.timeout, request.max_body);
         let built = build(client, request)?;
-        let pass = self.breaker.enter(&host).map_err(|wait| {
-            err!(ProviderUnreachable, "`{host}` has not answered for a while and is left alone for a moment")
-                .with("host", &host)
-                .retry_after(wait)
-        })?;
+        let pass = self.enter(&host)?;
         let ended = tokio::time::timeout(time, exchange(client, built, max_body, &host)).await;
         match ended {
             Err(_) => {
@@ -251,7 +245,7 @@ impl HttpTransport for ReqwestTransport {
     }
 }
 
-fn build(client: &reqwest::Client, request: HttpRequest) -> Result<reqwest::Request> {
+pub(super) fn build(client: &reqwest::Client, request: HttpRequest) -> Result<reqwest::Request> {
     let method = reqwest::Method::from_bytes(request.method.as_bytes()).ok().filter(|m| !matches!(m.as_str(), "CONNECT" | "TRACE"));
     let Some(method) = method else { bail!(InvalidRequest, "the method is none that can be sent") };
     let sends_body = !request.body.0.is_empty() || matches!(method.as_str(), "POST" | "PUT" | "PATCH");
@@ -303,8 +297,34 @@ async fn exchange(client: &reqwest::Client, request: reqwest::Request, max_body:
     Ok(HttpResponse { status, headers, body: std::mem::take(&mut *body) })
 }
 
+impl ReqwestTransport {
+    /// Which client a request may use, after the policy was asked; and the host's name in words.
+    pub(super) fn way(&self, url: &url::Url) -> Result<(&reqwest::Client, String)> {
+        let policy = self.policy();
+        policy.check(url)?;
+        let client = if policy.lists(url) { &self.listed } else { &self.public };
+        if self.trusts_nobody && url.scheme() == "https" {
+            bail!(ProviderUnreachable, "this machine has no trusted certificates; install its `ca-certificates`");
+        }
+        Ok((client, HostPort::of(url).map(|host| host.to_string()).unwrap_or_default()))
+    }
+
+    pub(super) fn shortest_timeout(&self) -> Duration {
+        self.breaker.shortest_timeout()
+    }
+
+    /// Leave to call a host.
+    pub(super) fn enter<'a>(&'a self, host: &'a str) -> Result<Pass<'a>> {
+        self.breaker.enter(host).map_err(|wait| {
+            err!(ProviderUnreachable, "`{host}` has not answered for a while and is left alone for a moment")
+                .with("host", host)
+                .retry_after(wait)
+        })
+    }
+}
+
 /// Says what went wrong without a word of the URL, the headers or the body.
-fn translate(error: &reqwest::Error, host: &str) -> Error {
+pub(super) fn translate(error: &reqwest::Error, host: &str) -> Error {
     let mut certificate = false;
     let mut unreadable = false;
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);

@@ -390,6 +390,8 @@ placement = { in = "header", name = "X-Key", value = "{key}" }
             .iter()
             .filter(|(file, text)| !AppManifest::parse(text, file).unwrap().is_abstract)
             .map(|(f, _)| f.trim_end_matches(".toml").to_owned())
+            .collect::<BTreeSet<String>>()
+            .into_iter()
             .collect();
         // `zoho-crm.toml` stands before `zoho.toml`, but `zoho-crm` after `zoho`.
         files.sort();

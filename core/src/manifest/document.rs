@@ -24,6 +24,8 @@ pub(crate) struct Report<'a> {
 struct Layer<'a> {
     file: &'a str,
     text: &'a str,
+    /// Where each line begins.
+    lines: Vec<usize>,
     table: Option<Spanned<DeTable<'a>>>,
 }
 
@@ -47,7 +49,8 @@ impl<'a> Report<'a> {
     /// Adds what the last layer extends.
     pub fn add_base(&mut self, text: &'a str, file: &'a str) {
         let at = self.layers.len();
-        self.layers.push(Layer { file, text, table: None });
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        self.layers.push(Layer { file, text, lines, table: None });
         if text.len() as u64 > MAX_BYTES {
             self.error_in(at, &[], "the file is larger than 1 MiB", "split it, or take out what does not belong there");
             return;
@@ -66,6 +69,11 @@ impl<'a> Report<'a> {
         idle
     }
 
+    /// The table of one layer.
+    pub fn table_in(&self, layer: usize) -> Option<&DeTable<'a>> {
+        self.layers.get(layer)?.table.as_ref().map(Spanned::get_ref)
+    }
+
     /// Whether there are bases.
     pub fn is_merged(&self) -> bool {
         self.merged.is_some()
@@ -73,7 +81,7 @@ impl<'a> Report<'a> {
 
     /// For a value that has no text.
     pub fn of_value(file: &'a str) -> Self {
-        Self { layers: vec![Layer { file, text: "", table: None }], merged: None, findings: Vec::new() }
+        Self { layers: vec![Layer { file, text: "", lines: vec![0], table: None }], merged: None, findings: Vec::new() }
     }
 
     /// The parsed table; absent after a syntax error.
@@ -157,7 +165,9 @@ impl<'a> Report<'a> {
     fn find(&self, path: &[&str]) -> Option<(usize, Range<usize>)> {
         let mut best: Option<(usize, Place)> = None;
         let mut path: Vec<String> = path.iter().map(|step| (*step).to_owned()).collect();
-        for (layer, of) in self.layers.iter().enumerate() {
+        // What is each file's own is never a base's.
+        let own = path.first().is_some_and(|first| super::family::OWN.contains(&first.as_str()));
+        for (layer, of) in self.layers.iter().enumerate().take(if own { 1 } else { usize::MAX }) {
             let steps: Vec<&str> = path.iter().map(String::as_str).collect();
             let Some(place) = of.walk(&steps) else { continue };
             let ends = place.depth == path.len() || (place.whole && path.first().is_some_and(|first| first != "facts"));
@@ -186,7 +196,7 @@ impl Layer<'_> {
 
     fn walk(&self, path: &[&str]) -> Option<Place> {
         let root = self.table.as_ref()?;
-        let mut found = root.get_ref().iter().next().map_or(0..0, |(key, _)| key.span());
+        let mut found = root.get_ref().iter().map(|(key, _)| key.span()).min_by_key(|span| span.start).unwrap_or(0..0);
         let (mut depth, mut whole) = (0, false);
         let mut table = Some(root.get_ref());
         let mut array = None;
@@ -221,9 +231,10 @@ impl Layer<'_> {
 
     /// Line and column of a byte, from 1.
     fn place(&self, byte: usize) -> (usize, usize) {
-        let before = self.text.get(..byte).unwrap_or(self.text);
-        let start = before.rfind('\n').map_or(0, |i| i + 1);
-        (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
+        let byte = byte.min(self.text.len());
+        let line = self.lines.partition_point(|start| *start <= byte).max(1);
+        let start = self.lines.get(line - 1).copied().unwrap_or_default();
+        (line, self.text.get(start..byte).unwrap_or_default().chars().count() + 1)
     }
 }
 
@@ -249,18 +260,22 @@ pub(crate) fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = 
     candidates.into_iter().map(|c| (distance(word, c), c)).filter(|(d, _)| *d <= limit).min().map(|(_, c)| c)
 }
 
-/// Levenshtein's distance; long words are only compared by their first 64 characters.
+/// The distance of two words in changed, missing, added and swapped letters; long words are only compared by their first 64.
 fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().take(64).collect();
     let b: Vec<char> = b.chars().take(64).collect();
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
+    for (i, x) in a.iter().enumerate() {
+        let mut next = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+            let mut best = (row[j] + usize::from(x != y)).min(row[j + 1] + 1).min(next[j] + 1);
+            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                best = best.min(before[j - 1] + 1);
+            }
+            next.push(best);
         }
+        before = std::mem::replace(&mut row, next);
     }
     row[b.len()]
 }

@@ -18,7 +18,7 @@ use super::{AppManifest, document::Report};
 const LONGEST_LINE: usize = 4;
 
 /// Keys that are never taken from a base.
-const OWN: [&str; 7] = ["manifest", "slug", "name", "description", "extends", "without", "abstract"];
+pub(super) const OWN: [&str; 7] = ["manifest", "slug", "name", "description", "extends", "without", "abstract"];
 
 /// A manifest's text and the name of its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,8 +145,18 @@ pub(crate) fn join<'a>(report: &mut Report<'a>, bases: &'a [Source], missing: Op
     if report.failed() {
         return;
     }
+    for at in 1..=bases.len() {
+        if report.table_in(at).and_then(|table| table.get("manifest")?.get_ref().as_integer()).is_none_or(|version| version.as_str() != "1")
+        {
+            report.error_in(at, &["manifest"], "is not the version 1 of the manifest language", "write `manifest = 1`");
+        }
+    }
     for (at, index) in report.merge() {
         let path = ["without".to_owned(), index.to_string()];
         report.error_in(at, &[&path[0], &path[1]], "takes nothing away, since the base does not say it", "remove it, or correct the key");
     }
 }
+
+#[cfg(test)]
+#[path = "family_tests.rs"]
+mod tests;

@@ -68,6 +68,11 @@ impl AppManifest {
         is_host(value) && !declared.is_empty() && declared.iter().all(|d| d.fits(value))
     }
 
+    /// Whether a value is as everything that the manifest says of it demands.
+    pub(crate) fn accepts(&self, name: &str, value: &str) -> bool {
+        self.declared(name).iter().filter(|d| !d.says_nothing()).all(|d| d.fits(value))
+    }
+
     /// Why a placeholder cannot decide about the end of a host, and the cure; nothing when it can.
     pub(crate) fn host_trouble(&self, name: &str) -> Option<(String, String)> {
         let declared = self.declared(name);

@@ -130,6 +130,37 @@ manifest! {
         /// When to wait and try again.
         #[serde(default)]
         pub rate_limit: RateLimit,
+        /// How its lists come in pages; a call may say otherwise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub pagination: Option<Pagination>,
+    }
+
+    /// How a list comes in pages.
+    pub struct Pagination {
+        /// How the next page is named.
+        pub style: PageStyle,
+        /// JSON pointer of the list in a page, `""` for the page itself. Absent: the page itself, or the only list in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub items: Option<String>,
+        /// JSON pointer of the next page's cursor, or of its URL with style `link`, which otherwise reads the `Link` header.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub next: Option<String>,
+        /// JSON pointer of a boolean: `false` says that this page is the last one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub more: Option<String>,
+        /// The parameter that names the page; default `cursor`, `offset` or `page`. It goes into the body of a call that has a JSON
+        /// object there, else into the query.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub param: Option<String>,
+        /// The number of the first page or item; default 1 for `page`, 0 for `offset`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub start: Option<u64>,
+        /// The parameter that says how many items a page has; sent with `size`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub size_param: Option<String>,
+        /// How many items a page has; a page with fewer is the last one with `offset` and `page`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub size: Option<u64>,
     }
 
     /// One place or several.
@@ -184,9 +215,18 @@ manifest! {
         /// The header with seconds or an HTTP date; default `retry-after`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub retry_after: Option<String>,
-        /// The header with the time of the next window, in seconds since 1970.
+        /// The header with the time of the next window: seconds or milliseconds since 1970, or a date.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub reset_at: Option<String>,
+        /// The header with the calls that are left; 0 on an answer of 400 or above means "too many".
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub remaining: Option<String>,
+        /// Error codes that mean "too many" whatever the status, and that nothing was done.
+        #[serde(default)]
+        pub errors: Vec<String>,
+        /// JSON pointer of those codes; default `/error`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error: Option<String>,
     }
 
     /// OAuth 2.0 authorization code.
@@ -310,6 +350,9 @@ manifest! {
         /// Default `/error`. A value there is an error whatever the status.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub error: Option<String>,
+        /// Default `/error_description`. Read for `refresh.errors` only; never shown or kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error_description: Option<String>,
         /// An answer is an error unless the value at this pointer equals `equals`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub success: Option<Success>,
@@ -348,6 +391,27 @@ manifest! {
         /// Provider error codes that mean the organisation's client is refused; default `invalid_client`, `unauthorized_client`.
         #[serde(default)]
         pub client_errors: Vec<String>,
+        /// What refusals mean that their code alone does not tell; the first rule that fits goes before the lists above.
+        #[serde(default)]
+        pub errors: Vec<RefusalRule>,
+        /// Renewals per minute that the provider takes from one client; default the project's `refresh.per_minute`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub per_minute: Option<u32>,
+        /// Seconds after which a refresh token that nobody used is dead. A connection is renewed in time, also where nobody uses it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub unused_life: Option<u64>,
+    }
+
+    /// What one refusal of the token URL means. All that is given must fit.
+    pub struct RefusalRule {
+        /// The provider's error code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error: Option<String>,
+        /// A part of its description, in any case.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub description: Option<String>,
+        /// What it means.
+        pub means: RefusalMeaning,
     }
 
     /// How a grant is ended.
@@ -467,6 +531,17 @@ macro_rules! choices {
 }
 
 choices! {
+    /// How the next page of a list is named.
+    pub enum PageStyle {
+        /// By a value in the page.
+        #[default] Cursor = "cursor",
+        /// By a URL: in the `Link` header (RFC 8288), or in the page.
+        Link = "link",
+        /// By how many items to skip.
+        Offset = "offset",
+        /// By a number.
+        Page = "page",
+    }
     /// Proof key for code exchange (RFC 7636).
     pub enum Pkce {
         /// On.
@@ -519,6 +594,17 @@ choices! {
         Stays = "stays",
         /// There are no refresh tokens; the access token lives until it is revoked.
         Never = "never",
+    }
+    /// Whose fault a refusal is, and whether it passes.
+    pub enum RefusalMeaning {
+        /// The grant is dead: the user must authorise again.
+        #[default] Final = "final",
+        /// The organisation's client is refused; grants are untouched.
+        Client = "client",
+        /// The grant is refused for now, e.g. while the user is switched off at the provider. It is kept and tried again, rarely.
+        Suspended = "suspended",
+        /// Trouble of the provider that passes.
+        Passing = "passing",
     }
     /// Which token a revocation names.
     pub enum RevokeToken {

@@ -58,6 +58,66 @@ pub(crate) fn assert_checked_in(name: &str, generated: &Json) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::Json;
+
+    /// Every property below a schema, with the path that leads to it.
+    fn properties<'s>(schema: &'s Json, at: &str, into: &mut Vec<(String, &'s Json)>) {
+        match schema {
+            Json::Object(map) => {
+                for (name, property) in map.get("properties").and_then(Json::as_object).into_iter().flatten() {
+                    into.push((format!("{at}.{name}"), property));
+                }
+                map.iter().for_each(|(key, inner)| properties(inner, &format!("{at}/{key}"), into));
+            }
+            Json::Array(items) => items.iter().enumerate().for_each(|(i, item)| properties(item, &format!("{at}/{i}"), into)),
+            _ => {}
+        }
+    }
+
+    /// An editor shows a description under the pointer, offers the words of an enumeration, and knows what is there anyway.
+    #[test]
+    fn every_property_is_described_and_every_word_explained() {
+        let schema = super::schema();
+        let mut all = Vec::new();
+        properties(&schema, "", &mut all);
+        assert!(all.len() > 100, "{}", all.len());
+        let silent: Vec<&String> = all
+            .iter()
+            .filter(|(path, property)| {
+                let described = property["description"].as_str().is_some_and(|text| text.len() > 5);
+                // The tag of a table: its description is the table's own.
+                let tag = property.get("const").is_some() && path.ends_with(".in");
+                !described && !tag
+            })
+            .map(|(path, _)| path)
+            .collect();
+        assert!(silent.is_empty(), "{silent:?}");
+        for (name, kind) in schema["$defs"].as_object().unwrap() {
+            for word in kind["oneOf"].as_array().into_iter().flatten() {
+                assert!(word["description"].is_string(), "{name}: {word}");
+            }
+        }
+        for words in ["Pkce", "ClientAuth", "TokenBody", "Rotation", "RevokeToken", "ExpiresUnit", "StateIn"] {
+            assert!(schema["$defs"][words]["oneOf"].as_array().is_some_and(|words| words.len() > 1), "{words}");
+        }
+        let with = |key: &str| all.iter().filter(|(_, property)| property.get(key).is_some()).count();
+        assert!(with("examples") >= 20 && with("default") >= 40, "{} examples, {} defaults", with("examples"), with("default"));
+        // Examples are right ones: each passes the schema's own type.
+        for (path, property) in &all {
+            for example in property["examples"].as_array().into_iter().flatten() {
+                let kind = property["type"].as_str().or(property["type"][0].as_str());
+                let fits = match kind {
+                    Some("string") => example.is_string(),
+                    Some("array") => example.is_array(),
+                    Some("object") => example.is_object(),
+                    _ => true,
+                };
+                assert!(fits, "{path}: {example}");
+            }
+        }
+    }
+
     #[test]
     fn the_checked_in_schema_is_the_generated_one() {
         super::assert_checked_in("manifest-1.json", &super::schema());

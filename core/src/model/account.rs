@@ -103,6 +103,6 @@ pub struct SessionInfo {
 }
 
 exposes! {
-    NewApiKey { info, key }
     SessionInfo { id, account_id, token, created_at, expires_at }
+    NewApiKey { info, key }
 }

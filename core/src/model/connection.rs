@@ -8,6 +8,19 @@ words! {
     pub enum ConnectionStatus {
         /// It can.
         Active = "active",
+        /// It cannot: the user must authorise again, or, where [`ConnectionHealth::Suspended`], be let in again at the provider.
+        Expired = "expired",
+    }
+    /// How a connection stands, and whose turn it is.
+    pub enum ConnectionHealth {
+        /// Nothing is wrong.
+        Healthy = "healthy",
+        /// The access token ends soon or has ended, and could not be renewed so far; or it ends soon, and nothing renews it.
+        Expiring = "expiring",
+        /// The provider refuses the grant for now, e.g. while the user is switched off there. It is kept and tried again, rarely.
+        Suspended = "suspended",
+        /// The provider refuses the organisation's own client. Grants are untouched; no user can do anything about it.
+        ClientRejected = "client_rejected",
         /// The user must authorise again.
         Expired = "expired",
     }
@@ -50,6 +63,8 @@ model! {
         pub auth_type: AuthType,
         /// Whether it can be used.
         pub status: ConnectionStatus,
+        /// How it stands, in more words: what is wrong, and whose fault it is.
+        pub health: ConnectionHealth,
         /// Whether calls without a selector use it.
         pub is_default: bool,
         /// Who it is at the provider, if the application can tell.
@@ -64,7 +79,7 @@ model! {
         pub connected_at: Timestamp,
         /// When the access token ends, if it does.
         pub expires_at: Option<Timestamp>,
-        /// The last trouble, if the last use had any.
+        /// The last trouble, if the last use had any; while the organisation's client is refused, that.
         pub last_error: Option<ConnectionError>,
     }
 

@@ -10,9 +10,11 @@ words! {
         AccountDeleted = "account.deleted",
         /// A connection became active: new, or authorised again.
         ConnectionCreated = "connection.created",
-        /// A connection must be authorised again.
+        /// A connection's token is about to end: it could not be renewed ahead, or nothing can renew it.
+        ConnectionExpiring = "connection.expiring",
+        /// A connection cannot be used: it must be authorised again, or, where `recoverable` is true, is refused for now.
         ConnectionExpired = "connection.expired",
-        /// A connection whose refresh was interrupted turned out to be alive.
+        /// A connection that was expiring or expired is good again, by itself.
         ConnectionRecovered = "connection.recovered",
         /// A connection was removed.
         ConnectionDeleted = "connection.deleted",
@@ -20,6 +22,10 @@ words! {
         ConnectionDefault = "connection.default",
         /// A token was renewed.
         ConnectionRefreshed = "connection.refreshed",
+        /// The provider refuses the organisation's own client. Once for all of its connections.
+        ClientRejected = "application.client_rejected",
+        /// The provider takes the organisation's client again.
+        ClientRecovered = "application.client_recovered",
         /// A connect flow began.
         FlowStarted = "flow.started",
         /// A connect flow ended without a connection.
@@ -69,7 +75,7 @@ model! {
 
     /// Who did what with secrets; written in the same transaction as the deed.
     pub struct AuditEntry {
-        /// What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`.
+        /// What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`, `client`.
         pub action: String,
         /// Who asked.
         pub actor: String,

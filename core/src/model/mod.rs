@@ -8,6 +8,7 @@ mod connection;
 mod event;
 mod flow;
 mod keys;
+mod page;
 
 pub use account::{AccountUpdate, ApiKey, Environment, LinkedAccount, NewApiKey, SessionInfo, Tenant, UpsertedAccount};
 pub use api::{ApiAnswer, ApiBody, NameValue};
@@ -17,11 +18,13 @@ pub use config::{
     Workflow, WorkflowUpdate,
 };
 pub use connection::{
-    Connection, ConnectionError, ConnectionStatus, Credential, Identity, Receipt, RevocationOutcome, RevokedConnection, SiblingPolicy,
+    Connection, ConnectionError, ConnectionHealth, ConnectionStatus, Credential, Identity, Receipt, RevocationOutcome, RevokedConnection,
+    SiblingPolicy,
 };
 pub use event::{AuditEntry, Event, EventType, Page};
 pub use flow::{ConnectFlow, FlowFailure, FlowStatus, ParkedCallback, StartedConnect, StateCookie};
 pub use keys::{KeyRotation, RotationState};
+pub use page::ApiPage;
 
 /// Any JSON value.
 pub type Json = serde_json::Value;

@@ -8,6 +8,7 @@ mod key_provider;
 mod presenter;
 mod reentry;
 mod store;
+mod stream;
 mod transport;
 mod workflow;
 
@@ -19,5 +20,6 @@ pub use key_provider::KeyProvider;
 pub use presenter::{PresentRequest, Presenter};
 pub(crate) use reentry::{inherit, inside, refuse_reentry};
 pub use store::{JobAnswer, ReadJob, Store, StoreExt, Tx, WriteJob};
+pub use stream::{BodySource, HttpStream, StreamRequest, Upload, UploadSource};
 pub use transport::{HttpBody, HttpRequest, HttpResponse, HttpTransport};
 pub use workflow::{WorkflowRun, WorkflowRunner};

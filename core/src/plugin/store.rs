@@ -7,8 +7,8 @@ use crate::{
     error::err,
     model::Tenant,
     store::rows::{
-        AccountRow, ApiKeyRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow, RevocationRow,
-        SealedPage, SealedTable, SessionRow, SigningKeyRow,
+        AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow,
+        RevocationRow, SealedPage, SealedTable, SessionRow, SigningKeyRow,
     },
 };
 
@@ -170,6 +170,16 @@ pub trait Tx {
     fn connections_by_grant(&mut self, tenant: &Tenant, grant_key: &str) -> Result<Vec<ConnectionRow>>;
     fn put_connection(&mut self, tenant: &Tenant, row: &ConnectionRow) -> Result<()>;
     fn delete_connection(&mut self, tenant: &Tenant, id: &str) -> Result<bool>;
+    /// Of one application, those whose `renew_at` has come, the longest due first.
+    fn due_connections(&mut self, tenant: &Tenant, application: &str, now: i64, limit: u32) -> Result<Vec<ConnectionRow>>;
+    /// Notes when a connection was last used; nothing else of it changes.
+    fn touch_connection(&mut self, tenant: &Tenant, id: &str, used_at: i64) -> Result<()>;
+
+    // How the organisation's clients stand.
+    fn client(&mut self, tenant: &Tenant, application: &str, client_key: &str, authority: &str) -> Result<Option<ClientRow>>;
+    /// All of one application, or of all.
+    fn clients(&mut self, tenant: &Tenant, application: Option<&str>) -> Result<Vec<ClientRow>>;
+    fn put_client(&mut self, tenant: &Tenant, row: &ClientRow) -> Result<()>;
 
     // Configs.
     fn config(&mut self, tenant: &Tenant, account: &str, application: &str, config_id: &str) -> Result<Option<ConfigRow>>;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::{HttpStream, StreamRequest};
 use crate::Result;
 
 /// The only way out. Default: reqwest over rustls with an address policy in its resolver, no redirects, no retries,
@@ -16,6 +17,15 @@ pub trait HttpTransport: Send + Sync + 'static {
     /// `address_refused` before anything is sent; `provider_unreachable` when no byte of the request went out;
     /// `provider_timeout`, `provider_error` or `malformed_answer` when it may have; `answer_too_large`.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse>;
+
+    /// Sends once, the body as it is read, and answers as soon as the head has come. Default: `unsupported`.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; `provider_timeout` when one side was silent for too long; what the upload's source answered.
+    async fn stream(&self, request: StreamRequest) -> Result<HttpStream> {
+        let _ = request;
+        Err(crate::error::err!(Unsupported, "this transport does not stream"))
+    }
 }
 
 /// One request. Debug shows method and host: some applications have their key in the path.

@@ -39,6 +39,9 @@ project! {
         /// Where requests may go.
         #[serde(default)]
         pub network: Network,
+        /// How tokens are renewed before they end.
+        #[serde(default)]
+        pub refresh: RefreshSettings,
         /// The built-in sandbox applications.
         #[serde(default)]
         pub sandbox: SandboxSettings,
@@ -78,6 +81,26 @@ project! {
     pub struct Network {
         /// Hosts (`host` or `host:port`) that may be private, and be called over plain http, e.g. a provider on your own network.
         pub allow: Vec<String>,
+    }
+
+    /// How tokens are renewed before they end, by engines that stay open.
+    #[serde(default)]
+    pub struct RefreshSettings {
+        /// Whether they are; otherwise a token is renewed when somebody asks for it. Default true.
+        pub ahead: bool,
+        /// Seconds over which renewals are spread before they are due. Default 600.
+        pub window: u64,
+        /// Days after which a connection that nobody used is left alone, unless its grant would die of that. Default 30.
+        pub unused: u64,
+        /// Whether connections are renewed however long nobody used them. Default false.
+        pub keep_unused: bool,
+        /// Renewals per minute at one application, where its manifest states no limit; 0: none. All processes on the store share it. Default 1200.
+        pub per_minute: u32,
+        /// Renewals ahead that one process has under way at one application. Default 8.
+        pub at_once: usize,
+        /// Hours before the end at which a token that cannot be renewed is announced as `connection.expiring`, but never in the first
+        /// three quarters of its life. Default 72.
+        pub notice: u64,
     }
 
     /// The built-in sandbox applications.
@@ -220,6 +243,7 @@ impl Default for Project {
             org: Org::default(),
             sessions: Sessions::default(),
             network: Network::default(),
+            refresh: RefreshSettings::default(),
             sandbox: SandboxSettings::default(),
             manifests: Vec::new(),
             apps: BTreeMap::new(),
@@ -236,6 +260,12 @@ impl Default for Org {
 impl Default for Sessions {
     fn default() -> Self {
         Self { lifetime: 24 * 60 * 60 }
+    }
+}
+
+impl Default for RefreshSettings {
+    fn default() -> Self {
+        Self { ahead: true, window: 600, unused: 30, keep_unused: false, per_minute: 1200, at_once: 8, notice: 72 }
     }
 }
 

@@ -62,13 +62,31 @@ impl State {
         self.stats.api_calls += 1;
         let done = match request.path.as_str() {
             "/api/items" => self.items(request),
-            "/api/channels" => self.either(request).map(|()| channels(&request.query)),
+            "/api/channels" => self.either(request).map(|()| self.channels(&request.query)),
             _ => self.either(request).map(|()| echo(request)),
         };
         done.unwrap_or_else(|answer| {
             self.stats.api_refused += 1;
             answer
         })
+    }
+
+    /// All channels, or with `limit` a page of them: from `offset`, or from the `cursor` of the page before.
+    fn channels(&self, query: &str) -> Answer {
+        let params = Params::parse(query.as_bytes());
+        let number = |name: &str| params.one(name).and_then(|text| text.parse::<usize>().ok());
+        let all = all_channels(params.one("search").unwrap_or_default());
+        let Some(limit) = number("limit").filter(|limit| *limit > 0) else { return json_answer(200, &json!({"items": all})) };
+        let after = params.one("cursor").and_then(|cursor| cursor.strip_prefix("after-")?.parse().ok());
+        let from = after.or(number("offset")).unwrap_or(0).min(all.len());
+        let to = from.saturating_add(limit).min(all.len());
+        let more = to < all.len();
+        let cursor = more.then(|| format!("after-{to}"));
+        let answer = json_answer(200, &json!({"items": all[from..to], "next_cursor": cursor}));
+        match more {
+            true => answer.with("link", format!("<{}/api/channels?limit={limit}&offset={to}>; rel=\"next\"", self.origin)),
+            false => answer,
+        }
     }
 
     fn items(&self, request: &Request) -> Result<Answer, Answer> {
@@ -125,15 +143,14 @@ impl State {
 }
 
 /// Forty channels, or those whose name holds the searched text.
-fn channels(query: &str) -> Answer {
+fn all_channels(search: &str) -> Vec<Json> {
     const NAMES: [&str; 5] = ["general", "random", "sales", "support", "team"];
-    let search = Params::parse(query.as_bytes()).one("search").unwrap_or_default().to_lowercase();
-    let items: Vec<Json> = (0..40_usize)
+    let search = search.to_lowercase();
+    (0..40_usize)
         .map(|n| (n, if n < NAMES.len() { NAMES[n].to_owned() } else { format!("{}-{}", NAMES[n % NAMES.len()], n / NAMES.len()) }))
         .filter(|(_, name)| name.contains(&search))
         .map(|(n, name)| json!({"id": format!("C{n:03}"), "name": name}))
-        .collect();
-    json_answer(200, &json!({"items": items}))
+        .collect()
 }
 
 fn echo(request: &Request) -> Answer {

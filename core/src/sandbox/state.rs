@@ -227,8 +227,8 @@ impl State {
         self.ways.disabled_users.iter().any(|u| u == user)
     }
 
-    /// Makes a grant, or finds the one that is shared, as the ways say.
-    pub fn grant(&mut self, client_id: &str, user: &'static str, browser: &str, session: &str) -> Result<String> {
+    /// Makes a grant, or finds the one that is shared, as the ways say; for a consent in this browser and session.
+    pub fn grant_in(&mut self, client_id: &str, user: &'static str, browser: &str, session: &str) -> Result<String> {
         let others: Vec<_> = self.grants.iter().filter(|(_, g)| g.live && g.client_id == client_id && g.user == user).collect();
         if self.ways.shared_grants
             && let Some((id, _)) = others.iter().find(|(_, g)| g.browser == browser)

@@ -40,7 +40,7 @@ impl State {
         if params.one("grant_type") == Some("authorization_code") {
             self.stats.exchanges_refused += 1;
         }
-        Ok(self.refuse(&refusal, request, &params))
+        Ok(self.refuse(refusal, request, &params))
     }
 
     /// The client, authenticated by header or body (RFC 6749 section 2.3.1).
@@ -110,7 +110,7 @@ impl State {
         if self.disabled(user) {
             return Ok(Err(Mistake::DisabledUser.into()));
         }
-        let grant = self.grant(client_id, user, &browser, &session)?;
+        let grant = self.grant_in(client_id, user, &browser, &session)?;
         if let Some(code) = self.codes.get_mut(&fingerprint) {
             code.grant = Some(grant.clone());
         }
@@ -118,7 +118,7 @@ impl State {
         let scope = self.effective(scope);
         let access = self.issue(TokenKind::Access, &grant, &scope)?;
         let refresh = if self.ways.refresh_tokens { Some(self.issue(TokenKind::Refresh, &grant, &scope)?) } else { None };
-        Ok(Ok(self.tokens_answer(&grant, &access, refresh.as_deref(), &scope)))
+        Ok(Ok(self.tokens_answer(&access, refresh.as_deref(), &scope)))
     }
 
     fn refresh(&mut self, client_id: &str, params: &Params) -> Result<Result<Answer, Refusal>> {
@@ -175,7 +175,7 @@ impl State {
             Rotation::Omit => None,
         };
         self.stats.refreshes += 1;
-        Ok(Ok(self.tokens_answer(&grant, &access, refresh.as_deref(), &scope)))
+        Ok(Ok(self.tokens_answer(&access, refresh.as_deref(), &scope)))
     }
 
     /// The scope that a token gets of what was granted.
@@ -194,7 +194,7 @@ impl State {
         scope
     }
 
-    fn tokens_answer(&self, grant: &str, access: &str, refresh: Option<&str>, scope: &[String]) -> Answer {
+    fn tokens_answer(&self, access: &str, refresh: Option<&str>, scope: &[String]) -> Answer {
         let ways = &self.ways;
         let mut body = ways.answer_extras.clone();
         body.insert("access_token".to_owned(), access.into());
@@ -219,7 +219,7 @@ impl State {
                 body.insert("refresh_expires_in".to_owned(), ways.refresh_life(scope).unwrap_or(0).into());
             }
         }
-        if let Some(grant) = self.grants.get(grant) {
+        if let Some(grant) = self.token(access).and_then(|token| self.grants.get(&token.grant)) {
             if ways.session_state {
                 body.insert("session_state".to_owned(), grant.session.clone().into());
             }
@@ -253,8 +253,8 @@ impl State {
     }
 
     /// The error answer in the style that the ways say.
-    pub fn refuse(&self, refusal: &Refusal, request: &Request, params: &Params) -> Answer {
-        let (status, error, text) = self.own_form(refusal);
+    pub fn refuse(&self, refusal: Refusal, request: &Request, params: &Params) -> Answer {
+        let (status, error, text) = self.own_form(&refusal);
         let mut body = json!({"error": error});
         if !text.is_empty() {
             body["error_description"] = text.clone().into();
@@ -279,10 +279,10 @@ impl State {
         let params = Params::parse(&request.body);
         let client = match self.client(request, &params) {
             Ok(client) => client,
-            Err(refusal) => return self.refuse(&refusal, request, &params),
+            Err(refusal) => return self.refuse(refusal, request, &params),
         };
         let Some(value) = params.one("token") else {
-            return self.refuse(&invalid("Missing parameter: token"), request, &params);
+            return self.refuse(invalid("Missing parameter: token"), request, &params);
         };
         let mut ended = false;
         if let Some(token) = self.token(value) {
@@ -313,7 +313,7 @@ impl State {
         let params = Params::parse(&request.body);
         let client = match self.client(request, &params) {
             Ok(client) => client,
-            Err(refusal) => return self.refuse(&refusal, request, &params),
+            Err(refusal) => return self.refuse(refusal, request, &params),
         };
         let found = params.one("token").and_then(|value| self.token(value));
         let live = found.filter(|t| self.standing(t) == TokenState::Live);

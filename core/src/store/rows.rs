@@ -157,7 +157,40 @@ pub struct ConnectionRow {
     pub lease_until: Option<i64>,
     /// No refresh before this time of day.
     pub cooldown_until: Option<i64>,
+    /// When the background looks at it next: to renew it, to announce its end, or to try a suspended one again.
+    pub renew_at: Option<i64>,
+    /// When it was last used, give or take an hour.
+    pub used_at: Option<i64>,
+    /// What its log says about it, beside the status: `expiring` or `suspended`.
+    pub trouble: Option<String>,
+    /// Renewals in a row that failed.
+    pub tries: i64,
     pub row_version: i64,
+}
+
+/// How the organisation's client stands at the place that renews its tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientRow {
+    pub application: String,
+    pub client_key: String,
+    /// The origin of the token URL: where hosts are the user's, one may refuse what another takes.
+    pub authority: String,
+    /// Since when it is refused; absent: it is not.
+    pub rejected_at: Option<i64>,
+    pub error_json: Option<String>,
+    /// Fingerprint of id and secret that were refused, under a key of the store.
+    pub client_print: Option<String>,
+    /// Refusals in a row.
+    pub tries: i64,
+    /// While it is refused, no try before this time of day.
+    pub next_at: i64,
+    pub probe_owner: Option<String>,
+    pub probe_boot: Option<String>,
+    pub probe_until: Option<i64>,
+    /// The rate limit: microseconds since 1970 at which the allowance is whole again.
+    pub slot: i64,
+    /// The provider asked to wait until this time of day.
+    pub closed_until: Option<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,21 @@
 use serde_json::{Value as Json, json};
 
 /// Keys that no request shows: forms for people, times, what concerns other connections, and the sort of grant.
-const UNSEEN: [&str; 11] =
-    ["inputs", "rate_limit", "rotation", "grace", "early", "shared_grant", "description", "pattern", "suggested", "reasons", "optional"];
+const UNSEEN: [&str; 13] = [
+    "inputs",
+    "rate_limit",
+    "rotation",
+    "grace",
+    "early",
+    "per_minute",
+    "unused_life",
+    "shared_grant",
+    "description",
+    "pattern",
+    "suggested",
+    "reasons",
+    "optional",
+];
 
 /// Every place that a request or an answer depends on, with another value: pointer and the whole manifest.
 pub fn mutants(manifest: &Json) -> Vec<(String, Json)> {

@@ -1,6 +1,7 @@
 //! `make bench`: ratios against named peers that do the same work in the same run, medians of interleaved rounds.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)] // a measurement that cannot be made ends the run
 
+mod ahead;
 mod budgets;
 mod ready;
 mod report;
@@ -17,6 +18,10 @@ fn main() {
         runtime.block_on(scale::serve(reading, path, accounts.parse().unwrap()));
         return;
     }
+    if arguments.first().is_some_and(|role| role == "provide") {
+        runtime.block_on(ahead::provide());
+        return;
+    }
     // Names choose some of the benches; none means all.
     let wanted = |name: &str, about: &str| {
         let wanted = arguments.is_empty() || arguments.iter().any(|argument| argument == name);
@@ -31,6 +36,9 @@ fn main() {
     }
     if wanted("ready", "credentials from memory") {
         rows.push(runtime.block_on(ready::measure()));
+    }
+    if wanted("ahead", "10,000 tokens that end together, renewed ahead") {
+        rows.push(runtime.block_on(ahead::measure()));
     }
     if wanted("scale", "cold reads at 10^3 and 10^6 accounts; seeding takes some minutes") {
         rows.extend(runtime.block_on(scale::measure()));

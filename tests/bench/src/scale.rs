@@ -125,6 +125,10 @@ fn connection_row(account: &str, id: &str, is_default: bool, sealed: Vec<u8>) ->
         lease_boot: None,
         lease_until: None,
         cooldown_until: None,
+        renew_at: None,
+        used_at: None,
+        trouble: None,
+        tries: 0,
         row_version: 1,
     }
 }

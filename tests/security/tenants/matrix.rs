@@ -16,9 +16,9 @@ use super::{SHARED, Seeded, Tenant, Tenants, callback, project, started};
 
 /// Kinds of ids that prove something by themselves: whoever has one is meant to use it. Within a tenant that is not a
 /// foreign id but a stolen one, which S-04 and decision 0006 are about.
-const BEARER: [&str; 4] = ["token", "claim", "callback_url", "cookie"];
-/// Places in lists: of the tenant, not of an account.
-const PLACES: [&str; 2] = ["cursor", "since"];
+const BEARER: [&str; 5] = ["token", "key", "claim", "callback_url", "cookie"];
+/// Places in lists, and keys of backends: of the tenant, not of an account.
+const TENANTS: [&str; 3] = ["cursor", "since", "api_key"];
 
 /// The kind of id that a field holds; `None`: the field names nothing that belongs to anybody.
 fn kind(operation: Operation, field: &str) -> Option<&'static str> {
@@ -26,6 +26,7 @@ fn kind(operation: Operation, field: &str) -> Option<&'static str> {
         "application",
         // A key's id, of the whole organisation's rotation.
         "watch",
+        "name",
         "update",
         "limit",
         "search",
@@ -40,6 +41,7 @@ fn kind(operation: Operation, field: &str) -> Option<&'static str> {
         "expires_in",
         "method",
         "path",
+        "pagination",
         "query",
         "headers",
         "body",
@@ -64,15 +66,18 @@ fn kind(operation: Operation, field: &str) -> Option<&'static str> {
     ];
     Some(match field {
         "account" => "account",
+        "id" if operation == Operation::RevokeApiKey => "api_key",
         "id" => "new_account",
         "connection" => "connection",
         "flow" => "flow",
         "receipt" => "receipt",
         "config_id" => "config_id",
         "token" => "token",
+        "key" => "key",
         "claim" => "claim",
         "callback_url" => "callback_url",
         "cookie" => "cookie",
+        "cursor" if operation == Operation::RequestPage => "page",
         "cursor" => "cursor",
         "since" => "since",
         "org" => "org",
@@ -99,6 +104,7 @@ fn value(operation: Operation, field: &str) -> Option<Json> {
         (_, "lhs") => json!("stage"),
         // To look at a rotation that there is not, rather than to begin one: that changes rows of the whole organisation.
         (Operation::RotateKeys, "watch") => json!("0011223344556677"),
+        (Operation::CreateApiKey, "name") => json!("mine"),
         (_, "payload") => json!({"mine": true}),
         _ => return None,
     })
@@ -123,10 +129,16 @@ async fn own(tenant: &Tenant, who: &Seeded, operation: Operation, kind: &str) ->
         }
         "callback_url" => callback(&started(tenant, &who.account).await).into(),
         "cookie" => started(tenant, &who.account).await["cookie"]["value"].clone(),
+        "page" => {
+            let request = json!({"account": who.account, "application": "crm", "method": "GET", "path": "things"});
+            tenant.done(Operation::RequestPage, request).await["next"].clone()
+        }
         "cursor" => {
             let list = if operation == Operation::Audit { Operation::Audit } else { Operation::ListAccounts };
             tenant.done(list, json!({"limit": 1})).await["next"].clone()
         }
+        "api_key" => tenant.done(Operation::CreateApiKey, json!({"name": tenants_canary(tenant)})).await["info"]["id"].clone(),
+        "key" => tenant.done(Operation::CreateApiKey, json!({"name": tenants_canary(tenant)})).await["key"].clone(),
         "since" => tenant.done(Operation::Events, json!({"limit": 1})).await["next"].clone(),
         "org" => json!({"id": tenant.org}),
         // A session that may be ended is not the one that calls.
@@ -135,13 +147,18 @@ async fn own(tenant: &Tenant, who: &Seeded, operation: Operation, kind: &str) ->
     }
 }
 
+/// Stands in what belongs to a tenant and to none of its accounts.
+fn tenants_canary(tenant: &Tenant) -> String {
+    format!("canary-of-the-tenant-{}", tenant.name())
+}
+
 /// One of this kind that nobody has.
 fn nobodys(kind: &str) -> Json {
     match kind {
         "account" | "new_account" => "only-nobody".into(),
         "config_id" => "config-nobody".into(),
         "org" => json!({"id": "nobody"}),
-        "token" | "claim" | "cookie" | "cursor" | "since" => "nobody".into(),
+        "token" | "key" | "claim" | "cookie" | "cursor" | "page" | "since" => "nobody".into(),
         "callback_url" => format!("{}?state=nobody&code=code-of-a-test", super::CALLBACK).into(),
         _ => "0123456789abcdef01234567".into(),
     }
@@ -230,7 +247,7 @@ impl Pair<'_> {
             "account" if self.same_tenant() => matches!(self.caller, Caller::Session(_)),
             "account" => self.victim.account != SHARED,
             "new_account" => !self.same_tenant() && self.victim.account != SHARED,
-            kind if BEARER.contains(&kind) || PLACES.contains(&kind) => !self.same_tenant(),
+            kind if BEARER.contains(&kind) || TENANTS.contains(&kind) => !self.same_tenant(),
             _ => true,
         }
     }
@@ -272,6 +289,9 @@ impl Pair<'_> {
     /// What nobody but the victim may see: its canaries, and ids that were not in the question.
     fn search(&self, operation: Operation, asked: &JsonMap, said: &str) {
         let asked = Json::Object(asked.clone()).to_string();
+        if !self.same_tenant() {
+            assert!(!said.contains(&tenants_canary(self.victims)), "{operation:?} {asked} shows what is the other tenant's: {said}");
+        }
         let secret_ids = self.victim.ids.iter().filter(|(kind, id)| **kind != "account" && !asked.contains(id.as_str()));
         for foreign in std::iter::once(&self.victim.canary).chain(secret_ids.map(|(_, id)| id)) {
             assert!(!said.contains(foreign.as_str()), "{operation:?} {asked} shows `{foreign}`: {said}");
@@ -315,7 +335,7 @@ impl Pair<'_> {
 
     /// Puts back what the calls changed of the attacker's own.
     async fn repair(&self, operation: Operation, foreign: &[&String]) {
-        if foreign.iter().any(|field| *field == "id") {
+        if foreign.iter().any(|field| kind(operation, field) == Some("new_account")) {
             for made in [&self.victim.account, "only-nobody"] {
                 let _ = self.tenant.call(&Tenant::organisation(), Operation::DeleteAccount, json!({"account": made})).await;
             }
@@ -459,7 +479,7 @@ async fn s38_no_request_takes_a_field_that_is_not_its_own() {
 fn is_any(schema: &Json) -> bool {
     let says = |key: &&str| schema.get(*key).is_some();
     schema.as_bool() == Some(true)
-        || schema.is_object() && !["type", "$ref", "anyOf", "oneOf", "allOf", "properties", "enum", "const"].iter().any(|key| says(&key))
+        || schema.is_object() && !["type", "$ref", "anyOf", "oneOf", "allOf", "properties", "enum", "const"].iter().any(says)
 }
 
 /// Whether the type of a nested object has a field of this name, or is a map of names that the caller chooses.

@@ -128,7 +128,7 @@ fn crm() -> AppManifest {
         "name": "CRM",
         "description": "Customers",
         "categories": [],
-        "api": {"base_url": "https://api.crm.example/v1"},
+        "api": {"base_url": "https://api.crm.example/v1", "pagination": {"style": "cursor", "next": "/next"}},
         "oauth2": {
             "authorize_url": "https://crm.example/authorize",
             "token_url": "https://crm.example/token",
@@ -166,7 +166,10 @@ fn provider(request: &HttpRequest) -> Result<HttpResponse> {
     let shown: Vec<&str> =
         request.headers.iter().filter(|(name, _)| name == "authorization" || name == "x-api-key").map(|(_, v)| &***v).collect();
     let shown = shown.join(" ");
-    Ok(ScriptedTransport::json(200, &json!({"id": shown.trim_start_matches("Bearer "), "label": shown})))
+    // Each page names another one as the next.
+    static PAGES: AtomicU64 = AtomicU64::new(0);
+    let next = PAGES.fetch_add(1, Ordering::Relaxed);
+    Ok(ScriptedTransport::json(200, &json!({"id": shown.trim_start_matches("Bearer "), "label": shown, "next": format!("page-{next}")})))
 }
 
 /// A linked account with one of everything: its ids by kind, and the canaries that nobody else may see.

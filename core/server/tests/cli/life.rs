@@ -147,3 +147,56 @@ fn s42_what_a_failing_provider_echoes_is_not_repeated() {
         assert!(!said.all().contains(secret) && !events.all().contains(secret), "{secret}: {} {}", said.all(), events.all());
     }
 }
+
+/// Tells the sandbox what to do; it must understand.
+fn control(url: &str, order: &str) {
+    let told = Command::new("curl")
+        .args([
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--header",
+            "content-type: application/json",
+            "--data",
+            order,
+            &format!("{url}/control"),
+        ])
+        .output()
+        .unwrap();
+    assert!(told.status.success(), "{order}: {}", String::from_utf8_lossy(&told.stderr));
+}
+
+/// The organisation's client is switched off at the provider: nobody is sent to the consent page, and doctor names the client.
+#[test]
+fn a_refused_client_is_the_organisations_to_mend() {
+    let folder = with_browser("allow");
+    let sandbox = folder.sandbox();
+    folder.run(&["connect", "sandbox-oauth", "--account", "c1"]).ok();
+    let quiet = folder.run(&["connections", "list", "--account", "c1"]).ok();
+    assert!(quiet.out.contains("active") && !quiet.out.contains("client_rejected"), "{}", quiet.out);
+    control(&sandbox.url, r#"{"do": "expire_access_tokens"}"#);
+    control(&sandbox.url, r#"{"do": "set", "ways": {"disabled_clients": ["sandbox-client"]}}"#);
+    let refused = folder.run(&["request", "sandbox-oauth", "GET", "items", "--account", "c1"]);
+    assert!(refused.code != 0 && refused.err.contains("invalid_client"), "{}", refused.all());
+    let shown = folder.run(&["connections", "list", "--account", "c1", "--json"]).ok().json();
+    assert_eq!((&shown[0]["status"], &shown[0]["health"]), (&json!("active"), &json!("client_rejected")));
+    let text = folder.run(&["connections", "list", "--account", "c1"]).ok().out;
+    assert!(text.contains("client_rejected") && text.contains("smalt doctor") && !text.contains("Authorise again"), "{text}");
+    let id = shown[0]["id"].as_str().unwrap();
+    let facts = folder.run(&["connections", "show", id, "--account", "c1"]).ok().out;
+    assert!(facts.contains("client_rejected") && facts.contains("set the right client of `sandbox-oauth`"), "{facts}");
+    let doctor = folder.run(&["doctor", "--offline"]);
+    assert!(
+        doctor.code == 1 && doctor.out.contains("invalid_client") && doctor.out.contains("users need not connect again"),
+        "{}",
+        doctor.all()
+    );
+    // A user who connects proves that it is taken again.
+    control(&sandbox.url, r#"{"do": "set", "ways": {"disabled_clients": []}}"#);
+    folder.run(&["account", "create", "c2"]).ok();
+    folder.run(&["connect", "sandbox-oauth", "--account", "c2"]).ok();
+    let shown = folder.run(&["connections", "list", "--account", "c1", "--json"]).ok().json();
+    assert_eq!(shown[0]["health"], json!("healthy"));
+    folder.run(&["doctor", "--offline"]).ok();
+    folder.run(&["request", "sandbox-oauth", "GET", "items", "--account", "c1"]).ok();
+}

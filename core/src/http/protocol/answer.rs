@@ -7,7 +7,7 @@ use super::lifetime::{lifetime, lifetime_in, retry_after};
 use crate::{
     Error, Secret,
     error::err,
-    manifest::{Copied, Oauth2, RateLimit},
+    manifest::{Copied, Oauth2, RateLimit, RefusalMeaning, RefusalRule},
     model::Json,
     plugin::HttpResponse,
     time::Timestamp,
@@ -98,6 +98,11 @@ pub enum TokenFailure {
         /// The provider's code, or `http_401`.
         provider_error: String,
     },
+    /// The grant is refused for now and may be taken again, as a rule of the manifest's `refresh.errors` says.
+    Suspended {
+        /// The provider's code.
+        provider_error: String,
+    },
     /// Trouble that may pass: 429, 5xx, a redirect, or an answer that nobody can read.
     Passing {
         /// What it was.
@@ -120,7 +125,7 @@ pub fn provider_code(text: &str) -> String {
 /// Reads a token answer (RFC 6749 sections 5.1 and 5.2), whether JSON or form-encoded.
 ///
 /// A 408, 425, 429 or 5xx always passes; then an error in the body counts whatever the status, since some providers answer 200 with
-/// an error. The manifest's own error lists go before the defaults, its `final_errors` before its `client_errors`: with
+/// an error. The rules of the manifest's `refresh.errors` go first; then its own error lists go before the defaults, its `final_errors` before its `client_errors`: with
 /// `final_errors = ["unauthorized_client"]` a provider is understood that uses that code for everything.
 ///
 /// # Errors
@@ -134,7 +139,7 @@ pub fn parse_token_answer(oauth: &Oauth2, response: &HttpResponse, now: Timestam
     if let Some(body) = &body {
         let pointer = oauth.answer.error.as_deref().unwrap_or("/error");
         if let Some(code) = error_code(&body.0, pointer).or_else(|| unsuccessful(oauth, &body.0)) {
-            return Err(classify(oauth, status, code, response, now));
+            return Err(classify(oauth, &body.0, code, response, now));
         }
     }
     match (status, body) {
@@ -145,7 +150,15 @@ pub fn parse_token_answer(oauth: &Oauth2, response: &HttpResponse, now: Timestam
     }
 }
 
-fn classify(oauth: &Oauth2, status: u16, provider_error: String, response: &HttpResponse, now: Timestamp) -> TokenFailure {
+fn classify(oauth: &Oauth2, body: &Json, provider_error: String, response: &HttpResponse, now: Timestamp) -> TokenFailure {
+    let status = response.status;
+    match ruled(oauth, body, &provider_error) {
+        Some(RefusalMeaning::Final) => return TokenFailure::Final { provider_error },
+        Some(RefusalMeaning::Client) => return TokenFailure::Client { provider_error },
+        Some(RefusalMeaning::Suspended) => return TokenFailure::Suspended { provider_error },
+        Some(RefusalMeaning::Passing) => return named_passing(response, now, provider_error),
+        None => {}
+    }
     let listed = |list: &[String]| list.iter().any(|code| provider_code(code) == provider_error);
     let (finals, clients) = (&oauth.refresh.final_errors, &oauth.refresh.client_errors);
     let default_final = finals.is_empty() && provider_error == "invalid_grant";
@@ -159,12 +172,31 @@ fn classify(oauth: &Oauth2, status: u16, provider_error: String, response: &Http
     } else if default_client || status == 401 {
         TokenFailure::Client { provider_error }
     } else if PASSING.contains(&provider_error.as_str()) {
-        match passing(response, now) {
-            TokenFailure::Passing { error } => TokenFailure::Passing { error: error.with("provider_error", provider_error) },
-            other => other,
-        }
+        named_passing(response, now, provider_error)
     } else {
         TokenFailure::Refused { provider_error }
+    }
+}
+
+/// What the first fitting rule of the manifest says. The description is looked at here and goes nowhere else (S-42).
+fn ruled(oauth: &Oauth2, body: &Json, provider_error: &str) -> Option<RefusalMeaning> {
+    let rules = &oauth.refresh.errors;
+    if rules.is_empty() {
+        return None;
+    }
+    let pointer = oauth.answer.error_description.as_deref().unwrap_or("/error_description");
+    let said = zeroize::Zeroizing::new(body.pointer(pointer).and_then(Json::as_str).unwrap_or_default().to_lowercase());
+    let fits = |rule: &&RefusalRule| {
+        rule.error.as_ref().is_none_or(|code| provider_code(code) == provider_error)
+            && rule.description.as_ref().is_none_or(|part| said.contains(&part.to_lowercase()))
+    };
+    rules.iter().find(fits).map(|rule| rule.means)
+}
+
+fn named_passing(response: &HttpResponse, now: Timestamp, provider_error: String) -> TokenFailure {
+    match passing(response, now) {
+        TokenFailure::Passing { error } => TokenFailure::Passing { error: error.with("provider_error", provider_error) },
+        other => other,
     }
 }
 

@@ -21,6 +21,7 @@ fn class(failure: Result<TokenSet, TokenFailure>) -> String {
         Ok(set) => format!("ok {}", set.access_token.expose()),
         Err(TokenFailure::Final { provider_error }) => format!("final {provider_error}"),
         Err(TokenFailure::Client { provider_error }) => format!("client {provider_error}"),
+        Err(TokenFailure::Suspended { provider_error }) => format!("suspended {provider_error}"),
         Err(TokenFailure::Refused { provider_error }) => format!("refused {provider_error}"),
         Err(TokenFailure::Passing { error }) => format!("passing {}", error.code().as_str()),
     }
@@ -28,6 +29,48 @@ fn class(failure: Result<TokenSet, TokenFailure>) -> String {
 
 fn list(scopes: &[&str]) -> Option<Vec<String>> {
     Some(scopes.iter().map(|s| (*s).to_owned()).collect())
+}
+
+/// What Keycloak and Gitea answer: one code for several faults, told apart by the description.
+#[test]
+fn rules_tell_whose_fault_it_is() {
+    let rule = |error: &str, description: &str, means: RefusalMeaning| RefusalRule {
+        error: (!error.is_empty()).then(|| error.to_owned()),
+        description: (!description.is_empty()).then(|| description.to_owned()),
+        means,
+    };
+    let mut oauth = oauth();
+    oauth.refresh.errors = vec![
+        rule("invalid_grant", "User disabled", RefusalMeaning::Suspended),
+        rule("unauthorized_client", "invalid client secret", RefusalMeaning::Client),
+        rule("unauthorized_client", "maintenance", RefusalMeaning::Passing),
+        rule("unauthorized_client", "", RefusalMeaning::Final),
+    ];
+    let said = |oauth: &Oauth2, status: u16, error: &str, text: &str| {
+        class(parse(oauth, status, &json!({"error": error, "error_description": text}).to_string()))
+    };
+    for (status, error, text, expected) in [
+        (400, "invalid_grant", "User disabled", "suspended invalid_grant"),
+        (400, "invalid_grant", "the USER DISABLED itself", "suspended invalid_grant"),
+        (400, "invalid_grant", "Session not active", "final invalid_grant"),
+        (400, "invalid_grant", "", "final invalid_grant"),
+        (400, "unauthorized_client", "invalid client secret", "client unauthorized_client"),
+        (400, "unauthorized_client", "down for Maintenance", "passing provider_error"),
+        (400, "unauthorized_client", "token was already used", "final unauthorized_client"),
+        (401, "unauthorized_client", "unable to parse refresh token", "final unauthorized_client"),
+        (401, "invalid_client", "User disabled", "client invalid_client"),
+        (503, "invalid_grant", "User disabled", "passing provider_error"),
+    ] {
+        assert_eq!(said(&oauth, status, error, text), expected, "{status} {error} {text}");
+    }
+    // Without rules the codes alone count.
+    oauth.refresh.errors.clear();
+    assert_eq!(said(&oauth, 400, "invalid_grant", "User disabled"), "final invalid_grant");
+    assert_eq!(said(&oauth, 400, "unauthorized_client", "token was already used"), "client unauthorized_client");
+    // A provider may say it elsewhere.
+    oauth.answer.error_description = Some("/message".to_owned());
+    oauth.refresh.errors = vec![rule("", "switched off", RefusalMeaning::Suspended)];
+    assert_eq!(class(parse(&oauth, 400, r#"{"error":"x","message":"Switched off"}"#)), "suspended x");
 }
 
 #[test]

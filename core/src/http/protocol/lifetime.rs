@@ -83,7 +83,8 @@ fn date(text: &str) -> Option<Timestamp> {
 }
 
 /// How long the provider asks to wait: the manifest's header (default `retry-after`) in seconds or as an HTTP date
-/// (RFC 9110 section 10.2.3), else the manifest's `reset_at` header in seconds (or milliseconds) since 1970. At most a day.
+/// (RFC 9110 section 10.2.3), else the manifest's `reset_at` header in seconds (or milliseconds) since 1970,
+/// or as a date (also of RFC 3339). At most a day.
 pub fn retry_after(headers: &[(String, String)], rate_limit: &RateLimit, now: Timestamp) -> Option<Duration> {
     let header = |name: &str| headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim());
     let stated = header(rate_limit.retry_after.as_deref().unwrap_or("retry-after")).and_then(|text| match number(text) {
@@ -91,7 +92,8 @@ pub fn retry_after(headers: &[(String, String)], rate_limit: &RateLimit, now: Ti
         None => http_date(text).map(|date| date.since(now)),
     });
     let reset = || {
-        let at = number(header(rate_limit.reset_at.as_deref()?)?)?;
+        let text = header(rate_limit.reset_at.as_deref()?)?;
+        let Some(at) = number(text) else { return http_date(text).or_else(|| date(text)).map(|date| date.since(now)) };
         #[allow(clippy::cast_precision_loss)]
         let today = now.millis() as f64 / 1000.0;
         Some(wait(if at > 1e11 { at / 1000.0 } else { at } - today))
@@ -206,6 +208,10 @@ mod tests {
             ("x-reset", "1800000045", Some(45.0)),
             ("x-reset", "1800000045000", Some(45.0)),
             ("x-reset", "1", Some(0.0)),
+            ("x-reset", "Fri, 15 Jan 2027 08:00:30 GMT", Some(30.0)),
+            ("x-reset", "2027-01-15T08:00:30Z", Some(30.0)),
+            ("x-reset", "2027-01-15T09:00:30.5+01:00", Some(30.5)),
+            ("x-reset", "tomorrow", None),
             ("x-other", "5", None),
         ] {
             let headers = [(name.to_owned(), value.to_owned())];

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Report, inputs, inputs::BUILT_IN, pointer};
 use crate::{
     manifest::{
-        AppManifest, ClientAuth, Copied, Keybased, Oauth2, Pkce, RevokeToken, Rotation, StateIn, TokenBody, VerifyRequest, pattern::Pattern,
+        AppManifest, ClientAuth, Copied, Keybased, Oauth2, PageStyle, Pagination, Pkce, RevokeToken, Rotation, StateIn, TokenBody,
+        VerifyRequest, pattern::Pattern,
     },
     model::InputField,
 };
@@ -29,12 +30,23 @@ const TOKEN: [(&str, bool); 6] = [
     ("code_verifier", false),
     ("refresh_token", true),
 ];
+/// Likewise for refresh requests.
+const REFRESH: [(&str, bool); 3] = [("client_id", true), ("client_secret", true), ("refresh_token", true)];
 const PATTERN: &str = "see the pattern language in docs/adding-an-application.md";
 /// More steps than these would keep the user waiting.
 const MOST_STEPS: usize = 5;
 
 pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
     statuses(report, &["api", "rate_limit", "statuses"], &m.api.rate_limit.statuses);
+    if let Some(at) = &m.api.rate_limit.error {
+        pointer(report, &["api", "rate_limit", "error"], at);
+        if m.api.rate_limit.errors.is_empty() {
+            report.error(&["api", "rate_limit", "error"], "names a place and no codes", "list the codes under `errors`");
+        }
+    }
+    if let Some(pages) = &m.api.pagination {
+        pagination(report, pages);
+    }
     for (name, variable) in &m.variables {
         if let Some(text) = &variable.pattern {
             match Pattern::new(text) {
@@ -54,6 +66,31 @@ pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
         self::keybased(report, keybased);
     }
     names(report, m);
+}
+
+fn pagination(report: &mut Report<'_>, pages: &Pagination) {
+    let path = |key| ["api", "pagination", key];
+    for (key, at) in [("items", &pages.items), ("next", &pages.next), ("more", &pages.more)] {
+        if let Some(at) = at {
+            pointer(report, &path(key), at);
+        }
+    }
+    if pages.style == PageStyle::Cursor && pages.next.is_none() {
+        report.error(&path("next"), "is missing", "name the JSON pointer of the next page's cursor");
+    }
+    let numbered = matches!(pages.style, PageStyle::Offset | PageStyle::Page);
+    if numbered && pages.next.is_some() {
+        report.error(&path("next"), "means nothing with this style", "leave it out");
+    }
+    if !numbered && pages.start.is_some() {
+        report.error(&path("start"), "means nothing with this style", "leave it out");
+    }
+    if pages.size_param.is_some() != pages.size.is_some() {
+        report.error(&path("size"), "belongs to `size_param`", "give both or none");
+    }
+    if pages.size == Some(0) {
+        report.error(&path("size"), "is nothing", "a page has at least one item");
+    }
 }
 
 /// One name, one meaning: inputs, variables and copied values share the templates' namespace.
@@ -123,7 +160,7 @@ fn oauth2(report: &mut Report<'_>, o: &Oauth2, nobody: bool) {
     }
     reserved(report, "authorize_params", &o.authorize_params, &AUTHORIZE);
     reserved(report, "token_params", &o.token_params, &TOKEN);
-    reserved(report, "refresh_params", &o.refresh_params, &TOKEN);
+    reserved(report, "refresh_params", &o.refresh_params, &REFRESH);
     method(report, &["oauth2", "token_method"], o.token_method.as_deref(), &["POST", "GET"]);
     if o.token_method.as_deref() == Some("GET") && o.token_body == TokenBody::Json {
         report.error(&["oauth2", "token_body"], "means nothing, since a GET has no body", "remove it, or `token_method`");
@@ -173,6 +210,7 @@ fn oauth2(report: &mut Report<'_>, o: &Oauth2, nobody: bool) {
         ("scope", &a.scope),
         ("token_type", &a.token_type),
         ("error", &a.error),
+        ("error_description", &a.error_description),
     ];
     for (key, place) in places {
         if let Some(place) = place {
@@ -303,6 +341,24 @@ fn refresh(report: &mut Report<'_>, o: &Oauth2) {
     }
     if o.refresh.early.is_some_and(|early| early > 3600) {
         report.warn(&["oauth2", "refresh", "early"], "renews more than an hour too soon", "seconds are meant; 60 is the default");
+    }
+    for (index, rule) in o.refresh.errors.iter().enumerate() {
+        let at = ["oauth2", "refresh", "errors", &index.to_string()];
+        if rule.error.is_none() && rule.description.is_none() {
+            report.error(&at, "fits every refusal", "say which one is meant: `error`, `description`, or both");
+        } else if rule.description.as_deref().is_some_and(|part| part.trim().is_empty()) {
+            report.error(&at, "has an empty description, which fits every refusal", "write a part of what the provider says");
+        }
+    }
+    if o.refresh.per_minute == Some(0) {
+        report.error(&["oauth2", "refresh", "per_minute"], "allows no renewal at all", "leave it out where the provider states no limit");
+    }
+    if o.refresh.unused_life.is_some_and(|life| life < 86_400) {
+        report.warn(
+            &["oauth2", "refresh", "unused_life"],
+            "is shorter than a day, so every connection would be renewed all day",
+            "seconds are meant; for tokens that die so soon ask for a scope that brings longer ones",
+        );
     }
 }
 

@@ -136,6 +136,9 @@ fn check(report: &mut Report<'_>, m: &AppManifest, stem: Option<&str>) {
         );
     }
     slug(report, &m.slug, stem);
+    if m.extends.is_none() && !m.without.is_empty() {
+        report.error(&["without"], "means nothing without `extends`", "remove it, or say what the manifest extends");
+    }
     for (key, value) in [("name", &m.name), ("description", &m.description)] {
         if value.trim().is_empty() {
             report.error(&[key], "is empty", "write what people should read");
@@ -278,5 +281,7 @@ fn is_date(text: &str) -> bool {
     (1..=days).contains(&day)
 }
 
+#[cfg(test)]
+mod mistakes;
 #[cfg(test)]
 mod tests;

@@ -69,7 +69,7 @@ impl Templates<'_, '_, '_> {
         let Some(o) = &self.m.oauth2 else { return };
         let before = with(&self.oauth2_names(&[]), &["client_id", "redirect_uri", "scope"]);
         let after = with(&self.oauth2_names(&[Kept::Callback, Kept::Token, Kept::Steps]), &["client_id", "client_secret"]);
-        let renewal = with(&after, &["refresh_token", "scope"]);
+        let renewal = with(&after, &["redirect_uri", "refresh_token", "scope"]);
         let known = with(&self.oauth2_names(&[Kept::Callback]), &["client_id", "redirect_uri", "scope"]);
         let exchange = with(&known, &["client_secret", "code", "code_verifier"]);
         self.url(&["oauth2", "authorize_url"], &o.authorize_url, &before, false);
@@ -336,6 +336,11 @@ impl Templates<'_, '_, '_> {
         };
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         self.host(path, host);
+        if !self.report.names(path)
+            && let Err(why) = template::lint_url(text, |_| true)
+        {
+            self.report.error(path, why, "see what URLs may hold under Templates in docs/adding-an-application.md");
+        }
         for name in template::host_deciders(text) {
             if let Some((message, cure)) = self.m.host_trouble(&name) {
                 self.report.error(path, message, cure);

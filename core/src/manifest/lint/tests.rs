@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use proptest::prelude::*;
 
-use super::*;
+use super::{mistakes::CASES, *};
 use crate::manifest::Severity;
 
 /// A manifest without a finding; every case below breaks one thing of it.
@@ -119,169 +119,41 @@ fn the_docs_name_every_key() {
     }
 }
 
-/// What is replaced, by what, the key that is named, a part of the finding, and whether it is an error.
-const CASES: &[(&str, &str, &str, &str, bool)] = &[
-    // The TOML itself, and the shape.
-    ("[api]", "[api", "", "cure: correct the TOML", true),
-    ("name = \"Acme\"", "name = \"Acme\"\nname = \"Acme\"", "", "duplicate", true),
-    ("token_url", "token_uri", "oauth2.token_uri", "did you mean `token_url`?", true),
-    ("token_url = \"https://{shop}.acme.example.com/token\"\n", "", "oauth2.token_url", "is missing — cure: add `token_url`", true),
-    ("color =", "colour =", "brand.colour", "did you mean `color`?", true),
-    ("manifest = 1", "manifest = \"1\"", "manifest", "not a whole number", true),
-    ("manifest = 1", "manifest = 2", "manifest", "upgrade Smalt", true),
-    ("date = \"2026-11-22\"", "date = 2026-11-22", "facts[0].date", "put it in quotes", true),
-    (
-        "[oauth2.scopes]",
-        "[oauth2.refresh]\nrotation = \"rotate\"\n[oauth2.scopes]",
-        "oauth2.refresh.rotation",
-        "did you mean \"rotates\"?",
-        true,
-    ),
-    ("in = \"header\"", "in = \"haeder\"", "keybased.placement.in", "use one of: `header`, `query`, `basic`", true),
-    ("url = \"me\"\n[[facts]]", "url = \"me\"\nrejected = [401, 70000]\n[[facts]]", "keybased.verify.rejected[1]", "out of range", true),
-    ("default = [\"read\", \"write\"]", "default = \"read write\"", "oauth2.scopes.default", "not a list", true),
-    // Names.
-    ("slug = \"acme\"", "slug = \"Acme\"", "slug", "lower-case", true),
-    ("slug = \"acme\"", "slug = \"acme-two\"", "slug", "name the file `<slug>.toml`", true),
-    ("slug = \"acme\"", "slug = \"callback\"", "slug", "reserved", true),
-    ("name = \"Acme\"", "name = \" \"", "name", "is empty", true),
-    ("docs =", "manual =", "links.manual", "`docs`, `console` or `status`", false),
-    ("docs = \"https", "docs = \"http", "links.docs", "not an https URL", true),
-    ("[variables.region]", "[variables.Region]", "variables.Region", "is not a name", true),
-    ("name = \"shop\"", "name = \"client_id\"", "oauth2.inputs[0].name", "means something else", true),
-    ("{ tenant =", "{ shop =", "oauth2.copy_from_token.shop", "name of an input", true),
-    // Looks.
-    ("color = \"#112233\"", "color = \"blue\"", "brand.color", "#rrggbb", true),
-    (
-        "foreground = \"#ffffff\"\n[brand.button.hover]",
-        "foreground = \"#333333\"\n[brand.button.hover]",
-        "brand.button.normal.foreground",
-        "contrast",
-        false,
-    ),
-    (
-        "[brand.button.hover]\nlabel = \"Connect Acme\"\nbackground = \"#223344\"\nforeground = \"#ffffff\"\n",
-        "",
-        "brand.button.hover",
-        "cannot be drawn",
-        false,
-    ),
-    ("[brand.button.normal]", "[brand.button]\nmandated = true\n[brand.button.normal]", "brand.button.mandated", "guidelines_url", true),
-    ("icon = \"https://acme.example.com/icon.svg\"\n", "", "brand.icon", "apps.<slug>.brand.icon", false),
-    ("icon = \"https", "icon = \"javascript", "brand.icon", "not an https URL", true),
-    // URLs and templates.
-    ("authorize_url = \"https", "authorize_url = \"http", "oauth2.authorize_url", "use https", true),
-    (
-        "authorize_url = \"https://{shop}.acme.example.com",
-        "authorize_url = \"http://localhost:8080",
-        "oauth2.authorize_url",
-        "network.allow",
-        false,
-    ),
-    (
-        "authorize_url = \"https://{shop}.",
-        "authorize_url = \"https://shop-{shop}.",
-        "oauth2.authorize_url",
-        "whole part between two dots",
-        true,
-    ),
-    ("base_url = \"https://{region}.api.acme.example.com", "base_url = \"https://acme.{region}", "api.base_url", "decide whose host", true),
-    ("base_url = \"https://{region}.api.acme.example.com", "base_url = \"https://{region}", "api.base_url", "decide whose host", true),
-    (
-        "base_url = \"https://{region}.api.acme.example.com/v1/\"",
-        "base_url = \"https://{region}.api.acme.example.com/v1\"",
-        "api.base_url",
-        "last part is dropped",
-        false,
-    ),
-    ("base_url = \"https://{region}", "base_url = \"https://user@{region}", "api.base_url", "user name", true),
-    (
-        "base_url = \"https://{region}.api.acme.example.com/",
-        "base_url = \"https://{region}.api.acme.example.com:{region}/",
-        "api.base_url",
-        "in the port",
-        true,
-    ),
-    ("/v1/\"", "/v1/{regoin}/\"", "api.base_url", "did you mean `{region}`?", true),
-    ("/v1/\"", "/v1/{shop}/\"", "api.base_url", "provided by nothing", true),
-    ("/v1/\"", "/v1/{/\"", "api.base_url", "is never closed", true),
-    ("/v1/\"", "/v1/{A b}/\"", "api.base_url", "cannot stand in a placeholder's name", true),
-    ("/authorize\"", "/authorize?t={access_token}\"", "oauth2.authorize_url", "not known at this point", true),
-    ("/authorize\"", "/{sandbox_origin}\"", "oauth2.authorize_url", "only the sandbox's own", true),
-    ("/authorize\"", "/authorize#x\"", "oauth2.authorize_url", "fragment", true),
-    ("url = \"me\"\n[[facts]]", "url = \"/me\"\n[[facts]]", "keybased.verify.url", "host's root", false),
-    ("url = \"me\"\n[[facts]]", "url = \"me?key={key}\"\n[[facts]]", "keybased.verify.url", "logs", false),
-    ("value = \"{key}\"", "value = \"key\"", "keybased.placement", "every request would carry the same", true),
-    ("name = \"X-Key\"", "name = \"X Key\"", "keybased.placement.name", "not a header's name", true),
-    ("Accept = ", "Host = ", "api.headers.Host", "no manifest may set", true),
-    ("Accept = \"application/json\"", "Accept = \"a\\nb\"", "api.headers.Accept", "control character", true),
-    (
-        "[variables.region]",
-        "[variables.unused]\ndescription = \"x\"\n[variables.region]",
-        "variables.unused",
-        "named by no template",
-        false,
-    ),
-    // OAuth 2.0.
-    ("audience = ", "state = ", "oauth2.authorize_params.state", "set by Smalt", true),
-    ("required = [\"read\"]", "required = [\"admin\"]", "oauth2.scopes.required", "`default` lacks: admin", false),
-    ("default = [\"read\", \"write\"]", "default = [\"read write\"]", "oauth2.scopes.default", "text of its own", true),
-    ("[oauth2.scopes]", "[oauth2.scopes]\nseparator = \"\"", "oauth2.scopes.separator", "is empty", true),
-    ("\"/tenant/id\"", "\"tenant.id\"", "oauth2.copy_from_token.tenant", "`/tenant/id`", true),
-    ("id = \"/id\"", "id = \"$.id\"", "oauth2.identity.id", "JSON pointer", true),
-    ("id = \"/id\"", "id = \"{nobody}\"", "oauth2.identity.id", "provided by nothing", true),
-    ("params = { token = \"{token}\" }", "params = { t = \"x\" }", "oauth2.revoke.params", "never names the token", true),
-    (
-        "[oauth2.revoke]\nurl = \"https://{shop}.acme.example.com/revoke\"\nparams = { token = \"{token}\" }\n[oauth2.identity]\nurl = \"me\"\nid = \"/id\"\n",
-        "",
-        "oauth2",
-        "who the user is",
-        false,
-    ),
-    (
-        "[[oauth2.inputs]]",
-        "[oauth2.refresh]\nrotation = \"never\"\ngrace = 5\n[[oauth2.inputs]]",
-        "oauth2.refresh.rotation",
-        "one or the other",
-        false,
-    ),
-    ("authorize_params", "pkce = \"off\"\nclient_auth = \"none\"\nauthorize_params", "oauth2.pkce", "nothing protects the code", true),
-    // Keys and inputs.
-    ("[keybased.verify]\nurl = \"me\"\n", "", "keybased", "without trying it", false),
-    ("pattern = \"[a-z0-9-]{1,63}\"", "pattern = \"[a-z\"", "oauth2.inputs[0].pattern", "cannot be read", true),
-    ("pattern = \"[a-z0-9-]{1,63}\"", "type = \"select\"", "oauth2.inputs[0].options", "nothing can be selected", true),
-    ("pattern = \"[a-z0-9-]{1,63}\"", "type = \"txt\"", "oauth2.inputs[0].type", "did you mean \"text\"?", true),
-    ("pattern = \"[a-z0-9-]{1,63}\"", "pattern = \"[a-z]+\"\ndefault = \"A1\"", "oauth2.inputs[0].default", "does not match", true),
-    (
-        "[oauth2.scopes]",
-        "[[oauth2.inputs]]\nname = \"shop\"\nlabel = \"Again\"\n[oauth2.scopes]",
-        "oauth2.inputs[1].name",
-        "stands twice",
-        true,
-    ),
-    ("secret = true", "secret = true\ndefault = \"x\"", "keybased.inputs[0].default", "secret to everyone", true),
-    ("secret = true\n", "", "keybased.inputs[0].type", "stored as plain text", false),
-    ("type = \"password\"\n", "", "keybased.inputs[0].type", "shows a secret", false),
-    // Facts.
-    ("date = \"2026-11-22\"", "date = \"2026-02-30\"", "facts[0].date", "YYYY-MM-DD", true),
-    ("source = \"https", "source = \"http", "facts[0].source", "not an https URL", true),
-    ("\"keybased\", \"brand\"", "\"keybassed\", \"brand\"", "facts[0].about", "not a key of a manifest", true),
-    ("about = [\"oauth2\", ", "about = [", "oauth2.authorize_url", "has no source", false),
-    ("about = [\"oauth2\", ", "about = [", "oauth2.token_url", "has no source", false),
-];
+/// Whether a finding's line is where its key stands, or what should hold it where it is missing.
+fn stands_there(text: &str, finding: &Finding) -> bool {
+    let line = text.lines().nth(finding.line - 1).unwrap_or_default();
+    let mut parts: Vec<&str> = finding.key.split(['.', '[', ']']).filter(|p| p.parse::<usize>().is_err() && !p.is_empty()).collect();
+    if finding.message == "is missing" {
+        parts.pop();
+    }
+    let names = |line: &str, part: &str| [" =", "]", "."].iter().any(|after| line.contains(&format!("{part}{after}")));
+    match parts.iter().rev().find(|part| names(text, part)) {
+        Some(part) => names(line, part),
+        None => finding.line == 1 || finding.key.is_empty(),
+    }
+}
 
 #[test]
 fn every_mistake_is_named_with_its_line_and_cure() {
+    let changes: std::collections::BTreeSet<_> = CASES.iter().map(|(from, to, ..)| (from, to)).collect();
+    assert!(changes.len() >= 100, "{} different mistakes", changes.len());
+    let mut trouble = Vec::new();
     for (from, to, key, part, error) in CASES {
         assert!(GOOD.contains(from), "the case no longer fits: {from}");
         let text = GOOD.replacen(from, to, 1);
         let findings = lint(&text, "acme.toml");
         let found = findings.iter().find(|f| f.key == *key && f.to_string().contains(part));
-        let Some(found) = found else { panic!("{from} -> {to}: no finding at `{key}` with `{part}` in\n{}", show(&findings)) };
-        assert_eq!(found.is_error(), *error, "{found}");
-        assert!(!found.cure.is_empty() && found.line > 0 && found.line <= text.lines().count(), "{found}");
+        let Some(found) = found else {
+            trouble.push(format!("{from} -> {to}: no finding at `{key}` with `{part}` in\n{}", show(&findings)));
+            continue;
+        };
+        let placed = found.file == "acme.toml" && found.line > 0 && stands_there(&text, found);
+        if found.is_error() != *error || found.cure.len() <= 5 || !placed {
+            trouble.push(format!("{from} -> {to}: {found}"));
+        }
         assert_eq!(AppManifest::parse(&text, "acme.toml").is_err(), findings.iter().any(Finding::is_error), "{from} -> {to}");
     }
+    assert!(trouble.is_empty(), "{} of {}:\n{}", trouble.len(), CASES.len(), trouble.join("\n"));
 }
 
 #[test]

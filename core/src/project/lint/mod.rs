@@ -119,6 +119,12 @@ fn check(report: &mut Report<'_>, p: &Project, catalog: Option<&Catalog>) {
         let cure = "make it shorter; `account.session()` makes new tokens at any time";
         report.warn(&["sessions", "lifetime"], "lets tokens live in browsers for more than a month", cure);
     }
+    if !(1..=256).contains(&p.refresh.at_once) {
+        report.error(&["refresh", "at_once"], "is not between 1 and 256", "8 is the default; `ahead = false` switches it off");
+    }
+    if p.refresh.window > 86_400 {
+        report.warn(&["refresh", "window"], "spreads renewals over more than a day", "seconds are meant; 600 is the default");
+    }
     for (index, host) in p.network.allow.iter().enumerate() {
         if !is_host(host) {
             let cure = "write `host` or `host:port`, without a scheme, path or `*`";

@@ -3,8 +3,8 @@
 use rusqlite::{Row, ToSql, types::FromSql};
 
 use crate::store::rows::{
-    AccountRow, ApiKeyRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, FlowRow, NewEvent, ReceiptRow, RevocationRow, SessionRow,
-    SigningKeyRow,
+    AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, FlowRow, NewEvent, ReceiptRow, RevocationRow,
+    SessionRow, SigningKeyRow,
 };
 
 /// A row type that is kept in a table of its own.
@@ -110,7 +110,10 @@ record!(ConnectionRow in "connections" of (org, environment) named id
     key (id) fixed (account_id, application)
     free (client_key, auth_type, status, is_default, identity_id, identity_label, grant_key, scopes_json, properties_json, sealed,
           secret_version, created_at, connected_at, expires_at, refreshed_at, last_error_json, refresh_print, presented, lease_owner,
-          lease_boot, lease_until, cooldown_until, row_version));
+          lease_boot, lease_until, cooldown_until, renew_at, used_at, trouble, tries, row_version));
+record!(ClientRow in "clients" of (org, environment) named application
+    key (application, client_key, authority) fixed ()
+    free (rejected_at, error_json, client_print, tries, next_at, probe_owner, probe_boot, probe_until, slot, closed_until));
 record!(ConfigRow in "configs" of (org, environment) named config_id
     key (account_id, application, config_id) fixed () free (id, version, sealed, created_at, updated_at));
 record!(ReceiptRow in "receipts" of (org, environment) named id

@@ -38,7 +38,13 @@ pub(super) struct Migration {
 pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, oldest_reader: 1, about: "accounts, connections, configs, the log", sql: include_str!("migrations/0001.sql") },
     Migration { version: 2, oldest_reader: 1, about: "keys of backends for the HTTP API", sql: include_str!("migrations/0002.sql") },
-    Migration { version: 3, oldest_reader: 1, about: "rotation of data keys", sql: include_str!("migrations/0003.sql") },
+    Migration {
+        version: 3,
+        oldest_reader: 1,
+        about: "renewal ahead, and how connections and clients stand",
+        sql: include_str!("migrations/0003.sql"),
+    },
+    Migration { version: 4, oldest_reader: 1, about: "rotation of data keys", sql: include_str!("migrations/0004.sql") },
 ];
 
 /// The version that this program writes.

@@ -93,6 +93,10 @@ fn connection(id: &str, application: &str, at: i64) -> ConnectionRow {
         lease_boot: None,
         lease_until: None,
         cooldown_until: None,
+        renew_at: None,
+        used_at: None,
+        trouble: None,
+        tries: 0,
         row_version: 1,
     }
 }

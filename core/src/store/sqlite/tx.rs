@@ -12,8 +12,8 @@ use crate::{
     model::{Environment, Tenant},
     plugin::Tx,
     store::rows::{
-        AccountRow, ApiKeyRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow, RevocationRow,
-        SealedPage, SealedRow, SealedTable, SessionRow, SigningKeyRow,
+        AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow,
+        RevocationRow, SealedPage, SealedRow, SealedTable, SessionRow, SigningKeyRow,
     },
 };
 
@@ -373,6 +373,36 @@ impl Tx for SqliteTx<'_> {
     fn delete_connection(&mut self, tenant: &Tenant, id: &str) -> Result<bool> {
         let sql = "DELETE FROM connections WHERE org = ?1 AND environment = ?2 AND id = ?3";
         Ok(self.run(sql, &[&tenant.org, &environment(tenant), &id], "connections", id)? > 0)
+    }
+
+    fn due_connections(&mut self, tenant: &Tenant, application: &str, now: i64, limit: u32) -> Result<Vec<ConnectionRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 AND application = ?3 AND renew_at <= ?4 ORDER BY renew_at LIMIT ?5";
+        self.many(rest, &[&tenant.org, &environment(tenant), &application, &now, &limit], "due ones")
+    }
+
+    fn touch_connection(&mut self, tenant: &Tenant, id: &str, used_at: i64) -> Result<()> {
+        let sql = "UPDATE connections SET used_at = ?4 WHERE org = ?1 AND environment = ?2 AND id = ?3";
+        self.run(sql, &[&tenant.org, &environment(tenant), &id, &used_at], "connections", id).map(drop)
+    }
+
+    fn client(&mut self, tenant: &Tenant, application: &str, client_key: &str, authority: &str) -> Result<Option<ClientRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 AND application = ?3 AND client_key = ?4 AND authority = ?5";
+        self.one(rest, &[&tenant.org, &environment(tenant), &application, &client_key, &authority], application)
+    }
+
+    fn clients(&mut self, tenant: &Tenant, application: Option<&str>) -> Result<Vec<ClientRow>> {
+        let environment = environment(tenant);
+        match application {
+            Some(application) => {
+                let rest = "WHERE org = ?1 AND environment = ?2 AND application = ?3";
+                self.many(rest, &[&tenant.org, &environment, &application], application)
+            }
+            None => self.many("WHERE org = ?1 AND environment = ?2", &[&tenant.org, &environment], "all clients"),
+        }
+    }
+
+    fn put_client(&mut self, tenant: &Tenant, row: &ClientRow) -> Result<()> {
+        self.keep(ClientRow::PUT, tenant, row, &row.application)
     }
 
     fn config(&mut self, tenant: &Tenant, account: &str, application: &str, config_id: &str) -> Result<Option<ConfigRow>> {

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use smalt::{
-    Code, Error, Result, Smalt, error,
+    Code, Error, Result, Smalt,
+    engine::Timings,
+    error,
     manifest::Catalog,
     model::Environment,
     project::Project,
@@ -93,7 +95,9 @@ impl Context {
         let mut builder = Smalt::embedded(&self.global.data)
             .environment(self.global.environment)
             .keys(self.keys()?)
-            .store_options(StoreOptions { create, ..StoreOptions::default() });
+            .store_options(StoreOptions { create, ..StoreOptions::default() })
+            // A command does what it is told; renewing ahead is the work of engines that stay open.
+            .timings(Timings { ahead: None, ..Timings::default() });
         if let Some(path) = self.project_file() {
             builder = builder.project(path);
         }

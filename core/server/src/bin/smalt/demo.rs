@@ -17,6 +17,7 @@ use serde_json::json;
 use smalt::{
     Account, Code, Secret, Smalt,
     backend::StartConnect,
+    engine::Timings,
     http::{AddressPolicy, HostPort, ReqwestTransport},
     model::{ConfigUpdate, FlowStatus, Json, RevocationOutcome, WorkflowUpdate},
     plugin::{HttpRequest, HttpResponse, HttpTransport},
@@ -233,6 +234,11 @@ struct Demo {
     returned: Option<Returned>,
 }
 
+/// The demo shows what happens when a token is asked for, so nothing is renewed before.
+fn asked() -> Timings {
+    Timings { ahead: None, ..Timings::default() }
+}
+
 impl Demo {
     async fn open() -> Result<Demo, Broken> {
         let folder = tempfile::tempdir().map_err(|e| Broken(format!("no temporary folder: {}", e.kind())))?;
@@ -248,7 +254,7 @@ impl Demo {
         }
         let project = project(&sandbox.origin()).map_err(|e| Broken(format!("the demo's project: {e}")))?;
         let path = folder.path().join("smalt.db");
-        let smalt = Smalt::embedded(path).keys(key).project_value(project).transport(wire).open().await?;
+        let smalt = Smalt::embedded(path).keys(key).project_value(project).transport(wire).timings(asked()).open().await?;
         let account = smalt.account("customer-42");
         account.ensure().await?;
         Ok(Demo { folder, way: ReqwestTransport::new(policy)?, sandbox, seen, smalt, account, returned: None })

@@ -1,41 +1,29 @@
--- Rotation of data keys. Under a closed key nothing may be sealed any more, whoever writes: also a process that sealed
--- before it learnt of the rotation, and a program of an older version. `head` is what a value sealed under the key begins with.
+-- Renewal ahead of the end, and how connections and clients stand.
 
-CREATE TABLE closed_keys (
-    org       TEXT NOT NULL,
-    head      BLOB NOT NULL,
-    closed_at INTEGER NOT NULL,
-    PRIMARY KEY (org, head)
+ALTER TABLE connections ADD COLUMN renew_at INTEGER;
+ALTER TABLE connections ADD COLUMN used_at INTEGER;
+ALTER TABLE connections ADD COLUMN trouble TEXT;
+ALTER TABLE connections ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
+-- What was there before is looked at once, and then has its time.
+UPDATE connections SET renew_at = 0 WHERE auth_type = 'oauth2' AND status = 'active' AND expires_at IS NOT NULL;
+CREATE INDEX connections_due ON connections (org, environment, application, renew_at) WHERE renew_at IS NOT NULL;
+
+-- One row for each client and place that renews its tokens.
+CREATE TABLE clients (
+    org          TEXT NOT NULL,
+    environment  INTEGER NOT NULL,
+    application  TEXT NOT NULL,
+    client_key   TEXT NOT NULL,
+    authority    TEXT NOT NULL,
+    rejected_at  INTEGER,
+    error_json   TEXT,
+    client_print TEXT,
+    tries        INTEGER NOT NULL,
+    next_at      INTEGER NOT NULL,
+    probe_owner  TEXT,
+    probe_boot   TEXT,
+    probe_until  INTEGER,
+    slot         INTEGER NOT NULL,
+    closed_until INTEGER,
+    PRIMARY KEY (org, environment, application, client_key, authority)
 ) STRICT, WITHOUT ROWID;
-
-CREATE TRIGGER connections_made_closed AFTER INSERT ON connections
-WHEN EXISTS (SELECT 1 FROM closed_keys WHERE org = NEW.org AND head = substr(NEW.sealed, 1, 9))
-BEGIN SELECT RAISE(ABORT, 'closed key'); END;
-CREATE TRIGGER connections_kept_closed AFTER UPDATE OF sealed ON connections
-WHEN NEW.sealed IS NOT OLD.sealed AND EXISTS (SELECT 1 FROM closed_keys WHERE org = NEW.org AND head = substr(NEW.sealed, 1, 9))
-BEGIN SELECT RAISE(ABORT, 'closed key'); END;
-
-CREATE TRIGGER flows_made_closed AFTER INSERT ON flows
-WHEN EXISTS (SELECT 1 FROM closed_keys WHERE org = NEW.org AND head = substr(NEW.sealed, 1, 9))
-BEGIN SELECT RAISE(ABORT, 'closed key'); END;
-CREATE TRIGGER flows_kept_closed AFTER UPDATE OF sealed ON flows
-WHEN NEW.sealed IS NOT OLD.sealed AND EXISTS (SELECT 1 FROM closed_keys WHERE org = NEW.org AND head = substr(NEW.sealed, 1, 9))
-BEGIN SELECT RAISE(ABORT, 'closed key'); END;
-
-CREATE TRIGGER configs_made_closed AFTER INSERT ON configs
-WHEN EXISTS (SELECT 1 FROM closed_keys WHERE org = NEW.org AND head = substr(NEW.sealed, 1, 9))
-BEGIN SELECT RAISE(ABORT, 'closed key'); END;
-CREATE TRIGGER configs_kept_closed AFTER UPDATE OF sealed ON configs
-WHEN NEW.sealed IS NOT OLD.sealed AND EXISTS (SELECT 1 FROM closed_keys WHERE org = NEW.org AND head = substr(NEW.sealed, 1, 9))
-BEGIN SELECT RAISE(ABORT, 'closed key'); END;
-
-CREATE TRIGGER revocations_made_closed AFTER INSERT ON revocations
-WHEN EXISTS (SELECT 1 FROM closed_keys WHERE org = NEW.org AND head = substr(NEW.sealed, 1, 9))
-BEGIN SELECT RAISE(ABORT, 'closed key'); END;
-CREATE TRIGGER revocations_kept_closed AFTER UPDATE OF sealed ON revocations
-WHEN NEW.sealed IS NOT OLD.sealed AND EXISTS (SELECT 1 FROM closed_keys WHERE org = NEW.org AND head = substr(NEW.sealed, 1, 9))
-BEGIN SELECT RAISE(ABORT, 'closed key'); END;
-
-CREATE TRIGGER signing_keys_made_closed AFTER INSERT ON signing_keys
-WHEN EXISTS (SELECT 1 FROM closed_keys WHERE org = NEW.org AND head = substr(NEW.sealed, 1, 9))
-BEGIN SELECT RAISE(ABORT, 'closed key'); END;

@@ -4,7 +4,7 @@ use anstyle::Style;
 use smalt::{
     Result,
     backend::Disconnect as Request,
-    model::{Connection, ConnectionStatus, Receipt, RevocationOutcome},
+    model::{Connection, ConnectionHealth, Receipt, RevocationOutcome},
 };
 
 use crate::{
@@ -26,10 +26,19 @@ pub async fn run(context: &Context, args: Connections) -> Result<Answer> {
     }
 }
 
-fn style(status: ConnectionStatus) -> Style {
-    match status {
-        ConnectionStatus::Active => GREEN,
-        ConnectionStatus::Expired => RED,
+fn style(health: ConnectionHealth) -> Style {
+    match health {
+        ConnectionHealth::Healthy => GREEN,
+        ConnectionHealth::Expiring | ConnectionHealth::Suspended => YELLOW,
+        ConnectionHealth::ClientRejected | ConnectionHealth::Expired => RED,
+    }
+}
+
+/// The status, and the health where it says more.
+fn standing(connection: &Connection) -> String {
+    match connection.health {
+        ConnectionHealth::Healthy | ConnectionHealth::Expired => connection.status.to_string(),
+        health => format!("{} ({health})", connection.status),
     }
 }
 
@@ -39,8 +48,19 @@ fn who(connection: &Connection) -> &str {
 
 /// What makes a connection good again.
 fn cure(connection: &Connection) -> Option<String> {
-    (connection.status == ConnectionStatus::Expired)
-        .then(|| format!("smalt connect {} --account {} --connection {}", connection.application, connection.account_id, connection.id))
+    let again = || format!("smalt connect {} --account {} --connection {}", connection.application, connection.account_id, connection.id);
+    match connection.health {
+        ConnectionHealth::Healthy => None,
+        ConnectionHealth::Expired => Some(again()),
+        ConnectionHealth::Suspended => {
+            Some("nothing here: it is tried again by itself; have the user let in again at the provider".to_owned())
+        }
+        // No user can do anything about it.
+        ConnectionHealth::ClientRejected => Some(format!("set the right client of `{}`; see `smalt doctor`", connection.application)),
+        // With trouble it is tried again; without, nothing renews it.
+        ConnectionHealth::Expiring if connection.last_error.is_some() => Some("nothing here: it is tried again by itself".to_owned()),
+        ConnectionHealth::Expiring => Some(again()),
+    }
 }
 
 fn list(connections: &[Connection]) -> String {
@@ -54,15 +74,19 @@ fn list(connections: &[Connection]) -> String {
         table.row([
             (c.id.as_str(), DIM),
             (&c.application, BOLD),
-            (c.status.as_str(), style(c.status)),
+            (&standing(c), style(c.health)),
             (default, Style::new()),
             (who(c), Style::new()),
             (trouble, YELLOW),
         ]);
     }
     let mut text = table.text();
-    for cure in connections.iter().filter_map(cure) {
-        text.push_str(&format!("\nAuthorise again: {}\n", crate::output::clean(&cure)));
+    let mut said = std::collections::BTreeSet::new();
+    for connection in connections {
+        if let Some(cure) = cure(connection).filter(|cure| said.insert(cure.clone())) {
+            let what = if cure.starts_with("smalt connect") { "Authorise again".to_owned() } else { connection.application.clone() };
+            text.push_str(&format!("\n{}: {}\n", crate::output::clean(&what), crate::output::clean(&cure)));
+        }
     }
     text
 }
@@ -73,7 +97,7 @@ pub fn facts(connection: &Connection) -> Table {
     facts.fact("connection", &connection.id);
     facts.fact("account", &connection.account_id);
     facts.fact("application", &connection.application);
-    facts.row([("status", DIM), (connection.status.as_str(), style(connection.status))]);
+    facts.row([("status", DIM), (&standing(connection), style(connection.health))]);
     facts.fact("default", if connection.is_default { "yes" } else { "no" });
     facts.fact("authorised by", connection.auth_type.as_str());
     facts.maybe("connected as", Some(who(connection)));

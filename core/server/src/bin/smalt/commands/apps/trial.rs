@@ -12,6 +12,7 @@ use serde_json::json;
 use smalt::{
     Account, Code, Error, Result, Smalt, Timestamp,
     backend::Disconnect,
+    engine::Timings,
     http::{AddressPolicy, HostPort, ReqwestTransport},
     manifest::SANDBOX_SLUGS,
     model::{AccountUpdate, Connection, RevocationOutcome, SiblingPolicy},
@@ -97,6 +98,7 @@ pub async fn run(context: &Context, args: TestApp) -> Result<Answer> {
         .environment(context.global.environment)
         .keys(LocalKey::generate()?)
         .clock(clock.clone())
+        .timings(Timings { ahead: None, ..Timings::default() })
         .transport(watch.clone());
     if let Some(path) = context.project_file() {
         builder = builder.project(path);

@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use smalt::{
-    Code,
+    Code, Timestamp,
+    model::{Environment, Json, Tenant},
     plugin::{Store, StoreExt, SystemClock},
     store::{SqliteStore, StoreOptions},
     vault::{KeyRing, Vault},
@@ -40,7 +41,32 @@ pub async fn check(context: &Context, key: Option<KeyRing>, org: &str, checks: &
         }
     };
     checks.push(unlock(&store, key, org, path).await);
+    checks.extend(clients(&store, org, context.global.environment).await);
     store.close().await;
+}
+
+/// Clients that their providers refuse: the organisation's to mend, whatever its users see.
+async fn clients(store: &Arc<dyn Store>, org: &str, environment: Environment) -> Vec<Check> {
+    let tenant = Tenant { org: org.to_owned(), environment };
+    let rows = match store.read_with(move |tx| tx.clients(&tenant, None)).await {
+        Ok(rows) => rows,
+        Err(error) => return vec![Check::error("store", &error)],
+    };
+    let refused = rows.into_iter().filter_map(|row| Some((Timestamp::from_millis(row.rejected_at?), row)));
+    refused
+        .map(|(since, row)| {
+            let said: Json = row.error_json.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+            let code = said["provider_error"].as_str().unwrap_or("an error");
+            let message =
+                format!("refused with `{code}` by {} since {since}, so no token of `{}` is renewed", row.authority, row.application);
+            let cure = format!(
+                "compare id and secret of [apps.{}.client.{environment}] with the provider's console; a change is tried at once, and users \
+                 need not connect again",
+                row.application
+            );
+            Check::fail(format!("client {}", row.application), message, cure)
+        })
+        .collect()
 }
 
 async fn unlock(store: &Arc<dyn Store>, key: Option<KeyRing>, org: &str, path: &Path) -> Check {
