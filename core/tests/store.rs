@@ -559,7 +559,7 @@ async fn r11_a_store_of_every_schema_opens() {
 #[tokio::test]
 async fn r11_a_killed_migration_loses_nothing() {
     let mut chance = Chance::new();
-    let (kills, mut old) = (if full() { 50 } else { 10 }, 0);
+    let kills = if full() { 50 } else { 10 };
     for (version, sql) in fixtures() {
         for kill in 0..kills {
             let dir = tempfile::tempdir().unwrap();
@@ -574,11 +574,9 @@ async fn r11_a_killed_migration_loses_nothing() {
             process.wait().unwrap();
             let info = schema_info(&path).unwrap();
             assert!(info.schema == version || info.schema == info.known, "{info:?}");
-            old += usize::from(info.schema < info.known);
             holds(&path, &format!("schema {version}, kill {kill}")).await;
         }
     }
-    println!("{old} were killed before their end");
 }
 
 #[tokio::test]
@@ -664,6 +662,6 @@ async fn r11_a_rotation_demands_programs_that_know_it() {
     assert_eq!((ended.unreadable, ended.kept.len()), (1, 1), "{ended:?}");
     smalt.close().await;
     let info = schema_info(&path).unwrap();
-    assert_eq!((info.oldest_reader, info.schema), (3, info.known));
+    assert_eq!((info.oldest_reader, info.schema), (4, info.known));
     holds(&path, "after a rotation").await;
 }

@@ -22,7 +22,7 @@ use crate::{
 /// The record's own version.
 const VERSION: u32 = 1;
 /// The schema that brought rotation. Programs of an older one cannot learn of a new key, so they may not open the store any more.
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
 
 /// A rotation, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

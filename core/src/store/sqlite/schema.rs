@@ -41,7 +41,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 3,
         oldest_reader: 1,
-        about: "renewal ahead, health of connections and clients",
+        about: "renewal ahead, and how connections and clients stand",
         sql: include_str!("migrations/0003.sql"),
     },
     Migration { version: 4, oldest_reader: 1, about: "rotation of data keys", sql: include_str!("migrations/0004.sql") },

@@ -559,6 +559,7 @@ fn write_statements() {
     }
     put::<AccountRow>(&mut lines);
     put::<SessionRow>(&mut lines);
+    put::<ApiKeyRow>(&mut lines);
     put::<FlowRow>(&mut lines);
     put::<ConnectionRow>(&mut lines);
     put::<ConfigRow>(&mut lines);
