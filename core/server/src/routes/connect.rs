@@ -67,7 +67,7 @@ pub(super) async fn save(call: Call) -> Result<Answer, Trouble> {
 }
 
 /// Nested under its auth type, or flat as older clients send it.
-fn auth_object<'b>(body: &'b Json) -> Result<(Option<AuthType>, &'b serde_json::Map<String, Json>), Trouble> {
+fn auth_object(body: &Json) -> Result<(Option<AuthType>, &serde_json::Map<String, Json>), Trouble> {
     let Some(object) = body.get("auth_object").and_then(Json::as_object) else {
         return Err(Trouble::bad("`auth_object` must be an object"));
     };
