@@ -8,7 +8,7 @@ SHELL := bash
 .ONESHELL:
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test lint conformance reliability bench counterparts tools
+.PHONY: help demo test lint conformance reliability fuzz bench counterparts tools
 
 # Where cargo builds. Demo and tests share one folder and the dev profile, so that nothing is built twice.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -48,20 +48,27 @@ lint: tools ## formatting, and every warning as an error
 	@echo "== Lint"
 	cargo fmt --all --check
 	cargo clippy -q --workspace --all-targets -- -D warnings
-	for script in .ci/run tests/counterparts/*.sh; do bash -n "$$script"; done
-	for module in tests/counterparts/*.mjs; do node --check "$$module"; done
+	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh; do bash -n "$$script"; done
+	for module in tests/*.mjs tests/counterparts/*.mjs; do node --check "$$module"; done
 
 conformance: ## every case of tests/conformance against every backend, as a grid
 	@cargo test -q -p smalt-tests --test conformance --no-run
 	cargo test -q -p smalt-tests --test conformance -- --nocapture
 
 # Tests that prove a numbered requirement are named after it (`s50_...`, `r09_...`). One at a time: they use all cores themselves.
-reliability: counterparts ## the reliability and security requirements at their full figures (hours)
+reliability: counterparts ## the reliability and security requirements at their full figures (hours); writes target/reliability.json
 	@cargo test -q --workspace --lib --bins --tests --no-run
 	mapfile -t names < <(cargo test -q --workspace --lib --bins --tests -- --list --format terse | sed -nE 's/^((.*::)?[rs][0-9]{2}[a-z0-9_]*): test$$/\1/p' | sort -u)
 	if [ "$${#names[@]}" -eq 0 ]; then echo "no test is named after a requirement" >&2; exit 1; fi
 	echo "== $${#names[@]} tests at full size"
-	SMALT_FULL=1 cargo test --workspace --lib --bins --tests --no-fail-fast -- --exact --test-threads=1 "$${names[@]}"
+	export SMALT_FULL=1
+	cargo test --workspace --lib --bins --tests --no-fail-fast -- --exact --test-threads=1 "$${names[@]}" | tee "$(TARGET)/reliability.log" || true
+	node tests/report.mjs "$(TARGET)/reliability.log" > "$(TARGET)/reliability.json"
+	unset SMALT_FULL
+	tests/fuzz/run.sh 60
+
+fuzz: ## look for inputs that break what reads them, a minute for each target
+	@tests/fuzz/run.sh 60
 
 bench: ## measure against named peers; writes target/bench.json
 	@cargo run -q --release -p smalt-bench

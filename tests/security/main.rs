@@ -5,6 +5,7 @@ mod answers;
 mod binding;
 mod common;
 mod flow;
+mod kept;
 mod life;
 mod mixup;
 mod redaction;

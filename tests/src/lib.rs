@@ -3,6 +3,7 @@
 
 pub mod child;
 pub mod counterpart;
+pub mod fuzz;
 
 /// How often a row of `reliability.md` is run: `full` under `make reliability`, `quick` in every test run.
 pub fn size(quick: usize, full: usize) -> usize {

@@ -82,7 +82,7 @@ const STEPS: [Step; 12] = [
     Step { name: "request", code: r#"account.request("sandbox-oauth", "GET", "items").await?"#, run: |demo| Box::pin(request(demo)) },
     Step {
         name: "at rest",
-        code: "Smalt::embedded(path).keys(key).project_value(project).transport(wire).open().await",
+        code: "Smalt::embedded(path).keys(key).project_value(project).transport(wire).timings(asked()).open().await",
         run: |demo| Box::pin(at_rest(demo)),
     },
     Step { name: "disconnect", code: r#"account.disconnect("sandbox-oauth").await?"#, run: |demo| Box::pin(disconnect(demo)) },
