@@ -48,6 +48,11 @@ fn to_model(environment: Environment, row: ApiKeyRow) -> ApiKey {
     }
 }
 
+/// Whether a text is the key of this hash, in a time that does not depend on how much of it is right.
+fn is_key(hash: &str, text: &str) -> bool {
+    hash.as_bytes().ct_eq(ids::fingerprint(text).as_bytes()).into()
+}
+
 impl Inner {
     pub(super) async fn create_api_key(&self, actor: String, request: CreateApiKey) -> Result<NewApiKey> {
         let name = request.name.trim().to_owned();
@@ -102,9 +107,8 @@ impl Inner {
             return Err(refused());
         }
         let (tenant, hash) = (self.tenant.clone(), ids::fingerprint(text));
-        let asked = hash.clone();
-        let row = self.read(move |tx| tx.api_key_by_hash(&tenant, &asked)).await?;
-        let row = row.filter(|row| row.revoked_at.is_none() && bool::from(row.hash.as_bytes().ct_eq(hash.as_bytes())));
+        let row = self.read(move |tx| tx.api_key_by_hash(&tenant, &hash)).await?;
+        let row = row.filter(|row| row.revoked_at.is_none() && is_key(&row.hash, text));
         row.map(|row| to_model(self.tenant.environment, row)).ok_or_else(refused)
     }
 }
@@ -113,6 +117,49 @@ impl Inner {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// How far apart two sorts of calls are: Welch's t.
+    fn welch(a: &[f64], b: &[f64]) -> f64 {
+        let mean = |all: &[f64]| all.iter().sum::<f64>() / all.len() as f64;
+        let variance = |all: &[f64], mean: f64| all.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (all.len() - 1) as f64;
+        let (a_mean, b_mean) = (mean(a), mean(b));
+        (a_mean - b_mean) / (variance(a, a_mean) / a.len() as f64 + variance(b, b_mean) / b.len() as f64).sqrt()
+    }
+
+    /// A key that is wrong in its first character takes as long as one that is wrong in its last.
+    #[test]
+    fn s26_a_wrong_key_does_not_show_in_the_time_where_it_is_wrong() {
+        let key = new_key(Environment::Test).unwrap();
+        let stored = ids::fingerprint(key.expose());
+        let with = |at: usize| {
+            let mut bytes = key.expose().as_bytes().to_vec();
+            bytes[at] ^= 1;
+            String::from_utf8(bytes).unwrap()
+        };
+        let wrong = [with(2), with(key.expose().len() - 1)];
+        let count = if std::env::var_os("SMALT_FULL").is_some() { 1_000_000 } else { 50_000 };
+        let mut times = [Vec::with_capacity(count), Vec::with_capacity(count)];
+        let mut coins = Vec::new();
+        while times[0].len() + times[1].len() < count {
+            if coins.is_empty() {
+                coins.extend(ids::random::<64>().unwrap());
+            }
+            // Which one comes next is random, so that nothing periodic falls on one of them only.
+            let which = usize::from(coins.pop().unwrap_or_default() & 1);
+            let from = std::time::Instant::now();
+            let fits = is_key(&stored, std::hint::black_box(&wrong[which]));
+            let took = from.elapsed();
+            assert!(!std::hint::black_box(fits));
+            times[which].push(took.as_secs_f64());
+        }
+        // What took longest was interrupted.
+        let mut all: Vec<f64> = times.concat();
+        all.sort_by(f64::total_cmp);
+        let limit = all[all.len() * 9 / 10];
+        let [first, last] = times.map(|times| times.into_iter().filter(|time| *time <= limit).collect::<Vec<_>>());
+        let t = welch(&first, &last);
+        assert!(t.abs() < 4.5, "t = {t}");
+    }
 
     #[test]
     fn s26_keys_have_the_known_form_and_128_random_bits() {

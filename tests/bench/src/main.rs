@@ -43,7 +43,7 @@ fn main() {
     if wanted("scale", "cold reads at 10^3 and 10^6 accounts; seeding takes some minutes") {
         rows.extend(runtime.block_on(scale::measure()));
     }
-    if wanted("budgets", "size and crates of the command") {
+    if wanted("budgets", "size and crates of the command, and its lint") {
         rows.extend(budgets::measure());
     }
     report::publish(&rows).unwrap();

@@ -140,7 +140,9 @@ pub async fn serve(reading: &str, folder: &str, accounts: usize) {
     if reading == "cold" {
         timings.cached_credentials = 0;
     }
+    let from = Instant::now();
     let smalt = Smalt::embedded(folder.join("smalt.db")).keys(key(&folder)).project_value(project()).timings(timings).open().await.unwrap();
+    let opened = from.elapsed().as_secs_f64() * 1e3;
     let mut state = u64::from(std::process::id()) | 1;
     let mut random = || {
         // Any spread does; this is Knuth's MMIX generator.
@@ -161,7 +163,7 @@ pub async fn serve(reading: &str, folder: &str, accounts: usize) {
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB").parse::<f64>().unwrap();
-    println!("{}", json!({"credential": median(credentials), "config": median(configs), "peak_mib": peak / 1024.0}));
+    println!("{}", json!({"credential": median(credentials), "config": median(configs), "peak_mib": peak / 1024.0, "opened_ms": opened}));
     smalt.close().await;
 }
 
@@ -185,11 +187,15 @@ pub async fn measure() -> Vec<Row> {
         stores.push((one, accounts));
     }
     let mut read = [[Vec::new(), Vec::new()], [Vec::new(), Vec::new()]];
+    let mut opened = Vec::new();
     for _ in 0..ROUNDS {
         for (at, (store, accounts)) in stores.iter().enumerate() {
             let said = child("cold", store, *accounts);
             read[at][0].push(said["credential"].as_f64().unwrap());
             read[at][1].push(said["config"].as_f64().unwrap());
+            if at == 1 {
+                opened.push(said["opened_ms"].as_f64().unwrap());
+            }
         }
     }
     let peak = child("warm", &stores[1].0, stores[1].1)["peak_mib"].as_f64().unwrap();
@@ -205,6 +211,7 @@ pub async fn measure() -> Vec<Row> {
             1.5,
         ),
         Row::at_most("cold-config", "config p50, 10^6 accounts", large_config, "10^3 accounts", small_config, "us", 1.5),
+        Row::budget("open", "opening an engine on 10^6 accounts", median(opened), 100.0, "ms"),
         Row::budget("memory", "peak memory serving 10^6 accounts", peak, 150.0, "MiB"),
     ]
 }
