@@ -234,8 +234,12 @@ async fn s40_s42_secrets_are_nowhere_else() {
         .await
         .unwrap();
     let control = world.sandbox.control();
-    let client =
-        Control::RegisterClient { client_id: "canary-client".into(), client_secret: Some(CLIENT_SECRET.into()), redirect_uris: Vec::new() };
+    let client = Control::RegisterClient {
+        client_id: "canary-client".into(),
+        client_secret: Some(CLIENT_SECRET.into()),
+        redirect_uris: Vec::new(),
+        public_key: None,
+    };
     control.apply(client).unwrap();
     control.apply(Control::AddKey { key: API_KEY.into(), workspace: None }).unwrap();
 
@@ -462,7 +466,7 @@ fn s41_debug_of_every_type_with_a_secret_shows_none() {
     request.set_header("authorization", S).unwrap();
     request.set_body("text/plain", S);
     let response = HttpResponse { status: 200, headers: vec![("set-cookie".into(), text())], body: S.into() };
-    let client = smalt::http::protocol::ClientCredentials { id: "id".into(), secret: Some(secret()) };
+    let client = smalt::http::protocol::ClientCredentials { id: "id".into(), secret: Some(secret()), now: at };
     let callback = smalt::http::protocol::callback(&format!("https://app.example/?state={S}&code={S}&x={S}")).unwrap();
     let project: smalt::project::Project = serde_json::from_value(
         json!({"version": 1, "apps": {"slack": {"client": {"test": {"id": "i", "secret": {"env": "SLACK_SECRET"}}}}}}),
@@ -534,7 +538,10 @@ fn s41_debug_of_every_type_with_a_secret_shows_none() {
         ("TokenSet", &tokens),
         ("RawAnswer", &tokens.raw),
         ("Project", &project),
-        ("Control", &Control::RegisterClient { client_id: "c".into(), client_secret: Some(secret()), redirect_uris: Vec::new() }),
+        (
+            "Control",
+            &Control::RegisterClient { client_id: "c".into(), client_secret: Some(secret()), redirect_uris: Vec::new(), public_key: None },
+        ),
         ("Control", &Control::AddKey { key: secret(), workspace: None }),
         ("Control", &Control::RevokeKey { key: secret() }),
     ]

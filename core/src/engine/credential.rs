@@ -30,7 +30,11 @@ const EARLY: u64 = 60;
 /// When the token should be renewed: somewhat early, but never in the first half of its life.
 pub(super) fn due(app: &App, row: &ConnectionRow) -> i64 {
     let Some(expires_at) = row.expires_at else { return i64::MAX };
-    let early = app.oauth().ok().and_then(|oauth| oauth.refresh.early).unwrap_or(EARLY);
+    let early = match app.key_token().filter(|_| row.auth_type == AuthType::Keybased.as_str()) {
+        Some(token) => token.early,
+        None => app.oauth().ok().and_then(|oauth| oauth.refresh.early),
+    };
+    let early = early.unwrap_or(EARLY);
     let half_life = expires_at.saturating_sub(row.refreshed_at).max(0) / 2;
     expires_at - millis(Duration::from_secs(early)).min(half_life)
 }
@@ -93,7 +97,10 @@ impl Inner {
         if row.status != ConnectionStatus::Active.as_str() {
             return Err(reauth(&row));
         }
-        if row.auth_type == AuthType::Keybased.as_str() || is_fresh(&app, &row, self.judged(&row)) {
+        let is_key = row.auth_type == AuthType::Keybased.as_str();
+        // One that was saved before the manifest asked for a token has none yet.
+        let lacks_token = is_key && row.refresh_print.is_none();
+        if (is_key && app.key_token().is_none()) || (!lacks_token && is_fresh(&app, &row, self.judged(&row))) {
             return Ok((app, row));
         }
         let row = self.renewed(&app, row).await?;

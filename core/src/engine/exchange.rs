@@ -183,7 +183,12 @@ impl Inner {
             }
             return Ok(identity);
         }
-        let Some(wanted) = app.oauth().ok().filter(|_| new.auth_type == AuthType::Oauth2).and_then(|oauth| oauth.identity.as_ref()) else {
+        let wanted = match (&app.manifest.oauth2, app.oauth1()) {
+            (Some(oauth), _) => oauth.identity.as_ref(),
+            (None, Some(oauth)) => oauth.identity.as_ref(),
+            (None, None) => None,
+        };
+        let Some(wanted) = wanted.filter(|_| new.auth_type == AuthType::Oauth2) else {
             return Ok(None);
         };
         // Some providers name the user in the callback or the token answer: then the id is a template of copied values.
@@ -199,6 +204,7 @@ impl Inner {
             Some(url) => {
                 let mut request = request::build(app, &credential, wanted.method.as_deref().unwrap_or("GET"), url)?;
                 request.timeout = self.timings.provider;
+                let request = self.sign(app, &credential, request)?;
                 let answer = self.transport.send(request).await?;
                 if answer.status >= 400 {
                     bail!(ProviderError, "`{}` answered {} to the identity request", app.slug(), answer.status);
@@ -220,7 +226,7 @@ impl Inner {
         let credential = credential_of(app.slug(), "", new);
         let mut request = request::build(app, &credential, verify.method.as_deref().unwrap_or("GET"), &verify.url)?;
         request.timeout = self.timings.provider;
-        let answer = self.transport.send(request).await?;
+        let answer = self.transport.send(self.sign(app, &credential, request)?).await?;
         let refused: &[u16] = if verify.rejected.is_empty() { &[401, 403] } else { &verify.rejected };
         if refused.contains(&answer.status) {
             bail!(CredentialsRejected, "`{}` refused the credentials", app.manifest.name);
@@ -254,7 +260,7 @@ impl Inner {
         let (plain, values) = connect::split_inputs(&app, AuthType::Keybased, values);
         let mut new = NewConnection {
             auth_type: AuthType::Keybased,
-            grant: Grant { values, ..Grant::default() },
+            grant: Grant { values, by_values: app.key_token().is_some(), ..Grant::default() },
             identity: None,
             grant_key: None,
             scopes: Vec::new(),
@@ -263,7 +269,12 @@ impl Inner {
             shares_grants: false,
             renew: request.connection,
         };
-        new.identity = self.prove(&app, &request.account, &new).await?;
+        let told = self.obtain(&app, &mut new).await?;
+        let proven = self.prove(&app, &request.account, &new).await;
+        new.identity = match proven {
+            Ok(identity) => identity.or(told),
+            Err(error) => return Err(self.refuse_token(actor, &request.account, &app, new, error).await),
+        };
         self.save_connection(actor, &request.account, &request.application, new).await
     }
 
@@ -304,7 +315,7 @@ impl Inner {
         };
         let mut new = NewConnection {
             auth_type,
-            grant: Grant { access_token, refresh_token, token_type, values: inputs },
+            grant: Grant { access_token, refresh_token, token_type, values: inputs, by_values: false },
             identity: None,
             grant_key: None,
             scopes: request.scopes,
@@ -380,6 +391,7 @@ fn new_connection(app: &App, tokens: &TokenSet, asked: Vec<String>, now: Timesta
             refresh_token: tokens.refresh_token.clone(),
             token_type: Some(tokens.token_type.clone()),
             values: BTreeMap::new(),
+            by_values: false,
         },
         identity: None,
         grant_key: None,
@@ -420,7 +432,7 @@ fn text_at(answer: &Json, pointer: Option<&str>) -> Option<String> {
     }
 }
 
-fn identity(id: Option<String>, label: Option<String>) -> Option<Identity> {
+pub(super) fn identity(id: Option<String>, label: Option<String>) -> Option<Identity> {
     id.map(|id| Identity { label: label.unwrap_or_else(|| id.clone()), id })
 }
 

@@ -15,6 +15,8 @@ mod disconnect;
 mod doorway;
 mod events;
 mod exchange;
+mod key_token;
+mod oauth1;
 mod open;
 mod outbox;
 mod refresh;

@@ -137,7 +137,8 @@ impl Inner {
                 ));
             }
             let grant = sealed::open_grant(&vault, &about.tenant, &row)?;
-            if grant.refresh_token.is_none() {
+            let by_values = row.auth_type == AuthType::Keybased.as_str();
+            if grant.refresh_token.is_none() && !by_values {
                 if still_valid {
                     return Ok(Ok(Step::Done(Box::new(row))));
                 }
@@ -197,7 +198,7 @@ impl Inner {
         crate::failpoint::failpoint!("refresh-answered");
         let now = self.now();
         let failure = match answer {
-            Ok(answer) => match app.oauth().map(|oauth| protocol::parse_token_answer(oauth, &answer, now))? {
+            Ok(answer) => match super::key_token::read_answer(app, auth_type(row), &answer, now)? {
                 Ok(tokens) => return self.store_tokens(app, about, row, grant, tokens, holder).await.map(Some),
                 Err(failure) => failure,
             },
@@ -208,6 +209,9 @@ impl Inner {
 
     /// Without scopes: the grant keeps its own (RFC 6749 section 6).
     fn refresh_request(&self, app: &App, row: &ConnectionRow, grant: &Grant) -> Result<crate::plugin::HttpRequest> {
+        if auth_type(row) == AuthType::Keybased {
+            return self.key_token_request(app, &grant.values);
+        }
         let oauth = app.oauth()?;
         let client = self.client(app)?;
         let properties = serde_json::from_str(&row.properties_json).unwrap_or_default();
@@ -316,6 +320,11 @@ impl Inner {
     }
 }
 
+/// How the connection was authorised; OAuth where nobody can read it.
+fn auth_type(row: &ConnectionRow) -> AuthType {
+    AuthType::parse(&row.auth_type).unwrap_or(AuthType::Oauth2)
+}
+
 /// Whether a holder is at it; a lease of another boot is void.
 fn is_leased(row: &ConnectionRow, boot: &BootTime) -> bool {
     row.lease_owner.is_some() && row.lease_boot.as_ref() == Some(&boot.boot_id) && row.lease_until.is_some_and(|until| boot.millis < until)
@@ -330,6 +339,10 @@ fn release(row: &mut ConnectionRow, holder: &str) {
 
 /// Whether a refresh token that may have been spent can be tried once more.
 fn may_present_again(app: &App, row: &ConnectionRow, now: Timestamp) -> bool {
+    // What a user entered is not spent by being used.
+    if auth_type(row) == AuthType::Keybased {
+        return true;
+    }
     let Ok(oauth) = app.oauth() else { return false };
     // The lease's end is the latest moment at which it was presented; a grace shorter than that is of no use.
     let within_grace =
@@ -351,14 +364,19 @@ fn store(
     let now = about.now;
     let new = Grant {
         access_token: Some(tokens.access_token.clone()),
-        refresh_token: tokens.refresh_token.clone().or_else(|| grant.refresh_token.clone()),
+        // Values are asked for a new token themselves; a refresh token beside it (RFC 6749 section 4.4.3 wants none) is not kept.
+        refresh_token: match auth_type(presented) {
+            AuthType::Oauth2 => tokens.refresh_token.clone().or_else(|| grant.refresh_token.clone()),
+            AuthType::Keybased => None,
+        },
         token_type: Some(tokens.token_type.clone()),
         values: grant.values.clone(),
+        by_values: grant.by_values || auth_type(presented) == AuthType::Keybased,
     };
     let Some(mut row) = tx.connection(&about.tenant, &presented.id)? else {
         // Disconnected meanwhile: what was just issued must not stay alive.
         let orphan = NewConnection {
-            auth_type: AuthType::Oauth2,
+            auth_type: auth_type(presented),
             grant: new,
             identity: None,
             grant_key: presented.grant_key.clone(),

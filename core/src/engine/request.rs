@@ -75,6 +75,7 @@ fn prepare(app: &App, credential: &Credential, method: &str, url: Url) -> Result
     }
     let bearer = Placement::Header { name: "authorization".to_owned(), value: "Bearer {access_token}".to_owned() };
     let placement = match credential.auth_type {
+        AuthType::Oauth2 if app.oauth1().is_some() => return Ok(request),
         AuthType::Oauth2 => app.manifest.api.placement.as_ref().unwrap_or(&bearer),
         AuthType::Keybased => &app.keybased()?.placement,
     };
@@ -96,7 +97,8 @@ impl Inner {
         let mut tries = 0;
         loop {
             let credential = self.open_credential(&row)?;
-            let answer = self.transport.send(outgoing(&app, &credential, &request)?).await?;
+            let request_now = self.sign(&app, &credential, outgoing(&app, &credential, &request)?)?;
+            let answer = self.transport.send(request_now).await?;
             tries += 1;
             // An endpoint that always answers 401 must not cost a refresh per call.
             let now = self.now().millis();
@@ -122,6 +124,27 @@ impl Inner {
                 _ => return Ok(answer),
             }
         }
+    }
+
+    /// Signs a request that is complete, where the application wants each one signed.
+    pub(super) fn sign(&self, app: &App, credential: &Credential, mut request: HttpRequest) -> Result<HttpRequest> {
+        let known = values(app, credential);
+        match (credential.auth_type, app.oauth1()) {
+            (AuthType::Oauth2, Some(oauth)) => {
+                let client = self.client(app)?;
+                let keys = protocol::Oauth1Keys {
+                    consumer_key: client.id,
+                    consumer_secret: client.secret.unwrap_or_default(),
+                    token: credential.access_token.clone(),
+                    token_secret: credential.values.get(super::oauth1::TOKEN_SECRET).cloned().unwrap_or_default(),
+                };
+                let realm = oauth.realm.as_deref().map(|realm| template::text(realm, &known)).transpose()?;
+                protocol::sign(&mut request, &keys, oauth.signature, realm.as_deref(), &[], self.now())?;
+            }
+            (AuthType::Keybased, _) => protocol::sign_placed(&mut request, &app.keybased()?.placement, &known, self.now())?,
+            (AuthType::Oauth2, None) => {}
+        }
+        Ok(request)
     }
 
     /// Calls an application's connector: guarded, and where it cannot call back into what is waiting for it. What it says
@@ -167,7 +190,15 @@ fn outgoing(app: &App, credential: &Credential, wanted: &ApiRequest) -> Result<H
         url.query_pairs_mut().extend_pairs(&wanted.query);
     }
     let mut request = prepare(app, credential, &wanted.method, url)?;
-    let placed: Vec<String> = request.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    let mut placed: Vec<String> = request.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    let signs = match credential.auth_type {
+        AuthType::Oauth2 => app.oauth1().is_some(),
+        AuthType::Keybased => matches!(app.keybased()?.placement, Placement::Oauth1 { .. }),
+    };
+    if signs {
+        // The signature comes last.
+        placed.push("authorization".to_owned());
+    }
     for (name, value) in &wanted.headers {
         let name = name.to_ascii_lowercase();
         let ours = placed.contains(&name) && name != "accept" && name != "user-agent";
@@ -202,6 +233,10 @@ impl ContextCaller for Calls {
     }
 
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse> {
+        let request = match &self.credential {
+            Some(credential) => self.engine.sign(&self.app, credential, request)?,
+            None => request,
+        };
         self.engine.transport.send(request).await
     }
 }

@@ -28,6 +28,8 @@ words! {
         Api = "api",
         /// `GET /api/key-check`.
         KeyCheck = "key_check",
+        /// `POST /login`.
+        Login = "login",
     }
     /// A body that a client does not expect.
     #[derive(Default)]
@@ -137,6 +139,16 @@ pub enum Control {
         /// Its redirect URIs; empty: any loopback, https or reverse-DNS one.
         #[serde(default)]
         redirect_uris: Vec<String>,
+        /// Its public key as a JWK (RSA or P-256), for `private_key_jwt`; then its secret proves nothing.
+        #[serde(default)]
+        public_key: Option<Json>,
+    },
+    /// Takes JWTs of this issuer as grants (RFC 7523 section 2.1).
+    TrustIssuer {
+        /// Its `iss`.
+        issuer: String,
+        /// Its public key as a JWK (RSA or P-256).
+        public_key: Json,
     },
     /// Adds or revives an API key.
     AddKey {

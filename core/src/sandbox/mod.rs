@@ -6,6 +6,7 @@ mod api;
 mod authorize;
 mod connector;
 mod control;
+mod grants;
 mod params;
 mod state;
 mod stats;
@@ -25,6 +26,7 @@ use serde_json::json;
 
 pub use connector::SandboxConnector;
 pub use control::{BodyKind, Control, Endpoint, Misbehaviour, SandboxControl};
+pub use grants::PASSWORD;
 pub use stats::{Stats, TokenInfo, TokenKind, TokenState};
 pub use visit::visit;
 pub use ways::{ErrorStyle, ExpiresForm, IssuerForm, Rotation, ScopeForm, TokenForm, Ways};
@@ -237,6 +239,7 @@ fn work(shared: &Shared, endpoint: Endpoint, request: &Request) -> Answer {
         Endpoint::Userinfo => Ok(state.userinfo(request)),
         Endpoint::Api => Ok(state.api(request)),
         Endpoint::KeyCheck => Ok(state.key_check(request)),
+        Endpoint::Login => state.login(request),
     };
     done.unwrap_or_else(|_| Answer::empty(500))
 }
@@ -247,6 +250,7 @@ fn endpoint(request: &Request) -> Option<Endpoint> {
         ("GET", "/authorize") => Endpoint::Authorize,
         ("POST", "/token") if Params::parse(&request.body).one("grant_type") == Some("refresh_token") => Endpoint::Refresh,
         ("POST", "/token") => Endpoint::Token,
+        ("POST", "/login") => Endpoint::Login,
         ("POST", "/revoke") => Endpoint::Revoke,
         ("POST", "/introspect") => Endpoint::Introspect,
         ("GET" | "POST", "/userinfo") => Endpoint::Userinfo,

@@ -33,6 +33,10 @@ model! {
         pub concurrent_refreshes: u64,
         /// The most that were being answered at once.
         pub concurrent_refreshes_max: u64,
+        /// Tokens issued for client credentials, JWTs and logins.
+        pub key_tokens: u64,
+        /// JWTs whose `jti` came again.
+        pub jti_replays: u64,
         /// Requests to revoke.
         pub revoke_requests: u64,
         /// Live tokens that were revoked by request.

@@ -1,32 +1,40 @@
 //! OAuth 2.0 as pure functions of a manifest: requests are built and answers read here, nothing is sent.
 //!
-//! RFC 6749 (the framework), RFC 7636 (PKCE), RFC 7009 (revocation), RFC 9207 (the issuer in the callback).
+//! RFC 6749 (the framework), RFC 7636 (PKCE), RFC 7009 (revocation), RFC 7523 (JWTs as grants and as proof of the client),
+//! RFC 9207 (the issuer in the callback).
 
 mod answer;
+mod assertion;
 mod authorize;
 mod callback;
+mod key_token;
 mod lifetime;
+mod oauth1;
 mod placement;
 mod requests;
 mod revocation;
 
-use crate::Secret;
+use crate::{Secret, Timestamp};
 
 pub use answer::{RawAnswer, TokenFailure, TokenSet, parse_token_answer, provider_code};
 pub use authorize::{authorize_url, pkce};
 pub use callback::{Callback, callback, check_issuer};
+pub use key_token::{key_token_answer, key_token_request};
 pub use lifetime::retry_after;
+pub use oauth1::{Oauth1Keys, sign, sign_placed};
 pub use placement::{bearer, place};
 pub use requests::{exchange_request, refresh_request, revoke_requests};
 pub use revocation::{RevokeOutcome, parse_revoke_answer};
 
 /// The organisation's client at the provider.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ClientCredentials {
     /// The client's id.
     pub id: String,
-    /// The client's secret; absent for a public client.
+    /// The client's secret, or its private key in PEM form; absent for a public client.
     pub secret: Option<Secret>,
+    /// The time by which its assertions are dated.
+    pub now: Timestamp,
 }
 
 /// What every request of Smalt names itself.

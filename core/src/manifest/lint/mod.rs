@@ -2,6 +2,7 @@
 
 mod auth;
 mod brand;
+mod grants;
 mod inputs;
 mod templates;
 
@@ -108,11 +109,12 @@ fn check(report: &mut Report<'_>, m: &AppManifest, stem: Option<&str>) {
         }
         https(report, &["links", name], url);
     }
-    if m.oauth2.is_none() && m.keybased.is_none() {
+    if m.oauth2.is_none() && m.oauth1.is_none() && m.keybased.is_none() {
         report.whole("the application offers no way to authorise", "add `[oauth2]` or `[keybased]`");
     }
     brand(report, &["brand"], &m.brand, true);
     auth::check(report, m);
+    grants::check(report, m);
     templates::check(report, m);
     facts(report, m);
 }
@@ -188,6 +190,9 @@ fn facts(report: &mut Report<'_>, m: &AppManifest) {
         ("oauth2.identity.url", oauth2.is_some_and(|o| o.identity.as_ref().is_some_and(|i| i.url.is_some()))),
         ("oauth2.refresh.rotation", oauth2.is_some()),
         ("api.base_url", m.api.base_url.is_some()),
+        ("oauth2.device.url", oauth2.is_some_and(|o| o.device.is_some())),
+        ("oauth1.request_token_url", m.oauth1.is_some()),
+        ("keybased.token.url", m.keybased.as_ref().is_some_and(|k| k.token.is_some())),
         ("keybased.verify.url", m.keybased.as_ref().is_some_and(|k| k.verify.is_some())),
         ("brand.color", m.brand.color.is_some()),
         ("brand.icon", m.brand.icon.is_some()),
