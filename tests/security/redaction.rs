@@ -461,6 +461,13 @@ fn s41_debug_of_every_type_with_a_secret_shows_none() {
         redirect_uri: "https://app.example/callback".into(),
         cookie: cookie.clone(),
         expires_at: at,
+        device: None,
+    };
+    let prompt = smalt::model::DevicePrompt {
+        user_code: text(),
+        verification_uri: "https://app.example/device".into(),
+        verification_uri_complete: Some(url()),
+        interval: 5,
     };
     let mut request = HttpRequest::new("POST", format!("https://user:{S}@app.example/bot{S}/x?key={S}#{S}").parse().unwrap());
     request.set_header("authorization", S).unwrap();
@@ -528,12 +535,21 @@ fn s41_debug_of_every_type_with_a_secret_shows_none() {
         ("WorkflowRun", &run),
         ("OptionsRequest", &OptionsRequest { parent_value: Some(json()), search: Some(text()), ..OptionsRequest::default() }),
         ("RuleRequest", &smalt::plugin::RuleRequest { field: "f".into(), workflow: None, lhs: json() }),
-        ("PresentRequest", &PresentRequest { authorize_url: url(), redirect_uri: "https://app.example".into(), application: "a".into() }),
+        (
+            "PresentRequest",
+            &PresentRequest {
+                authorize_url: url(),
+                redirect_uri: "https://app.example".into(),
+                application: "a".into(),
+                device: Some(prompt.clone()),
+            },
+        ),
         ("HttpRequest", &request),
         ("HttpBody", &request.body),
         ("HttpResponse", &response),
         ("ScriptedTransport", &transport),
         ("ClientCredentials", &client),
+        ("DevicePrompt", &prompt),
         ("protocol::Callback", &callback),
         ("TokenSet", &tokens),
         ("RawAnswer", &tokens.raw),

@@ -11,7 +11,7 @@ use url::Url;
 use super::{
     About, Inner,
     apps::{App, CLIENT_KEY},
-    end_of,
+    device, end_of,
     exchange::Redemption,
     millis, require_account,
     sealed::{self, FlowSecrets},
@@ -23,7 +23,7 @@ use crate::{
     http::protocol::{self, Callback},
     ids::{self, fingerprint},
     manifest::{Pkce, template::Values},
-    model::{AuthType, ConnectFlow, Connection, EventType, FlowFailure, FlowStatus, StartedConnect, StateCookie, Tenant},
+    model::{AuthType, ConnectFlow, Connection, DevicePrompt, EventType, FlowFailure, FlowStatus, StartedConnect, StateCookie, Tenant},
     plugin::Tx,
     project::urls,
     store::rows::FlowRow,
@@ -31,7 +31,7 @@ use crate::{
 
 /// A row as callers see it. Times that have passed count even before the reaper has written them down.
 pub(super) fn to_model(row: &FlowRow, now: Timestamp, exchange_limit: Duration) -> Result<ConnectFlow> {
-    let stored = FlowStatus::parse(&row.status).ok_or_else(|| err!(StoreCorrupt, "flow {} has no known status", row.id))?;
+    let stored = stored(row).ok_or_else(|| err!(StoreCorrupt, "flow {} has no known status", row.id))?;
     let mut error = row.error_code.clone().map(|code| FlowFailure { code, reason: row.error_reason.clone().unwrap_or_default() });
     let status = match stored {
         FlowStatus::Pending | FlowStatus::Parked if now.millis() > row.expires_at => FlowStatus::Expired,
@@ -92,42 +92,85 @@ impl Inner {
 
     pub(super) async fn start_connect(&self, actor: String, request: StartConnect) -> Result<StartedConnect> {
         let app = self.app(&request.application).await?;
-        let oauth = app.oauth()?;
-        let client = self.client(&app)?;
-        let redirect_uri = self.redirect_uri(&app, request.redirect_uri.as_deref())?;
+        let given = request.inputs.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect();
         let return_to = match &request.return_to {
             Some(url) => Some(urls::return_to_allowed(&app.project.project.org, url)?.to_string()),
             None => None,
         };
-        let given = request.inputs.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect();
-        let inputs = crate::manifest::inputs::check(app.inputs(AuthType::Oauth2), &given)?;
+        let inputs = |app: &App| crate::manifest::inputs::check(app.inputs(AuthType::Oauth2), &given);
+        if request.device {
+            let scopes = scopes(&app, request.scopes.as_deref())?;
+            return self.start_device(actor, &app, &request, return_to, inputs(&app)?, scopes).await;
+        }
+        let mut beginning = Beginning { return_to, state: ids::new_token()?, ..Beginning::default() };
+        if let Some(oauth) = app.oauth1() {
+            beginning.redirect_uri = self.redirect_uri(&app, request.redirect_uri.as_deref())?;
+            beginning.secrets.inputs = inputs(&app)?;
+            self.require(&request).await?;
+            beginning.authorize_url = self.ask_temporary(&app, oauth, &mut beginning).await?;
+            return self.begin_flow(actor, &request, beginning).await;
+        }
+        let oauth = app.oauth()?;
+        let client = self.client(&app)?;
+        let redirect_uri = self.redirect_uri(&app, request.redirect_uri.as_deref())?;
+        let inputs = inputs(&app)?;
         let scopes = scopes(&app, request.scopes.as_deref())?;
         let (verifier, challenge) = match oauth.pkce {
             Pkce::S256 => protocol::pkce().map(|(verifier, challenge)| (Some(verifier), Some(challenge)))?,
             Pkce::Off => (None, None),
         };
-        let state = ids::new_token()?;
-        let cookie = ids::new_token()?;
         let values = app.values(Values::new().secrets(&inputs));
-        let authorize_url = protocol::authorize_url(oauth, &values, &client.id, &redirect_uri, &state, challenge.as_deref(), &scopes)?;
+        let challenge = challenge.as_deref();
+        beginning.authorize_url =
+            protocol::authorize_url(oauth, &values, &client.id, &redirect_uri, &beginning.state, challenge, &scopes)?.into();
+        (beginning.redirect_uri, beginning.scopes) = (redirect_uri, scopes);
+        beginning.secrets = FlowSecrets { verifier, inputs, ..FlowSecrets::default() };
+        self.begin_flow(actor, &request, beginning).await
+    }
 
+    /// Whether account and connection are there, before a provider is asked for anything.
+    pub(super) async fn require(&self, request: &StartConnect) -> Result<()> {
+        let (tenant, request) = (self.tenant.clone(), request.clone());
+        self.read(move |tx| {
+            require_account(tx, &tenant, &request.account)?;
+            match &request.connection {
+                Some(id) => super::connections::choose(tx, &tenant, &request.account, &request.application, Some(id)).map(drop),
+                None => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// Writes a flow down and answers what its caller needs.
+    pub(super) async fn begin_flow(&self, actor: String, request: &StartConnect, beginning: Beginning) -> Result<StartedConnect> {
+        let cookie = ids::new_token()?;
         let about = self.about(actor, &request.account, Some(&request.application));
         let now = about.now;
-        let expires_at = now.plus(self.timings.flow_lifetime);
+        let expires_at = beginning.expires_at.unwrap_or_else(|| now.plus(self.timings.flow_lifetime));
+        let mut options = serde_json::json!({"scopes": beginning.scopes, "connection": request.connection});
+        let status = match &beginning.device {
+            Some((_, polls)) => {
+                options["device"] = polls.clone();
+                options["actor"] = about.actor.clone().into();
+                device::POLLING
+            }
+            None => FlowStatus::Pending.as_str(),
+        };
         let mut row = FlowRow {
             id: ids::new_id(now)?,
             account_id: request.account.clone(),
             application: request.application.clone(),
             client_key: CLIENT_KEY.to_owned(),
-            status: FlowStatus::Pending.as_str().to_owned(),
-            state_hash: fingerprint(&state),
-            state_used: false,
+            status: status.to_owned(),
+            state_hash: fingerprint(&beginning.state),
+            // Nobody comes back from a device flow.
+            state_used: beginning.device.is_some(),
             cookie_hash: fingerprint(&cookie),
             claim_hash: None,
-            redirect_uri: redirect_uri.clone(),
-            return_to,
+            redirect_uri: beginning.redirect_uri.clone(),
+            return_to: beginning.return_to,
             sealed: Vec::new(),
-            options_json: serde_json::json!({"scopes": scopes, "connection": request.connection}).to_string(),
+            options_json: options.to_string(),
             connection_id: None,
             error_code: None,
             error_reason: None,
@@ -135,27 +178,25 @@ impl Inner {
             expires_at: expires_at.millis(),
             changed_at: now.millis(),
         };
-        sealed::seal_flow(&self.vault, &self.tenant, &mut row, &FlowSecrets { verifier, inputs, ..FlowSecrets::default() })?;
+        sealed::seal_flow(&self.vault, &self.tenant, &mut row, &beginning.secrets)?;
         let flow_id = row.id.clone();
+        let (connection, application) = (request.connection.clone(), request.application.clone());
         self.write(move |tx| {
             require_account(tx, &about.tenant, &about.account)?;
-            if let Some(id) = &request.connection {
-                super::connections::choose(tx, &about.tenant, &about.account, &request.application, Some(id))?;
+            if let Some(id) = &connection {
+                super::connections::choose(tx, &about.tenant, &about.account, &application, Some(id))?;
             }
             tx.put_flow(&about.tenant, &row)?;
             about.event(tx, EventType::FlowStarted, &serde_json::json!({"flow": row.id}))
         })
         .await?;
         Ok(StartedConnect {
-            cookie: StateCookie {
-                name: StateCookie::name_of(&flow_id),
-                value: cookie.into(),
-                max_age: self.timings.flow_lifetime.as_secs(),
-            },
+            cookie: StateCookie { name: StateCookie::name_of(&flow_id), value: cookie.into(), max_age: expires_at.since(now).as_secs() },
             flow_id,
-            authorize_url: authorize_url.into(),
-            redirect_uri,
+            authorize_url: beginning.authorize_url,
+            redirect_uri: beginning.redirect_uri,
             expires_at,
+            device: beginning.device.map(|(prompt, _)| prompt),
         })
     }
 
@@ -204,17 +245,23 @@ impl Inner {
 
     /// What an application's callback must state as its issuer, for the flow of this state.
     async fn proof(&self, callback_url: &str, account: Option<String>, cookie: Option<Secret>) -> Result<Proof> {
-        let callback = protocol::callback(callback_url)?;
+        let mut callback = protocol::callback(callback_url)?;
         let mut issuer = None;
         if let Some(state) = &callback.state {
             let (tenant, hash) = (self.tenant.clone(), fingerprint(state.expose()));
             let row = self.read(move |tx| tx.flow_by_state(&tenant, &hash)).await?;
             if let Some(row) = row.filter(|row| !row.state_used && !status(row).is_final()) {
                 let app = self.app(&row.application).await?;
-                let template = app.oauth()?.issuer.as_ref();
+                let secrets = sealed::open_flow(&self.vault, &self.tenant, &row)?;
+                let template = match app.oauth1() {
+                    Some(_) => {
+                        super::oauth1::adopt(&mut callback, secrets.temporary.as_ref());
+                        None
+                    }
+                    None => app.oauth()?.issuer.as_ref(),
+                };
                 // It may be made of what the user entered at the start.
-                let inputs = sealed::open_flow(&self.vault, &self.tenant, &row)?.inputs;
-                let values = app.values(Values::new().secrets(&inputs));
+                let values = app.values(Values::new().secrets(&secrets.inputs));
                 issuer = template.map(|template| crate::manifest::template::text(template, &values)).transpose()?;
             }
         }
@@ -336,6 +383,21 @@ impl Inner {
     }
 }
 
+/// What a flow begins with.
+#[derive(Default)]
+pub(super) struct Beginning {
+    pub(super) return_to: Option<String>,
+    pub(super) redirect_uri: String,
+    pub(super) authorize_url: String,
+    pub(super) state: String,
+    pub(super) scopes: Vec<String>,
+    pub(super) secrets: FlowSecrets,
+    /// Default: the engine's own time for a user.
+    pub(super) expires_at: Option<Timestamp>,
+    /// What to show, and how to poll.
+    pub(super) device: Option<(DevicePrompt, crate::model::Json)>,
+}
+
 enum Accepted {
     Redeem { row: FlowRow, secrets: FlowSecrets },
     Parked { row: FlowRow, claim: Secret },
@@ -343,7 +405,12 @@ enum Accepted {
 }
 
 fn status(row: &FlowRow) -> FlowStatus {
-    FlowStatus::parse(&row.status).unwrap_or(FlowStatus::Failed)
+    stored(row).unwrap_or(FlowStatus::Failed)
+}
+
+/// A device flow has a word of its own in the store, so that the ones to poll are found; to callers it is pending.
+fn stored(row: &FlowRow) -> Option<FlowStatus> {
+    if row.status == device::POLLING { Some(FlowStatus::Pending) } else { FlowStatus::parse(&row.status) }
 }
 
 /// This flow's cookie, out of a whole `Cookie` header; a bare value is taken as it is.
@@ -390,7 +457,7 @@ fn check(row: &FlowRow, proof: &Proof, now: Timestamp) -> Result<()> {
 }
 
 /// A final status: the secrets are dead.
-fn end(row: &mut FlowRow, status: FlowStatus, now: Timestamp) {
+pub(super) fn end(row: &mut FlowRow, status: FlowStatus, now: Timestamp) {
     status.as_str().clone_into(&mut row.status);
     row.sealed = Vec::new();
     row.claim_hash = None;
@@ -398,7 +465,7 @@ fn end(row: &mut FlowRow, status: FlowStatus, now: Timestamp) {
 }
 
 /// The code is in memory only from here on: a crash must not leave it to be sent twice.
-fn begin_exchange(tx: &mut dyn Tx, about: &About, row: &mut FlowRow) -> Result<()> {
+pub(super) fn begin_exchange(tx: &mut dyn Tx, about: &About, row: &mut FlowRow) -> Result<()> {
     end(row, FlowStatus::Exchanging, about.now);
     tx.put_flow(&about.tenant, row)
 }

@@ -34,9 +34,9 @@ pub(super) struct Redemption {
 }
 
 /// Why there is no connection, and the tokens that were issued all the same.
-struct Rejected {
-    error: Error,
-    orphan: Option<Box<NewConnection>>,
+pub(super) struct Rejected {
+    pub(super) error: Error,
+    pub(super) orphan: Option<Box<NewConnection>>,
 }
 
 impl From<Error> for Rejected {
@@ -55,6 +55,16 @@ impl Inner {
         let Redemption { actor, row, secrets } = redemption;
         let about = self.about(actor, &row.account_id, Some(&row.application));
         let outcome = self.exchange(&row, &secrets).await;
+        self.settle_flow(about, row, outcome).await
+    }
+
+    /// Writes down how a flow that is exchanging ended: connection, event, audit row and the flow's end in one transaction.
+    pub(super) async fn settle_flow(
+        self: &Arc<Self>,
+        about: About,
+        row: FlowRow,
+        outcome: Result<NewConnection, Rejected>,
+    ) -> Result<Connection> {
         let vault = self.vault.clone();
         let ended = match outcome {
             Ok(new) => {
@@ -116,10 +126,13 @@ impl Inner {
 
     async fn exchange(self: &Arc<Self>, row: &FlowRow, secrets: &FlowSecrets) -> Result<NewConnection, Rejected> {
         let app = self.app(&row.application).await?;
+        if let Some(oauth) = app.oauth1() {
+            let tokens = self.exchange_temporary(&app, oauth, row, secrets).await?;
+            return self.accept_tokens(&app, row, secrets, tokens, BTreeMap::new()).await;
+        }
         let oauth = app.oauth()?;
         let client = self.client(&app)?;
         let code = secrets.code.as_ref().ok_or_else(|| err!(Internal, "a flow without a code was redeemed"))?;
-        let options: Json = serde_json::from_str(&row.options_json).unwrap_or_default();
 
         let copied =
             oauth.copy_from_callback.iter().filter_map(|(name, param)| Some((name.clone(), secrets.copied.get(param)?.clone()))).collect();
@@ -130,26 +143,42 @@ impl Inner {
         crate::failpoint::failpoint!("exchange-before-send");
         let answer = self.transport.send(request).await?;
         crate::failpoint::failpoint!("exchange-after-send");
-        let now = self.now();
-        let tokens = protocol::parse_token_answer(oauth, &answer, now).map_err(|failure| exchange_error(&app, failure))?;
+        let tokens = protocol::parse_token_answer(oauth, &answer, self.now()).map_err(|failure| exchange_error(&app, failure))?;
+        self.accept_tokens(&app, row, secrets, tokens, copied).await
+    }
 
+    /// From the tokens of a consent to a connection: the scopes that must be there, and who it is.
+    pub(super) async fn accept_tokens(
+        self: &Arc<Self>,
+        app: &App,
+        row: &FlowRow,
+        secrets: &FlowSecrets,
+        tokens: TokenSet,
+        copied: BTreeMap<String, String>,
+    ) -> Result<NewConnection, Rejected> {
+        let options: Json = serde_json::from_str(&row.options_json).unwrap_or_default();
         let asked: Vec<String> = serde_json::from_value(options["scopes"].clone()).unwrap_or_default();
         let renew = options["connection"].as_str().map(ToOwned::to_owned);
-        let mut new = new_connection(&app, &tokens, asked, now);
+        let mut new = new_connection(app, &tokens, asked, self.now());
         new.renew = renew;
-        let (plain, _) = connect::split_inputs(&app, AuthType::Oauth2, secrets.inputs.clone());
+        let (plain, _) = connect::split_inputs(app, AuthType::Oauth2, secrets.inputs.clone());
         let from_token = std::mem::replace(&mut new.properties, plain);
         new.properties.extend(copied);
         new.properties.extend(from_token);
         new.grant.values.clone_from(&secrets.inputs);
+        if app.oauth1().is_some() {
+            let secret = tokens.raw.text("/oauth_token_secret").unwrap_or_default();
+            new.grant.values.insert(super::oauth1::TOKEN_SECRET.to_owned(), secret.into());
+        }
+        let required = app.oauth().map_or(&[][..], |oauth| &oauth.scopes.required);
 
         let rejected = |error: Error, new: &NewConnection| Rejected { error, orphan: Some(Box::new(new.clone())) };
-        let missing: Vec<&str> = oauth.scopes.required.iter().filter(|s| !new.scopes.contains(s)).map(String::as_str).collect();
+        let missing: Vec<&str> = required.iter().filter(|s| !new.scopes.contains(s)).map(String::as_str).collect();
         if !missing.is_empty() {
             let error = err!(ScopeMissing, "the user did not grant {}", missing.join(", ")).with("scopes", missing.join(" "));
             return Err(rejected(error, &new));
         }
-        match self.identify(&app, &row.account_id, &new, Some(&tokens)).await {
+        match self.identify(app, &row.account_id, &new, Some(&tokens)).await {
             Ok(identity) => new.identity = identity,
             Err(error) if error.is(Code::CredentialsRejected) => return Err(rejected(error, &new)),
             Err(error) if error.kind() == crate::Kind::Plugin => return Err(rejected(error, &new)),
@@ -158,6 +187,7 @@ impl Inner {
                 tracing::warn!(application = app.slug(), code = error.code().as_str(), "the identity of a new connection is unknown")
             }
         }
+        let client = self.client(app)?;
         new.grant_key = new.identity.as_ref().map(|identity| grant_key(&client.id, app.slug(), identity));
         Ok(new)
     }
@@ -296,13 +326,20 @@ impl Inner {
         if access_token.is_none() && refresh_token.is_none() {
             bail!(CredentialMissing, "`access_token` or `refresh_token` must be given");
         }
-        let oauth = app.oauth()?;
+        let token_secret = app.oauth1().and_then(|_| values.remove(super::oauth1::TOKEN_SECRET)).filter(|secret| !secret.is_empty());
+        if app.oauth1().is_some() && (access_token.is_none() || token_secret.is_none() || refresh_token.is_some()) {
+            bail!(CredentialMissing, "`access_token` and `token_secret` must be given, and nothing else can renew them");
+        }
         // What a connect would have copied from the provider's answers can be handed over too.
-        let names = oauth.copy_from_callback.keys().chain(oauth.copy_from_token.keys());
+        let names: Vec<&String> = match (&app.manifest.oauth2, app.oauth1()) {
+            (Some(oauth), _) => oauth.copy_from_callback.keys().chain(oauth.copy_from_token.keys()).collect(),
+            (None, oauth) => oauth.iter().flat_map(|oauth| oauth.copy_from_token.keys()).collect(),
+        };
         let copied: BTreeMap<String, String> =
-            names.filter_map(|name| Some((name.clone(), values.remove(name)?.expose().to_owned()))).collect();
+            names.into_iter().filter_map(|name| Some((name.clone(), values.remove(name)?.expose().to_owned()))).collect();
         let inputs = inputs::check(app.inputs(AuthType::Oauth2), &values)?;
-        let (mut plain, inputs) = connect::split_inputs(&app, AuthType::Oauth2, inputs);
+        let (mut plain, mut inputs) = connect::split_inputs(&app, AuthType::Oauth2, inputs);
+        inputs.extend(token_secret.map(|secret| (super::oauth1::TOKEN_SECRET.to_owned(), secret)));
         plain.extend(copied);
         let now = self.now();
         // Without an access token the first use renews.
@@ -344,7 +381,7 @@ impl Inner {
 
     /// Keeps revocations that a former disconnect queued from going out while a new grant is made, and waits for those
     /// that are out: a late one could kill the new grant.
-    async fn hold_revocations(&self, account: &str, application: &str) -> Result<()> {
+    pub(super) async fn hold_revocations(&self, account: &str, application: &str) -> Result<()> {
         loop {
             let (tenant, account, application) = (self.tenant.clone(), account.to_owned(), application.to_owned());
             let (boot, until) = (self.clock.boot(), self.now().millis() + millis(self.exchange_limit()));
@@ -444,7 +481,7 @@ fn limited(app: &App, answer: &HttpResponse, now: Timestamp) -> Error {
     }
 }
 
-fn exchange_error(app: &App, failure: TokenFailure) -> Error {
+pub(super) fn exchange_error(app: &App, failure: TokenFailure) -> Error {
     let named = |error: Error, provider_error: String| error.with("application", app.slug()).with("provider_error", provider_error);
     match failure {
         TokenFailure::Final { provider_error } | TokenFailure::Refused { provider_error } => {

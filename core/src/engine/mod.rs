@@ -11,6 +11,7 @@ mod configs;
 mod connect;
 mod connections;
 mod credential;
+mod device;
 mod disconnect;
 mod doorway;
 mod events;
@@ -140,6 +141,8 @@ struct Inner {
     changed: watch::Sender<u64>,
     /// Wakes the revocation worker.
     outbox: Arc<Notify>,
+    /// Wakes whoever polls for device flows.
+    devices: Arc<Notify>,
     closed: AtomicBool,
 }
 

@@ -233,6 +233,9 @@ impl Inner {
     }
 
     async fn send_revocation(&self, app: &App, grant: &Grant) -> Result<Asked> {
+        if let Some(oauth) = app.oauth1().filter(|_| auth_type(grant) == AuthType::Oauth2) {
+            return self.send_signed_revocation(app, oauth, grant).await;
+        }
         let Some(rules) = app.rules(auth_type(grant)).ok().filter(|rules| rules.revoke.is_some()) else {
             let holds_token = grant.access_token.is_some() || grant.refresh_token.is_some();
             return Ok(Asked::Ended(if holds_token { RevocationOutcome::Unsupported } else { RevocationOutcome::NothingToRevoke }));
@@ -267,7 +270,7 @@ fn auth_type(grant: &Grant) -> AuthType {
 }
 
 /// What the provider said.
-enum Asked {
+pub(super) enum Asked {
     Ended(RevocationOutcome),
     Later(Option<Duration>),
 }

@@ -56,6 +56,14 @@ pub(super) struct FlowSecrets {
     pub(super) verifier: Option<Secret>,
     #[serde(serialize_with = "exposed::map", default)]
     pub(super) inputs: BTreeMap<String, Secret>,
+    /// What the polls of a device flow name.
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) device_code: Option<Secret>,
+    /// OAuth 1.0a: the temporary credentials.
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) temporary: Option<Secret>,
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) temporary_secret: Option<Secret>,
     /// The parked code, and the callback's other values that are copied.
     #[serde(serialize_with = "exposed::option", default)]
     pub(super) code: Option<Secret>,

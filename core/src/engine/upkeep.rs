@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{About, Inner, connect};
+use super::{About, Inner, connect, device};
 use crate::{
     error::{Result, err},
     model::FlowStatus,
@@ -40,6 +40,18 @@ pub(super) fn start(inner: &Arc<Inner>) {
             }
             drop(inner);
             let _ = tokio::time::timeout(pause, wake.notified()).await;
+        }
+    });
+    let (weak, wake) = (Arc::downgrade(inner), inner.devices.clone());
+    let (often, seldom) = (inner.timings.poll, inner.timings.poll.max(Duration::from_secs(1)));
+    runtime::spawn(async move {
+        while let Some(inner) = alive(&weak) {
+            let busy = inner.poll_devices().await.unwrap_or_else(|error| {
+                tracing::debug!(code = error.code().as_str(), "device flows could not be looked at");
+                false
+            });
+            drop(inner);
+            let _ = tokio::time::timeout(if busy { often } else { seldom }, wake.notified()).await;
         }
     });
     let weak = Arc::downgrade(inner);
@@ -120,8 +132,8 @@ impl Inner {
         let limit = self.exchange_limit();
         self.store
             .write_with(move |tx| {
-                for status in [FlowStatus::Pending, FlowStatus::Parked] {
-                    for (tenant, mut row) in tx.flows_before(status.as_str(), now.millis(), BATCH)? {
+                for status in [FlowStatus::Pending.as_str(), device::POLLING, FlowStatus::Parked.as_str()] {
+                    for (tenant, mut row) in tx.flows_before(status, now.millis(), BATCH)? {
                         if row.expires_at < now.millis() {
                             row.status = FlowStatus::Expired.as_str().to_owned();
                             row.sealed = Vec::new();

@@ -318,6 +318,7 @@ manifest! {
     }
 
     /// How a grant is ended.
+    #[derive(Default)]
     pub struct Revoke {
         /// Template.
         pub url: String,

@@ -17,7 +17,7 @@ pub use connection::{
     Connection, ConnectionError, ConnectionStatus, Credential, Identity, Receipt, RevocationOutcome, RevokedConnection, SiblingPolicy,
 };
 pub use event::{AuditEntry, Event, EventType, Page};
-pub use flow::{ConnectFlow, FlowFailure, FlowStatus, StartedConnect, StateCookie};
+pub use flow::{ConnectFlow, DevicePrompt, FlowFailure, FlowStatus, StartedConnect, StateCookie};
 
 /// Any JSON value.
 pub type Json = serde_json::Value;

@@ -30,6 +30,10 @@ words! {
         KeyCheck = "key_check",
         /// `POST /login`.
         Login = "login",
+        /// `POST /device`.
+        Device = "device",
+        /// `POST /oauth1/access_token`.
+        Oauth1 = "oauth1",
     }
     /// A body that a client does not expect.
     #[derive(Default)]
@@ -100,6 +104,14 @@ model! {
     }
 }
 
+fn ada() -> String {
+    "ada".to_owned()
+}
+
+fn allow() -> String {
+    "allow".to_owned()
+}
+
 fn bad_request() -> u16 {
     400
 }
@@ -149,6 +161,22 @@ pub enum Control {
         issuer: String,
         /// Its public key as a JWK (RSA or P-256).
         public_key: Json,
+    },
+    /// Replaces the ways of the device flow.
+    SetDevice {
+        /// Absent ones have their default.
+        ways: super::DeviceWays,
+    },
+    /// The user's decision about a user code of the device flow.
+    DecideDevice {
+        /// What the device shows.
+        user_code: Secret,
+        /// `ada`, `grace` or `linus`; default `ada`.
+        #[serde(default = "ada")]
+        user: String,
+        /// `allow` (the default) or `deny`.
+        #[serde(default = "allow")]
+        decision: String,
     },
     /// Adds or revives an API key.
     AddKey {

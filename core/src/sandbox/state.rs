@@ -85,6 +85,8 @@ pub(super) struct State {
     issued: Vec<String>,
     keys: HashMap<String, Key>,
     pub jwts: Jwts,
+    pub devices: super::device::Devices,
+    pub oauth1: super::oauth1::Oauth1,
     faults: BTreeMap<Endpoint, VecDeque<(Option<u32>, Misbehaviour)>>,
 }
 
@@ -105,6 +107,8 @@ impl State {
             issued: Vec::new(),
             keys: HashMap::from([(ids::fingerprint(super::API_KEY), key)]),
             jwts: Jwts::default(),
+            devices: super::device::Devices::default(),
+            oauth1: super::oauth1::Oauth1::default(),
             faults: BTreeMap::new(),
         }
     }
@@ -138,6 +142,13 @@ impl State {
             Control::RegisterClient { client_id, client_secret, redirect_uris, public_key } => {
                 let key = public_key.as_ref().map(PublicKey::of_jwk).transpose()?;
                 self.clients.insert(client_id, Client { secret: client_secret, key, redirect_uris });
+            }
+            Control::SetDevice { ways } => self.devices.ways = ways,
+            Control::DecideDevice { user_code, user, decision } => {
+                if !matches!(decision.as_str(), "allow" | "deny") {
+                    bail!(InvalidRequest, "a decision is `allow` or `deny`");
+                }
+                self.decide_device(user_code.expose(), &user, decision == "allow")?;
             }
             Control::TrustIssuer { issuer, public_key } => {
                 self.jwts.issuers.insert(issuer, PublicKey::of_jwk(&public_key)?);

@@ -35,6 +35,7 @@ impl State {
         let done = self.client(request, &params).map(|client| match params.one("grant_type") {
             Some("client_credentials") => self.client_credentials(&client, &params),
             Some(JWT_BEARER) => self.jwt_grant(Some(&client), &params),
+            Some(super::device::DEVICE_CODE) => self.device_poll(&client, &params),
             Some("authorization_code") => self.redeem(&client, &params),
             Some("refresh_token") => self.refresh(&client, &params),
             Some(_) => Ok(Err((400, "unsupported_grant_type", "The grant type is not supported"))),

@@ -145,6 +145,20 @@ pub fn parse_token_answer(oauth: &Oauth2, response: &HttpResponse, now: Timestam
     }
 }
 
+/// The failure that an answer of another sort than tokens states, by the same rules; none where it states none.
+pub(super) fn classified(oauth: &Oauth2, response: &HttpResponse, now: Timestamp) -> Option<TokenFailure> {
+    if matches!(response.status, 408 | 425 | 429 | 500..=599) {
+        return Some(passing(response, now));
+    }
+    let body = read(response).map(RawAnswer);
+    let code = body.as_ref().and_then(|body| error_code(&body.0, oauth.answer.error.as_deref().unwrap_or("/error")));
+    match (code, response.status) {
+        (Some(code), status) => Some(classify(oauth, status, code, response, now)),
+        (None, 401) => Some(TokenFailure::Client { provider_error: "http_401".to_owned() }),
+        (None, _) => None,
+    }
+}
+
 fn classify(oauth: &Oauth2, status: u16, provider_error: String, response: &HttpResponse, now: Timestamp) -> TokenFailure {
     let listed = |list: &[String]| list.iter().any(|code| provider_code(code) == provider_error);
     let (finals, clients) = (&oauth.refresh.final_errors, &oauth.refresh.client_errors);
@@ -168,7 +182,7 @@ fn classify(oauth: &Oauth2, status: u16, provider_error: String, response: &Http
     }
 }
 
-fn passing(response: &HttpResponse, now: Timestamp) -> TokenFailure {
+pub(super) fn passing(response: &HttpResponse, now: Timestamp) -> TokenFailure {
     let status = response.status;
     let error = match status {
         429 => err!(ProviderLimited, "the token URL answered {status}"),

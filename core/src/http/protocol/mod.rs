@@ -1,12 +1,14 @@
 //! OAuth 2.0 as pure functions of a manifest: requests are built and answers read here, nothing is sent.
 //!
 //! RFC 6749 (the framework), RFC 7636 (PKCE), RFC 7009 (revocation), RFC 7523 (JWTs as grants and as proof of the client),
+//! RFC 8628 (the device flow),
 //! RFC 9207 (the issuer in the callback).
 
 mod answer;
 mod assertion;
 mod authorize;
 mod callback;
+mod device;
 mod key_token;
 mod lifetime;
 mod oauth1;
@@ -19,6 +21,7 @@ use crate::{Secret, Timestamp};
 pub use answer::{RawAnswer, TokenFailure, TokenSet, parse_token_answer, provider_code};
 pub use authorize::{authorize_url, pkce};
 pub use callback::{Callback, callback, check_issuer};
+pub use device::{DeviceAnswer, Pending, device_request, parse_device_answer, pending, poll_request};
 pub use key_token::{key_token_answer, key_token_request};
 pub use lifetime::retry_after;
 pub use oauth1::{Oauth1Keys, sign, sign_placed};
