@@ -56,6 +56,10 @@ operations! {
     CreateSession = "create_session", Organisation, false, "0.1", "Makes or reuses a session token of a linked account.";
     VerifySession = "verify_session", Public, false, "0.1", "Tells whose session token it is, or refuses it.";
     RevokeSession = "revoke_session", Account, false, "0.1", "Ends a session at once.";
+    CreateApiKey = "create_api_key", Organisation, false, "0.1", "Makes an API key for a backend; it is shown this once.";
+    ListApiKeys = "list_api_keys", Organisation, false, "0.1", "Lists API keys without the keys themselves.";
+    RevokeApiKey = "revoke_api_key", Organisation, false, "0.1", "Ends an API key at once.";
+    VerifyApiKey = "verify_api_key", Public, false, "0.1", "Tells which API key it is, or refuses it.";
     ListApps = "list_apps", Account, false, "0.1", "Lists the enabled applications with their status for the linked account.";
     App = "get_app", Account, false, "0.1", "Describes one application for the linked account.";
     StartConnect = "start_connect", Account, false, "0.1", "Begins an OAuth connect flow.";

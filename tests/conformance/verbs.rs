@@ -7,7 +7,7 @@ use serde_json::json;
 use smalt::{
     Error, Secret,
     backend::*,
-    model::{Credential, Json, JsonMap, LinkedAccount, SessionInfo, StartedConnect},
+    model::{Credential, Json, JsonMap, LinkedAccount, NewApiKey, SessionInfo, StartedConnect},
     plugin::{FixedClock, HttpResponse},
 };
 use smalt_tests::counterpart::http;
@@ -112,6 +112,12 @@ fn upserted((account, is_new): (LinkedAccount, bool)) -> Json {
     answer
 }
 
+fn new_api_key(made: NewApiKey) -> Json {
+    let mut answer = plain(made.info);
+    answer["key"] = text(&made.key);
+    answer
+}
+
 fn session(session: SessionInfo) -> Json {
     json!({
         "id": session.id,
@@ -187,6 +193,13 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
         "get_account" => op!(get_account(GetAccount { account: need }) -> plain),
         "list_accounts" => op!(list_accounts(ListAccounts { cursor: maybe, limit: maybe, search: maybe }) -> plain),
         "delete_account" => op!(delete_account(GetAccount { account: need }) -> nothing),
+        "create_api_key" => op!(create_api_key(CreateApiKey { name: need }) -> new_api_key),
+        "list_api_keys" => {
+            a.end()?;
+            Ok(plain(backend.list_api_keys(caller, ()).await?))
+        }
+        "revoke_api_key" => op!(revoke_api_key(RevokeApiKey { id: need }) -> plain),
+        "verify_api_key" => op!(verify_api_key(VerifyApiKey { key: need }) -> plain),
         "create_session" => op!(create_session(CreateSession { account: need, force: some }) -> session),
         "verify_session" => op!(verify_session(VerifySession { token: need }) -> session),
         "revoke_session" => op!(revoke_session(RevokeSession { token: need }) -> plain),

@@ -7,6 +7,7 @@ mod crash;
 mod disconnect;
 mod exchange;
 mod failures;
+mod grants;
 mod life;
 mod refresh;
 mod stage;

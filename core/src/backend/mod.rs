@@ -13,8 +13,8 @@ use crate::{
     Secret,
     error::{Result, err},
     model::{
-        Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, Page, Receipt,
-        RuleColumns, SessionInfo, StartedConnect,
+        ApiKey, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, NewApiKey, Page,
+        Receipt, RuleColumns, SessionInfo, StartedConnect,
     },
     operations::Operation,
     plugin::HttpResponse,
@@ -94,6 +94,14 @@ backend! {
     verify_session: VerifySession(VerifySession) -> SessionInfo;
     /// Ends a session at once; false when it had ended.
     revoke_session: RevokeSession(RevokeSession) -> bool;
+    /// Makes an API key for a backend of the organisation; the key itself is shown this once.
+    create_api_key: CreateApiKey(CreateApiKey) -> NewApiKey;
+    /// Lists API keys without the keys themselves, newest first.
+    list_api_keys: ListApiKeys(()) -> Vec<ApiKey>;
+    /// Ends an API key at once; false when it had ended. Errors: `api_key_not_found`.
+    revoke_api_key: RevokeApiKey(RevokeApiKey) -> bool;
+    /// Tells which API key it is. Errors: `invalid_api_key`, one answer for every way a key can be wrong.
+    verify_api_key: VerifyApiKey(VerifyApiKey) -> ApiKey;
     /// Lists the enabled applications.
     list_apps: ListApps(GetAccount) -> Vec<Application>;
     /// Describes one application. Errors: `application_not_found`.

@@ -68,6 +68,21 @@ requests! {
         /// The token.
         pub token: Secret,
     }
+    /// `create_api_key`.
+    pub struct CreateApiKey {
+        /// What people tell it apart by, e.g. the backend that uses it.
+        pub name: String,
+    }
+    /// `revoke_api_key`.
+    pub struct RevokeApiKey {
+        /// The key's id.
+        pub id: String,
+    }
+    /// `verify_api_key`.
+    pub struct VerifyApiKey {
+        /// The key.
+        pub key: Secret,
+    }
     /// Names an application for a linked account.
     pub struct GetApp {
         /// The linked account's id.

@@ -65,7 +65,8 @@ impl Polls {
 
     /// Whether it is time to ask, and nobody does.
     fn due(&self, boot: &BootTime) -> bool {
-        self.boot != boot.boot_id || (boot.millis >= self.next && self.until.is_none_or(|until| boot.millis >= until))
+        // Later, not at: both readings are cut off to whole milliseconds.
+        self.boot != boot.boot_id || (boot.millis > self.next && self.until.is_none_or(|until| boot.millis >= until))
     }
 }
 

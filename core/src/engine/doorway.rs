@@ -7,15 +7,15 @@ use async_trait::async_trait;
 use super::{Engine, Inner};
 use crate::{
     backend::{
-        ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CreateSession, Disconnect, FindConfig, FinishConnect,
-        GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetReceipt, GetRuleColumns, ImportConnection, ListAccounts,
-        ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeSession, RunWorkflow, SetConfigField,
-        StartConnect, UpdateConfig, VerifySession, WaitFlow,
+        ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CreateApiKey, CreateSession, Disconnect, FindConfig,
+        FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetReceipt, GetRuleColumns, ImportConnection,
+        ListAccounts, ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RevokeSession,
+        RunWorkflow, SetConfigField, StartConnect, UpdateConfig, VerifyApiKey, VerifySession, WaitFlow,
     },
     error::{Result, bail},
     model::{
-        Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, Page, Receipt,
-        RuleColumns, SessionInfo, SiblingPolicy, StartedConnect,
+        ApiKey, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, NewApiKey, Page,
+        Receipt, RuleColumns, SessionInfo, SiblingPolicy, StartedConnect,
     },
     operations::Operation,
     plugin::{HttpResponse, Presenter, refuse_reentry},
@@ -95,6 +95,25 @@ doorway! {
     async fn list_accounts(&self, caller: &Caller, request: ListAccounts) -> Result<Page<LinkedAccount>> {
         self.0.authorize(Operation::ListAccounts, caller, "").await?;
         self.0.list_accounts(request).await
+    }
+
+    async fn create_api_key(&self, caller: &Caller, request: CreateApiKey) -> Result<NewApiKey> {
+        let actor = self.0.authorize(Operation::CreateApiKey, caller, "").await?;
+        self.0.create_api_key(actor, request).await
+    }
+
+    async fn list_api_keys(&self, caller: &Caller, (): ()) -> Result<Vec<ApiKey>> {
+        self.0.authorize(Operation::ListApiKeys, caller, "").await?;
+        self.0.list_api_keys().await
+    }
+
+    async fn revoke_api_key(&self, caller: &Caller, request: RevokeApiKey) -> Result<bool> {
+        let actor = self.0.authorize(Operation::RevokeApiKey, caller, "").await?;
+        self.0.revoke_api_key(actor, request).await
+    }
+
+    async fn verify_api_key(&self, _caller: &Caller, request: VerifyApiKey) -> Result<ApiKey> {
+        self.0.verify_api_key(request).await
     }
 
     async fn verify_session(&self, _caller: &Caller, request: VerifySession) -> Result<SessionInfo> {

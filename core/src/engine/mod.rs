@@ -5,6 +5,7 @@
 //! never inside a transaction.
 
 mod accounts;
+mod api_keys;
 mod apps;
 mod cache;
 mod configs;
@@ -248,7 +249,8 @@ impl About {
         let event = NewEvent {
             id: ids::new_id(self.now)?,
             event_type: event_type.as_str().to_owned(),
-            account_id: Some(self.account.clone()),
+            // What is about no account names none.
+            account_id: Some(self.account.clone()).filter(|account| !account.is_empty()),
             application: self.application.clone(),
             data_json: data.to_string(),
             at: self.now.millis(),
@@ -261,7 +263,7 @@ impl About {
             seq: 0,
             action: action.to_owned(),
             actor: self.actor.clone(),
-            account_id: Some(self.account.clone()),
+            account_id: Some(self.account.clone()).filter(|account| !account.is_empty()),
             application: self.application.clone(),
             connection_id: connection.map(ToOwned::to_owned),
             count: 1,

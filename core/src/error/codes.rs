@@ -56,6 +56,7 @@ codes! {
 
     // Who is asking.
     InvalidToken = "invalid_token", Unauthenticated, Never, 401, "The session token is malformed, foreign, expired or revoked.", "Make a new session with `account.session()`.";
+    InvalidApiKey = "invalid_api_key", Unauthenticated, Never, 401, "The API key is malformed, unknown, revoked, or of the other environment.", "Make one with `smalt keys api create`.";
     Forbidden = "forbidden", Forbidden, Never, 403, "The caller's scope does not cover this operation or this linked account.", "Call it with the organisation's authority, from a backend.";
 
     // What is not there.
@@ -67,6 +68,8 @@ codes! {
     WorkflowNotFound = "workflow_not_found", NotFound, Never, 404, "The application offers no published workflow with this id.", "Check the id, or publish the workflow in the project file.";
     FieldNotFound = "field_not_found", NotFound, Never, 404, "The application or workflow has no field with this id.", "Check the id against `config(...)`.";
     ReceiptNotFound = "receipt_not_found", NotFound, Never, 404, "No disconnect receipt has this id.", "Use the id that `disconnect` answered.";
+
+    ApiKeyNotFound = "api_key_not_found", NotFound, Never, 404, "No API key has this id in this environment.", "List the keys with `smalt keys api list`.";
 
     // What stands against it.
     LinkedAccountExists = "linked_account_exists", Conflict, Never, 409, "A linked account with this id exists already in this environment.", "Use `accounts.upsert`, or another id.";

@@ -4,12 +4,12 @@ use super::Account;
 use crate::{
     Result,
     backend::{
-        Backend, Caller, Capabilities, GetAccount, ListAccounts, ListAudit, ListEvents, ParkCallback, ParkedCallback, PutAccount,
-        VerifySession,
+        Backend, Caller, Capabilities, CreateApiKey, GetAccount, ListAccounts, ListAudit, ListEvents, ParkCallback, ParkedCallback,
+        PutAccount, RevokeApiKey, VerifyApiKey, VerifySession,
     },
     engine::{Engine, EngineParts, Timings},
     manifest::AppManifest,
-    model::{AccountUpdate, AuditEntry, Environment, Event, LinkedAccount, Page, SessionInfo},
+    model::{AccountUpdate, ApiKey, AuditEntry, Environment, Event, LinkedAccount, NewApiKey, Page, SessionInfo},
     plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, SystemClock, WorkflowRunner},
     project::{Project, ProjectSource},
     secret::Secret,
@@ -281,6 +281,38 @@ impl Smalt {
     /// `linked_account_not_found`.
     pub async fn delete_account(&self, id: impl Into<String>) -> Result<()> {
         self.backend.delete_account(&self.caller, GetAccount { account: id.into() }).await
+    }
+
+    /// Makes an API key for a backend that speaks HTTP. The key is shown this once.
+    ///
+    /// # Errors
+    /// `invalid_request` for a name that is empty or too long.
+    pub async fn create_api_key(&self, name: impl Into<String>) -> Result<NewApiKey> {
+        self.backend.create_api_key(&self.caller, CreateApiKey { name: name.into() }).await
+    }
+
+    /// The API keys, newest first, revoked ones included; without the keys themselves.
+    ///
+    /// # Errors
+    /// `closed`.
+    pub async fn api_keys(&self) -> Result<Vec<ApiKey>> {
+        self.backend.list_api_keys(&self.caller, ()).await
+    }
+
+    /// Ends an API key at once. False when it had ended already.
+    ///
+    /// # Errors
+    /// `api_key_not_found`.
+    pub async fn revoke_api_key(&self, id: impl Into<String>) -> Result<bool> {
+        self.backend.revoke_api_key(&self.caller, RevokeApiKey { id: id.into() }).await
+    }
+
+    /// Which API key it is.
+    ///
+    /// # Errors
+    /// `invalid_api_key`: one answer for every way a key can be wrong.
+    pub async fn verify_api_key(&self, key: impl Into<Secret>) -> Result<ApiKey> {
+        self.backend.verify_api_key(&self.caller, VerifyApiKey { key: key.into() }).await
     }
 
     /// Whose session token it is.

@@ -51,6 +51,33 @@ model! {
     }
 }
 
+model! {
+    /// A key that a backend of the organisation uses at the HTTP API; the key itself is kept as a hash only.
+    pub struct ApiKey {
+        /// 24 hex digits.
+        pub id: String,
+        /// What people tell it apart by.
+        pub name: String,
+        /// The environment it opens.
+        pub environment: Environment,
+        /// Its last four characters.
+        pub ending: String,
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// When it was revoked.
+        pub revoked_at: Option<Timestamp>,
+    }
+}
+
+/// A new API key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewApiKey {
+    /// What is kept of it.
+    pub info: ApiKey,
+    /// The key: `tk` or `pk` and a UUID. It is never shown again.
+    pub key: Secret,
+}
+
 /// A session token of one linked account, for browsers, phones and SDKs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionInfo {

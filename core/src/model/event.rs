@@ -38,6 +38,10 @@ words! {
         WorkflowEnabled = "workflow.enabled",
         /// A workflow was switched off.
         WorkflowDisabled = "workflow.disabled",
+        /// An API key was made.
+        ApiKeyCreated = "api_key.created",
+        /// An API key was revoked.
+        ApiKeyRevoked = "api_key.revoked",
         /// A session was revoked.
         SessionRevoked = "session.revoked",
     }

@@ -7,7 +7,7 @@ mod connection;
 mod event;
 mod flow;
 
-pub use account::{AccountUpdate, Environment, LinkedAccount, SessionInfo, Tenant};
+pub use account::{AccountUpdate, ApiKey, Environment, LinkedAccount, NewApiKey, SessionInfo, Tenant};
 pub use application::{AppStatus, Application, AuthType, Brand, BrandButton, ButtonState, GrantKind, InputField, InputOption};
 pub use config::{
     Config, ConfigUpdate, Field, FieldError, FieldOption, FieldType, Label, Labels, Mapping, MappingSide, RuleColumn, RuleColumns,

@@ -7,8 +7,8 @@ use crate::{
     error::err,
     model::Tenant,
     store::rows::{
-        AccountRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow, RevocationRow, SessionRow,
-        SigningKeyRow,
+        AccountRow, ApiKeyRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow, RevocationRow,
+        SessionRow, SigningKeyRow,
     },
 };
 
@@ -108,6 +108,12 @@ pub trait Tx {
     fn insert_data_key(&mut self, row: &DataKeyRow) -> Result<()>;
     fn signing_keys(&mut self, tenant: &Tenant) -> Result<Vec<SigningKeyRow>>;
     fn insert_signing_key(&mut self, tenant: &Tenant, row: &SigningKeyRow) -> Result<()>;
+
+    // Keys of backends for the HTTP API.
+    fn api_key_by_hash(&mut self, tenant: &Tenant, hash: &str) -> Result<Option<ApiKeyRow>>;
+    /// Newest first, revoked ones included.
+    fn api_keys(&mut self, tenant: &Tenant) -> Result<Vec<ApiKeyRow>>;
+    fn put_api_key(&mut self, tenant: &Tenant, row: &ApiKeyRow) -> Result<()>;
 
     // Linked accounts.
     fn account(&mut self, tenant: &Tenant, id: &str) -> Result<Option<AccountRow>>;

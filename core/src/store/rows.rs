@@ -12,6 +12,18 @@ pub struct DataKeyRow {
     pub created_at: i64,
 }
 
+/// A backend's key for the HTTP API; only its hash is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKeyRow {
+    pub id: String,
+    pub hash: String,
+    pub name: String,
+    /// Its last four characters, by which people tell keys apart.
+    pub ending: String,
+    pub created_at: i64,
+    pub revoked_at: Option<i64>,
+}
+
 /// A key that signs session tokens, sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningKeyRow {

@@ -3,7 +3,8 @@
 use rusqlite::{Row, ToSql, types::FromSql};
 
 use crate::store::rows::{
-    AccountRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, FlowRow, NewEvent, ReceiptRow, RevocationRow, SessionRow, SigningKeyRow,
+    AccountRow, ApiKeyRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, FlowRow, NewEvent, ReceiptRow, RevocationRow, SessionRow,
+    SigningKeyRow,
 };
 
 /// A row type that is kept in a table of its own.
@@ -95,6 +96,8 @@ impl Record for DataKeyRow {
 
 record!(SigningKeyRow in "signing_keys" of (org, environment) named kid
     key (kid) fixed () free (sealed, created_at, retired_at));
+record!(ApiKeyRow in "api_keys" of (org, environment) named id
+    key (id) fixed () free (hash, name, ending, created_at, revoked_at));
 record!(AccountRow in "accounts" of (org, environment) named id
     key (id) fixed (created_at) free (record_id, name, properties_json, updated_at));
 record!(SessionRow in "sessions" of (org, environment) named id

@@ -32,7 +32,10 @@ struct Migration {
 }
 
 /// In order, without gaps. A released step never changes. Expand first; contract a minor release later.
-const MIGRATIONS: &[Migration] = &[Migration { version: 1, oldest_reader: 1, sql: include_str!("migrations/0001.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, oldest_reader: 1, sql: include_str!("migrations/0001.sql") },
+    Migration { version: 2, oldest_reader: 1, sql: include_str!("migrations/0002.sql") },
+];
 
 /// The version that this program writes.
 pub(super) const SCHEMA: u32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
@@ -231,7 +234,8 @@ pub(super) fn prepare(conn: &mut Connection, options: &StoreOptions) -> Result<(
     if mode != "wal" && mode != "memory" {
         bail!(StoreUnavailable, "the file system allows no write-ahead log");
     }
-    Ok(())
+    // The switch alone does not open the log, and only a connection that has it open takes it away when it closes last.
+    patiently(options.lock_wait, || conn.query_row("SELECT 1 FROM meta LIMIT 1", [], |_| Ok(())))
 }
 
 fn migrate(conn: &Connection, from: u32) -> rusqlite::Result<()> {

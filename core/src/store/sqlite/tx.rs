@@ -12,8 +12,8 @@ use crate::{
     model::{Environment, Tenant},
     plugin::Tx,
     store::rows::{
-        AccountRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow, RevocationRow, SessionRow,
-        SigningKeyRow,
+        AccountRow, ApiKeyRow, AuditRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow, RevocationRow,
+        SessionRow, SigningKeyRow,
     },
 };
 
@@ -118,6 +118,19 @@ impl Tx for SqliteTx<'_> {
 
     fn insert_signing_key(&mut self, tenant: &Tenant, row: &SigningKeyRow) -> Result<()> {
         self.keep(SigningKeyRow::INSERT, tenant, row, &row.kid)
+    }
+
+    fn api_key_by_hash(&mut self, tenant: &Tenant, hash: &str) -> Result<Option<ApiKeyRow>> {
+        self.one("WHERE org = ?1 AND environment = ?2 AND hash = ?3", &[&tenant.org, &environment(tenant), &hash], "by hash")
+    }
+
+    fn api_keys(&mut self, tenant: &Tenant) -> Result<Vec<ApiKeyRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 ORDER BY created_at DESC, id DESC";
+        self.many(rest, &[&tenant.org, &environment(tenant)], "a list of API keys")
+    }
+
+    fn put_api_key(&mut self, tenant: &Tenant, row: &ApiKeyRow) -> Result<()> {
+        self.keep(ApiKeyRow::PUT, tenant, row, &row.id)
     }
 
     fn account(&mut self, tenant: &Tenant, id: &str) -> Result<Option<AccountRow>> {
