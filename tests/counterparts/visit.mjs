@@ -81,18 +81,16 @@ export class PlainVisitor {
       }
       const prompt = /name="prompt" value="(login|consent)"/.exec(page)?.[1];
       if (onDevice && !prompt) {
-        if (/Sign-in Success/.test(page)) return next.url;
-        if (!/name="xsrf"/.test(page)) {
-          if (decision === 'deny') return next.url;
-          throw new Error(`the device page answered ${response.status}`);
-        }
+        if (/Sign-in Success/.test(page) || next.aborts) return next.url;
+        if (!/name="xsrf"/.test(page)) throw new Error(`the device page answered ${response.status}`);
         const hidden = [...page.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)"/g)].map(([, name, value]) => [name, value]);
         const fields = new URLSearchParams(hidden);
-        if (fields.has('confirm') && decision === 'deny') {
+        const aborts = fields.has('confirm') && decision === 'deny';
+        if (aborts) {
           fields.delete('confirm');
           fields.set('abort', 'yes');
         }
-        next = { url: new URL('/device', next.url).href, method: 'POST', body: fields };
+        next = { url: new URL('/device', next.url).href, method: 'POST', body: fields, aborts };
         continue;
       }
       if (!prompt) throw new Error(`the provider answered ${response.status} and no form at ${new URL(next.url).pathname}`);

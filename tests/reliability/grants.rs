@@ -38,7 +38,10 @@ async fn client_credentials_by_secret_and_by_key_against_oidc_provider() {
     let folder = tempfile::tempdir().unwrap();
     let by_key = json!({"client_auth": "private_key_jwt", "client_assertion": {"header": {"kid": "conformance"}}});
     let apps = [
-        (machine(&provider, "by-secret", json!({})), json!({"id": "counterpart-machine", "secret": {"file": folder.path().join("counterpart-secret")}})),
+        (
+            machine(&provider, "by-secret", json!({})),
+            json!({"id": "counterpart-machine", "secret": {"file": folder.path().join("counterpart-secret")}}),
+        ),
         (machine(&provider, "by-key", by_key), json!({"id": "counterpart-machine-key", "secret": {"file": key()}})),
     ];
     let smalt = open(&provider, folder.path(), &apps).await;
