@@ -273,7 +273,8 @@ impl Inner {
         if verify.success.as_ref().is_some_and(|success| body.pointer(&success.pointer) != Some(&success.equals)) {
             bail!(CredentialsRejected, "`{}` refused the credentials", app.manifest.name);
         }
-        Ok(identity(text_at(&body, verify.id.as_deref()), text_at(&body, verify.label.as_deref())))
+        let said = |what: Option<&str>| named(app, new, what, |pointer| text_at(&body, Some(pointer)));
+        Ok(identity(said(verify.id.as_deref())?, said(verify.label.as_deref())?))
     }
 
     pub(super) async fn connect_key(self: &Arc<Self>, actor: String, request: ConnectKey) -> Result<Connection> {
@@ -466,6 +467,15 @@ fn text_at(answer: &Json, pointer: Option<&str>) -> Option<String> {
         Json::String(text) if !text.is_empty() && text.len() <= 512 => Some(text.clone()),
         Json::Number(number) => Some(number.to_string()),
         _ => None,
+    }
+}
+
+/// What a manifest names as an identity: the text at a pointer, or a template of what was entered and copied.
+pub(super) fn named(app: &App, new: &NewConnection, what: Option<&str>, at: impl Fn(&str) -> Option<String>) -> Result<Option<String>> {
+    match what {
+        Some(text) if text.contains('{') => template::text(text, &app.values(Values::new().map(&new.properties))).map(Some),
+        Some(pointer) => Ok(at(pointer)),
+        None => Ok(None),
     }
 }
 

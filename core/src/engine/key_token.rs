@@ -74,8 +74,8 @@ impl Inner {
         new.properties.extend(tokens.copied.clone());
         new.grant.token_type = Some(tokens.token_type.clone());
         new.grant.access_token = Some(tokens.access_token.clone());
-        let said = |pointer: &Option<String>| tokens.raw.text(pointer.as_deref()?);
-        Ok(exchange::identity(said(&token.id), said(&token.label)))
+        let said = |what: Option<&str>| exchange::named(app, new, what, |pointer| tokens.raw.text(pointer));
+        Ok(exchange::identity(said(token.id.as_deref())?, said(token.label.as_deref())?))
     }
 
     /// The values were refused after a token had come of them: it must not stay alive where it can be ended.

@@ -143,6 +143,7 @@ impl Inner {
         let keys = self.signing_keys(app, Some(token.clone()), secret)?;
         let values = app.values(Values::new().one("token", token.expose()).secrets(&grant.values));
         let mut request = HttpRequest::new(revoke.method.as_deref().unwrap_or("POST"), template::url(&revoke.url, &values)?);
+        request.set_header("accept", "application/json")?;
         request.set_header("user-agent", protocol::USER_AGENT)?;
         request.timeout = self.timings.provider;
         let realm = oauth.realm.as_deref().map(|realm| template::text(realm, &values)).transpose()?;

@@ -126,10 +126,11 @@ grants! {
         /// Values to keep from the answer: property name to JSON pointer.
         #[serde(default)]
         pub copy_from_token: BTreeMap<String, String>,
-        /// JSON pointer, in the answer, of the stable id of who it is; `keybased.verify` goes before it.
+        /// JSON pointer, in the answer, of the stable id of who it is; or a template of inputs that are no secrets and copied
+        /// values. `keybased.verify` goes before it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub id: Option<String>,
-        /// JSON pointer, in the answer, of what people recognise.
+        /// The same of what people recognise.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub label: Option<String>,
         /// How a token is ended; absent where the provider offers nothing.

@@ -396,10 +396,10 @@ manifest! {
         /// A good answer holds this.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub success: Option<Success>,
-        /// JSON pointer of the stable id of who it is.
+        /// JSON pointer of the stable id of who it is; or a template of inputs that are no secrets, e.g. `{account_id}`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub id: Option<String>,
-        /// JSON pointer of what people recognise.
+        /// The same of what people recognise.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub label: Option<String>,
     }

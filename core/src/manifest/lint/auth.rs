@@ -217,7 +217,7 @@ fn keybased(report: &mut Report<'_>, k: &Keybased) {
         pointer(report, &["keybased", "verify", "success", "pointer"], &success.pointer);
     }
     for (key, place) in [("id", id), ("label", label)] {
-        if let Some(place) = place {
+        if let Some(place) = place.as_ref().filter(|place| !place.contains('{')) {
             pointer(report, &["keybased", "verify", key], place);
         }
     }

@@ -119,7 +119,7 @@ fn token(report: &mut Report<'_>, keys: &Keybased, token: &KeyToken) {
         report.warn(&["keybased", "token", "answer", "refresh_token"], "means nothing: the request is made again", "remove it");
     }
     for (key, place) in [("id", &token.id), ("label", &token.label)] {
-        if let Some(place) = place {
+        if let Some(place) = place.as_ref().filter(|place| !place.contains('{')) {
             pointer(report, &at(key), place);
         }
     }
@@ -208,6 +208,7 @@ impl Templates<'_, '_, '_> {
                 }
             }
         }
+        self.identities();
         let Some(token) = m.keybased.as_ref().and_then(|keys| keys.token.as_ref()) else { return };
         let mut names = with(&self.common(), &["scope"]);
         names.extend(m.keybased.iter().flat_map(|keys| &keys.inputs).map(|input| input.name.clone()));
@@ -232,6 +233,27 @@ impl Templates<'_, '_, '_> {
             self.url(&["keybased", "token", "revoke", "url"], &revoke.url, &names, false);
             self.texts(&["keybased", "token", "revoke", "params"], &revoke.params, &names);
             self.headers(&["keybased", "token", "revoke", "headers"], &revoke.headers, &names);
+        }
+    }
+
+    /// Ids and labels that are made of what was entered; secrets stay out of them.
+    fn identities(&mut self) {
+        let Some(keys) = &self.m.keybased else { return };
+        let mut names = self.common();
+        names.extend(keys.inputs.iter().filter(|input| !input.secret).map(|input| input.name.clone()));
+        let token = keys.token.as_ref();
+        names.extend(token.iter().flat_map(|token| token.copy_from_token.keys().cloned()));
+        let verify = keys.verify.as_ref();
+        let places = [
+            (&["keybased", "verify", "id"][..], verify.and_then(|verify| verify.id.as_ref())),
+            (&["keybased", "verify", "label"], verify.and_then(|verify| verify.label.as_ref())),
+            (&["keybased", "token", "id"], token.and_then(|token| token.id.as_ref())),
+            (&["keybased", "token", "label"], token.and_then(|token| token.label.as_ref())),
+        ];
+        for (path, text) in places {
+            if let Some(text) = text.filter(|text| text.contains('{')) {
+                self.text(path, text, &names);
+            }
         }
     }
 

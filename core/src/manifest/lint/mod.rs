@@ -242,4 +242,6 @@ fn is_date(text: &str) -> bool {
 }
 
 #[cfg(test)]
+mod grants_tests;
+#[cfg(test)]
 mod tests;
