@@ -8,6 +8,7 @@ pub mod backend;
 pub mod config;
 pub mod engine;
 pub mod error;
+mod expose;
 mod failpoint;
 mod handles;
 pub mod http;
@@ -28,6 +29,7 @@ mod time;
 pub mod vault;
 
 pub use error::{Code, Error, Kind, Result, Retry};
-pub use handles::{Account, ConnectBuilder, ConnectHandle, EventStream, Session, Smalt, SmaltBuilder};
+pub use expose::{Expose, Exposed};
+pub use handles::{Account, ConnectBuilder, ConnectHandle, EventStream, Host, Session, Smalt, SmaltBuilder};
 pub use secret::Secret;
 pub use time::Timestamp;

@@ -11,6 +11,17 @@ pub enum Scope {
     Organisation,
 }
 
+impl Scope {
+    /// The stable string form.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scope::Public => "public",
+            Scope::Account => "account",
+            Scope::Organisation => "organisation",
+        }
+    }
+}
+
 /// One row.
 #[derive(Clone, Copy, Debug)]
 pub struct OperationRow {
@@ -36,6 +47,11 @@ macro_rules! operations {
         impl Operation {
             /// All operations, in the table's order.
             pub const ALL: &'static [Operation] = &[$(Operation::$name,)*];
+
+            /// The operation of this name.
+            pub fn named(name: &str) -> Option<Operation> {
+                match name { $($text => Some(Operation::$name),)* _ => None }
+            }
 
             /// The row of the table.
             pub const fn row(self) -> OperationRow {

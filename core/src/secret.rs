@@ -5,7 +5,8 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// A secret: Debug shows `Secret(…)`, there is no Display and no Serialize, the memory is cleared on drop.
+/// A secret: Debug shows `Secret(…)`, there is no Display and no Serialize
+/// ([`Exposed`](crate::Exposed) writes one out, by name), the memory is cleared on drop.
 /// Equality takes the same time wherever the first difference lies.
 #[derive(Clone, Default)]
 pub struct Secret(Zeroizing<String>);
@@ -57,6 +58,15 @@ impl<'de> serde::Deserialize<'de> for Secret {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         // The usual error would repeat what stood there.
         String::deserialize(d).map(Self::new).map_err(|_| serde::de::Error::custom("a string is expected"))
+    }
+}
+
+impl schemars::JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "format": "password"})
     }
 }
 

@@ -1,7 +1,13 @@
 //! One life, end to end, as a program that uses the crate would write it.
 #![allow(clippy::unwrap_used)]
 
-use smalt::{Code, Smalt, backend::Disconnect, model::*};
+use smalt::{
+    Code, Error, Smalt,
+    backend::Disconnect,
+    model::*,
+    plugin::{Fault, PresentRequest, Presenter},
+    vault::LocalKey,
+};
 
 #[tokio::test]
 async fn one_life_from_session_to_disconnect() {
@@ -32,4 +38,41 @@ async fn one_life_from_session_to_disconnect() {
     assert_eq!(receipt.deleted_configs, ["customer-42"]);
     assert_eq!(account.credential("sandbox-oauth").await.unwrap_err().code(), Code::NotConnected);
     smalt.close().await;
+}
+
+/// A presenter of the host, whose user does not come back.
+struct Ends(Code);
+
+#[async_trait::async_trait]
+impl Presenter for Ends {
+    fn name(&self) -> &str {
+        "ends"
+    }
+
+    async fn present(&self, _: PresentRequest) -> Result<Option<String>, Fault> {
+        Err(Error::new(self.0, "the host says so").into())
+    }
+}
+
+/// What a presenter says of the page is what `connect` answers; nothing is left of the flow.
+#[tokio::test]
+async fn presenters_say_how_the_page_ended() {
+    let smalt = Smalt::sandbox().await.unwrap();
+    let account = smalt.account("customer-42");
+    account.ensure().await.unwrap();
+    for code in [Code::UserCancelled, Code::OutcomeUnknown] {
+        let error = account.connect("sandbox-oauth").present(Ends(code)).await.unwrap_err();
+        assert_eq!(error.code(), code);
+        assert!(error.reason().starts_with("the host says so"), "{error}");
+    }
+    assert!(account.connections(None).await.unwrap().is_empty());
+    smalt.close().await;
+
+    let mut project = smalt::project::Project::default();
+    project.sandbox.enabled = true;
+    let silent = Smalt::in_memory().keys(LocalKey::generate().unwrap()).project_value(project).open().await.unwrap();
+    let account = silent.account("customer-42");
+    account.ensure().await.unwrap();
+    assert_eq!(account.connect("sandbox-oauth").await.unwrap_err().code(), Code::PresenterRequired);
+    silent.close().await;
 }

@@ -7,8 +7,8 @@ use serde_json::json;
 use smalt::{
     Error, Secret,
     backend::*,
-    model::{Credential, Json, JsonMap, LinkedAccount, NewApiKey, SessionInfo, StartedConnect},
-    plugin::{FixedClock, HttpResponse},
+    model::{ApiAnswer, Credential, Json, JsonMap, NameValue, NewApiKey, SessionInfo, StartedConnect, UpsertedAccount},
+    plugin::FixedClock,
 };
 use smalt_tests::counterpart::http;
 use url::Url;
@@ -59,8 +59,8 @@ impl Args {
         Ok(self.maybe::<f64>(name)?.map(Duration::from_secs_f64))
     }
 
-    fn pairs(&mut self, name: &str) -> Result<Vec<(String, String)>, String> {
-        self.some::<BTreeMap<String, String>>(name).map(|map| map.into_iter().collect())
+    fn pairs(&mut self, name: &str) -> Result<Vec<NameValue>, String> {
+        self.some::<BTreeMap<String, String>>(name).map(|map| map.into_iter().map(NameValue::from).collect())
     }
 
     fn end(self) -> Result<(), String> {
@@ -106,9 +106,9 @@ fn text(secret: &Secret) -> Json {
     secret.expose().into()
 }
 
-fn upserted((account, is_new): (LinkedAccount, bool)) -> Json {
-    let mut answer = plain(account);
-    answer["is_new"] = is_new.into();
+fn upserted(upserted: UpsertedAccount) -> Json {
+    let mut answer = plain(upserted.account);
+    answer["is_new"] = upserted.is_new.into();
     answer
 }
 
@@ -167,8 +167,8 @@ fn credential(credential: Arc<Credential>) -> Json {
     })
 }
 
-fn response(answer: HttpResponse) -> Json {
-    let headers: BTreeMap<&str, &str> = answer.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+fn response(answer: ApiAnswer) -> Json {
+    let headers: BTreeMap<&str, &str> = answer.headers.iter().map(|header| (&*header.name, &*header.value)).collect();
     json!({"status": answer.status, "headers": headers, "json": answer.json()})
 }
 
@@ -196,7 +196,7 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
         "create_api_key" => op!(create_api_key(CreateApiKey { name: need }) -> new_api_key),
         "list_api_keys" => {
             a.end()?;
-            Ok(plain(backend.list_api_keys(caller, ()).await?))
+            Ok(plain(backend.list_api_keys(caller, ListApiKeys {}).await?))
         }
         "revoke_api_key" => op!(revoke_api_key(RevokeApiKey { id: need }) -> plain),
         "verify_api_key" => op!(verify_api_key(VerifyApiKey { key: need }) -> plain),
@@ -285,7 +285,7 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
         "audit" => op!(audit(ListAudit { cursor: maybe, limit: maybe }) -> plain),
         "get_project" => {
             a.end()?;
-            Ok(plain(backend.get_project(caller, ()).await?))
+            Ok(plain(backend.get_project(caller, GetProject {}).await?))
         }
         "set_project" => {
             let project = world.read_project(a.need("project")?)?;
@@ -339,8 +339,12 @@ async fn visit(mut a: Args) -> Result<Json, Failure> {
     let mut url: Url = a.need::<String>("url")?.parse().map_err(|e| format!("`url`: {e}"))?;
     let user = a.maybe::<String>("user")?.unwrap_or_else(|| "ada".to_owned());
     let decision = a.maybe::<String>("decision")?.unwrap_or_else(|| "allow".to_owned());
+    let browser = a.maybe::<String>("browser")?;
     a.end()?;
     url.query_pairs_mut().append_pair("sandbox_user", &user).append_pair("sandbox_decision", &decision);
+    if let Some(browser) = browser {
+        url.query_pairs_mut().append_pair("sandbox_browser", &browser);
+    }
     let callback = smalt::sandbox::visit(url.as_str()).await?;
     let params: BTreeMap<String, String> = match Url::parse(&callback) {
         Ok(url) => url.query_pairs().into_owned().collect(),

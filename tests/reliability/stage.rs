@@ -103,7 +103,8 @@ impl Stage {
         Self::new(tempfile::tempdir().unwrap(), &project.unwrap(), &[])
     }
 
-    fn new(folder: TempDir, project: &Project, manifests: &[&AppManifest]) -> Stage {
+    /// With these applications.
+    pub fn new(folder: TempDir, project: &Project, manifests: &[&AppManifest]) -> Stage {
         let write = |name: &str, value: Value| std::fs::write(folder.path().join(name), value.to_string()).unwrap();
         write("project.json", json!(project));
         write("manifests.json", json!(manifests));

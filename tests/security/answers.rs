@@ -131,7 +131,7 @@ async fn s35_a_session_has_no_power_of_the_organisation() {
         backend.run_workflow(&caller, RunWorkflow { account: id(), ..RunWorkflow::default() }).await.err(),
         backend.events(&caller, ListEvents::default()).await.err(),
         backend.audit(&caller, ListAudit::default()).await.err(),
-        backend.get_project(&caller, ()).await.err(),
+        backend.get_project(&caller, GetProject {}).await.err(),
         backend.set_project(&caller, super::common::project("http://127.0.0.1:1")).await.err(),
     ];
     for (at, refusal) in refusals.into_iter().enumerate() {
@@ -319,7 +319,7 @@ async fn s16_keys_go_where_the_manifest_says() {
         application: "sandbox-key".into(),
         method: "POST".into(),
         path: "echo".into(),
-        headers: vec![("X-API-KEY".into(), "mine".into())],
+        headers: vec![("X-API-KEY", "mine").into()],
         ..ApiRequest::default()
     };
     assert_eq!(account.send(call).await.unwrap_err().code(), Code::InvalidRequest, "the key's header is not the caller's");

@@ -7,6 +7,8 @@ mod common;
 mod device;
 mod flow;
 mod life;
+mod mixup;
 mod redaction;
 mod sources;
+mod tenants;
 mod tokens;

@@ -516,12 +516,13 @@ fn s41_debug_of_every_type_with_a_secret_shows_none() {
             "ApiRequest",
             &ApiRequest {
                 path: url(),
-                query: vec![("k".into(), text())],
-                headers: vec![("k".into(), text())],
+                query: vec![("k", text()).into()],
+                headers: vec![("k", text()).into()],
                 body: Some(json_body(&json())),
                 ..ApiRequest::default()
             },
         ),
+        ("ApiAnswer", &smalt::model::ApiAnswer::from(response.clone())),
         ("Field", &field),
         ("Config", &config),
         ("ConfigUpdate", &update),

@@ -79,6 +79,11 @@ impl Provider {
         .unwrap()
     }
 
+    /// Its client: id and secret.
+    pub fn client(&self) -> (&str, &str) {
+        (&self.client_id, &self.client_secret)
+    }
+
     /// A project that offers it, and lets it be called on loopback. The client's secret stands in a variable of this process.
     pub fn project(&self, folder: &std::path::Path) -> Project {
         let secret = folder.join("counterpart-secret");

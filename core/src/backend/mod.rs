@@ -9,15 +9,16 @@ use async_trait::async_trait;
 
 pub use requests::*;
 
+pub use crate::model::ParkedCallback;
 use crate::{
     Secret,
     error::{Result, err},
+    expose::Exposed,
     model::{
-        ApiKey, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, NewApiKey, Page,
-        Receipt, RuleColumns, SessionInfo, StartedConnect,
+        ApiAnswer, ApiKey, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount,
+        NewApiKey, Page, Receipt, RuleColumns, SessionInfo, StartedConnect, UpsertedAccount,
     },
     operations::Operation,
-    plugin::HttpResponse,
     project::Project,
 };
 
@@ -31,7 +32,7 @@ pub enum Caller {
 }
 
 /// What a backend can do beyond the operations themselves.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Capabilities {
     /// `embedded` or `remote`.
     pub backend: String,
@@ -70,7 +71,64 @@ macro_rules! backend {
                 }
             )*
         }
+
+        /// Calls an operation with its request in JSON form, and answers in JSON form **with the secrets in the clear**: for
+        /// wires and bindings. A new operation is here by itself.
+        ///
+        /// # Errors
+        /// `invalid_request` when the request has not the operation's form; the operation's own.
+        pub async fn call_json(backend: &dyn Backend, caller: &Caller, operation: Operation, request: Json) -> Result<Json> {
+            match operation {
+                $(Operation::$operation => {
+                    let answer = backend.$name(caller, read(operation, request)?).await?;
+                    written(&Exposed(&answer))
+                })*
+            }
+        }
+
+        /// The JSON Schema of every operation: by its name, the form of its `request` and of its `answer`; what several
+        /// share stands under `$defs`. Types of other languages are made from it.
+        pub fn schema() -> Json {
+            let mut generator = schemars::SchemaGenerator::default();
+            let mut operations = crate::model::JsonMap::new();
+            $(
+                let row = Operation::$operation.row();
+                operations.insert(row.name.to_owned(), serde_json::json!({
+                    "description": row.about,
+                    "scope": row.scope.as_str(),
+                    "ready": row.ready,
+                    "since": row.since,
+                    "request": generator.subschema_for::<$request>(),
+                    "answer": generator.subschema_for::<$answer>(),
+                }));
+            )*
+            serde_json::json!({
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "$id": format!("{}operations-1.json", crate::manifest::schema::SCHEMA_BASE),
+                "title": "Smalt operations, version 1",
+                "operations": operations,
+                "$defs": generator.take_definitions(true),
+            })
+        }
     };
+}
+
+/// Reads a request. What it says of a mistake repeats no value: any of them may be a secret.
+fn read<T: serde::de::DeserializeOwned>(operation: Operation, request: Json) -> Result<T> {
+    serde_json::from_value(request).map_err(|error| {
+        let name = operation.row().name;
+        let said = error.to_string();
+        let names_a_field = ["unknown field `", "missing field `", "duplicate field `"].iter().any(|start| said.starts_with(start));
+        match said.split('`').nth(1).filter(|field| names_a_field && field.len() <= 64) {
+            Some(field) if said.starts_with("unknown") => err!(InvalidRequest, "`{name}` has no field `{}`", field.escape_default()),
+            Some(field) => err!(InvalidRequest, "`{name}` needs the field `{}` once", field.escape_default()),
+            None => err!(InvalidRequest, "a field of `{name}` holds a value of another type than it takes"),
+        }
+    })
+}
+
+fn written(answer: &impl serde::Serialize) -> Result<Json> {
+    serde_json::to_value(answer).map_err(|_| err!(Internal, "an answer has no JSON form"))
 }
 
 fn unsupported(operation: Operation) -> crate::Error {
@@ -81,7 +139,7 @@ backend! {
     /// Makes a linked account. Errors: `linked_account_exists`, `invalid_id`.
     create_account: CreateAccount(PutAccount) -> LinkedAccount;
     /// Makes or changes a linked account; tells whether it is new.
-    upsert_account: UpsertAccount(PutAccount) -> (LinkedAccount, bool);
+    upsert_account: UpsertAccount(PutAccount) -> UpsertedAccount;
     /// Reads a linked account. Errors: `linked_account_not_found`.
     get_account: Account(GetAccount) -> LinkedAccount;
     /// Lists linked accounts, newest first.
@@ -97,7 +155,7 @@ backend! {
     /// Makes an API key for a backend of the organisation; the key itself is shown this once.
     create_api_key: CreateApiKey(CreateApiKey) -> NewApiKey;
     /// Lists API keys without the keys themselves, newest first.
-    list_api_keys: ListApiKeys(()) -> Vec<ApiKey>;
+    list_api_keys: ListApiKeys(ListApiKeys) -> Vec<ApiKey>;
     /// Ends an API key at once; false when it had ended. Errors: `api_key_not_found`.
     revoke_api_key: RevokeApiKey(RevokeApiKey) -> bool;
     /// Tells which API key it is. Errors: `invalid_api_key`, one answer for every way a key can be wrong.
@@ -131,7 +189,7 @@ backend! {
     /// A credential that is valid now. Errors: `not_connected`, `reauth_required`, `refresh_failed`.
     credential: Credential(GetCredential) -> Arc<Credential>;
     /// Sends an authenticated call; the provider's answer is returned whatever its status.
-    request: Request(ApiRequest) -> HttpResponse;
+    request: Request(ApiRequest) -> ApiAnswer;
     /// Removes connections and configs and queues the revocation, in one transaction.
     disconnect: Disconnect(Disconnect) -> Receipt;
     /// How the revocations of a disconnect ended.
@@ -159,7 +217,42 @@ backend! {
     /// Who did what with secrets, newest first.
     audit: Audit(ListAudit) -> Page<AuditEntry>;
     /// The project in force.
-    get_project: Project(()) -> Project;
+    get_project: Project(GetProject) -> Project;
     /// Replaces the project of this engine until it is closed.
     set_project: SetProject(Project) -> ();
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_checked_in_schema_is_the_generated_one() {
+        crate::manifest::schema::assert_checked_in("operations-1.json", &schema());
+    }
+
+    #[test]
+    fn every_operation_is_described() {
+        let schema = schema();
+        for operation in Operation::ALL {
+            let described = &schema["operations"][operation.row().name];
+            assert!(described["request"]["$ref"].is_string(), "{operation:?}: {described}");
+        }
+    }
+
+    #[test]
+    fn a_mistaken_request_is_named_without_its_values() {
+        let refused = |json: Json| read::<PutAccount>(Operation::CreateAccount, json).unwrap_err().to_string();
+        for (json, named) in [
+            (serde_json::json!({"id": "a", "org": "canary"}), "`org`"),
+            (serde_json::json!({"update": {}}), "`id`"),
+            (serde_json::json!({"id": {"canary": "canary"}}), "another type"),
+            (serde_json::json!({"id": "a", "update": {"environment": "canary"}}), "`environment`"),
+            (serde_json::json!("canary"), "another type"),
+        ] {
+            let said = refused(json);
+            assert!(said.contains(named) && !said.contains("canary"), "{said}");
+        }
+    }
 }

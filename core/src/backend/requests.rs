@@ -1,21 +1,27 @@
 //! The request of each operation. Structs, so that a new option breaks no implementor.
+//!
+//! Their JSON form is that of the fields; a duration is a number of seconds, bytes are base64. A field that is not known is
+//! refused. They are written out by [`Exposed`](crate::Exposed) only, since most can hold what a user entered.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use crate::{
     Secret,
-    model::{AccountUpdate, AuthType, ConfigUpdate, Json, Labels, SiblingPolicy},
+    expose::{Seconds, exposes},
+    model::{AccountUpdate, ApiBody, AuthType, ConfigUpdate, Json, Labels, NameValue, SiblingPolicy},
 };
 
 /// Structs whose Debug hides the fields after `hides`: what a user or a provider wrote may be a secret (S-41).
 macro_rules! requests {
     ($($(#[$meta:meta])* pub struct $name:ident $(hides($($hidden:ident),*))? { $($(#[$fmeta:meta])* pub $field:ident: $ty:ty,)* })*) => { $(
         $(#[$meta])*
-        #[derive(Clone, Default)]
+        #[derive(Clone, Default, serde::Deserialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields)]
         pub struct $name { $($(#[$fmeta])* pub $field: $ty,)* }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                #[allow(dead_code)] // a struct without fields
                 const HIDDEN: &[&str] = &[$($(stringify!($hidden)),*)?];
                 let mut shown = f.debug_struct(stringify!($name));
                 $(if HIDDEN.contains(&stringify!($field)) {
@@ -26,6 +32,8 @@ macro_rules! requests {
                 shown.finish()
             }
         }
+
+        exposes! { $name { $($field),* } }
     )* };
 }
 
@@ -35,6 +43,7 @@ requests! {
         /// The organisation's own id for the customer.
         pub id: String,
         /// What to set.
+        #[serde(default)]
         pub update: AccountUpdate,
     }
     /// Names a linked account.
@@ -56,6 +65,7 @@ requests! {
         /// The linked account's id.
         pub account: String,
         /// Makes a new one even if the last has more than half its life left.
+        #[serde(default)]
         pub force: bool,
     }
     /// `verify_session`.
@@ -73,6 +83,8 @@ requests! {
         /// What people tell it apart by, e.g. the backend that uses it.
         pub name: String,
     }
+    /// `list_api_keys`.
+    pub struct ListApiKeys {}
     /// `revoke_api_key`.
     pub struct RevokeApiKey {
         /// The key's id.
@@ -97,6 +109,7 @@ requests! {
         /// The application's slug.
         pub application: String,
         /// What the user entered first (a shop's name, …).
+        #[serde(default)]
         pub inputs: BTreeMap<String, String>,
         /// Scopes to ask for, in place of the project's; required ones are always added.
         pub scopes: Option<Vec<String>>,
@@ -141,6 +154,8 @@ requests! {
         /// The flow's id.
         pub flow: String,
         /// How long at most; default until the flow ends.
+        #[serde(default, deserialize_with = "Seconds::read")]
+        #[schemars(with = "Option<Seconds>")]
         pub timeout: Option<Duration>,
     }
     /// `connect_key`.
@@ -150,6 +165,7 @@ requests! {
         /// The application's slug.
         pub application: String,
         /// What the user entered, by input name.
+        #[serde(default)]
         pub inputs: BTreeMap<String, Secret>,
         /// The connection to authorise again.
         pub connection: Option<String>,
@@ -167,6 +183,7 @@ requests! {
         /// OAuth: seconds until the access token ends; absent: unknown, renewed at first use if possible.
         pub expires_in: Option<u64>,
         /// OAuth: the granted scopes.
+        #[serde(default)]
         pub scopes: Vec<String>,
     }
     /// `list_connections`.
@@ -205,15 +222,19 @@ requests! {
         /// A path below the application's base URL, or a full URL on its host.
         pub path: String,
         /// Query parameters.
-        pub query: Vec<(String, String)>,
+        #[serde(default)]
+        pub query: Vec<NameValue>,
         /// More headers.
-        pub headers: Vec<(String, String)>,
+        #[serde(default)]
+        pub headers: Vec<NameValue>,
         /// The body, with its content type.
-        pub body: Option<(String, Vec<u8>)>,
+        pub body: Option<ApiBody>,
         /// How long at most; default 30 s.
+        #[serde(default, deserialize_with = "Seconds::read")]
+        #[schemars(with = "Option<Seconds>")]
         pub timeout: Option<Duration>,
         /// The answer's largest size in bytes; default 8 MiB.
-        pub max_body: Option<usize>,
+        pub max_body: Option<u64>,
     }
     /// `disconnect`.
     pub struct Disconnect {
@@ -228,6 +249,8 @@ requests! {
         /// What to do about connections that share the grant; default ask.
         pub siblings: Option<SiblingPolicy>,
         /// How long to wait for the provider's answer before `queued` is answered; default 2 s.
+        #[serde(default, deserialize_with = "Seconds::read")]
+        #[schemars(with = "Option<Seconds>")]
         pub wait: Option<Duration>,
     }
     /// `get_receipt`.
@@ -250,6 +273,7 @@ requests! {
         /// Values and switches to begin with, used only when the config is made.
         pub seed: Option<ConfigUpdate>,
         /// Leaves choices out instead of resolving them.
+        #[serde(default)]
         pub without_options: bool,
     }
     /// `get_config`, `delete_config`.
@@ -261,6 +285,7 @@ requests! {
         /// Default the linked account's id.
         pub config_id: Option<String>,
         /// Leaves choices out instead of resolving them.
+        #[serde(default)]
         pub without_options: bool,
     }
     /// `update_config`.
@@ -272,8 +297,10 @@ requests! {
         /// Default the linked account's id.
         pub config_id: Option<String>,
         /// What to change.
+        #[serde(default)]
         pub update: ConfigUpdate,
         /// Leaves choices out instead of resolving them.
+        #[serde(default)]
         pub without_options: bool,
     }
     /// `config_field`.
@@ -332,6 +359,7 @@ requests! {
         /// The workflow's id.
         pub workflow: String,
         /// Passed on to the runner.
+        #[serde(default)]
         pub payload: Json,
     }
     /// `events`.
@@ -341,6 +369,8 @@ requests! {
         /// How many; 1 to 1,000, default 100.
         pub limit: Option<u32>,
         /// How long to wait when there is none yet; default not at all.
+        #[serde(default, deserialize_with = "Seconds::read")]
+        #[schemars(with = "Option<Seconds>")]
         pub wait: Option<Duration>,
     }
     /// `audit`.
@@ -350,30 +380,19 @@ requests! {
         /// How many; 1 to 500, default 50.
         pub limit: Option<u32>,
     }
-}
-
-requests! {
-    /// A callback whose code waits to be claimed.
-    pub struct ParkedCallback hides(return_to) {
-        /// The flow's id.
-        pub flow_id: String,
-        /// Where to send the browser: the stored return URL with `flow`, `application`, `outcome`, and `claim` or `error`.
-        pub return_to: Option<String>,
-        /// The one-time claim for `finish_connect`; absent when the flow failed.
-        pub claim: Option<Secret>,
-        /// The error code when the flow failed.
-        pub error: Option<String>,
+    /// `get_project`.
+    pub struct GetProject {
     }
 }
 
 /// A JSON body for [`ApiRequest`].
-pub fn json_body(value: &Json) -> (String, Vec<u8>) {
-    ("application/json".to_owned(), value.to_string().into_bytes())
+pub fn json_body(value: &Json) -> ApiBody {
+    ApiBody { content_type: "application/json".to_owned(), content: value.to_string().into_bytes() }
 }
 
 /// A form body for [`ApiRequest`].
-pub fn form_body(pairs: &[(&str, &str)]) -> (String, Vec<u8>) {
+pub fn form_body(pairs: &[(&str, &str)]) -> ApiBody {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.extend_pairs(pairs);
-    ("application/x-www-form-urlencoded".to_owned(), form.finish().into_bytes())
+    ApiBody { content_type: "application/x-www-form-urlencoded".to_owned(), content: form.finish().into_bytes() }
 }

@@ -8,7 +8,7 @@ use crate::{
     backend::{GetAccount, ListAccounts, PutAccount},
     error::{Result, bail},
     ids,
-    model::{EventType, LinkedAccount, Page, SiblingPolicy, Tenant},
+    model::{EventType, LinkedAccount, Page, SiblingPolicy, Tenant, UpsertedAccount},
     store::rows::AccountRow,
 };
 
@@ -46,7 +46,7 @@ fn check_properties(properties: Option<&BTreeMap<String, String>>) -> Result<()>
 
 impl Inner {
     /// Makes or changes; `only_new` refuses an existing one.
-    pub(super) async fn put_account(&self, actor: String, request: PutAccount, only_new: bool) -> Result<(LinkedAccount, bool)> {
+    pub(super) async fn put_account(&self, actor: String, request: PutAccount, only_new: bool) -> Result<UpsertedAccount> {
         check_id("account", &request.id)?;
         check_properties(request.update.properties.as_ref())?;
         let about = self.about(actor, &request.id, None);
@@ -87,7 +87,7 @@ impl Inner {
             if is_new {
                 about.event(tx, EventType::AccountCreated, &serde_json::json!({}))?;
             }
-            Ok((to_model(&about.tenant, row), is_new))
+            Ok(UpsertedAccount { account: to_model(&about.tenant, row), is_new })
         })
         .await
     }

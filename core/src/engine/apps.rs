@@ -7,7 +7,10 @@ use crate::{
     backend::{GetAccount, GetApp},
     error::{Error, Result, bail, err},
     http::protocol::ClientCredentials,
-    manifest::{AppManifest, KeyGrant, KeyToken, Keybased, Oauth1, Oauth2, SANDBOX_SLUGS, document::did_you_mean, template::Values},
+    manifest::{
+        AppManifest, KeyGrant, KeyToken, Keybased, Oauth1, Oauth2, Placement, Placements, SANDBOX_SLUGS, document::did_you_mean,
+        template::Values,
+    },
     model::{AppStatus, Application, AuthType, Connection, ConnectionStatus, Environment, GrantKind, InputField},
     project::{AppSettings, LoadedProject},
     sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions},
@@ -26,6 +29,20 @@ pub(super) struct App {
     /// The manifest's variables with the project's values.
     variables: Arc<BTreeMap<String, String>>,
     sandbox_origin: Option<String>,
+    /// The organisation's client, where calls of the API name it.
+    client: Option<ClientCredentials>,
+}
+
+/// Whether calls of the API name the organisation's client, e.g. in a header.
+fn names_client(manifest: &AppManifest) -> bool {
+    let named = |text: &String| text.contains("client_id") || text.contains("client_secret");
+    let placed = |placement: &Placement| match placement {
+        Placement::Header { value, .. } | Placement::Query { value, .. } | Placement::Body { value, .. } => named(value),
+        Placement::Basic { username, password } => named(username) || named(password),
+        Placement::Oauth1 { consumer_key, consumer_secret, .. } => named(consumer_key) || named(consumer_secret),
+    };
+    let api = &manifest.api;
+    manifest.oauth2.is_some() && (api.headers.values().any(named) || api.placement.iter().flat_map(Placements::all).any(placed))
 }
 
 /// Sandbox applications are those whose hosts are the sandbox's.
@@ -116,7 +133,13 @@ impl App {
 
     /// The values that every template of the application may use; more specific ones go in front.
     pub(super) fn values<'a>(&'a self, first: Values<'a>) -> Values<'a> {
-        let values = first.map(&self.variables);
+        let mut values = first.map(&self.variables).declared_by(&self.manifest);
+        if let Some(client) = &self.client {
+            values = values.one("client_id", &client.id);
+            if let Some(secret) = &client.secret {
+                values = values.one("client_secret", secret.expose());
+            }
+        }
         match &self.sandbox_origin {
             Some(origin) => values.sandbox_origin(origin),
             None => values,
@@ -163,7 +186,13 @@ impl Inner {
         };
         let sandbox_origin = if is_sandbox(slug) { Some(self.sandbox_origin(&project).await?) } else { None };
         let variables = Arc::new(manifest.variable_values(&settings.variables));
-        Ok(App { manifest, settings: Arc::new(settings), variables, project, sandbox_origin })
+        let named = names_client(&manifest);
+        let mut app = App { manifest, settings: Arc::new(settings), variables, project, sandbox_origin, client: None };
+        if named {
+            // Without one, only what needs it fails.
+            app.client = self.client(&app).ok();
+        }
+        Ok(app)
     }
 
     /// Why an application cannot be had: it is not enabled, mistyped, or nobody knows it.

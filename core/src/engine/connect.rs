@@ -22,7 +22,10 @@ use crate::{
     error::{Result, bail, err},
     http::protocol::{self, Callback},
     ids::{self, fingerprint},
-    manifest::{Pkce, template::Values},
+    manifest::{
+        Pkce, StateIn,
+        template::{self, Values},
+    },
     model::{AuthType, ConnectFlow, Connection, DevicePrompt, EventType, FlowFailure, FlowStatus, StartedConnect, StateCookie, Tenant},
     plugin::Tx,
     project::urls,
@@ -70,6 +73,29 @@ struct Proof {
     /// What the caller passed: a whole URL, or what a web framework knows of it (path and query).
     arrived: String,
     issuer: Option<String>,
+    /// The application states no issuer, and the callback's is another application's.
+    mixed_up: bool,
+    /// The redirect URI as it was sent, where the state stands in it.
+    sent_to: Option<String>,
+    /// What the manifest says about the callback beyond RFC 6749: errors that mean "no", and whether it is as it should be.
+    denied: Vec<String>,
+    verdict: Result<()>,
+    /// The values to keep.
+    copied: BTreeMap<String, String>,
+}
+
+/// The redirect URI with the state in it, for providers that do not give `state` back.
+fn with_state(how: StateIn, redirect_uri: &str, state: &str) -> Result<String> {
+    let mut url = Url::parse(redirect_uri).map_err(|_| err!(RedirectNotAllowed, "the redirect URI is not an absolute URI"))?;
+    match how {
+        StateIn::Param => return Ok(redirect_uri.to_owned()),
+        StateIn::RedirectQuery => drop(url.query_pairs_mut().append_pair("state", state)),
+        StateIn::RedirectPath => {
+            let path = format!("{}/{state}", url.path().trim_end_matches('/'));
+            url.set_path(&path);
+        }
+    }
+    Ok(url.into())
 }
 
 impl Inner {
@@ -117,13 +143,15 @@ impl Inner {
         let scopes = scopes(&app, request.scopes.as_deref())?;
         let (verifier, challenge) = match oauth.pkce {
             Pkce::S256 => protocol::pkce().map(|(verifier, challenge)| (Some(verifier), Some(challenge)))?,
+            Pkce::Plain => protocol::pkce().map(|(verifier, _)| (Some(verifier.clone()), Some(verifier.expose().to_owned())))?,
             Pkce::Off => (None, None),
         };
         let values = app.values(Values::new().secrets(&inputs));
+        let sent_to = with_state(oauth.callback.state, &redirect_uri, &beginning.state)?;
         let challenge = challenge.as_deref();
         beginning.authorize_url =
-            protocol::authorize_url(oauth, &values, &client.id, &redirect_uri, &beginning.state, challenge, &scopes)?.into();
-        (beginning.redirect_uri, beginning.scopes) = (redirect_uri, scopes);
+            protocol::authorize_url(oauth, &values, &client.id, &sent_to, &beginning.state, challenge, &scopes)?.into();
+        (beginning.redirect_uri, beginning.scopes, beginning.sent_to) = (redirect_uri, scopes, Some(sent_to));
         beginning.secrets = FlowSecrets { verifier, inputs, ..FlowSecrets::default() };
         self.begin_flow(actor, &request, beginning).await
     }
@@ -194,7 +222,7 @@ impl Inner {
             cookie: StateCookie { name: StateCookie::name_of(&flow_id), value: cookie.into(), max_age: expires_at.since(now).as_secs() },
             flow_id,
             authorize_url: beginning.authorize_url,
-            redirect_uri: beginning.redirect_uri,
+            redirect_uri: beginning.sent_to.unwrap_or(beginning.redirect_uri),
             expires_at,
             device: beginning.device.map(|(prompt, _)| prompt),
         })
@@ -226,7 +254,8 @@ impl Inner {
             }
             let mut secrets = sealed::open_flow(&vault, &about.tenant, &row)?;
             secrets.code = proof.callback.code;
-            secrets.copied = proof.callback.params;
+            secrets.copied = proof.copied;
+            secrets.redirect_uri = proof.sent_to.map(Secret::new);
             row.changed_at = now.millis();
             if !park {
                 begin_exchange(tx, &about, &mut row)?;
@@ -245,27 +274,80 @@ impl Inner {
 
     /// What an application's callback must state as its issuer, for the flow of this state.
     async fn proof(&self, callback_url: &str, account: Option<String>, cookie: Option<Secret>) -> Result<Proof> {
-        let mut callback = protocol::callback(callback_url)?;
-        let mut issuer = None;
-        if let Some(state) = &callback.state {
-            let (tenant, hash) = (self.tenant.clone(), fingerprint(state.expose()));
-            let row = self.read(move |tx| tx.flow_by_state(&tenant, &hash)).await?;
-            if let Some(row) = row.filter(|row| !row.state_used && !status(row).is_final()) {
-                let app = self.app(&row.application).await?;
-                let secrets = sealed::open_flow(&self.vault, &self.tenant, &row)?;
-                let template = match app.oauth1() {
-                    Some(_) => {
-                        super::oauth1::adopt(&mut callback, secrets.temporary.as_ref());
-                        None
-                    }
-                    None => app.oauth()?.issuer.as_ref(),
-                };
-                // It may be made of what the user entered at the start.
-                let values = app.values(Values::new().secrets(&secrets.inputs));
-                issuer = template.map(|template| crate::manifest::template::text(template, &values)).transpose()?;
+        let callback = protocol::callback(callback_url)?;
+        let in_path = protocol::last_part(callback_url).filter(|_| callback.state.is_none()).map(Secret::new);
+        let mut proof = Proof {
+            account,
+            cookie,
+            callback,
+            arrived: callback_url.to_owned(),
+            issuer: None,
+            mixed_up: false,
+            sent_to: None,
+            denied: Vec::new(),
+            verdict: Ok(()),
+            copied: BTreeMap::new(),
+        };
+        let Some(state) = proof.callback.state.clone().or_else(|| in_path.clone()) else { return Ok(proof) };
+        let (tenant, hash) = (self.tenant.clone(), fingerprint(state.expose()));
+        let row = self.read(move |tx| tx.flow_by_state(&tenant, &hash)).await?;
+        let Some(row) = row else { return Ok(proof) };
+        let app = match self.app(&row.application).await {
+            Ok(app) => app,
+            // A state that is spent already says more than an application that is gone.
+            Err(_) if row.state_used || status(&row).is_final() => return Ok(proof),
+            Err(error) => return Err(error),
+        };
+        if app.oauth1().is_some() {
+            if in_path.is_none() && !row.state_used && !status(&row).is_final() {
+                let temporary = sealed::open_flow(&self.vault, &self.tenant, &row)?.temporary;
+                super::oauth1::adopt(&mut proof.callback, temporary.as_ref());
+            }
+            return Ok(proof);
+        }
+        let oauth = app.oauth()?;
+        if in_path.is_some() && oauth.callback.state != StateIn::RedirectPath {
+            return Ok(proof);
+        }
+        proof.callback.state = Some(state.clone());
+        if row.state_used || status(&row).is_final() {
+            return Ok(proof);
+        }
+        proof.callback.adapt(&oauth.callback);
+        // It may be made of what the user entered at the start.
+        let inputs = sealed::open_flow(&self.vault, &self.tenant, &row)?.inputs;
+        let values = app.values(Values::new().secrets(&inputs));
+        proof.issuer = oauth.issuer.as_ref().map(|template| template::text(template, &values)).transpose()?;
+        if let (None, Some(iss)) = (&proof.issuer, &proof.callback.iss) {
+            proof.mixed_up = self.is_anothers(iss, &template::text(&oauth.token_url, &values)?).await;
+        }
+        if oauth.callback.state != StateIn::Param {
+            proof.sent_to = Some(with_state(oauth.callback.state, &row.redirect_uri, state.expose())?);
+        }
+        proof.denied.clone_from(&oauth.callback.denied);
+        if let Some(param) = &oauth.callback.hmac {
+            proof.verdict = protocol::check_hmac(callback_url, param, self.client(&app)?.secret.as_ref());
+        }
+        let copies = protocol::copy(&oauth.copy_from_callback, |param| proof.callback.params.get(param).cloned());
+        proof.copied = copies.values;
+        if let (Some(trouble), Ok(())) = (copies.trouble, &proof.verdict) {
+            proof.verdict = Err(err!(AuthorizeFailed, "the callback's value {trouble}"));
+        }
+        Ok(proof)
+    }
+
+    /// Whether an issuer is another application's, whose codes belong to another token URL than this one. An application
+    /// that states no issuer must not be handed a code that says whose it is (S-05).
+    async fn is_anothers(&self, iss: &str, token_url: &str) -> bool {
+        for manifest in self.catalog.all() {
+            let Some(oauth) = manifest.oauth2.as_ref().filter(|oauth| oauth.issuer.is_some()) else { continue };
+            let Ok(other) = self.app(&manifest.slug).await else { continue };
+            let text = |template: &str| template::text(template, &other.values(Values::new())).ok();
+            if oauth.issuer.as_deref().and_then(text).as_deref() == Some(iss) && text(&oauth.token_url).as_deref() != Some(token_url) {
+                return true;
             }
         }
-        Ok(Proof { account, cookie, callback, arrived: callback_url.to_owned(), issuer })
+        false
     }
 
     pub(super) async fn park_callback(&self, request: ParkCallback) -> Result<ParkedCallback> {
@@ -388,6 +470,8 @@ impl Inner {
 pub(super) struct Beginning {
     pub(super) return_to: Option<String>,
     pub(super) redirect_uri: String,
+    /// The redirect URI as it was sent, where that is another one.
+    pub(super) sent_to: Option<String>,
     pub(super) authorize_url: String,
     pub(super) state: String,
     pub(super) scopes: Vec<String>,
@@ -432,7 +516,7 @@ fn check(row: &FlowRow, proof: &Proof, now: Timestamp) -> Result<()> {
     }
     // The path carries application and client (S-05). Host and scheme are those of the public URL, which a server behind
     // a proxy does not see.
-    let expected = Url::parse(&row.redirect_uri).ok();
+    let expected = Url::parse(proof.sent_to.as_deref().unwrap_or(&row.redirect_uri)).ok();
     let arrived = expected.as_ref().and_then(|expected| expected.join(&proof.arrived).ok());
     if expected.is_none() || expected.map(|url| url.path().to_owned()) != arrived.map(|url| url.path().to_owned()) {
         bail!(FlowContextMismatch, "the callback arrived elsewhere than the flow's redirect URI");
@@ -445,15 +529,18 @@ fn check(row: &FlowRow, proof: &Proof, now: Timestamp) -> Result<()> {
         bail!(BrowserMismatch, "the cookie is missing or of another flow");
     }
     protocol::check_issuer(proof.issuer.as_deref(), proof.callback.iss.as_deref())?;
+    if proof.mixed_up {
+        bail!(IssuerMismatch, "the callback's issuer is another application's");
+    }
     if let Some(error) = &proof.callback.error {
-        let denied = error == "access_denied";
+        let denied = if proof.denied.is_empty() { error == "access_denied" } else { proof.denied.contains(error) };
         let code = if denied { Code::UserDenied } else { Code::AuthorizeFailed };
         return Err(Error::new(code, format!("the provider answered `{error}`")).with("provider_error", error));
     }
     if proof.callback.code.is_none() {
         bail!(AuthorizeFailed, "the callback carries neither a code nor an error");
     }
-    Ok(())
+    proof.verdict.clone()
 }
 
 /// A final status: the secrets are dead.

@@ -97,7 +97,7 @@ impl Inner {
         let client = self.client(app)?;
         self.require(request).await?;
         let (verifier, challenge) = match device.pkce {
-            Pkce::S256 => protocol::pkce().map(|(verifier, challenge)| (Some(verifier), Some(challenge)))?,
+            Pkce::S256 | Pkce::Plain => protocol::pkce().map(|(verifier, challenge)| (Some(verifier), Some(challenge)))?,
             Pkce::Off => (None, None),
         };
         let values = app.values(Values::new().secrets(&inputs));
@@ -282,7 +282,7 @@ impl Inner {
         };
         let app = self.app(&row.application).await;
         let outcome = match &app {
-            Ok(app) => self.accept_tokens(app, &row, &secrets, tokens, BTreeMap::new()).await,
+            Ok(app) => self.accept_tokens(app, &row, &secrets, tokens).await,
             Err(error) => Err(Rejected::from(error.clone())),
         };
         if let Some(row) = begun {

@@ -8,17 +8,17 @@ use super::{Engine, Inner};
 use crate::{
     backend::{
         ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CreateApiKey, CreateSession, Disconnect, FindConfig,
-        FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetReceipt, GetRuleColumns, ImportConnection,
-        ListAccounts, ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RevokeSession,
-        RunWorkflow, SetConfigField, StartConnect, UpdateConfig, VerifyApiKey, VerifySession, WaitFlow,
+        FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetProject, GetReceipt, GetRuleColumns,
+        ImportConnection, ListAccounts, ListApiKeys, ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount,
+        RevokeApiKey, RevokeSession, RunWorkflow, SetConfigField, StartConnect, UpdateConfig, VerifyApiKey, VerifySession, WaitFlow,
     },
     error::{Result, bail},
     model::{
-        ApiKey, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount, NewApiKey, Page,
-        Receipt, RuleColumns, SessionInfo, SiblingPolicy, StartedConnect,
+        ApiAnswer, ApiKey, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, LinkedAccount,
+        NewApiKey, Page, Receipt, RuleColumns, SessionInfo, SiblingPolicy, StartedConnect, UpsertedAccount,
     },
     operations::Operation,
-    plugin::{HttpResponse, Presenter, refuse_reentry},
+    plugin::{Presenter, refuse_reentry},
     project::Project,
 };
 
@@ -43,7 +43,7 @@ macro_rules! doorway {
                 async fn $name(&self, caller: &Caller, $req: $request) -> Result<$answer> {
                     let $me: &Arc<Inner> = &self.0;
                     let $actor = $me.authorize(Operation::$operation, caller, &$req.account).await?;
-                    $(refuse_reentry(&$req.account, $app)?;)?
+                    $(refuse_reentry(&$me.tenant, &$req.account, $app)?;)?
                     $work.await
                 }
             )*
@@ -65,7 +65,7 @@ doorway! {
 
     fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Result<Arc<Credential>>> {
         // What is refused is refused in words, by the other twin.
-        refuse_reentry(&request.account, Some(&request.application)).ok()?;
+        refuse_reentry(&self.0.tenant, &request.account, Some(&request.application)).ok()?;
         self.0.try_credential(caller, request).map(Ok)
     }
 
@@ -84,10 +84,10 @@ doorway! {
 
     async fn create_account(&self, caller: &Caller, request: PutAccount) -> Result<LinkedAccount> {
         let actor = self.0.authorize(Operation::CreateAccount, caller, &request.id).await?;
-        self.0.put_account(actor, request, true).await.map(|(account, _)| account)
+        self.0.put_account(actor, request, true).await.map(|put| put.account)
     }
 
-    async fn upsert_account(&self, caller: &Caller, request: PutAccount) -> Result<(LinkedAccount, bool)> {
+    async fn upsert_account(&self, caller: &Caller, request: PutAccount) -> Result<UpsertedAccount> {
         let actor = self.0.authorize(Operation::UpsertAccount, caller, &request.id).await?;
         self.0.put_account(actor, request, false).await
     }
@@ -102,7 +102,7 @@ doorway! {
         self.0.create_api_key(actor, request).await
     }
 
-    async fn list_api_keys(&self, caller: &Caller, (): ()) -> Result<Vec<ApiKey>> {
+    async fn list_api_keys(&self, caller: &Caller, _request: ListApiKeys) -> Result<Vec<ApiKey>> {
         self.0.authorize(Operation::ListApiKeys, caller, "").await?;
         self.0.list_api_keys().await
     }
@@ -132,7 +132,7 @@ doorway! {
 
     async fn disconnect(&self, caller: &Caller, request: Disconnect) -> Result<Receipt> {
         let actor = self.0.authorize(Operation::Disconnect, caller, &request.account).await?;
-        refuse_reentry(&request.account, Some(&request.application))?;
+        refuse_reentry(&self.0.tenant, &request.account, Some(&request.application))?;
         if matches!(caller, Caller::Session(_)) && request.siblings == Some(SiblingPolicy::Kill) {
             bail!(Forbidden, "a session cannot end other linked accounts' connections");
         }
@@ -163,7 +163,7 @@ doorway! {
         self.0.list_audit(request).await
     }
 
-    async fn get_project(&self, caller: &Caller, (): ()) -> Result<Project> {
+    async fn get_project(&self, caller: &Caller, _request: GetProject) -> Result<Project> {
         self.0.authorize(Operation::Project, caller, "").await?;
         Ok(self.0.project.current().project.clone())
     }
@@ -198,7 +198,7 @@ doorway! {
         get_connection: Connection(GetConnection) -> Connection = |me, _actor, request| me.get_connection(request);
         set_default_connection: SetDefaultConnection(GetConnection) -> Connection = |me, actor, request| to_the_end!(me.set_default_connection(actor, request));
         credential: Credential(GetCredential) -> Arc<Credential> = (waits for Some(&request.application)) |me, actor, request| me.credential(actor, request);
-        request: Request(ApiRequest) -> HttpResponse = (waits for Some(&request.application)) |me, _actor, request| me.api_request(request);
+        request: Request(ApiRequest) -> ApiAnswer = (waits for Some(&request.application)) |me, _actor, request| me.api_request(request);
         config: Config(FindConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.find_config(actor, request);
         get_config: GetConfig(GetConfig) -> Config = (waits for Some(&request.application)) |me, _actor, request| me.get_config(request);
         update_config: UpdateConfig(UpdateConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.update_config(actor, request);
@@ -219,6 +219,16 @@ fn told(caller: &Caller, answer: Result<Receipt>) -> Result<Receipt> {
 }
 
 impl Engine {
+    /// Whether it was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    /// The project in force.
+    pub(crate) fn project(&self) -> Project {
+        self.0.project.peek().project.clone()
+    }
+
     /// The presenter that was registered.
     pub(crate) fn presenter(&self) -> Option<Arc<dyn Presenter>> {
         self.0.presenter.clone()

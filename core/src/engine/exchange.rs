@@ -12,13 +12,13 @@ use super::{
     sealed::{FlowSecrets, Grant},
 };
 use crate::{
-    Code, Error, Timestamp,
+    Code, Error, Secret, Timestamp,
     backend::{ConnectKey, ImportConnection},
     error::{Result, bail, err},
     http::protocol::{self, TokenFailure, TokenSet},
     ids::fingerprint,
     manifest::{
-        inputs,
+        VerifyRequest, inputs,
         template::{self, Values},
     },
     model::{AuthType, Connection, Credential, EventType, Identity, Json},
@@ -128,23 +128,25 @@ impl Inner {
         let app = self.app(&row.application).await?;
         if let Some(oauth) = app.oauth1() {
             let tokens = self.exchange_temporary(&app, oauth, row, secrets).await?;
-            return self.accept_tokens(&app, row, secrets, tokens, BTreeMap::new()).await;
+            return self.accept_tokens(&app, row, secrets, tokens).await;
         }
         let oauth = app.oauth()?;
         let client = self.client(&app)?;
         let code = secrets.code.as_ref().ok_or_else(|| err!(Internal, "a flow without a code was redeemed"))?;
+        let options: Json = serde_json::from_str(&row.options_json).unwrap_or_default();
 
-        let copied =
-            oauth.copy_from_callback.iter().filter_map(|(name, param)| Some((name.clone(), secrets.copied.get(param)?.clone()))).collect();
-        let values = app.values(Values::new().map(&copied).secrets(&secrets.inputs));
-        let mut request = protocol::exchange_request(oauth, &values, &client, code, &row.redirect_uri, secrets.verifier.as_ref())?;
+        let asked: Vec<String> = serde_json::from_value(options["scopes"].clone()).unwrap_or_default();
+        let scope = asked.join(oauth.scopes.separator.as_deref().unwrap_or(" "));
+        let values = app.values(Values::new().one("scope", &scope).map(&secrets.copied).secrets(&secrets.inputs));
+        let redirect_uri = secrets.redirect_uri.as_ref().map_or(row.redirect_uri.as_str(), Secret::expose);
+        let mut request = protocol::exchange_request(oauth, &values, &client, code, redirect_uri, secrets.verifier.as_ref())?;
         request.timeout = self.timings.provider;
         self.hold_revocations(&row.account_id, &row.application).await?;
         crate::failpoint::failpoint!("exchange-before-send");
         let answer = self.transport.send(request).await?;
         crate::failpoint::failpoint!("exchange-after-send");
         let tokens = protocol::parse_token_answer(oauth, &answer, self.now()).map_err(|failure| exchange_error(&app, failure))?;
-        self.accept_tokens(&app, row, secrets, tokens, copied).await
+        self.accept_tokens(&app, row, secrets, tokens).await
     }
 
     /// From the tokens of a consent to a connection: the scopes that must be there, and who it is.
@@ -154,7 +156,6 @@ impl Inner {
         row: &FlowRow,
         secrets: &FlowSecrets,
         tokens: TokenSet,
-        copied: BTreeMap<String, String>,
     ) -> Result<NewConnection, Rejected> {
         let options: Json = serde_json::from_str(&row.options_json).unwrap_or_default();
         let asked: Vec<String> = serde_json::from_value(options["scopes"].clone()).unwrap_or_default();
@@ -163,7 +164,7 @@ impl Inner {
         new.renew = renew;
         let (plain, _) = connect::split_inputs(app, AuthType::Oauth2, secrets.inputs.clone());
         let from_token = std::mem::replace(&mut new.properties, plain);
-        new.properties.extend(copied);
+        new.properties.extend(secrets.copied.clone());
         new.properties.extend(from_token);
         new.grant.values.clone_from(&secrets.inputs);
         if app.oauth1().is_some() {
@@ -178,6 +179,15 @@ impl Inner {
             let error = err!(ScopeMissing, "the user did not grant {}", missing.join(", ")).with("scopes", missing.join(" "));
             return Err(rejected(error, &new));
         }
+        if let Some(trouble) = &tokens.copied.trouble {
+            return Err(rejected(err!(MalformedAnswer, "in the token answer of `{}` {trouble}", app.slug()), &new));
+        }
+        let client = self.client(app)?;
+        if app.oauth1().is_none()
+            && let Err(error) = self.take_steps(app, &client, &mut new).await
+        {
+            return Err(rejected(error, &new));
+        }
         match self.identify(app, &row.account_id, &new, Some(&tokens)).await {
             Ok(identity) => new.identity = identity,
             Err(error) if error.is(Code::CredentialsRejected) => return Err(rejected(error, &new)),
@@ -187,7 +197,6 @@ impl Inner {
                 tracing::warn!(application = app.slug(), code = error.code().as_str(), "the identity of a new connection is unknown")
             }
         }
-        let client = self.client(app)?;
         new.grant_key = new.identity.as_ref().map(|identity| grant_key(&client.id, app.slug(), identity));
         Ok(new)
     }
@@ -226,13 +235,21 @@ impl Inner {
             true => None,
             false => Some(template::text(&wanted.id, &app.values(Values::new().map(&new.properties)))?),
         };
+        // A label may be one of copied values too; it may name what is not there, since a connection can do without.
+        let template_label = wanted
+            .label
+            .as_ref()
+            .filter(|label| !label.starts_with('/'))
+            .and_then(|label| template::text(label, &app.values(Values::new().map(&new.properties))).ok());
         let answer = match &wanted.url {
             None => {
                 let said = |pointer: Option<&str>| tokens?.raw.text(pointer?);
-                return Ok(identity(template_id.or_else(|| said(Some(&wanted.id))), said(wanted.label.as_deref())));
+                let label = template_label.or_else(|| said(wanted.label.as_deref()));
+                return Ok(identity(template_id.or_else(|| said(Some(&wanted.id))), label));
             }
             Some(url) => {
                 let mut request = request::build(app, &credential, wanted.method.as_deref().unwrap_or("GET"), url)?;
+                request::finish(app, &credential, &mut request)?;
                 request.timeout = self.timings.provider;
                 let request = self.sign(app, &credential, request)?;
                 let answer = self.transport.send(request).await?;
@@ -243,18 +260,32 @@ impl Inner {
             }
         };
         let id = template_id.or_else(|| text_at(&answer, Some(&wanted.id)));
-        Ok(identity(id, text_at(&answer, wanted.label.as_deref())))
+        Ok(identity(id, template_label.or_else(|| text_at(&answer, wanted.label.as_deref()))))
     }
 
     /// Proves entered values at the application, as the connector or the manifest says.
-    async fn prove(self: &Arc<Self>, app: &App, account: &str, new: &NewConnection) -> Result<Option<Identity>> {
+    async fn prove(self: &Arc<Self>, app: &App, account: &str, new: &mut NewConnection) -> Result<Option<Identity>> {
         let connector = self.connectors.get(app.slug()).is_some_and(|connector| connector.verifies());
         if connector {
             return self.identify(app, account, new, None).await;
         }
         let Some(verify) = app.keybased()?.verify.as_ref().filter(|_| !app.settings().skip_verify) else { return Ok(None) };
+        let mut outcome = self.try_keys(app, verify, &verify.url, new).await;
+        for url in &verify.alternatives {
+            if !outcome.as_ref().is_err_and(|error| error.is(Code::CredentialsRejected)) {
+                break;
+            }
+            outcome = self.try_keys(app, verify, url, new).await;
+        }
+        outcome
+    }
+
+    async fn try_keys(&self, app: &App, verify: &VerifyRequest, url: &str, new: &mut NewConnection) -> Result<Option<Identity>> {
         let credential = credential_of(app.slug(), "", new);
-        let mut request = request::build(app, &credential, verify.method.as_deref().unwrap_or("GET"), &verify.url)?;
+        let mut request = request::build(app, &credential, verify.method.as_deref().unwrap_or("GET"), url)?;
+        let values = request::values(app, &credential);
+        protocol::fill_request(&mut request, &verify.headers, &verify.params, verify.body, &values)?;
+        request::finish(app, &credential, &mut request)?;
         request.timeout = self.timings.provider;
         let answer = self.transport.send(self.sign(app, &credential, request)?).await?;
         let refused: &[u16] = if verify.rejected.is_empty() { &[401, 403] } else { &verify.rejected };
@@ -269,10 +300,19 @@ impl Inner {
                 err!(ProviderError, "`{}` answered {} to the verify request", app.slug(), answer.status).with("status", answer.status)
             );
         }
-        let body = answer.json().unwrap_or_default();
+        let body = match answer.json() {
+            // An answer that nobody can read refuses nothing.
+            None if verify.success.is_some() => bail!(MalformedAnswer, "`{}` answered no JSON to the verify request", app.slug()),
+            body => body.unwrap_or_default(),
+        };
         if verify.success.as_ref().is_some_and(|success| body.pointer(&success.pointer) != Some(&success.equals)) {
             bail!(CredentialsRejected, "`{}` refused the credentials", app.manifest.name);
         }
+        let copies = protocol::copy(&verify.copy, |pointer| body.pointer(pointer).and_then(protocol::scalar));
+        if let Some(trouble) = copies.trouble {
+            bail!(MalformedAnswer, "in the answer of `{}` to the verify request {trouble}", app.slug());
+        }
+        new.properties.extend(copies.values);
         let said = |what: Option<&str>| named(app, new, what, |pointer| text_at(&body, Some(pointer)));
         Ok(identity(said(verify.id.as_deref())?, said(verify.label.as_deref())?))
     }
@@ -301,7 +341,7 @@ impl Inner {
             renew: request.connection,
         };
         let told = self.obtain(&app, &mut new).await?;
-        let proven = self.prove(&app, &request.account, &new).await;
+        let proven = self.prove(&app, &request.account, &mut new).await;
         new.identity = match proven {
             Ok(identity) => identity.or(told),
             Err(error) => return Err(self.refuse_token(actor, &request.account, &app, new, error).await),
@@ -333,7 +373,7 @@ impl Inner {
         }
         // What a connect would have copied from the provider's answers can be handed over too.
         let names: Vec<&String> = match (&app.manifest.oauth2, app.oauth1()) {
-            (Some(oauth), _) => oauth.copy_from_callback.keys().chain(oauth.copy_from_token.keys()).collect(),
+            (Some(oauth), _) => oauth.copied_names().collect(),
             (None, oauth) => oauth.iter().flat_map(|oauth| oauth.copy_from_token.keys()).collect(),
         };
         let copied: BTreeMap<String, String> =
@@ -435,7 +475,7 @@ fn new_connection(app: &App, tokens: &TokenSet, asked: Vec<String>, now: Timesta
         grant_key: None,
         // RFC 6749 section 5.1: an absent scope means "as asked".
         scopes: tokens.scopes.clone().unwrap_or(asked),
-        properties: tokens.copied.clone(),
+        properties: tokens.copied.values.clone(),
         expires_at: lifetime.map(|lifetime| now.plus(lifetime)),
         shares_grants: app.shares_grants(),
         renew: None,
@@ -447,7 +487,7 @@ pub(super) fn default_lifetime(app: &App) -> Option<Duration> {
 }
 
 /// The credential of a connection that is not saved yet.
-fn credential_of(application: &str, connection_id: &str, new: &NewConnection) -> Credential {
+pub(super) fn credential_of(application: &str, connection_id: &str, new: &NewConnection) -> Credential {
     Credential {
         connection_id: connection_id.to_owned(),
         application: application.to_owned(),

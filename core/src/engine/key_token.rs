@@ -71,7 +71,10 @@ impl Inner {
         }
         new.scopes = tokens.scopes.clone().unwrap_or_else(|| scopes(app));
         new.expires_at = tokens.expires_in.map(|lifetime| now.plus(lifetime));
-        new.properties.extend(tokens.copied.clone());
+        if let Some(trouble) = &tokens.copied.trouble {
+            bail!(MalformedAnswer, "in the token answer of `{}` {trouble}", app.slug());
+        }
+        new.properties.extend(tokens.copied.values.clone());
         new.grant.token_type = Some(tokens.token_type.clone());
         new.grant.access_token = Some(tokens.access_token.clone());
         let said = |what: Option<&str>| exchange::named(app, new, what, |pointer| tokens.raw.text(pointer));

@@ -25,6 +25,7 @@ mod refresh;
 mod request;
 mod sealed;
 mod sessions;
+mod steps;
 mod token;
 mod upkeep;
 
@@ -134,7 +135,7 @@ struct Inner {
     cache: cache::CredentialCache,
     lives: cache::Lives,
     /// How often a 401 had a connection renewed lately, and when last.
-    forced: moka::sync::Cache<String, (u32, i64)>,
+    forced: moka::sync::Cache<String, (u32, i64, i64)>,
     flights: Mutex<HashMap<String, refresh::Flight>>,
     /// How much work with an effect is under way; closing waits for it.
     under_way: watch::Sender<usize>,

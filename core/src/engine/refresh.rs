@@ -216,7 +216,9 @@ impl Inner {
         let client = self.client(app)?;
         let properties = serde_json::from_str(&row.properties_json).unwrap_or_default();
         let token = grant.refresh_token.as_ref().ok_or_else(|| reauth(row))?;
-        let values = app.values(Values::new().map(&properties).secrets(&grant.values));
+        let granted: Vec<String> = serde_json::from_str(&row.scopes_json).unwrap_or_default();
+        let scope = granted.join(oauth.scopes.separator.as_deref().unwrap_or(" "));
+        let values = app.values(Values::new().one("scope", &scope).map(&properties).secrets(&grant.values));
         let mut request = protocol::refresh_request(oauth, &values, &client, token, &[])?;
         request.timeout = self.timings.provider;
         Ok(request)

@@ -11,10 +11,10 @@ use crate::{
     error::{Result, bail, err},
     http::protocol,
     manifest::{
-        Placement,
+        Placement, Placements,
         template::{self, Values},
     },
-    model::{AuthType, Credential},
+    model::{ApiAnswer, AuthType, Credential, NameValue},
     plugin::{ConnectorContext, ContextCaller, Fault, HttpRequest, HttpResponse, guarded, inside},
 };
 
@@ -25,7 +25,7 @@ const MOST_FORCED: u32 = 5;
 /// Tries of one call, the first included.
 const TRIES: u32 = 3;
 
-fn values<'a>(app: &'a App, credential: &'a Credential) -> Values<'a> {
+pub(super) fn values<'a>(app: &'a App, credential: &'a Credential) -> Values<'a> {
     let mut values = Values::new();
     if let Some(token) = &credential.access_token {
         values = values.one("access_token", token.expose());
@@ -73,20 +73,39 @@ fn prepare(app: &App, credential: &Credential, method: &str, url: Url) -> Result
     for (name, value) in &app.manifest.api.headers {
         request.set_header(name, &template::text(value, &values)?)?;
     }
-    let bearer = Placement::Header { name: "authorization".to_owned(), value: "Bearer {access_token}".to_owned() };
-    let placement = match credential.auth_type {
-        AuthType::Oauth2 if app.oauth1().is_some() => return Ok(request),
-        AuthType::Oauth2 => app.manifest.api.placement.as_ref().unwrap_or(&bearer),
-        AuthType::Keybased => &app.keybased()?.placement,
-    };
-    protocol::place(&mut request, placement, &values)?;
+    each_place(app, credential, |placement| protocol::place(&mut request, placement, &values))?;
     Ok(request)
+}
+
+/// Puts what goes into the body there, once the body is as the caller wants it.
+pub(super) fn finish(app: &App, credential: &Credential, request: &mut HttpRequest) -> Result<()> {
+    let values = values(app, credential);
+    each_place(app, credential, |placement| protocol::place_in_body(request, placement, &values))
+}
+
+/// Whether each request is signed on its own.
+fn signs(app: &App, credential: &Credential) -> Result<bool> {
+    Ok(match credential.auth_type {
+        AuthType::Oauth2 => app.oauth1().is_some(),
+        AuthType::Keybased => app.keybased()?.placement.all().iter().any(|placement| matches!(placement, Placement::Oauth1 { .. })),
+    })
+}
+
+fn each_place(app: &App, credential: &Credential, put: impl FnMut(&Placement) -> Result<()>) -> Result<()> {
+    let bearer = protocol::bearer();
+    let places = match credential.auth_type {
+        // Signed, not placed.
+        AuthType::Oauth2 if app.oauth1().is_some() => return Ok(()),
+        AuthType::Oauth2 => app.manifest.api.placement.as_ref().map_or(std::slice::from_ref(&bearer), Placements::all),
+        AuthType::Keybased => app.keybased()?.placement.all(),
+    };
+    places.iter().try_for_each(put)
 }
 
 impl Inner {
     /// Sends an authenticated call. The provider's answer is returned whatever its status; a token that died early is
     /// renewed once, and a dead grant is `reauth_required`.
-    pub(super) async fn api_request(self: &Arc<Self>, request: ApiRequest) -> Result<HttpResponse> {
+    pub(super) async fn api_request(self: &Arc<Self>, request: ApiRequest) -> Result<ApiAnswer> {
         let selector = GetCredential {
             account: request.account.clone(),
             application: request.application.clone(),
@@ -103,11 +122,13 @@ impl Inner {
             // An endpoint that always answers 401 must not cost a refresh per call.
             let now = self.now().millis();
             let lately = |at: i64| (now - at).abs() < millis(self.timings.cooldown);
-            let forced = self.forced.get(&row.id).filter(|(_, at)| lately(*at)).map_or(0, |(count, _)| count);
-            if answer.status == 401 && !renewed && row.refresh_print.is_some() && forced < MOST_FORCED {
+            let forced = self.forced.get(&row.id).filter(|(_, at, _)| lately(*at));
+            let (count, same) = forced.map_or((0, false), |(count, _, version)| (count, version == row.secret_version));
+            // Calls that were in flight with one token share one renewal, so they count once.
+            if answer.status == 401 && !renewed && row.refresh_print.is_some() && (same || count < MOST_FORCED) {
                 // A 401 means that nothing was done: the call is safe to send once more.
                 renewed = true;
-                self.forced.insert(row.id.clone(), (forced + 1, now));
+                self.forced.insert(row.id.clone(), (if same { count } else { count + 1 }, now, row.secret_version));
                 row = self.renewed_now(&app, row).await?;
                 continue;
             }
@@ -117,11 +138,11 @@ impl Inner {
             // 429 says that nothing was done; after anything else only what may be repeated is.
             let repeatable = answer.status == 429 || matches!(request.method.to_ascii_uppercase().as_str(), "GET" | "HEAD" | "OPTIONS");
             if !limited || !repeatable || tries >= TRIES {
-                return Ok(answer);
+                return Ok(answer.into());
             }
             match protocol::retry_after(&answer.headers, limits, self.now()) {
                 Some(wait) if wait <= LONGEST_WAIT => tokio::time::sleep(wait).await,
-                _ => return Ok(answer),
+                _ => return Ok(answer.into()),
             }
         }
     }
@@ -141,7 +162,11 @@ impl Inner {
                 let realm = oauth.realm.as_deref().map(|realm| template::text(realm, &known)).transpose()?;
                 protocol::sign(&mut request, &keys, oauth.signature, realm.as_deref(), &[], self.now())?;
             }
-            (AuthType::Keybased, _) => protocol::sign_placed(&mut request, &app.keybased()?.placement, &known, self.now())?,
+            (AuthType::Keybased, _) => {
+                for placement in app.keybased()?.placement.all() {
+                    protocol::sign_placed(&mut request, placement, &known, self.now())?;
+                }
+            }
             (AuthType::Oauth2, None) => {}
         }
         Ok(request)
@@ -161,7 +186,7 @@ impl Inner {
         T: Send + 'static,
         F: Future<Output = Result<T, Fault>> + Send + 'static,
     {
-        let ended = guarded(&connector_name(app), what, self.timings.plugin, inside(account, app.slug(), call)).await;
+        let ended = guarded(&connector_name(app), what, self.timings.plugin, inside(&self.tenant, account, app.slug(), call)).await;
         ended.map_err(|error| match credential {
             Some(credential) => credential.scrub(error),
             None => error,
@@ -187,19 +212,15 @@ pub(super) fn connector_name(app: &App) -> String {
 fn outgoing(app: &App, credential: &Credential, wanted: &ApiRequest) -> Result<HttpRequest> {
     let mut url = resolve(app, &values(app, credential), &wanted.path)?;
     if !wanted.query.is_empty() {
-        url.query_pairs_mut().extend_pairs(&wanted.query);
+        url.query_pairs_mut().extend_pairs(wanted.query.iter().map(|pair| (&pair.name, &pair.value)));
     }
     let mut request = prepare(app, credential, &wanted.method, url)?;
     let mut placed: Vec<String> = request.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
-    let signs = match credential.auth_type {
-        AuthType::Oauth2 => app.oauth1().is_some(),
-        AuthType::Keybased => matches!(app.keybased()?.placement, Placement::Oauth1 { .. }),
-    };
-    if signs {
+    if signs(app, credential)? {
         // The signature comes last.
         placed.push("authorization".to_owned());
     }
-    for (name, value) in &wanted.headers {
+    for NameValue { name, value } in &wanted.headers {
         let name = name.to_ascii_lowercase();
         let ours = placed.contains(&name) && name != "accept" && name != "user-agent";
         if ours || matches!(name.as_str(), "host" | "content-length" | "transfer-encoding" | "connection") {
@@ -207,11 +228,12 @@ fn outgoing(app: &App, credential: &Credential, wanted: &ApiRequest) -> Result<H
         }
         request.set_header(&name, value)?;
     }
-    if let Some((content_type, body)) = &wanted.body {
-        request.set_body(content_type, body.clone());
+    if let Some(body) = &wanted.body {
+        request.set_body(&body.content_type, body.content.clone());
     }
+    finish(app, credential, &mut request)?;
     request.timeout = wanted.timeout.unwrap_or(Duration::from_secs(30));
-    request.max_body = wanted.max_body.unwrap_or(8 * 1024 * 1024);
+    request.max_body = usize::try_from(wanted.max_body.unwrap_or(8 * 1024 * 1024)).unwrap_or(usize::MAX);
     Ok(request)
 }
 
@@ -232,11 +254,11 @@ impl ContextCaller for Calls {
         prepare(&self.app, credential, method, url)
     }
 
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse> {
-        let request = match &self.credential {
-            Some(credential) => self.engine.sign(&self.app, credential, request)?,
-            None => request,
-        };
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse> {
+        if let Some(credential) = &self.credential {
+            finish(&self.app, credential, &mut request)?;
+            request = self.engine.sign(&self.app, credential, request)?;
+        }
         self.engine.transport.send(request).await
     }
 }

@@ -64,11 +64,14 @@ pub(super) struct FlowSecrets {
     pub(super) temporary: Option<Secret>,
     #[serde(serialize_with = "exposed::option", default)]
     pub(super) temporary_secret: Option<Secret>,
-    /// The parked code, and the callback's other values that are copied.
+    /// The parked code, and the callback's other values that are kept.
     #[serde(serialize_with = "exposed::option", default)]
     pub(super) code: Option<Secret>,
     #[serde(default)]
     pub(super) copied: BTreeMap<String, String>,
+    /// The redirect URI as it was sent, where the state stands in it.
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) redirect_uri: Option<Secret>,
 }
 
 fn connection_aad(tenant: &Tenant, row: &ConnectionRow) -> Aad {

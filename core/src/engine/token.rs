@@ -301,6 +301,55 @@ mod tests {
         }
     }
 
+    /// Two deployments, each with its key. A token of the one, with any set of its parts taken from the other, signed by
+    /// either: only the whole token of a deployment counts there, and only for what it names.
+    #[test]
+    fn s24_the_swap_matrix_of_two_deployments() {
+        const PARTS: [(&str, &str); 7] = [
+            ("iss", "other-issuer"),
+            ("aud", "api"),
+            ("typ", "at+jwt"),
+            ("org_id", "globex"),
+            ("environment", "production"),
+            ("linked_account_id", "customer-43"),
+            ("jti", "65b000000000000000000002"),
+        ];
+        let ours = || key("k1");
+        let theirs = |kid: &str| SigningKey::new(kid.into(), Zeroizing::new(vec![9; 32]));
+        let payload = String::from_utf8(Base64UrlUnpadded::decode_vec(good().split('.').nth(1).unwrap()).unwrap()).unwrap();
+        let (mut tried, mut taken) = (0, 0);
+        for swapped in 0..1_u32 << PARTS.len() {
+            for (signer, kid) in [(ours(), "k1"), (ours(), "k2"), (theirs("k1"), "k1"), (theirs("k2"), "k2")] {
+                let mut claims: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&payload).unwrap();
+                let mut typ = "JWT";
+                for (n, (name, value)) in PARTS.iter().enumerate().filter(|(n, _)| swapped >> n & 1 == 1) {
+                    let _ = n;
+                    match *name {
+                        "typ" => typ = value,
+                        name => drop(claims.insert(name.to_owned(), serde_json::Value::from(*value))),
+                    }
+                }
+                let header = Base64UrlUnpadded::encode_string(format!(r#"{{"alg":"HS256","typ":"{typ}","kid":"{kid}"}}"#).as_bytes());
+                let signed = format!("{header}.{}", Base64UrlUnpadded::encode_string(&serde_json::to_vec(&claims).unwrap()));
+                let token = format!("{signed}.{}", Base64UrlUnpadded::encode_string(&signer.mac(&signed).finalize().into_bytes()));
+                let verified = verify(&tenant(), &[ours()], NOW, &Secret::new(token));
+                tried += 1;
+                // Account and session may differ: then it is another account's own token, and speaks for that one only.
+                let may_differ = 0b110_0000;
+                let whole = swapped & !may_differ == 0
+                    && kid == "k1"
+                    && signer.mac("x").finalize().into_bytes() == ours().mac("x").finalize().into_bytes();
+                assert_eq!(verified.is_ok(), whole, "{swapped:#b} by {kid}");
+                if let Ok(verified) = verified {
+                    taken += 1;
+                    assert_eq!(verified.account_id, claims["linked_account_id"].as_str().unwrap());
+                    assert_eq!(verified.session_id, claims["jti"].as_str().unwrap());
+                }
+            }
+        }
+        assert_eq!((tried, taken), (512, 4));
+    }
+
     proptest! {
         #[test]
         fn arbitrary_text_never_panics(text in "\\PC{0,300}") {

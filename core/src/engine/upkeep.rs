@@ -7,9 +7,10 @@ use std::{
 
 use super::{About, Inner, connect, device};
 use crate::{
+    Timestamp,
     error::{Result, err},
     model::FlowStatus,
-    plugin::StoreExt,
+    plugin::{StoreExt, Tx},
     runtime,
 };
 
@@ -130,32 +131,10 @@ impl Inner {
     pub(super) async fn sweep(&self) -> Result<()> {
         let now = self.now();
         let limit = self.exchange_limit();
-        self.store
-            .write_with(move |tx| {
-                for status in [FlowStatus::Pending.as_str(), device::POLLING, FlowStatus::Parked.as_str()] {
-                    for (tenant, mut row) in tx.flows_before(status, now.millis(), BATCH)? {
-                        if row.expires_at < now.millis() {
-                            row.status = FlowStatus::Expired.as_str().to_owned();
-                            row.sealed = Vec::new();
-                            row.claim_hash = None;
-                            row.changed_at = now.millis();
-                            tx.put_flow(&tenant, &row)?;
-                        }
-                    }
-                }
-                for (tenant, mut row) in tx.flows_before(FlowStatus::Exchanging.as_str(), now.minus(limit).millis(), BATCH)? {
-                    let about = About {
-                        tenant,
-                        now,
-                        actor: "upkeep".to_owned(),
-                        account: row.account_id.clone(),
-                        application: Some(row.application.clone()),
-                    };
-                    connect::fail(tx, &about, &mut row, &err!(ExchangeFailed, "the exchange was interrupted; try again"))?;
-                }
-                Ok(())
-            })
-            .await?;
+        let mut more = true;
+        while more {
+            more = self.store.write_with(move |tx| expire_flows(tx, now, limit)).await?;
+        }
         let (flows, events) = (now.minus(self.timings.flow_retention).millis(), now.minus(self.timings.event_retention).millis());
         loop {
             let deleted = self
@@ -171,4 +150,28 @@ impl Inner {
             }
         }
     }
+}
+
+/// Ends what is over, a batch at a time; answers whether there may be more of it.
+fn expire_flows(tx: &mut dyn Tx, now: Timestamp, limit: Duration) -> Result<bool> {
+    let mut ended = [0; 4];
+    for (count, status) in ended.iter_mut().zip([FlowStatus::Pending.as_str(), device::POLLING, FlowStatus::Parked.as_str()]) {
+        for (tenant, mut row) in tx.flows_before(status, now.millis(), BATCH)? {
+            if row.expires_at < now.millis() {
+                row.status = FlowStatus::Expired.as_str().to_owned();
+                row.sealed = Vec::new();
+                row.claim_hash = None;
+                row.changed_at = now.millis();
+                tx.put_flow(&tenant, &row)?;
+                *count += 1;
+            }
+        }
+    }
+    for (tenant, mut row) in tx.flows_before(FlowStatus::Exchanging.as_str(), now.minus(limit).millis(), BATCH)? {
+        let about =
+            About { tenant, now, actor: "upkeep".to_owned(), account: row.account_id.clone(), application: Some(row.application.clone()) };
+        connect::fail(tx, &about, &mut row, &err!(ExchangeFailed, "the exchange was interrupted; try again"))?;
+        ended[3] += 1;
+    }
+    Ok(ended.contains(&BATCH))
 }

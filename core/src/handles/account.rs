@@ -9,10 +9,10 @@ use crate::{
         SetConfigField, StartConnect, UpdateConfig,
     },
     model::{
-        AccountUpdate, Application, Config, ConfigUpdate, Connection, Credential, Field, Json, LinkedAccount, Receipt, RuleColumns,
-        StartedConnect,
+        AccountUpdate, ApiAnswer, Application, Config, ConfigUpdate, Connection, Credential, Field, Json, LinkedAccount, Receipt,
+        RuleColumns, StartedConnect,
     },
-    plugin::{HttpResponse, Presenter},
+    plugin::Presenter,
 };
 
 /// The organisation's authority over one linked account. Cheap to clone; no I/O until a verb is called.
@@ -48,7 +48,7 @@ impl Account {
     /// `invalid_id`.
     pub async fn ensure(&self) -> Result<LinkedAccount> {
         let request = PutAccount { id: self.id.clone(), update: AccountUpdate::default() };
-        self.backend.upsert_account(&self.caller, request).await.map(|(account, _)| account)
+        self.backend.upsert_account(&self.caller, request).await.map(|put| put.account)
     }
 
     /// A session for a browser, a phone or an SDK: reused while half of its life remains.
@@ -98,7 +98,7 @@ impl Account {
     ///
     /// # Errors
     /// As [`Self::credential`]; `host_mismatch`, `provider_unreachable`, `provider_timeout`, `answer_too_large`.
-    pub async fn request(&self, application: impl Into<String>, method: &str, path: &str) -> Result<HttpResponse> {
+    pub async fn request(&self, application: impl Into<String>, method: &str, path: &str) -> Result<ApiAnswer> {
         let request =
             ApiRequest { application: application.into(), method: method.to_owned(), path: path.to_owned(), ..ApiRequest::default() };
         self.send(request).await
@@ -108,7 +108,7 @@ impl Account {
     ///
     /// # Errors
     /// As [`Self::request`].
-    pub async fn send(&self, options: ApiRequest) -> Result<HttpResponse> {
+    pub async fn send(&self, options: ApiRequest) -> Result<ApiAnswer> {
         self.backend.request(&self.caller, ApiRequest { account: self.id.clone(), ..options }).await
     }
 

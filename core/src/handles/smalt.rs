@@ -1,15 +1,15 @@
 use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
 
-use super::Account;
+use super::{Account, Host};
 use crate::{
     Result,
     backend::{
-        Backend, Caller, Capabilities, CreateApiKey, GetAccount, ListAccounts, ListAudit, ListEvents, ParkCallback, ParkedCallback,
-        PutAccount, RevokeApiKey, VerifyApiKey, VerifySession,
+        Backend, Caller, Capabilities, CreateApiKey, GetAccount, GetProject, ListAccounts, ListApiKeys, ListAudit, ListEvents,
+        ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, VerifyApiKey, VerifySession,
     },
     engine::{Engine, EngineParts, Timings},
     manifest::AppManifest,
-    model::{AccountUpdate, ApiKey, AuditEntry, Environment, Event, LinkedAccount, NewApiKey, Page, SessionInfo},
+    model::{AccountUpdate, ApiKey, AuditEntry, Environment, Event, LinkedAccount, NewApiKey, Page, SessionInfo, UpsertedAccount},
     plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, SystemClock, WorkflowRunner},
     project::{Project, ProjectSource},
     secret::Secret,
@@ -41,6 +41,7 @@ enum ProjectFrom {
 pub struct SmaltBuilder {
     place: Place,
     project: ProjectFrom,
+    organisation: Option<String>,
     environment: Environment,
     keys: Option<Arc<dyn KeyProvider>>,
     clock: Arc<dyn Clock>,
@@ -58,6 +59,7 @@ impl SmaltBuilder {
         Self {
             place,
             project: ProjectFrom::None,
+            organisation: None,
             environment: Environment::Test,
             keys: None,
             clock: Arc::new(SystemClock::default()),
@@ -82,6 +84,13 @@ impl SmaltBuilder {
     #[must_use]
     pub fn project_value(mut self, project: Project) -> Self {
         self.project = ProjectFrom::Value(Box::new(project));
+        self
+    }
+
+    /// The organisation, in the place of the project's `org.id`: one project for several organisations on one store.
+    #[must_use]
+    pub fn organisation(mut self, id: impl Into<String>) -> Self {
+        self.organisation = Some(id.into());
         self
     }
 
@@ -161,36 +170,97 @@ impl SmaltBuilder {
     /// `key_missing`, `key_invalid`, `key_wrong`, `project_invalid`, `manifest_invalid`, `store_foreign`, `store_newer`,
     /// `store_corrupt`, `store_unavailable`.
     pub async fn open(self) -> Result<Smalt> {
+        let (environment, parts) = (self.environment, self.parts()?);
+        parts.engine(parts.project.source()?, environment, parts.store.clone()).await.map(Smalt::of)
+    }
+
+    /// Opens the store for several organisations and both environments; see [`Host`].
+    ///
+    /// # Errors
+    /// As [`Self::open`], except those of the project and the keys' fit.
+    pub fn host(self) -> Result<Host> {
+        self.parts().map(Host::new)
+    }
+
+    fn parts(self) -> Result<Parts> {
         let keys = match self.keys {
             Some(keys) => keys,
             None => Arc::new(LocalKey::discover()?),
         };
-        let project = match self.project {
-            ProjectFrom::None => ProjectSource::value(Project::default(), ".")?,
-            ProjectFrom::File(path) => ProjectSource::file(path)?,
-            ProjectFrom::Value(project) => ProjectSource::value(*project, ".")?,
-        };
+        let project = OwnProject { from: self.project, organisation: self.organisation };
+        // What is wrong with the project is said before a file is made.
+        project.source()?;
         let store: Arc<dyn Store> = match self.place {
             Place::File(path) => Arc::new(SqliteStore::open(path, self.store_options)?),
             Place::Memory => Arc::new(SqliteStore::memory(self.store_options)?),
             Place::Store(store) => store,
         };
-        let engine = Engine::open(EngineParts {
-            environment: self.environment,
+        Ok(Parts {
             store,
+            project,
             keys,
             clock: self.clock,
             transport: self.transport,
-            project,
             connectors: self.connectors,
             manifests: self.manifests,
             presenter: self.presenter,
             runner: self.runner,
             timings: self.timings,
         })
-        .await?;
-        let presenter = engine.presenter();
-        Ok(Smalt { backend: Arc::new(engine), presenter, caller: Caller::Organisation("organisation".into()) })
+    }
+}
+
+/// The project that the builder was given.
+pub(super) struct OwnProject {
+    from: ProjectFrom,
+    organisation: Option<String>,
+}
+
+impl OwnProject {
+    /// Each engine has a source of its own: `set_project` of one changes no other.
+    pub(super) fn source(&self) -> Result<ProjectSource> {
+        let source = match &self.from {
+            ProjectFrom::None => ProjectSource::value(Project::default(), "."),
+            ProjectFrom::File(path) => ProjectSource::file(path),
+            ProjectFrom::Value(project) => ProjectSource::value((**project).clone(), "."),
+        }?;
+        match &self.organisation {
+            Some(id) => source.of_organisation(id),
+            None => Ok(source),
+        }
+    }
+}
+
+/// What all engines of one store are made of.
+pub(super) struct Parts {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) project: OwnProject,
+    keys: Arc<dyn KeyProvider>,
+    clock: Arc<dyn Clock>,
+    transport: Option<Arc<dyn HttpTransport>>,
+    connectors: Vec<Arc<dyn Connector>>,
+    manifests: Vec<AppManifest>,
+    presenter: Option<Arc<dyn Presenter>>,
+    runner: Option<Arc<dyn WorkflowRunner>>,
+    timings: Timings,
+}
+
+impl Parts {
+    pub(super) async fn engine(&self, project: ProjectSource, environment: Environment, store: Arc<dyn Store>) -> Result<Engine> {
+        Engine::open(EngineParts {
+            environment,
+            store,
+            keys: self.keys.clone(),
+            clock: self.clock.clone(),
+            transport: self.transport.clone(),
+            project,
+            connectors: self.connectors.clone(),
+            manifests: self.manifests.clone(),
+            presenter: self.presenter.clone(),
+            runner: self.runner.clone(),
+            timings: self.timings.clone(),
+        })
+        .await
     }
 }
 
@@ -223,6 +293,11 @@ impl Smalt {
             .presenter(crate::present::ScriptedConsent::allow("ada"))
             .open()
             .await
+    }
+
+    pub(super) fn of(engine: Engine) -> Smalt {
+        let presenter = engine.presenter();
+        Smalt { backend: Arc::new(engine), presenter, caller: Caller::Organisation("organisation".into()) }
     }
 
     /// Over any backend.
@@ -263,7 +338,7 @@ impl Smalt {
     ///
     /// # Errors
     /// `invalid_id`.
-    pub async fn upsert_account(&self, id: impl Into<String>, update: AccountUpdate) -> Result<(LinkedAccount, bool)> {
+    pub async fn upsert_account(&self, id: impl Into<String>, update: AccountUpdate) -> Result<UpsertedAccount> {
         self.backend.upsert_account(&self.caller, PutAccount { id: id.into(), update }).await
     }
 
@@ -296,7 +371,7 @@ impl Smalt {
     /// # Errors
     /// `closed`.
     pub async fn api_keys(&self) -> Result<Vec<ApiKey>> {
-        self.backend.list_api_keys(&self.caller, ()).await
+        self.backend.list_api_keys(&self.caller, ListApiKeys {}).await
     }
 
     /// Ends an API key at once. False when it had ended already.
@@ -357,7 +432,7 @@ impl Smalt {
     /// # Errors
     /// `closed`.
     pub async fn project(&self) -> Result<Project> {
-        self.backend.get_project(&self.caller, ()).await
+        self.backend.get_project(&self.caller, GetProject {}).await
     }
 
     /// Replaces the project of this engine until it is closed.

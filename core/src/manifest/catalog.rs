@@ -1,14 +1,15 @@
 use std::{
-    collections::BTreeMap,
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
 use super::{
     AppManifest, Finding,
     document::{MAX_BYTES, did_you_mean},
-    lint,
+    family, lint,
 };
 use crate::{
     Result,
@@ -20,13 +21,33 @@ use crate::{
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// The built-in manifests, in the order of their names: file name and text. `build.rs` lists the folder `apps`.
-const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/apps.rs"));
+pub(super) const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/apps.rs"));
+
+/// The applications of the box by slug: text, and the manifest once somebody asked for it.
+static BOX: LazyLock<BTreeMap<&str, Boxed>> = LazyLock::new(|| {
+    let boxed = BUILT_IN.iter().filter_map(|(file, text)| Some((file.strip_suffix(".toml")?, Boxed { file, text, read: OnceLock::new() })));
+    // What is only a base is no application.
+    boxed.filter(|(_, boxed)| !boxed.text.contains("\nabstract = true")).collect()
+});
+
+struct Boxed {
+    file: &'static str,
+    text: &'static str,
+    read: OnceLock<Option<Arc<AppManifest>>>,
+}
+
+impl Boxed {
+    /// Reading hundreds at every start would cost more than it gives.
+    fn manifest(&self) -> Option<Arc<AppManifest>> {
+        self.read.get_or_init(|| family::read_unchecked(self.text, self.file, &lint::in_box).map(Arc::new)).clone()
+    }
+}
 
 /// The slugs of the built-in sandbox applications; nobody else may bring a manifest of that name.
 pub const SANDBOX_SLUGS: [&str; 2] = ["sandbox-oauth", "sandbox-key"];
 
 impl AppManifest {
-    /// Reads a manifest file.
+    /// Reads a manifest file. What it extends is looked for in the same folder, then in the box.
     ///
     /// # Errors
     /// `manifest_invalid`, with file, line, key and cure.
@@ -34,17 +55,21 @@ impl AppManifest {
         let path = path.as_ref();
         let name = path.display().to_string();
         match read_text(path) {
-            Ok(text) => Self::parse(&text, &name),
+            Ok(text) => {
+                let (manifest, findings) = lint::read(&text, &name, &|slug, line| lint::beside(path, slug, line));
+                manifest.ok_or_else(|| invalid(&findings))
+            }
             Err(message) => Err(err!(ManifestInvalid, "{name}: {message}").with("file", name)),
         }
     }
 
-    /// Reads a manifest from its text. `file_name` stands in messages; its stem must be the slug.
+    /// Reads a manifest from its text. `file_name` stands in messages; its stem must be the slug. What it extends is looked
+    /// for in the box.
     ///
     /// # Errors
     /// `manifest_invalid`, with file, line, key and cure.
     pub fn parse(text: &str, file_name: &str) -> Result<Self> {
-        let (manifest, findings) = lint::read(text, file_name);
+        let (manifest, findings) = lint::read(text, file_name, &lint::in_box);
         manifest.ok_or_else(|| invalid(&findings))
     }
 
@@ -60,13 +85,6 @@ impl AppManifest {
     /// Whether it is one of the built-in sandbox applications.
     pub fn is_sandbox(&self) -> bool {
         SANDBOX_SLUGS.contains(&self.slug.as_str())
-    }
-
-    /// The pattern that a placeholder's value must match: the input's or the variable's own, if it states one.
-    pub fn placeholder_pattern(&self, name: &str) -> Option<&str> {
-        let inputs = self.oauth2.iter().flat_map(|o| &o.inputs).chain(self.keybased.iter().flat_map(|k| &k.inputs));
-        let of_input = inputs.filter(|i| i.name == name).find_map(|i| i.pattern.as_deref());
-        of_input.or_else(|| self.variables.get(name).and_then(|v| v.pattern.as_deref()))
     }
 
     /// The values of its variables: the project's where it sets one, the defaults elsewhere.
@@ -104,7 +122,6 @@ pub(crate) fn read_text(path: &Path) -> Result<String, String> {
 /// became wrong leaves its last good manifest in force and is reported by [`Self::findings`].
 pub struct Catalog {
     folders: Vec<PathBuf>,
-    fixed: BTreeMap<String, Arc<AppManifest>>,
     extra: BTreeMap<String, Arc<AppManifest>>,
     files: Mutex<Files>,
     view: RwLock<Arc<View>>,
@@ -122,11 +139,19 @@ struct Files {
 #[derive(Clone, Debug)]
 struct FileState {
     stamp: Option<Stamp>,
+    /// Where its bases stand, or would stand if they were there.
+    bases: Vec<(PathBuf, Option<Stamp>)>,
     good: Option<Arc<AppManifest>>,
     findings: Vec<Finding>,
 }
 
-/// What callers see.
+impl FileState {
+    fn is_current(&self, path: &Path) -> bool {
+        self.stamp == stamp(path) && self.bases.iter().all(|(base, seen)| *seen == stamp(base))
+    }
+}
+
+/// What callers see beside the box.
 #[derive(Debug, Default)]
 struct View {
     by_slug: BTreeMap<String, Arc<AppManifest>>,
@@ -136,10 +161,7 @@ struct View {
 impl Catalog {
     /// Only the built-in applications.
     pub fn builtin() -> Self {
-        let read = |(file, text): &(&str, &str)| AppManifest::parse(text, file).ok().map(|m| (m.slug.clone(), Arc::new(m)));
-        let fixed: BTreeMap<_, _> = BUILT_IN.iter().filter_map(read).collect();
-        let view = View { by_slug: fixed.clone(), findings: Vec::new() };
-        Self { folders: Vec::new(), fixed, extra: BTreeMap::new(), files: Mutex::default(), view: RwLock::new(Arc::new(view)) }
+        Self { folders: Vec::new(), extra: BTreeMap::new(), files: Mutex::default(), view: RwLock::default() }
     }
 
     /// The built-in applications, those of the folders (a later folder wins), and those given as values (which win over all).
@@ -174,7 +196,7 @@ impl Catalog {
 
     /// Like [`Self::get`], from memory only: no file is looked at.
     pub fn peek(&self, slug: &str) -> Option<Arc<AppManifest>> {
-        self.view().by_slug.get(slug).cloned()
+        self.view().by_slug.get(slug).cloned().or_else(|| BOX.get(slug)?.manifest())
     }
 
     /// The known slug that a mistyped one was probably meant to be.
@@ -185,13 +207,17 @@ impl Catalog {
     /// All slugs, sorted.
     pub fn slugs(&self) -> Vec<String> {
         self.look();
-        self.view().by_slug.keys().cloned().collect()
+        let slugs: BTreeSet<String> = self.view().by_slug.keys().cloned().chain(BOX.keys().map(|slug| (*slug).to_owned())).collect();
+        slugs.into_iter().collect()
     }
 
     /// All manifests in force, sorted by slug.
     pub fn all(&self) -> Vec<Arc<AppManifest>> {
         self.look();
-        self.view().by_slug.values().cloned().collect()
+        let mut all: BTreeMap<String, Arc<AppManifest>> =
+            BOX.iter().filter_map(|(slug, boxed)| Some(((*slug).to_owned(), boxed.manifest()?))).collect();
+        all.extend(self.view().by_slug.clone());
+        all.into_values().collect()
     }
 
     /// What is wrong with the files of the folders now.
@@ -233,10 +259,15 @@ impl Catalog {
     }
 
     fn compose(&self, files: &Files) -> View {
-        let mut view = View { by_slug: self.fixed.clone(), findings: files.folder_findings.clone() };
+        let mut view = View { by_slug: BTreeMap::new(), findings: files.folder_findings.clone() };
         for ((_, path), state) in &files.by_path {
-            view.findings.extend(state.findings.iter().cloned());
-            let Some(manifest) = &state.good else { continue };
+            // A base's mistakes are its heirs' too; once is enough.
+            for finding in &state.findings {
+                if !view.findings.contains(finding) {
+                    view.findings.push(finding.clone());
+                }
+            }
+            let Some(manifest) = state.good.as_ref().filter(|manifest| !manifest.is_abstract) else { continue };
             if manifest.is_sandbox() {
                 view.findings.push(file_finding(
                     path,
@@ -255,7 +286,7 @@ impl Catalog {
 
 impl std::fmt::Debug for Catalog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Catalog").field("folders", &self.folders).field("slugs", &self.view().by_slug.keys()).finish_non_exhaustive()
+        f.debug_struct("Catalog").field("folders", &self.folders).field("own", &self.view().by_slug.keys()).finish_non_exhaustive()
     }
 }
 
@@ -278,13 +309,15 @@ impl Files {
             for path in entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "toml")) {
                 let key = (index, path);
                 let state = match self.by_path.get(&key) {
-                    Some(state) if state.stamp == stamp(&key.1) => state.clone(),
-                    old => read_file(&key.1, old.and_then(|s| s.good.clone())),
+                    Some(state) if state.is_current(&key.1) => state.clone(),
+                    old => read_file(&key.1, folders, old.and_then(|s| s.good.clone())),
                 };
                 present.insert(key, state);
             }
         }
-        let stamps = |map: &BTreeMap<(usize, PathBuf), FileState>| map.iter().map(|(k, s)| (k.clone(), s.stamp)).collect::<Vec<_>>();
+        let stamps = |map: &BTreeMap<(usize, PathBuf), FileState>| {
+            map.iter().map(|(k, s)| (k.clone(), s.stamp, s.bases.clone())).collect::<Vec<_>>()
+        };
         let changed = stamps(&present) != stamps(&self.by_path) || folder_findings != self.folder_findings;
         self.by_path = present;
         self.folder_findings = folder_findings;
@@ -292,18 +325,33 @@ impl Files {
     }
 }
 
-/// Reads one file; a broken one keeps what was good.
-fn read_file(path: &Path, last_good: Option<Arc<AppManifest>>) -> FileState {
+/// Reads one file; a broken one keeps what was good. Its bases are looked for in its own folder, in the others, of which a
+/// later one wins, and in the box.
+fn read_file(path: &Path, folders: &[PathBuf], last_good: Option<Arc<AppManifest>>) -> FileState {
     // The stamp is taken first: a change while reading is seen at the next look.
     let stamp = stamp(path);
+    let bases = RefCell::new(Vec::new());
+    let find = |slug: &str, line: &[&str]| {
+        let own = path.parent().unwrap_or(Path::new(""));
+        let others = folders.iter().rev().map(PathBuf::as_path).filter(|folder| *folder != own);
+        for folder in std::iter::once(own).chain(others) {
+            let place = folder.join(format!("{slug}.toml"));
+            let seen = crate::project::file::stamp(&place);
+            bases.borrow_mut().push((place, seen));
+            if let Some(source) = lint::in_folder(folder, slug, line) {
+                return Some(source);
+            }
+        }
+        lint::in_box(slug, line)
+    };
     let (good, findings) = match read_text(path) {
         Ok(text) => {
-            let (manifest, findings) = lint::read(&text, &path.display().to_string());
+            let (manifest, findings) = lint::read(&text, &path.display().to_string(), &find);
             (manifest.map(Arc::new), findings)
         }
         Err(message) => (None, vec![file_finding(path, "", &message, "make it readable, or remove it")]),
     };
-    FileState { stamp, good: good.or(last_good), findings }
+    FileState { stamp, bases: bases.into_inner(), good: good.or(last_good), findings }
 }
 
 /// A finding about a file as a whole.
@@ -338,9 +386,18 @@ placement = { in = "header", name = "X-Key", value = "{key}" }
     #[test]
     fn every_built_in_manifest_is_in_force() {
         let catalog = Catalog::builtin();
-        let files: Vec<String> = BUILT_IN.iter().map(|(f, _)| f.trim_end_matches(".toml").to_owned()).collect();
+        let mut files: Vec<String> = BUILT_IN
+            .iter()
+            .filter(|(file, text)| !AppManifest::parse(text, file).unwrap().is_abstract)
+            .map(|(f, _)| f.trim_end_matches(".toml").to_owned())
+            .collect();
+        // `zoho-crm.toml` stands before `zoho.toml`, but `zoho-crm` after `zoho`.
+        files.sort();
         assert_eq!(catalog.slugs(), files);
-        assert_eq!(catalog.all().len(), BUILT_IN.len());
+        assert_eq!(catalog.all().len(), files.len());
+        for manifest in catalog.all() {
+            assert_eq!(catalog.get(&manifest.slug).unwrap(), manifest);
+        }
     }
 
     #[test]

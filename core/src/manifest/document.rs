@@ -12,37 +12,73 @@ use super::{Finding, Severity};
 /// Files larger than this are not read: a manifest or project of such a size is a mistake.
 pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Collects findings about one text.
+/// Collects findings about one text, or about one and those that it extends.
 pub(crate) struct Report<'a> {
+    /// The text itself, then its bases, the nearest first.
+    layers: Vec<Layer<'a>>,
+    /// What they make together, where there are several.
+    merged: Option<DeTable<'a>>,
+    findings: Vec<Finding>,
+}
+
+struct Layer<'a> {
     file: &'a str,
     text: &'a str,
     table: Option<Spanned<DeTable<'a>>>,
-    findings: Vec<Finding>,
+}
+
+/// Where a path leads in one layer.
+struct Place {
+    span: Range<usize>,
+    /// How many of its steps lead somewhere.
+    depth: usize,
+    /// Whether it leads into a list or a table that is never mixed with a base's.
+    whole: bool,
 }
 
 impl<'a> Report<'a> {
     /// Parses the text; syntax errors become findings, and what could be read is kept.
     pub fn parse(text: &'a str, file: &'a str) -> Self {
-        let mut report = Self { file, text, table: None, findings: Vec::new() };
+        let mut report = Self { layers: Vec::new(), merged: None, findings: Vec::new() };
+        report.add_base(text, file);
+        report
+    }
+
+    /// Adds what the last layer extends.
+    pub fn add_base(&mut self, text: &'a str, file: &'a str) {
+        let at = self.layers.len();
+        self.layers.push(Layer { file, text, table: None });
         if text.len() as u64 > MAX_BYTES {
-            report.whole("the file is larger than 1 MiB", "split it, or take out what does not belong there");
-            return report;
+            self.error_in(at, &[], "the file is larger than 1 MiB", "split it, or take out what does not belong there");
+            return;
         }
         match DeTable::parse(text) {
-            Ok(table) => report.table = Some(table),
-            Err(error) => report.toml(&error),
+            Ok(table) => self.layers[at].table = Some(table),
+            Err(error) => self.toml_in(at, &error),
         }
-        report
+    }
+
+    /// Makes one table of all layers; answers which keys of `without` do nothing: layer and place in its list.
+    pub fn merge(&mut self) -> Vec<(usize, usize)> {
+        let tables: Vec<&DeTable<'a>> = self.layers.iter().filter_map(|layer| layer.table.as_ref().map(Spanned::get_ref)).collect();
+        let (merged, idle) = super::family::merge(&tables);
+        self.merged = Some(merged);
+        idle
+    }
+
+    /// Whether there are bases.
+    pub fn is_merged(&self) -> bool {
+        self.merged.is_some()
     }
 
     /// For a value that has no text.
     pub fn of_value(file: &'a str) -> Self {
-        Self { file, text: "", table: None, findings: Vec::new() }
+        Self { layers: vec![Layer { file, text: "", table: None }], merged: None, findings: Vec::new() }
     }
 
     /// The parsed table; absent after a syntax error.
     pub fn table(&self) -> Option<&DeTable<'a>> {
-        self.table.as_ref().map(Spanned::get_ref)
+        self.merged.as_ref().or_else(|| self.layers[0].table.as_ref().map(Spanned::get_ref))
     }
 
     /// Adds an error at a key.
@@ -62,9 +98,14 @@ impl<'a> Report<'a> {
 
     /// Adds what the TOML reader says.
     pub fn toml(&mut self, error: &toml::de::Error) {
-        let (line, column) = error.span().map_or((0, 0), |span| self.place(span.start));
+        self.toml_in(0, error);
+    }
+
+    fn toml_in(&mut self, layer: usize, error: &toml::de::Error) {
+        // In a merged table spans lead nowhere.
+        let (line, column) = error.span().filter(|_| self.merged.is_none()).map_or((0, 0), |span| self.layers[layer].place(span.start));
         self.findings.push(Finding {
-            file: self.file.to_owned(),
+            file: self.layers[layer].file.to_owned(),
             line,
             column,
             key: String::new(),
@@ -87,20 +128,66 @@ impl<'a> Report<'a> {
 
     /// The findings in the text's order, errors first within a line.
     pub fn finish(mut self) -> Vec<Finding> {
-        self.findings.sort_by_key(|f| (f.line, f.severity, f.column));
+        let files: Vec<&str> = self.layers.iter().map(|layer| layer.file).collect();
+        let rank = |finding: &Finding| files.iter().position(|file| *file == finding.file);
+        self.findings.sort_by_key(|f| (rank(f), f.line, f.severity, f.column));
         self.findings.dedup();
         self.findings
     }
 
     fn add(&mut self, severity: Severity, path: &[&str], message: String, cure: String) {
-        let (line, column) = self.span(path).map_or((0, 0), |span| self.place(span.start));
-        self.findings.push(Finding { file: self.file.to_owned(), line, column, key: key(path), severity, message, cure });
+        let (layer, line, column) = match self.find(path) {
+            Some((layer, span)) => {
+                let (line, column) = self.layers[layer].place(span.start);
+                (layer, line, column)
+            }
+            None => (0, 0, 0),
+        };
+        self.findings.push(Finding { file: self.layers[layer].file.to_owned(), line, column, key: key(path), severity, message, cure });
     }
 
-    /// Where a key stands; its nearest ancestor's place when it is missing.
-    fn span(&self, path: &[&str]) -> Option<Range<usize>> {
+    /// Adds an error at a key of one layer.
+    pub fn error_in(&mut self, layer: usize, path: &[&str], message: impl Into<String>, cure: impl Into<String>) {
+        let (line, column) = self.layers[layer].walk(path).map_or((0, 0), |place| self.layers[layer].place(place.span.start));
+        let (file, key) = (self.layers[layer].file.to_owned(), key(path));
+        self.findings.push(Finding { file, line, column, key, severity: Severity::Error, message: message.into(), cure: cure.into() });
+    }
+
+    /// Which layer says a key, and where; its nearest ancestor's place when it is missing.
+    fn find(&self, path: &[&str]) -> Option<(usize, Range<usize>)> {
+        let mut best: Option<(usize, Place)> = None;
+        let mut path: Vec<String> = path.iter().map(|step| (*step).to_owned()).collect();
+        for (layer, of) in self.layers.iter().enumerate() {
+            let steps: Vec<&str> = path.iter().map(String::as_str).collect();
+            let Some(place) = of.walk(&steps) else { continue };
+            let ends = place.depth == path.len() || (place.whole && path.first().is_some_and(|first| first != "facts"));
+            if best.as_ref().is_none_or(|(_, best)| place.depth > best.depth) {
+                best = Some((layer, place));
+            }
+            if ends {
+                break;
+            }
+            // A base's facts stand behind its heirs'.
+            if path.first().is_some_and(|first| first == "facts")
+                && let Some(index) = path.get(1).and_then(|index| index.parse::<usize>().ok())
+            {
+                path[1] = index.saturating_sub(of.facts()).to_string();
+            }
+        }
+        best.map(|(layer, place)| (layer, place.span))
+    }
+}
+
+impl Layer<'_> {
+    fn facts(&self) -> usize {
+        let facts = self.table.as_ref().and_then(|table| table.get_ref().get("facts")?.get_ref().as_array());
+        facts.map_or(0, |facts| facts.iter().count())
+    }
+
+    fn walk(&self, path: &[&str]) -> Option<Place> {
         let root = self.table.as_ref()?;
         let mut found = root.get_ref().iter().next().map_or(0..0, |(key, _)| key.span());
+        let (mut depth, mut whole) = (0, false);
         let mut table = Some(root.get_ref());
         let mut array = None;
         for step in path {
@@ -116,13 +203,20 @@ impl<'a> Report<'a> {
                 break;
             };
             found = span;
+            depth += 1;
             match value {
-                DeValue::Table(t) => table = Some(t),
-                DeValue::Array(a) => array = Some(a),
+                DeValue::Table(t) => {
+                    whole |= t.contains_key("in");
+                    table = Some(t);
+                }
+                DeValue::Array(a) => {
+                    whole = true;
+                    array = Some(a);
+                }
                 _ => {}
             }
         }
-        Some(found)
+        Some(Place { span: found, depth, whole })
     }
 
     /// Line and column of a byte, from 1.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClientAuth, IdentityRequest, Oauth2, Pkce, Placement, Refresh, Revoke, Rotation, Scopes, TokenAnswer, TokenBody};
+use super::{ClientAuth, Copied, IdentityRequest, Oauth2, Pkce, Placement, Refresh, Revoke, Rotation, Scopes, TokenAnswer, TokenBody};
 use crate::model::InputField;
 
 /// Derives of every type here; an unknown key is a mistake that lint names.
@@ -125,7 +125,7 @@ grants! {
         pub client_errors: Vec<String>,
         /// Values to keep from the answer: property name to JSON pointer.
         #[serde(default)]
-        pub copy_from_token: BTreeMap<String, String>,
+        pub copy_from_token: BTreeMap<String, Copied>,
         /// JSON pointer, in the answer, of the stable id of who it is; or a template of inputs that are no secrets and copied
         /// values. `keybased.verify` goes before it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,7 +193,7 @@ grants! {
         pub authorize_params: BTreeMap<String, String>,
         /// Values to keep from the token answer: property name to JSON pointer.
         #[serde(default)]
-        pub copy_from_token: BTreeMap<String, String>,
+        pub copy_from_token: BTreeMap<String, Copied>,
         /// How a token is ended: a signed request; absent where the provider offers nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub revoke: Option<Oauth1Revoke>,

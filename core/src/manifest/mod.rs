@@ -1,10 +1,22 @@
 //! An application as data: what a manifest says, how one is read, checked and found.
 
+/// Derives of every manifest type; an unknown key is a mistake that lint names.
+macro_rules! manifest {
+    ($($item:item)*) => { $(
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        $item
+    )* };
+}
+
 mod catalog;
 pub(crate) mod document;
 pub mod draft;
+pub(crate) mod family;
 mod finding;
+mod flow;
 mod grants;
+pub(crate) mod hosts;
 pub mod inputs;
 pub mod lint;
 pub mod pattern;
@@ -22,25 +34,29 @@ use crate::model::{Brand, InputField, Json};
 pub use catalog::{Catalog, SANDBOX_SLUGS};
 pub(crate) use catalog::{file_finding, read_text};
 pub use finding::{Finding, Severity};
+pub use flow::{AuthorizeCallback, Copied, CopiedFrom, Pick, StateIn, Step};
 pub use grants::{Device, Jwt, JwtAlgorithm, KeyGrant, KeyToken, Oauth1, Oauth1Revoke, Oauth1Signature, TokenClient};
 pub use lint::{lint, lint_file};
 pub use schema::schema;
-
-/// Derives of every manifest type; an unknown key is a mistake that lint names.
-macro_rules! manifest {
-    ($($item:item)*) => { $(
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-        #[serde(deny_unknown_fields)]
-        $item
-    )* };
-}
 
 manifest! {
     /// One application. Texts marked *template* may hold `{placeholders}`: see `manifest::template`.
     pub struct AppManifest {
         /// The manifest language's version: 1.
         pub manifest: u32,
+        /// The manifest that this one is a variant of, by its slug: what is not said here is as it says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(extend("examples" = ["google"]))]
+        pub extends: Option<String>,
+        /// Keys of the manifest above that do not hold here, e.g. `oauth2.revoke`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(extend("examples" = [["oauth2.revoke"]]))]
+        pub without: Vec<String>,
+        /// Whether this is no application of its own but what others extend; default false. Never inherited.
+        #[serde(default, rename = "abstract", skip_serializing_if = "std::ops::Not::not")]
+        pub is_abstract: bool,
         /// The stable name: lower-case letters, digits and `-`.
+        #[schemars(extend("examples" = ["acme"]))]
         pub slug: String,
         /// The name for people.
         pub name: String,
@@ -106,18 +122,28 @@ manifest! {
     /// How the API is called.
     #[derive(Default)]
     pub struct Api {
-        /// Template. Relative paths of `request` are resolved against it.
+        /// Template, ends with `/`. Relative paths of `request` are resolved against it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(extend("examples" = ["https://api.example.com/v1/", "https://{shop}.example.com/api/"]))]
         pub base_url: Option<String>,
         /// Templates: headers of every call, e.g. a version.
         #[serde(default)]
         pub headers: BTreeMap<String, String>,
         /// Where the access token goes; default `Authorization: Bearer {access_token}`. Key-based placement stands under `keybased`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub placement: Option<Placement>,
+        pub placement: Option<Placements>,
         /// When to wait and try again.
         #[serde(default)]
         pub rate_limit: RateLimit,
+    }
+
+    /// One place or several.
+    #[serde(untagged)]
+    pub enum Placements {
+        /// One place.
+        One(Placement),
+        /// Several places, filled in this order.
+        Several(Vec<Placement>),
     }
 
     /// Where a credential goes in a request.
@@ -143,6 +169,14 @@ manifest! {
             username: String,
             /// Template; may be empty.
             password: String,
+        },
+        /// A member of the body: of a JSON object or a form, as the call's body is; without a body it becomes a JSON object.
+        /// Calls that carry no body (GET, HEAD) stay without it.
+        Body {
+            /// The member's name.
+            name: String,
+            /// Template.
+            value: String,
         },
         /// OAuth 1.0a: every request is signed (RFC 5849); all are templates.
         Oauth1 {
@@ -180,9 +214,11 @@ manifest! {
     /// OAuth 2.0 authorization code.
     #[derive(Default)]
     pub struct Oauth2 {
-        /// Template.
+        /// Template: the page where the user consents.
+        #[schemars(extend("examples" = ["https://id.example.com/oauth/authorize"]))]
         pub authorize_url: String,
-        /// Template.
+        /// Template: where codes and refresh tokens are exchanged. May name values of `copy_from_callback`.
+        #[schemars(extend("examples" = ["https://id.example.com/oauth/token", "https://{accounts_host}/oauth/v2/token"]))]
         pub token_url: String,
         /// Template; default `token_url`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -190,13 +226,16 @@ manifest! {
         /// The issuer, where the provider states it in the callback (RFC 9207); then it is required there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub issuer: Option<String>,
-        /// Templates: more parameters of the authorize URL.
+        /// Templates: more parameters of the authorize URL. An empty text leaves a parameter of Smalt's own out.
+        #[schemars(extend("examples" = [{"access_type": "offline"}]))]
         #[serde(default)]
         pub authorize_params: BTreeMap<String, String>,
-        /// Templates: more parameters of the token request.
+        /// Templates: more parameters of the token request. An empty text leaves a parameter of Smalt's own out, so that it can go by
+        /// another name: `{ code = "", auth_code = "{code}" }`.
+        #[schemars(extend("examples" = [{"audience": "api"}, {"client_id": "", "client_key": "{client_id}"}]))]
         #[serde(default)]
         pub token_params: BTreeMap<String, String>,
-        /// Templates: more parameters of the refresh request.
+        /// Templates: more parameters of the refresh request; an empty text as in `token_params`.
         #[serde(default)]
         pub refresh_params: BTreeMap<String, String>,
         /// Templates: more headers of both.
@@ -217,6 +256,10 @@ manifest! {
         /// The token request's form; default `form`.
         #[serde(default)]
         pub token_body: TokenBody,
+        /// The method of token and refresh requests: `POST` (default), or `GET`, which puts the parameters into the query.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(extend("enum" = ["POST", "GET", null]))]
+        pub token_method: Option<String>,
         /// What is asked for.
         #[serde(default)]
         pub scopes: Scopes,
@@ -229,12 +272,20 @@ manifest! {
         /// How a grant is ended; absent where the provider offers nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub revoke: Option<Revoke>,
-        /// Values to keep from the token answer: property name to JSON pointer.
+        /// How the provider's callback differs from RFC 6749.
+        #[serde(default, skip_serializing_if = "is_default")]
+        pub callback: AuthorizeCallback,
+        /// Values to keep from the token answer: property name to JSON pointer, or with a check.
         #[serde(default)]
-        pub copy_from_token: BTreeMap<String, String>,
-        /// Values to keep from the callback's query: property name to parameter.
+        #[schemars(extend("examples" = [{"team_id": "/team/id"}]))]
+        pub copy_from_token: BTreeMap<String, Copied>,
+        /// Values to keep from the callback's query: property name to parameter, or with a check.
         #[serde(default)]
-        pub copy_from_callback: BTreeMap<String, String>,
+        #[schemars(extend("examples" = [{"realm_id": {"from": "realmId", "pattern": "\\d+"}}]))]
+        pub copy_from_callback: BTreeMap<String, Copied>,
+        /// Requests that follow the exchange, in this order: look something up, or swap the token for another one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub steps: Vec<Step>,
         /// What the user must enter first, e.g. a shop's name.
         #[serde(default)]
         pub inputs: Vec<InputField>,
@@ -252,6 +303,13 @@ manifest! {
         /// Always asked for; the connection fails with `scope_missing` without them.
         #[serde(default)]
         pub required: Vec<String>,
+        /// Not asked for unless the project or the caller names them; for those who read what there is.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub suggested: Vec<String>,
+        /// What a scope is needed for: scope to reason.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        #[schemars(extend("examples" = [{"chat:write": "posts notifications"}]))]
+        pub reasons: BTreeMap<String, String>,
         /// Between them; default one space.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub separator: Option<String>,
@@ -284,6 +342,10 @@ manifest! {
         /// An answer is an error unless the value at this pointer equals `equals`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub success: Option<Success>,
+        /// How `expires_in` is to be read; default `auto`.
+        #[serde(default, skip_serializing_if = "is_default")]
+        #[schemars(extend("default" = "auto"))]
+        pub expires_unit: ExpiresUnit,
         /// The lifetime in seconds when the answer states none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub default_expires_in: Option<u64>,
@@ -321,6 +383,7 @@ manifest! {
     #[derive(Default)]
     pub struct Revoke {
         /// Template.
+        #[schemars(extend("examples" = ["https://id.example.com/oauth/revoke"]))]
         pub url: String,
         /// Which token; default `refresh`.
         #[serde(default)]
@@ -328,7 +391,8 @@ manifest! {
         /// `POST` by default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub method: Option<String>,
-        /// Templates (`{token}` is the token): the body's or query's parameters; default `token`, `token_type_hint`.
+        /// Templates (`{token}` is the token): the body's or query's parameters; default `token`, `token_type_hint`,
+        /// or none where the URL or a header names `{token}`.
         #[serde(default)]
         pub params: BTreeMap<String, String>,
         /// How the client proves itself; default as at the token URL.
@@ -363,8 +427,9 @@ manifest! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub method: Option<String>,
         /// JSON pointer of the stable id; or a template of copied values, e.g. `{realm_id}`.
+        #[schemars(extend("examples" = ["/id", "{realm_id}"]))]
         pub id: String,
-        /// JSON pointer of what people recognise.
+        /// JSON pointer of what people recognise, or a template of copied values.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub label: Option<String>,
     }
@@ -374,7 +439,7 @@ manifest! {
         /// What the user must enter.
         pub inputs: Vec<InputField>,
         /// Where the values go in a request; templates name the inputs, and `{access_token}` where there is a `token`.
-        pub placement: Placement,
+        pub placement: Placements,
         /// How the values become an access token; absent where they are sent themselves.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub token: Option<KeyToken>,
@@ -390,6 +455,22 @@ manifest! {
         /// `GET` by default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub method: Option<String>,
+        /// More URLs like `url`: the values are good as soon as one of them takes them, for keys that may reach only a part of the API.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub alternatives: Vec<String>,
+        /// Templates: more headers.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        pub headers: BTreeMap<String, String>,
+        /// Templates: the body's parameters, or the query's of a `GET`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        pub params: BTreeMap<String, String>,
+        /// The body's form; default `form`.
+        #[serde(default, skip_serializing_if = "is_default")]
+        #[schemars(extend("default" = "form"))]
+        pub body: TokenBody,
+        /// Values to keep from the answer: property name to JSON pointer, or with a check.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        pub copy: BTreeMap<String, Copied>,
         /// Statuses that mean "refused"; default 401 and 403.
         #[serde(default)]
         pub rejected: Vec<u16>,
@@ -405,6 +486,11 @@ manifest! {
     }
 }
 
+/// What is as it is anyway is not written out.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 macro_rules! choices {
     ($($(#[$meta:meta])* pub enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal,)* })*) => { $(
         $(#[$meta])*
@@ -418,6 +504,8 @@ choices! {
     pub enum Pkce {
         /// On.
         #[default] S256 = "S256",
+        /// On, with the verifier itself as challenge, for providers that know no other: weaker than S256.
+        Plain = "plain",
         /// Off, for providers that refuse it.
         Off = "off",
     }
@@ -440,6 +528,25 @@ choices! {
         #[default] Form = "form",
         /// `application/json`.
         Json = "json",
+        /// No body: the parameters stand in the URL.
+        Query = "query",
+    }
+    /// How a stated end of a token is to be read.
+    pub enum ExpiresUnit {
+        /// Seconds from now; more than ten years is taken for a time, in seconds or milliseconds since 1970.
+        #[default] Auto = "auto",
+        /// Seconds from now.
+        Seconds = "seconds",
+        /// Minutes from now.
+        Minutes = "minutes",
+        /// Milliseconds from now.
+        Milliseconds = "milliseconds",
+        /// A time, in seconds since 1970.
+        AtSeconds = "at_seconds",
+        /// A time, in milliseconds since 1970.
+        AtMilliseconds = "at_milliseconds",
+        /// A time as RFC 3339 writes it, e.g. `2026-11-25T12:00:00Z`.
+        AtDate = "at_date",
     }
     /// What a refresh does to the refresh token.
     pub enum Rotation {
@@ -458,5 +565,22 @@ choices! {
         Access = "access",
         /// Both, one request each.
         Both = "both",
+    }
+}
+
+impl Placements {
+    /// The places, in order.
+    pub fn all(&self) -> &[Placement] {
+        match self {
+            Placements::One(one) => std::slice::from_ref(one),
+            Placements::Several(some) => some,
+        }
+    }
+}
+
+impl Oauth2 {
+    /// The names of everything that is kept beside the tokens: from the callback, the token answer and the steps.
+    pub fn copied_names(&self) -> impl Iterator<Item = &String> {
+        self.copy_from_callback.keys().chain(self.copy_from_token.keys()).chain(self.steps.iter().flat_map(|step| step.copy.keys()))
     }
 }

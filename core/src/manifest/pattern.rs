@@ -36,6 +36,35 @@ impl Pattern {
     pub fn matches(&self, value: &str) -> bool {
         value.len() <= MAX_VALUE && self.0.is_match(value)
     }
+
+    /// What is kept of a value that matches: the group `value` where the pattern has one, else the whole.
+    pub fn kept<'v>(&self, value: &'v str) -> Option<&'v str> {
+        if value.len() > MAX_VALUE {
+            return None;
+        }
+        let found = self.0.captures(value)?;
+        Some(found.name("value").map_or(value, |group| group.as_str()))
+    }
+}
+
+/// The part of a pattern that is kept: the group `value` where there is one, else the whole.
+pub(crate) fn value_part(pattern: &str) -> &str {
+    let Some((start, name)) = ["(?<value>", "(?P<value>"].iter().find_map(|name| Some((pattern.find(name)?, name))) else { return pattern };
+    let inner = &pattern[start + name.len()..];
+    let (mut depth, mut in_class, mut escaped) = (0_u32, false, false);
+    for (at, c) in inner.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            ']' => in_class = false,
+            '[' => in_class = true,
+            '(' if !in_class => depth += 1,
+            ')' if !in_class && depth == 0 => return &inner[..at],
+            ')' if !in_class => depth -= 1,
+            _ => {}
+        }
+    }
+    pattern
 }
 
 #[cfg(test)]
@@ -58,6 +87,18 @@ mod tests {
         assert!(matches("eu|us", "us") && !matches("eu|us", "eux"));
         assert!(!matches("(?m)^a$", "a\nb"));
         assert!(matches(r"AC[0-9a-f]{32}", "AC0123456789abcdef0123456789abcdef"));
+    }
+
+    #[test]
+    fn a_part_can_be_kept() {
+        let origin = r"https://(?<value>[a-z0-9-]+(\.my)?\.acme\.com)/?";
+        let pattern = Pattern::new(origin).unwrap();
+        assert_eq!(pattern.kept("https://eu-1.my.acme.com/"), Some("eu-1.my.acme.com"));
+        assert_eq!(pattern.kept("https://eu.evil.com/"), None);
+        assert_eq!(value_part(origin), r"[a-z0-9-]+(\.my)?\.acme\.com");
+        assert_eq!(value_part(r"(?P<value>[)(]\)a)b"), r"[)(]\)a");
+        assert_eq!((value_part("[a-z]+"), value_part("(?<value>")), ("[a-z]+", "(?<value>"));
+        assert_eq!(Pattern::new("[0-9]+").unwrap().kept("42"), Some("42"));
     }
 
     #[test]

@@ -32,7 +32,11 @@ pub(crate) fn knows(schema: &Json, key: &str) -> bool {
             at = walk.resolve(items);
         }
         let named = at.get("properties").and_then(|p| p.get(step));
-        let variants = || at.get("oneOf").and_then(Json::as_array)?.iter().find_map(|v| v.get("properties")?.get(step));
+        let mut shapes = Vec::new();
+        for choices in ["oneOf", "anyOf"] {
+            walk.shapes(at.get(choices).and_then(Json::as_array).map_or(&[], Vec::as_slice), &mut shapes);
+        }
+        let variants = || shapes.iter().find_map(|v| v.get("properties")?.get(step));
         match named.or_else(variants).or_else(|| at.get("additionalProperties").filter(|a| a.is_object())) {
             Some(next) => at = next,
             None => return false,
@@ -135,14 +139,7 @@ impl<'s> Walk<'s> {
         }
         match value {
             DeValue::Table(table) => self.table(table, schema),
-            DeValue::Array(items) => {
-                let Some(of) = schema.get("items") else { return };
-                for (index, item) in items.iter().enumerate() {
-                    self.path.push(index.to_string());
-                    self.value(item, of);
-                    self.path.pop();
-                }
-            }
+            DeValue::Array(items) => self.items(items, schema),
             DeValue::Integer(number) => {
                 let number = i128::from_str_radix(number.as_str(), number.radix()).ok();
                 let bound = |name: &str| schema.get(name).and_then(Json::as_i64).map(i128::from);
@@ -161,7 +158,8 @@ impl<'s> Walk<'s> {
         if let Some(words) = words(choices) {
             return self.word(value, &words);
         }
-        let shapes: Vec<&'s Json> = choices.iter().map(|c| self.resolve(c)).filter(|c| c.get("type").is_none_or(|t| t != "null")).collect();
+        let mut shapes = Vec::new();
+        self.shapes(choices, &mut shapes);
         if let DeValue::Table(table) = value
             && let Some(tag) = shapes.iter().find_map(|s| tag(s).map(|(key, _)| key))
         {
@@ -177,23 +175,48 @@ impl<'s> Walk<'s> {
             }
             return;
         }
-        // The shape with the fewest findings is what was meant.
-        let best = shapes
+        // Of those that are of the value's kind, the shape with the fewest findings is what was meant.
+        let kind = |shape: &Json| shape.get("type").and_then(Json::as_str).map(str::to_owned);
+        let fitting: Vec<&Json> = shapes.iter().copied().filter(|s| kind(s).is_none_or(|kind| fits(value, &kind))).collect();
+        if fitting.is_empty() {
+            let mut kinds: Vec<String> = shapes.iter().filter_map(|s| kind(s)).map(|kind| phrase(&kind).to_owned()).collect();
+            kinds.dedup();
+            return self.add(format!("is {}", phrase(value.type_str())), format!("write {}", kinds.join(" or ")));
+        }
+        let best = fitting
             .iter()
             .map(|shape| {
                 let mut walk = Walk { root: self.root, path: self.path.clone(), found: Vec::new() };
-                match (value, shape.get("type").and_then(Json::as_str)) {
-                    (DeValue::Table(table), Some("object")) => walk.table(table, shape),
-                    (other, Some(kind)) if !fits(other, kind) => {
-                        walk.add(format!("is {}", phrase(other.type_str())), format!("write {}", phrase(kind)));
-                        walk.add("", "");
-                    }
+                match value {
+                    DeValue::Table(table) => walk.table(table, shape),
+                    DeValue::Array(items) => walk.items(items, shape),
                     _ => {}
                 }
                 walk.found
             })
             .min_by_key(Vec::len);
-        self.found.extend(best.unwrap_or_default().into_iter().filter(|(_, message, _)| !message.is_empty()));
+        self.found.extend(best.unwrap_or_default());
+    }
+
+    /// The shapes that a choice offers, without null; a choice among its shapes adds its own.
+    fn shapes(&self, choices: &'s [Json], into: &mut Vec<&'s Json>) {
+        for choice in choices {
+            let shape = self.resolve(choice);
+            match ["oneOf", "anyOf"].iter().find_map(|key| shape.get(*key).and_then(Json::as_array)) {
+                Some(inner) => self.shapes(inner, into),
+                None if shape.get("type").is_some_and(|t| t == "null") => {}
+                None => into.push(shape),
+            }
+        }
+    }
+
+    fn items(&mut self, items: &toml::de::DeArray<'_>, schema: &'s Json) {
+        let Some(of) = schema.get("items") else { return };
+        for (index, item) in items.iter().enumerate() {
+            self.path.push(index.to_string());
+            self.value(item, of);
+            self.path.pop();
+        }
     }
 
     fn word(&mut self, value: &DeValue<'_>, words: &[&str]) {

@@ -1,15 +1,23 @@
 //! Texts with `{placeholders}`, and URLs that no value can lead elsewhere.
 //!
 //! `{name}` stands for a value, `{{` and `}}` for the braces themselves. A name holds letters, digits, `_` and `-`.
+//! `{name|base64}` stands for what a function makes of it, see [`FUNCTIONS`]; `{user:password|base64}` joins values with `:`
+//! first.
 //!
-//! In a URL's host a placeholder stands for one whole DNS label, and at least two fixed labels follow it
-//! (`{subdomain}.zendesk.com`): the registered domain is always the manifest's own. The finished URL is parsed again, and
-//! scheme, user info, host and port are compared with what the template promises.
+//! In a URL's host a placeholder stands for whole DNS labels: for one, where at least two fixed labels follow it
+//! (`{subdomain}.zendesk.com`, so that the registered domain is the manifest's own), and for more where the manifest
+//! declares what the value must look like, see `manifest::hosts`. The finished URL is parsed again, and scheme, user
+//! info, host and port are compared with what the template promises.
 
 use std::collections::BTreeMap;
 
+use base64ct::{Base64, Base64UrlUnpadded, Encoding};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
 use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
 
+use super::{AppManifest, document::did_you_mean};
 use crate::{
     Secret,
     error::{Result, bail, err},
@@ -23,6 +31,7 @@ pub const SANDBOX_ORIGIN: &str = "sandbox_origin";
 pub struct Values<'a> {
     layers: Vec<Layer<'a>>,
     sandbox_origin: Option<&'a str>,
+    manifest: Option<&'a AppManifest>,
 }
 
 #[derive(Clone)]
@@ -73,6 +82,13 @@ impl<'a> Values<'a> {
         self
     }
 
+    /// States whose declarations decide which values may be more than one label of a host.
+    #[must_use]
+    pub fn declared_by(mut self, manifest: &'a AppManifest) -> Self {
+        self.manifest = Some(manifest);
+        self
+    }
+
     /// The value of a placeholder.
     pub fn get(&self, name: &str) -> Option<&'a str> {
         if name == SANDBOX_ORIGIN {
@@ -90,10 +106,129 @@ impl<'a> Values<'a> {
     }
 }
 
+/// The functions of templates: what each makes of a value.
+pub const FUNCTIONS: [(&str, &str); 4] = [
+    ("base64", "base64 with padding (RFC 4648 section 4)"),
+    ("base64url", "base64 for URLs, without padding (RFC 4648 section 5)"),
+    ("sha256", "SHA-256, in hexadecimal unless base64 follows"),
+    ("hmac", "HMAC-SHA256 under the value named behind a colon, `{text|hmac:key}`; in hexadecimal unless base64 follows"),
+];
+
 #[derive(Debug, PartialEq)]
 enum Piece {
     Text(String),
-    Value(String),
+    Value(Place),
+}
+
+/// What stands between two braces.
+#[derive(Debug, PartialEq)]
+struct Place {
+    /// Joined with `:`.
+    names: Vec<String>,
+    functions: Vec<Function>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Function {
+    Base64,
+    Base64Url,
+    Sha256,
+    Hmac(String),
+}
+
+impl Place {
+    fn parse(inner: &str) -> Result<Self, String> {
+        let mut parts = inner.split('|');
+        let names: Vec<String> = parts.next().unwrap_or_default().split(':').map(str::to_owned).collect();
+        let functions = parts.map(Function::parse).collect::<Result<Vec<_>, _>>()?;
+        let keys = functions.iter().filter_map(|f| if let Function::Hmac(key) = f { Some(key) } else { None });
+        for name in names.iter().chain(keys) {
+            if name.is_empty() {
+                return Err("a placeholder has no name".to_owned());
+            }
+            if let Some(c) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || *c == '_' || *c == '-')) {
+                return Err(format!("`{}` cannot stand in a placeholder's name", c.escape_default()));
+            }
+        }
+        if names.len() > 1 && functions.is_empty() {
+            return Err("several names in one placeholder need a function, e.g. `{user:password|base64}`".to_owned());
+        }
+        Ok(Self { names, functions })
+    }
+
+    /// The name, where it stands for nothing but its value.
+    fn plain(&self) -> Option<&str> {
+        match (&*self.names, self.functions.is_empty()) {
+            ([name], true) => Some(name),
+            _ => None,
+        }
+    }
+
+    fn all_names(&self) -> impl Iterator<Item = &String> {
+        let keys = self.functions.iter().filter_map(|f| if let Function::Hmac(key) = f { Some(key) } else { None });
+        self.names.iter().chain(keys)
+    }
+
+    fn fill(&self, values: &Values<'_>) -> Result<Zeroizing<String>> {
+        if let Some(name) = self.plain() {
+            return Ok(Zeroizing::new(values.need(name)?.to_owned()));
+        }
+        let mut bytes = Zeroizing::new(Vec::new());
+        for (at, name) in self.names.iter().enumerate() {
+            if at > 0 {
+                bytes.push(b':');
+            }
+            bytes.extend_from_slice(values.need(name)?.as_bytes());
+        }
+        let mut is_text = true;
+        for function in &self.functions {
+            (bytes, is_text) = function.apply(&bytes, values)?;
+        }
+        Ok(Zeroizing::new(match is_text {
+            true => String::from_utf8_lossy(&bytes).into_owned(),
+            false => bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+                use std::fmt::Write;
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            }),
+        }))
+    }
+}
+
+impl Function {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.split_once(':').unwrap_or((text, "")) {
+            ("base64", "") => Ok(Self::Base64),
+            ("base64url", "") => Ok(Self::Base64Url),
+            ("sha256", "") => Ok(Self::Sha256),
+            ("hmac", key) if !key.is_empty() => Ok(Self::Hmac(key.to_owned())),
+            ("hmac", _) => Err("`hmac` needs the name of its key, e.g. `{access_token|hmac:client_secret}`".to_owned()),
+            (name, _) => {
+                let known = FUNCTIONS.map(|(name, _)| name);
+                let near = did_you_mean(name, known)
+                    .map_or_else(|| format!("use one of: {}", known.join(", ")), |n| format!("did you mean `{n}`?"));
+                Err(format!("`{}` is no function of templates; {near}", name.escape_debug()))
+            }
+        }
+    }
+
+    /// What it makes of some bytes, and whether that is text.
+    fn apply(&self, bytes: &[u8], values: &Values<'_>) -> Result<(Zeroizing<Vec<u8>>, bool)> {
+        let text = |text: String| (Zeroizing::new(text.into_bytes()), true);
+        Ok(match self {
+            Self::Base64 => text(Base64::encode_string(bytes)),
+            Self::Base64Url => text(Base64UrlUnpadded::encode_string(bytes)),
+            Self::Sha256 => (Zeroizing::new(Sha256::digest(bytes).to_vec()), false),
+            Self::Hmac(key) => (Zeroizing::new(hmac(values.need(key)?.as_bytes(), bytes)?), false),
+        })
+    }
+}
+
+/// HMAC-SHA256 (RFC 2104, FIPS 180-4).
+pub(crate) fn hmac(key: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| err!(Internal, "an HMAC key has no length that works"))?;
+    mac.update(bytes);
+    Ok(mac.finalize().into_bytes().to_vec())
 }
 
 fn pieces(template: &str) -> Result<Vec<Piece>, String> {
@@ -105,22 +240,20 @@ fn pieces(template: &str) -> Result<Vec<Piece>, String> {
             '{' | '}' if chars.next_if_eq(&c).is_some() => text.push(c),
             '}' => return Err("a `}` stands without `{`; write `}}` for the brace itself".to_owned()),
             '{' => {
-                let mut name = String::new();
+                let mut inner = String::new();
                 loop {
                     match chars.next() {
                         Some('}') => break,
-                        Some(c) if c.is_ascii_alphanumeric() || c == '_' || c == '-' => name.push(c),
-                        Some(c) => return Err(format!("`{}` cannot stand in a placeholder's name", c.escape_default())),
+                        Some(c) if c != '{' => inner.push(c),
+                        Some(_) => return Err("`{` cannot stand in a placeholder's name".to_owned()),
                         None => return Err("a `{` is never closed; write `{{` for the brace itself".to_owned()),
                     }
                 }
-                if name.is_empty() {
-                    return Err("a placeholder has no name".to_owned());
-                }
+                let place = Place::parse(&inner)?;
                 if !text.is_empty() {
                     found.push(Piece::Text(std::mem::take(&mut text)));
                 }
-                found.push(Piece::Value(name));
+                found.push(Piece::Value(place));
             }
             c => text.push(c),
         }
@@ -136,11 +269,14 @@ fn pieces(template: &str) -> Result<Vec<Piece>, String> {
 /// # Errors
 /// What is wrong with the template, for the linter.
 pub fn placeholders(template: &str) -> Result<Vec<String>, String> {
-    let mut names = Vec::new();
+    let mut names: Vec<String> = Vec::new();
     for piece in pieces(template)? {
-        match piece {
-            Piece::Value(name) if !names.contains(&name) => names.push(name),
-            _ => {}
+        if let Piece::Value(place) = piece {
+            for name in place.all_names() {
+                if !names.contains(name) {
+                    names.push(name.clone());
+                }
+            }
         }
     }
     Ok(names)
@@ -155,7 +291,7 @@ pub fn text(template: &str, values: &Values<'_>) -> Result<String> {
     for piece in pieces(template).map_err(malformed)? {
         match piece {
             Piece::Text(text) => filled.push_str(&text),
-            Piece::Value(name) => filled.push_str(values.need(&name)?),
+            Piece::Value(place) => filled.push_str(&place.fill(values)?),
         }
     }
     Ok(filled)
@@ -174,7 +310,13 @@ struct UrlTemplate {
 
 enum Origin {
     Sandbox,
-    Host { scheme: &'static str, host: Vec<Piece>, port: Option<u16> },
+    /// `open`: what the placeholders stand for decides about the last two labels.
+    Host {
+        scheme: &'static str,
+        host: Vec<Piece>,
+        port: Option<u16>,
+        open: bool,
+    },
 }
 
 impl UrlTemplate {
@@ -195,13 +337,13 @@ impl UrlTemplate {
         };
         // A placeholder's name holds none of these, so the authority ends at the first of them.
         let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-        let (host, port) = Self::authority(authority)?;
+        let (host, port, open) = Self::authority(authority)?;
         let (path, query) = Self::tail(tail)?;
-        Ok(Self { origin: Origin::Host { scheme, host, port }, path, query })
+        Ok(Self { origin: Origin::Host { scheme, host, port, open }, path, query })
     }
 
-    fn authority(authority: &str) -> Result<(Vec<Piece>, Option<u16>), String> {
-        let colon = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
+    fn authority(authority: &str) -> Result<(Vec<Piece>, Option<u16>, bool), String> {
+        let colon = authority.rfind(':').filter(|at| !authority[*at..].contains([']', '}']));
         let (host, port) = match colon {
             Some(at) => {
                 let port = authority[at + 1..].parse().map_err(|_| "the port must be a fixed number".to_owned())?;
@@ -222,9 +364,10 @@ impl UrlTemplate {
                         return Err("the fixed part of a host may hold letters, digits, `.` and `-` only".to_owned());
                     }
                 }
-                Piece::Value(name) => {
+                Piece::Value(place) => {
+                    let Some(name) = place.plain() else { return Err("no function can stand in a host".to_owned()) };
                     let before = at == 0 || matches!(&pieces[at - 1], Piece::Text(text) if text.ends_with('.'));
-                    let after = matches!(pieces.get(at + 1), Some(Piece::Text(text)) if text.starts_with('.'));
+                    let after = pieces.get(at + 1).is_none_or(|next| matches!(next, Piece::Text(text) if text.starts_with('.')));
                     if !before || !after {
                         return Err(format!("`{{{name}}}` must stand for one whole label of the host"));
                     }
@@ -235,10 +378,8 @@ impl UrlTemplate {
             Some(Piece::Text(text)) => text.split('.').filter(|label| !label.is_empty()).count(),
             _ => 0,
         };
-        if pieces.len() > 1 && fixed_end < 2 {
-            return Err("after a placeholder in a host at least two fixed labels must follow, e.g. `.example.com`".to_owned());
-        }
-        Ok((pieces, port))
+        let open = fixed_end < 2 && pieces.iter().any(|piece| matches!(piece, Piece::Value(_)));
+        Ok((pieces, port, open))
     }
 
     fn tail(tail: &str) -> Result<(Vec<Piece>, Option<Vec<Piece>>), String> {
@@ -251,19 +392,42 @@ impl UrlTemplate {
         };
         let path = pieces(path)?;
         let names = path.iter().chain(query.iter().flatten());
-        if names.into_iter().any(|piece| matches!(piece, Piece::Value(name) if name == SANDBOX_ORIGIN)) {
+        if names.into_iter().any(|piece| matches!(piece, Piece::Value(place) if place.all_names().any(|name| name == SANDBOX_ORIGIN))) {
             return Err("`{sandbox_origin}` may stand at the very start of a URL only".to_owned());
         }
         Ok((path, query))
     }
 }
 
-/// What is wrong with a URL template, for the linter; values are not needed.
+/// What is wrong with a URL template, for the linter; values are not needed. `open` answers whether a placeholder may decide
+/// about the end of a host, see `manifest::hosts`.
 ///
 /// # Errors
 /// The mistake in words.
-pub fn lint_url(template: &str) -> Result<(), String> {
-    UrlTemplate::parse(template).map(drop)
+pub fn lint_url(template: &str, open: impl Fn(&str) -> bool) -> Result<(), String> {
+    let parsed = UrlTemplate::parse(template)?;
+    match deciders(&parsed.origin).find(|name| !open(name)) {
+        Some(_) => Err("after a placeholder in a host at least two fixed labels must follow, e.g. `.example.com`".to_owned()),
+        None => Ok(()),
+    }
+}
+
+/// The placeholders that decide about the last two labels of a host.
+fn deciders(origin: &Origin) -> impl Iterator<Item = &str> {
+    let pieces: &[Piece] = match origin {
+        Origin::Host { host, open: true, .. } => host,
+        _ => &[],
+    };
+    let names = pieces.iter().filter_map(|piece| if let Piece::Value(place) = piece { place.plain() } else { None });
+    // With one fixed label behind it the last placeholder decides, with none the last two may.
+    let fixed_end = matches!(pieces.last(), Some(Piece::Text(_)));
+    let skip = names.clone().count().saturating_sub(if fixed_end { 1 } else { 2 });
+    names.skip(skip)
+}
+
+/// The placeholders of a URL template that decide about the end of its host, and so whose host it is.
+pub(crate) fn host_deciders(template: &str) -> Vec<String> {
+    UrlTemplate::parse(template).map(|parsed| deciders(&parsed.origin).map(str::to_owned).collect()).unwrap_or_default()
 }
 
 /// Fills a URL template in. Values are percent-encoded in the path and form-encoded in the query.
@@ -283,8 +447,9 @@ pub fn url(template: &str, values: &Values<'_>) -> Result<Url> {
             }
             (origin.trim_end_matches('/').to_owned(), url)
         }
-        Origin::Host { scheme, host, port } => {
-            let host = fill_host(host, values)?;
+        Origin::Host { scheme, host, port, .. } => {
+            let deciding: Vec<&str> = deciders(&parsed.origin).collect();
+            let host = fill_host(host, &deciding, values)?;
             let origin = match port {
                 Some(port) => format!("{scheme}://{host}:{port}"),
                 None => format!("{scheme}://{host}"),
@@ -304,7 +469,7 @@ pub fn url(template: &str, values: &Values<'_>) -> Result<Url> {
         for piece in query {
             match piece {
                 Piece::Text(text) => finished.push_str(text),
-                Piece::Value(name) => finished.extend(form_urlencoded::byte_serialize(values.need(name)?.as_bytes())),
+                Piece::Value(place) => finished.extend(form_urlencoded::byte_serialize(place.fill(values)?.as_bytes())),
             }
         }
     }
@@ -346,15 +511,23 @@ pub fn is_dns_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-fn fill_host(host: &[Piece], values: &Values<'_>) -> Result<String> {
+/// A value that decides about the end of the host must be declared; one that does not may always be a bare label.
+fn fill_host(host: &[Piece], deciding: &[&str], values: &Values<'_>) -> Result<String> {
     let mut filled = String::new();
     for piece in host {
         match piece {
             Piece::Text(text) => filled.push_str(text),
-            Piece::Value(name) => {
+            Piece::Value(place) => {
+                let name = place.plain().ok_or_else(|| malformed("no function can stand in a host".to_owned()))?;
                 let value = values.need(name)?;
-                if !is_dns_label(value) {
-                    return Err(err!(HostMismatch, "`{name}` must be one bare name of letters, digits and `-`").with("fields", name));
+                let declared = || values.manifest.is_some_and(|manifest| manifest.fits_host(name, value));
+                let fits = if deciding.contains(&name) { declared() } else { is_dns_label(value) || declared() };
+                if !fits {
+                    let expected = match deciding.contains(&name) {
+                        true => "a host of the form that the application's manifest states",
+                        false => "one bare name of letters, digits and `-`",
+                    };
+                    return Err(err!(HostMismatch, "`{name}` must be {expected}").with("fields", name));
                 }
                 filled.push_str(value);
             }
@@ -368,12 +541,13 @@ fn fill_path(path: &[Piece], values: &Values<'_>) -> Result<String> {
     for piece in path {
         match piece {
             Piece::Text(text) => filled.push_str(text),
-            Piece::Value(name) => {
-                let value = values.need(name)?;
+            Piece::Value(place) => {
+                let value = place.fill(values)?;
                 if value.is_empty() {
+                    let name = place.names.join(":");
                     return Err(err!(InvalidInputs, "the value `{name}` is empty").with("fields", name));
                 }
-                percent_encode(value, &mut filled);
+                percent_encode(&value, &mut filled);
             }
         }
     }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::{model, words};
-use crate::{secret::Secret, time::Timestamp};
+use crate::{expose::exposes, secret::Secret, time::Timestamp};
 
 words! {
     /// Everything is kept apart by environment; test and production never mix.
@@ -41,8 +41,17 @@ model! {
         pub updated_at: Timestamp,
     }
 
+    /// What an upsert did.
+    pub struct UpsertedAccount {
+        /// The linked account as it is now.
+        pub account: LinkedAccount,
+        /// Whether it was made just now.
+        pub is_new: bool,
+    }
+
     /// What to set on a linked account; absent keys stay as they are.
     #[derive(Default)]
+    #[serde(deny_unknown_fields)]
     pub struct AccountUpdate {
         /// A name for people.
         pub name: Option<String>,
@@ -70,7 +79,7 @@ model! {
 }
 
 /// A new API key.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 pub struct NewApiKey {
     /// What is kept of it.
     pub info: ApiKey,
@@ -79,7 +88,7 @@ pub struct NewApiKey {
 }
 
 /// A session token of one linked account, for browsers, phones and SDKs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 pub struct SessionInfo {
     /// The session's id, 24 hex digits.
     pub id: String,
@@ -91,4 +100,9 @@ pub struct SessionInfo {
     pub created_at: Timestamp,
     /// When it ends by itself.
     pub expires_at: Timestamp,
+}
+
+exposes! {
+    NewApiKey { info, key }
+    SessionInfo { id, account_id, token, created_at, expires_at }
 }

@@ -74,6 +74,7 @@ model! {
         pub label: String,
         /// `text`, `password`, `number`, `boolean`, `select` or `textarea`.
         #[serde(rename = "type", default = "text")]
+        #[schemars(extend("enum" = ["text", "password", "number", "boolean", "select", "textarea"]))]
         pub input_type: String,
         /// Whether it must be given; default true.
         #[serde(default = "yes")]
@@ -81,6 +82,9 @@ model! {
         /// Whether it is a secret: stored sealed, never shown again.
         #[serde(default)]
         pub secret: bool,
+        /// Whether forms leave it out; the host passes it, or the default counts.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub hidden: bool,
         /// An example of a right value.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub placeholder: Option<String>,

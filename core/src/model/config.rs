@@ -225,7 +225,7 @@ impl std::fmt::Debug for ConfigUpdate {
 
 /// A workflow's change.
 #[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 pub enum WorkflowUpdate {
     /// Only the switch.
     Switch(bool),

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::{AuthType, model, words};
-use crate::{secret::Secret, time::Timestamp};
+use crate::{expose::exposes, secret::Secret, time::Timestamp};
 
 words! {
     /// Whether a connection can be used.
@@ -122,7 +122,7 @@ model! {
 }
 
 /// What an authenticated call needs; valid now.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 pub struct Credential {
     /// The connection it belongs to.
     pub connection_id: String,
@@ -142,6 +142,10 @@ pub struct Credential {
     pub values: BTreeMap<String, Secret>,
     /// Values that the provider gave at connect.
     pub properties: BTreeMap<String, String>,
+}
+
+exposes! {
+    Credential { connection_id, application, auth_type, access_token, token_type, expires_at, scopes, values, properties }
 }
 
 impl Credential {

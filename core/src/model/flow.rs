@@ -1,5 +1,5 @@
 use super::{model, words};
-use crate::{secret::Secret, time::Timestamp};
+use crate::{expose::exposes, secret::Secret, time::Timestamp};
 
 words! {
     /// Where a connect flow stands.
@@ -64,7 +64,7 @@ model! {
 }
 
 /// What `start_connect` answers: send the user to `authorize_url`, and set the cookie in the user's browser.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 pub struct StartedConnect {
     /// The flow's id.
     pub flow_id: String,
@@ -81,7 +81,7 @@ pub struct StartedConnect {
 }
 
 /// What a user of the device flow (RFC 8628) must be shown.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 pub struct DevicePrompt {
     /// What the user enters.
     pub user_code: String,
@@ -114,8 +114,35 @@ impl std::fmt::Debug for StartedConnect {
     }
 }
 
+/// A callback whose code waits to be claimed.
+#[derive(Clone, Default, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+pub struct ParkedCallback {
+    /// The flow's id.
+    pub flow_id: String,
+    /// Where to send the browser: the stored return URL with `flow`, `application`, `outcome`, and `claim` or `error`.
+    pub return_to: Option<String>,
+    /// The one-time claim for `finish_connect`; absent when the flow failed.
+    pub claim: Option<Secret>,
+    /// The error code when the flow failed.
+    pub error: Option<String>,
+}
+
+/// The return URL holds the claim.
+impl std::fmt::Debug for ParkedCallback {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ParkedCallback").field("flow_id", &self.flow_id).field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+exposes! {
+    StartedConnect { flow_id, authorize_url, redirect_uri, cookie, expires_at, device }
+    DevicePrompt { user_code, verification_uri, verification_uri_complete, interval }
+    StateCookie { name, value, max_age }
+    ParkedCallback { flow_id, return_to, claim, error }
+}
+
 /// The cookie that binds a browser to a flow. Random, one per flow.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 pub struct StateCookie {
     /// `__Host-smalt-` and the flow's id, so that two tabs do not overwrite each other.
     pub name: String,

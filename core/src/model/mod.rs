@@ -1,13 +1,15 @@
 //! The words of the domain, as plain data. Every public type here has a JSON form and a JSON Schema.
 
 mod account;
+mod api;
 mod application;
 mod config;
 mod connection;
 mod event;
 mod flow;
 
-pub use account::{AccountUpdate, ApiKey, Environment, LinkedAccount, NewApiKey, SessionInfo, Tenant};
+pub use account::{AccountUpdate, ApiKey, Environment, LinkedAccount, NewApiKey, SessionInfo, Tenant, UpsertedAccount};
+pub use api::{ApiAnswer, ApiBody, NameValue};
 pub use application::{AppStatus, Application, AuthType, Brand, BrandButton, ButtonState, GrantKind, InputField, InputOption};
 pub use config::{
     Config, ConfigUpdate, Field, FieldError, FieldOption, FieldType, Label, Labels, Mapping, MappingSide, RuleColumn, RuleColumns,
@@ -17,7 +19,7 @@ pub use connection::{
     Connection, ConnectionError, ConnectionStatus, Credential, Identity, Receipt, RevocationOutcome, RevokedConnection, SiblingPolicy,
 };
 pub use event::{AuditEntry, Event, EventType, Page};
-pub use flow::{ConnectFlow, DevicePrompt, FlowFailure, FlowStatus, StartedConnect, StateCookie};
+pub use flow::{ConnectFlow, DevicePrompt, FlowFailure, FlowStatus, ParkedCallback, StartedConnect, StateCookie};
 
 /// Any JSON value.
 pub type Json = serde_json::Value;

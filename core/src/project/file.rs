@@ -132,6 +132,8 @@ impl LoadedProject {
 #[derive(Debug)]
 pub struct ProjectSource {
     path: Option<PathBuf>,
+    /// Stands in the place of whatever `org.id` the project names.
+    org: Option<String>,
     /// Whether a call took the file's place.
     replaced: AtomicBool,
     look: Mutex<Look>,
@@ -174,11 +176,26 @@ impl ProjectSource {
         let loaded = LoadedProject { project, base_dir, generation: 1 };
         Self {
             path,
+            org: None,
             replaced: AtomicBool::new(false),
             look: Mutex::new(Look { at: Instant::now(), stamp }),
             current: RwLock::new(Arc::new(loaded)),
             findings: RwLock::default(),
         }
+    }
+
+    /// The same for another organisation: its id takes the place of `org.id`, also when the file changes.
+    ///
+    /// # Errors
+    /// `project_invalid` when it is not an id.
+    pub fn of_organisation(mut self, id: impl Into<String>) -> Result<Self> {
+        let (id, current) = (id.into(), self.peek());
+        let mut project = current.project.clone();
+        project.org.id.clone_from(&id);
+        project.check()?;
+        let loaded = LoadedProject { project, ..(*current).clone() };
+        (self.org, self.current) = (Some(id), RwLock::new(Arc::new(loaded)));
+        Ok(self)
     }
 
     /// The project in force. Looks at the file again when the last look is a second old.
@@ -211,7 +228,10 @@ impl ProjectSource {
         Ok(())
     }
 
-    fn take(&self, project: Project) {
+    fn take(&self, mut project: Project) {
+        if let Some(org) = &self.org {
+            project.org.id.clone_from(org);
+        }
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.project != project {
             let next = LoadedProject { project, base_dir: current.base_dir.clone(), generation: current.generation + 1 };
@@ -290,6 +310,19 @@ mod tests {
         std::fs::write(&path, "version = 1\n[org]\nname = \"Delta\"\n").unwrap();
         source.refresh();
         assert_eq!((source.peek().generation, source.findings().len()), (3, 0));
+    }
+
+    #[test]
+    fn an_organisation_of_its_own_stays_through_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("smalt.toml");
+        std::fs::write(&path, "version = 1\n[org]\nid = \"acme\"\n").unwrap();
+        let source = ProjectSource::file(&path).unwrap().of_organisation("other").unwrap();
+        assert_eq!(source.current().project.org.id, "other");
+        std::fs::write(&path, "version = 1\n[org]\nid = \"acme\"\nname = \"A\"\n").unwrap();
+        source.refresh();
+        assert_eq!((source.peek().project.org.id.as_str(), source.peek().project.org.name.as_str()), ("other", "A"));
+        assert!(ProjectSource::file(&path).unwrap().of_organisation("a b").unwrap_err().is(Code::ProjectInvalid));
     }
 
     #[test]

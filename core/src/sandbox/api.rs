@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    TokenKind, TokenState, json_answer,
+    IssuerForm, TokenKind, TokenState, json_answer,
     params::Params,
     state::{State, USERS},
 };
@@ -19,8 +19,12 @@ impl State {
     /// User and scope of a live Bearer token.
     fn bearer(&self, request: &Request) -> Result<(&'static str, Vec<String>), Answer> {
         let refused = || {
-            json_answer(401, &json!({"error": "invalid_token", "error_description": "The access token is missing, unknown or dead"}))
-                .with("www-authenticate", "Bearer realm=\"sandbox\", error=\"invalid_token\"")
+            let body = json!({"error": "invalid_token", "error_description": "The access token is missing, unknown or dead"});
+            let answer = json_answer(401, &body);
+            match self.ways.api_challenge {
+                true => answer.with("www-authenticate", "Bearer realm=\"sandbox\", error=\"invalid_token\""),
+                false => answer,
+            }
         };
         let (scheme, value) = request.header("authorization").and_then(|v| v.split_once(' ')).ok_or_else(refused)?;
         let token = Some(value.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer")).and_then(|v| self.token(v)).ok_or_else(refused)?;
@@ -100,23 +104,24 @@ impl State {
     /// The metadata (RFC 8414, OpenID Connect Discovery).
     pub fn metadata(&self) -> Answer {
         let at = |path: &str| format!("{}{path}", self.origin);
-        json_answer(
-            200,
-            &json!({
+        let methods: &[&str] = if self.ways.pkce_plain { &["S256", "plain"] } else { &["S256"] };
+        let mut metadata = json!({
                 "issuer": self.origin,
                 "authorization_endpoint": at("/authorize"),
                 "token_endpoint": at("/token"),
                 "device_authorization_endpoint": at("/device"),
-                "revocation_endpoint": at("/revoke"),
                 "introspection_endpoint": at("/introspect"),
                 "userinfo_endpoint": at("/userinfo"),
                 "response_types_supported": ["code"],
                 "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", super::grants::JWT_BEARER, super::device::DEVICE_CODE],
-                "code_challenge_methods_supported": ["S256"],
+                "code_challenge_methods_supported": methods,
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt", "client_secret_jwt", "none"],
-                "authorization_response_iss_parameter_supported": true,
-            }),
-        )
+                "authorization_response_iss_parameter_supported": self.ways.issuer_form != IssuerForm::Missing,
+        });
+        if self.ways.revocation {
+            metadata["revocation_endpoint"] = at("/revoke").into();
+        }
+        json_answer(200, &metadata)
     }
 }
 

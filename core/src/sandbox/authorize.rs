@@ -5,9 +5,10 @@ use std::time::Duration;
 use url::Url;
 
 use super::{
-    IssuerForm,
+    IssuerForm, Mistake,
     params::Params,
-    state::{Asked, Client, Code, State, USERS, known_user},
+    refusal::Refusal,
+    state::{Asked, Challenge, Client, Code, State, USERS, known_user, random_text},
 };
 use crate::{
     Result, ids,
@@ -37,47 +38,59 @@ impl State {
             redirect_uri: redirect_uri.to_owned(),
             scope: params.one("scope").unwrap_or_default().split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect(),
             state: params.one("state").map(str::to_owned),
-            challenge: params.one("code_challenge").map(str::to_owned),
+            challenge: params
+                .one("code_challenge")
+                .map(|value| Challenge { value: value.to_owned(), plain: params.one("code_challenge_method") != Some("S256") }),
+            browser: params.one("sandbox_browser").unwrap_or_default().to_owned(),
         };
-        let wrong = forced.map(|(error, text)| (error, text.unwrap_or_default())).or_else(|| self.mistake(&params, &asked));
-        if let Some((error, text)) = wrong {
-            return Ok(self.come_back(&asked, &[("error", error), ("error_description", text)]));
+        if let Some((error, text)) = forced {
+            return Ok(self.come_back(&asked, &[("error", error), ("error_description", text.unwrap_or_default())]));
+        }
+        if let Some(refusal) = self.mistake(&params, &asked) {
+            return Ok(self.refused(&asked, &refusal));
         }
         let user = params.one("sandbox_user").map(str::to_owned);
         match (params.one("sandbox_decision"), user.or_else(|| self.ways.auto_consent.clone())) {
             (Some("deny"), _) => Ok(self.deny(&asked)),
             (Some("allow") | None, Some(user)) => self.consent(&asked, &user),
-            _ if params.one("prompt") == Some("none") => {
-                Ok(self.come_back(&asked, &[("error", "login_required"), ("error_description", "End-user interaction is needed")]))
-            }
+            _ if params.one("prompt") == Some("none") => Ok(self.refused(&asked, &Mistake::LoginRequired.into())),
             _ => self.show_page(asked),
         }
     }
 
-    fn mistake(&self, params: &Params, asked: &Asked) -> Option<(&'static str, &'static str)> {
+    fn mistake(&self, params: &Params, asked: &Asked) -> Option<Refusal> {
+        let invalid = |text| Some(Refusal::plain(400, "invalid_request", text));
         if params.doubled() {
-            return Some(("invalid_request", "A parameter is included more than once"));
+            return invalid("A parameter is included more than once");
         }
         match params.one("response_type") {
             Some("code") => {}
-            Some(_) => return Some(("unsupported_response_type", "Only code is supported")),
-            None => return Some(("invalid_request", "Missing parameter: response_type")),
+            Some(_) => return Some(Refusal::plain(400, "unsupported_response_type", "Only code is supported")),
+            None => return invalid("Missing parameter: response_type"),
         }
         if self.ways.disabled_clients.contains(&asked.client_id) {
-            return Some(("unauthorized_client", "The client is disabled"));
+            return Some(Refusal::plain(400, "unauthorized_client", "The client is disabled"));
         }
+        // RFC 7636 section 4.3: without a method it is plain.
         match (&asked.challenge, params.one("code_challenge_method")) {
             (None, None) if !self.ways.pkce_required => {}
-            (None, _) => return Some(("invalid_request", "Missing parameter: code_challenge")),
-            (Some(challenge), Some("S256")) if challenge.len() == 43 => {}
-            (Some(_), Some("S256")) => return Some(("invalid_request", "The code challenge is not a SHA-256 value")),
-            (Some(_), _) => return Some(("invalid_request", "The code challenge method must be S256")),
+            (None, _) => return Some(Mistake::NoPkce.into()),
+            (Some(challenge), Some("S256")) if challenge.value.len() == 43 => {}
+            (Some(_), Some("S256")) => return invalid("The code challenge is not a SHA-256 value"),
+            (Some(_), None | Some("plain")) if self.ways.pkce_plain => {}
+            (Some(_), _) => return Some(Mistake::PlainPkce.into()),
         }
         let known = self.ways.known_scopes.as_ref();
         if asked.scope.iter().any(|s| known.is_some_and(|known| !known.contains(s))) {
-            return Some(("invalid_scope", "A requested scope does not exist"));
+            return Some(Mistake::UnknownScope.into());
         }
         None
+    }
+
+    /// Sends the user back with an error, in this server's own form.
+    fn refused(&self, asked: &Asked, refusal: &Refusal) -> Answer {
+        let (_, error, text) = self.own_form(refusal);
+        self.come_back(asked, &[("error", &error), ("error_description", &text)])
     }
 
     /// Answers the form of the consent page.
@@ -107,10 +120,12 @@ impl State {
         if let Some(granted) = &self.ways.granted_scopes {
             asked.scope.retain(|s| granted.contains(s));
         }
-        let value = ids::new_token()?;
-        let answer = self.come_back(&asked, &[("code", &value)]);
+        let value = random_text(self.ways.code_length)?;
+        let session = ids::new_id(self.now())?;
+        let named = if self.ways.session_state { session.as_str() } else { "" };
+        let answer = self.come_back(&asked, &[("session_state", named), ("code", &value)]);
         let expires_at = self.now().plus(Duration::from_secs(self.ways.code_lifetime));
-        self.codes.insert(ids::fingerprint(&value), Code { asked, user, expires_at, grant: None });
+        self.codes.insert(ids::fingerprint(&value), Code { asked, user, expires_at, session, spent: false, grant: None });
         self.stats.consents += 1;
         self.stats.codes_issued += 1;
         Ok(answer)
@@ -118,7 +133,7 @@ impl State {
 
     fn deny(&mut self, asked: &Asked) -> Answer {
         self.stats.denials += 1;
-        self.come_back(asked, &[("error", "access_denied"), ("error_description", "The user did not consent")])
+        self.refused(asked, &Mistake::Denied.into())
     }
 
     /// Sends the user back, with state and `iss` beside the given parameters; empty ones are left out.

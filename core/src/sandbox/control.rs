@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Shared, Stats, TokenInfo, Ways};
+use super::{ServerKind, Shared, Stats, TokenInfo, Ways};
 use crate::{
     Result, Secret,
     error::err,
@@ -125,6 +125,12 @@ pub enum Control {
         /// Names and values of [`Ways`].
         ways: JsonMap,
     },
+    /// Takes on the ways of a real server, from the defaults on; of the former ways `auto_consent` stays.
+    /// `{"do": "behave_as", "server": "keycloak"}`
+    BehaveAs {
+        /// Which one.
+        server: ServerKind,
+    },
     /// Misbehaves at an endpoint. Several wait in line; each serves its number of answers.
     Misbehave {
         /// Where.
@@ -234,6 +240,11 @@ impl SandboxControl {
     /// Changes the standing ways.
     pub fn change(&self, change: impl FnOnce(&mut Ways)) {
         change(&mut self.shared.state().ways);
+    }
+
+    /// Takes on the ways of a real server; see [`Control::BehaveAs`].
+    pub fn behave_as(&self, server: ServerKind) {
+        self.shared.state().behave_as(server);
     }
 
     /// Consents at once as this user, or shows the page again.

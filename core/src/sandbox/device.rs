@@ -8,8 +8,8 @@ use serde_json::json;
 use super::{
     TokenKind, json_answer,
     params::Params,
+    refusal::Refusal,
     state::{State, USERS, known_user},
-    token::Refusal,
 };
 use crate::{
     Result, Timestamp,
@@ -106,13 +106,13 @@ impl State {
         let params = Params::parse(&request.body);
         let client_id = match self.client(request, &params) {
             Ok(client) => client,
-            Err(refusal) => return Ok(self.refuse(refusal, request, &params)),
+            Err(refusal) => return Ok(self.refuse(&refusal, request, &params)),
         };
         let challenge = params.one("code_challenge").map(str::to_owned);
         let fits = challenge.as_ref().is_none_or(|c| c.len() == 43 && params.one("code_challenge_method") == Some("S256"));
         if (self.devices.ways.pkce_required && challenge.is_none()) || !fits {
-            let refusal = (400, "invalid_request", "Missing parameter: code_challenge_method");
-            return Ok(self.refuse(refusal, request, &params));
+            let refusal = Refusal::plain(400, "invalid_request", "Missing parameter: code_challenge_method");
+            return Ok(self.refuse(&refusal, request, &params));
         }
         let scope = params.one("scope").unwrap_or_default().split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect();
         let (device_code, user_code) = (ids::new_token()?, user_code()?);
@@ -146,25 +146,29 @@ impl State {
         let (now, ways) = (self.now(), self.devices.ways.clone());
         let fingerprint = params.one("device_code").map(ids::fingerprint).unwrap_or_default();
         let Some(code) = self.devices.codes.get_mut(&fingerprint).filter(|code| code.client_id == client) else {
-            return Ok(if ways.unknown_is_404 { Ok(Answer::empty(404)) } else { Err((400, "invalid_grant", "Device code not valid")) });
+            return Ok(if ways.unknown_is_404 {
+                Ok(Answer::empty(404))
+            } else {
+                Err(Refusal::plain(400, "invalid_grant", "Device code not valid"))
+            });
         };
         let early = code.polled_at.is_some_and(|at| now.since(at).as_secs_f64() < code.interval);
         code.polled_at = Some(now);
         if code.expires_at <= now {
             self.stats.device_polls_late += 1;
-            return Ok(Err((400, "expired_token", "The device code has expired")));
+            return Ok(Err(Refusal::plain(400, "expired_token", "The device code has expired")));
         }
         if early {
             self.stats.device_polls_early += 1;
             if ways.slow_down {
                 code.interval += SLOWER;
-                return Ok(Err((400, "slow_down", "Slow down")));
+                return Ok(Err(Refusal::plain(400, "slow_down", "Slow down")));
             }
         }
         let user = match code.decision {
-            Decision::Open => return Ok(Err((400, "authorization_pending", "The authorization request is still pending"))),
-            Decision::Denied => return Ok(Err((400, "access_denied", "The end user denied the authorization request"))),
-            Decision::Used => return Ok(Err((400, "invalid_grant", "Device code not valid"))),
+            Decision::Open => return Ok(Err(Refusal::plain(400, "authorization_pending", "The authorization request is still pending"))),
+            Decision::Denied => return Ok(Err(Refusal::plain(400, "access_denied", "The end user denied the authorization request"))),
+            Decision::Used => return Ok(Err(Refusal::plain(400, "invalid_grant", "Device code not valid"))),
             Decision::Allowed(user) => user,
         };
         let proven = match (&code.challenge, params.one("code_verifier")) {
@@ -173,16 +177,16 @@ impl State {
             (Some(_), None) => false,
         };
         if !proven {
-            return Ok(Err((400, "invalid_grant", "PKCE verification failed")));
+            return Ok(Err(Refusal::plain(400, "invalid_grant", "PKCE verification failed")));
         }
         code.decision = Decision::Used;
         let scope = code.scope.clone();
-        let grant = self.grant(client, user)?;
+        let grant = self.grant(client, user, "", "")?;
         let scope = self.effective(scope);
         let access = self.issue(TokenKind::Access, &grant, &scope)?;
         let refresh = if self.ways.refresh_tokens { Some(self.issue(TokenKind::Refresh, &grant, &scope)?) } else { None };
         self.stats.device_tokens += 1;
-        Ok(Ok(self.tokens_answer(&access, refresh.as_deref(), &scope)))
+        Ok(Ok(self.tokens_answer(&grant, &access, refresh.as_deref(), &scope)))
     }
 
     /// The user's decision about a user code, also over `POST /control`.

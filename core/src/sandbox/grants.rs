@@ -10,8 +10,9 @@ use serde_json::json;
 use super::{
     TokenKind, json_answer,
     params::Params,
+    refusal::Refusal,
     state::{State, known_user},
-    token::{Refusal, basic},
+    token::basic,
 };
 use crate::{
     Result, Secret,
@@ -105,12 +106,12 @@ impl State {
 
     /// The client that a JWT proves (RFC 7523 section 2.2).
     pub(super) fn asserted_client(&mut self, request: &Request, params: &Params) -> Result<String, Refusal> {
-        const REFUSED: Refusal = (401, "invalid_client", "Client authentication failed");
+        const REFUSED: Refusal = Refusal::plain(401, "invalid_client", "Client authentication failed");
         if basic(request).is_some()
             || params.one("client_secret").is_some()
             || params.one("client_assertion_type") != Some(CLIENT_ASSERTION)
         {
-            return Err((400, "invalid_request", "The client used more than one way to authenticate, or an unknown one"));
+            return Err(Refusal::plain(400, "invalid_request", "The client used more than one way to authenticate, or an unknown one"));
         }
         let jwt = params.one("client_assertion").and_then(parts).ok_or(REFUSED)?;
         let id = jwt.claims["sub"].as_str().filter(|sub| jwt.claims["iss"].as_str() == Some(sub)).ok_or(REFUSED)?.to_owned();
@@ -129,7 +130,7 @@ impl State {
         if !proven {
             return Err(REFUSED);
         }
-        self.timely(&jwt.claims).map_err(|why| (401, "invalid_client", why))?;
+        self.timely(&jwt.claims).map_err(|why| Refusal::plain(401, "invalid_client", why))?;
         Ok(id)
     }
 
@@ -137,26 +138,26 @@ impl State {
     fn issue_to(&mut self, client: &str, user: &'static str, params: &Params) -> Result<Result<Answer, Refusal>> {
         let scope: Vec<String> = params.one("scope").unwrap_or_default().split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect();
         if self.ways.known_scopes.as_ref().is_some_and(|known| scope.iter().any(|s| !known.contains(s))) {
-            return Ok(Err((400, "invalid_scope", "A requested scope does not exist")));
+            return Ok(Err(Refusal::plain(400, "invalid_scope", "A requested scope does not exist")));
         }
-        let grant = self.grant(client, user)?;
+        let grant = self.grant(client, user, "", "")?;
         let scope = self.effective(scope);
         let access = self.issue(TokenKind::Access, &grant, &scope)?;
         self.stats.key_tokens += 1;
-        Ok(Ok(self.tokens_answer(&access, None, &scope)))
+        Ok(Ok(self.tokens_answer(&grant, &access, None, &scope)))
     }
 
     pub(super) fn client_credentials(&mut self, client: &str, params: &Params) -> Result<Result<Answer, Refusal>> {
         let is_public = self.clients.get(client).is_some_and(|client| client.secret.is_none() && client.key.is_none());
         if is_public {
-            return Ok(Err((400, "unauthorized_client", "A public client has no credentials")));
+            return Ok(Err(Refusal::plain(400, "unauthorized_client", "A public client has no credentials")));
         }
         self.issue_to(client, SERVICE, params)
     }
 
     /// A JWT of a trusted issuer for a token (RFC 7523 section 2.1).
     pub(super) fn jwt_grant(&mut self, client: Option<&str>, params: &Params) -> Result<Result<Answer, Refusal>> {
-        let refused = |why: &'static str| Ok(Err((400, "invalid_grant", why)));
+        let refused = |why: &'static str| Ok(Err(Refusal::plain(400, "invalid_grant", why)));
         let Some(jwt) = params.one("assertion").and_then(parts) else { return refused("The assertion is no JWT") };
         let Some(issuer) = jwt.claims["iss"].as_str().map(str::to_owned) else { return refused("iss is missing") };
         let Some(key) = self.jwts.issuers.get(&issuer) else { return refused("The issuer is not trusted") };
@@ -198,7 +199,7 @@ impl State {
         let (Some(user), true) = (known, Secret::new(password) == Secret::new(PASSWORD)) else {
             return Ok(json_answer(401, &json!({"message": "User or password is wrong"})));
         };
-        let grant = self.grant("login", user)?;
+        let grant = self.grant("login", user, "", "")?;
         let access = self.issue(TokenKind::Access, &grant, &["items.read".to_owned()])?;
         self.stats.key_tokens += 1;
         Ok(json_answer(200, &json!({"session": {"token": access, "ttl": self.ways.expires_in}, "user": {"id": user}})))

@@ -10,6 +10,8 @@ mod device;
 mod grants;
 mod oauth1;
 mod params;
+mod refusal;
+mod servers;
 mod state;
 mod stats;
 #[cfg(test)]
@@ -31,9 +33,11 @@ pub use control::{BodyKind, Control, Endpoint, Misbehaviour, SandboxControl};
 pub use device::DeviceWays;
 pub use grants::PASSWORD;
 pub use oauth1::TBA_TOKEN;
+pub use refusal::Mistake;
+pub use servers::ServerKind;
 pub use stats::{Stats, TokenInfo, TokenKind, TokenState};
 pub use visit::{visit, visit_device};
-pub use ways::{ErrorStyle, ExpiresForm, IssuerForm, Rotation, ScopeForm, TokenForm, Ways};
+pub use ways::{ErrorStyle, ExpiresForm, IssuerForm, Refused, Rotation, ScopeForm, TokenForm, Ways};
 
 use crate::{
     Result,
@@ -238,6 +242,7 @@ fn work(shared: &Shared, endpoint: Endpoint, request: &Request) -> Answer {
     let done = match endpoint {
         Endpoint::Authorize => state.authorize(&request.query, None),
         Endpoint::Token | Endpoint::Refresh => state.token_endpoint(request),
+        Endpoint::Revoke if !state.ways.revocation => Ok(nowhere()),
         Endpoint::Revoke => Ok(state.revoke(request)),
         Endpoint::Introspect => Ok(state.introspect(request)),
         Endpoint::Userinfo => Ok(state.userinfo(request)),
@@ -284,8 +289,12 @@ fn plain(shared: &Arc<Shared>, request: &Request) -> Answer {
             json_answer(200, &json!({"stats": state.stats, "ways": state.ways, "tokens": state.tokens()}))
         }
         ("POST", "/control") => control_over_http(shared, request),
-        _ => json_answer(404, &json!({"error": "not_found", "message": "The sandbox has no such page; see docs/sandbox.md"})),
+        _ => nowhere(),
     }
+}
+
+fn nowhere() -> Answer {
+    json_answer(404, &json!({"error": "not_found", "message": "The sandbox has no such page; see docs/sandbox.md"}))
 }
 
 fn control_over_http(shared: &Arc<Shared>, request: &Request) -> Answer {
@@ -301,6 +310,11 @@ fn control_over_http(shared: &Arc<Shared>, request: &Request) -> Answer {
         Ok(()) => json_answer(200, &json!({"ok": true})),
         Err(error) => json_answer(400, &json!({"error": error.code().as_str(), "message": error.reason()})),
     }
+}
+
+/// How the sandbox names a user to clients.
+fn subject(user: &str) -> &'static str {
+    state::USERS.iter().find(|(name, ..)| *name == user).unwrap_or(&state::USERS[0]).1
 }
 
 fn json_answer(status: u16, body: &Json) -> Answer {

@@ -1,10 +1,11 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use super::grants::{Jwts, PublicKey};
-use super::{Control, Endpoint, Misbehaviour, Stats, TokenInfo, TokenKind, TokenState, Ways};
+use super::{Control, Endpoint, Misbehaviour, ServerKind, Stats, TokenInfo, TokenKind, TokenState, Ways};
 use crate::{
     Result, Secret, Timestamp,
     error::{bail, err},
@@ -38,7 +39,22 @@ pub(super) struct Asked {
     pub redirect_uri: String,
     pub scope: Vec<String>,
     pub state: Option<String>,
-    pub challenge: Option<String>,
+    pub challenge: Option<Challenge>,
+    /// Which of the user's browsers it is.
+    pub browser: String,
+}
+
+/// What a verifier must match (RFC 7636).
+#[derive(Clone)]
+pub(super) struct Challenge {
+    pub value: String,
+    pub plain: bool,
+}
+
+impl Challenge {
+    pub fn fits(&self, verifier: &str) -> bool {
+        (43..=128).contains(&verifier.len()) && self.value == if self.plain { verifier.to_owned() } else { ids::fingerprint(verifier) }
+    }
 }
 
 /// An issued code.
@@ -46,6 +62,10 @@ pub(super) struct Code {
     pub asked: Asked,
     pub user: &'static str,
     pub expires_at: Timestamp,
+    /// The name of the user's session.
+    pub session: String,
+    /// A wrong verifier came where that spends it.
+    pub spent: bool,
     /// Set when it was redeemed.
     pub grant: Option<String>,
 }
@@ -55,6 +75,8 @@ pub(super) struct Grant {
     pub client_id: String,
     pub user: &'static str,
     pub live: bool,
+    pub session: String,
+    browser: String,
     tokens: Vec<String>,
 }
 
@@ -128,8 +150,12 @@ impl State {
                 if let Some(user) = ways.auto_consent.as_deref() {
                     known_user(user)?;
                 }
+                if let Some(trouble) = ways.trouble() {
+                    bail!(InvalidRequest, "{trouble}");
+                }
                 self.ways = ways;
             }
+            Control::BehaveAs { server } => self.behave_as(server),
             Control::Misbehave { at, with, times } => {
                 if let Misbehaviour::Status { status, .. } | Misbehaviour::Error { status, .. } = &with
                     && !(200..600).contains(status)
@@ -165,9 +191,9 @@ impl State {
                 self.end_grants(|grant| grant.user == user && client_id.as_ref().is_none_or(|id| *id == grant.client_id));
             }
             Control::ExpireAccessTokens {} => {
-                let now = self.now();
+                // Beyond every leeway.
                 for token in self.tokens.values_mut().filter(|t| t.kind == TokenKind::Access) {
-                    token.expires_at = Some(now);
+                    token.expires_at = Some(Timestamp::from_millis(0));
                 }
             }
             Control::ResetStats {} => self.reset_stats(),
@@ -179,6 +205,10 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    pub fn behave_as(&mut self, server: ServerKind) {
+        self.ways = Ways { auto_consent: self.ways.auto_consent.take(), ..server.ways() };
     }
 
     pub fn reset_stats(&mut self) {
@@ -218,36 +248,37 @@ impl State {
     }
 
     /// Makes a grant, or finds the one that is shared, as the ways say.
-    pub fn grant(&mut self, client_id: &str, user: &'static str) -> Result<String> {
-        let mut others = self.grants.iter().filter(|(_, g)| g.live && g.client_id == client_id && g.user == user);
+    pub fn grant(&mut self, client_id: &str, user: &'static str, browser: &str, session: &str) -> Result<String> {
+        let others: Vec<_> = self.grants.iter().filter(|(_, g)| g.live && g.client_id == client_id && g.user == user).collect();
         if self.ways.shared_grants
-            && let Some((id, _)) = others.next()
+            && let Some((id, _)) = others.iter().find(|(_, g)| g.browser == browser)
         {
-            return Ok(id.clone());
+            return Ok((*id).clone());
         }
         if self.ways.one_refresh_token {
-            let old: Vec<String> = others.flat_map(|(_, g)| g.tokens.iter().cloned()).collect();
+            let old: Vec<String> = others.iter().flat_map(|(_, g)| g.tokens.iter().cloned()).collect();
             self.revoke_all(&old, TokenKind::Refresh);
         }
         let id = ids::new_id(self.now())?;
-        self.grants.insert(id.clone(), Grant { client_id: client_id.to_owned(), user, live: true, tokens: Vec::new() });
+        let (client_id, browser, session) = (client_id.to_owned(), browser.to_owned(), session.to_owned());
+        self.grants.insert(id.clone(), Grant { client_id, user, live: true, session, browser, tokens: Vec::new() });
         self.stats.grants_made += 1;
         Ok(id)
     }
 
     /// Issues a token of a grant.
     pub fn issue(&mut self, kind: TokenKind, grant: &str, scope: &[String]) -> Result<String> {
-        let life = match kind {
-            TokenKind::Access => Some(self.ways.expires_in),
-            TokenKind::Refresh => self.ways.refresh_expires_in,
+        let (life, length) = match kind {
+            TokenKind::Access => (Some(self.ways.expires_in), self.ways.access_token_length),
+            TokenKind::Refresh => (self.ways.refresh_life(scope), self.ways.refresh_token_length),
         };
-        let value = ids::new_token()?;
+        let value = random_text(length)?;
         let fingerprint = ids::fingerprint(&value);
         let token = Token {
             kind,
             grant: grant.to_owned(),
             scope: scope.to_vec(),
-            expires_at: life.map(|s| self.now().plus(std::time::Duration::from_secs(s))),
+            expires_at: life.map(|s| self.now().plus(Duration::from_secs(s))),
             revoked: false,
             rotated_at: None,
         };
@@ -273,11 +304,15 @@ impl State {
             TokenState::Revoked
         } else if token.rotated_at.is_some() {
             TokenState::Rotated
-        } else if token.expires_at.is_some_and(|end| end <= self.now()) {
+        } else if token.expires_at.is_some_and(|end| end.plus(self.leeway(token.kind)) <= self.now()) {
             TokenState::Expired
         } else {
             TokenState::Live
         }
+    }
+
+    fn leeway(&self, kind: TokenKind) -> Duration {
+        Duration::from_secs(if kind == TokenKind::Access { self.ways.access_leeway } else { 0 })
     }
 
     /// Ends a grant and all its tokens.
@@ -336,6 +371,16 @@ impl State {
         };
         self.issued.iter().filter_map(row).collect()
     }
+}
+
+/// So many random characters of the base64url alphabet.
+pub(super) fn random_text(length: usize) -> Result<String> {
+    let mut text = String::new();
+    while text.len() < length {
+        text.push_str(&ids::new_token()?);
+    }
+    text.truncate(length);
+    Ok(text)
 }
 
 /// The user of this name or address.

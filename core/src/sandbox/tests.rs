@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+mod servers;
+
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -369,6 +371,7 @@ async fn token_answers_take_every_form() {
     for (ways, pointer, value) in [
         (json!({"expires_form": "missing"}), "/expires_in", Value::Null),
         (json!({"expires_form": "string"}), "/expires_in", json!("3600")),
+        (json!({"expires_form": "short"}), "/expires_in", json!(3599)),
         (json!({"expires_form": "zero"}), "/expires_in", json!(0)),
         (json!({"expires_form": "negative"}), "/expires_in", json!(-1)),
         (json!({"expires_form": "huge"}), "/expires_in", json!(1_000_000_000_000_u64)),
@@ -498,6 +501,8 @@ fn the_docs_name_everything() {
     names.extend(Rotation::ALL.iter().map(|e| e.to_string()));
     names.extend(IssuerForm::ALL.iter().map(|e| e.to_string()));
     names.extend(ErrorStyle::ALL.iter().map(|e| e.to_string()));
+    names.extend(Mistake::ALL.iter().map(|e| e.to_string()));
+    names.extend(ServerKind::ALL.iter().map(|e| e.to_string()));
     names.extend(TokenState::ALL.iter().map(|e| e.to_string()));
     names.extend(words(&[
         "status",
@@ -506,6 +511,7 @@ fn the_docs_name_everything() {
         "drop",
         "hang",
         "set",
+        "behave_as",
         "misbehave",
         "clear",
         "register_client",

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use smalt::manifest::{
-    AppManifest, Catalog, ClientAuth, KeyGrant, Oauth2, Pkce, Placement, Revoke, RevokeToken, Rotation, SANDBOX_SLUGS, TokenBody,
+    AppManifest, Catalog, ClientAuth, KeyGrant, Oauth2, Pkce, Placement, Revoke, RevokeToken, Rotation, SANDBOX_SLUGS, StateIn, TokenBody,
     TokenClient,
 };
 
@@ -34,7 +34,11 @@ pub fn page() -> String {
             manifest.slug,
             manifest.name,
             ways(manifest),
-            oauth.map_or("", |o| if o.pkce == Pkce::S256 { "yes" } else { "no" }),
+            oauth.map_or("", |o| match o.pkce {
+                Pkce::S256 => "yes",
+                Pkce::Plain => "plain",
+                Pkce::Off => "no",
+            }),
             oauth.map_or("", |o| refresh(o.refresh.rotation)),
             oauth.map_or_else(|| without_oauth2(manifest), |o| o.revoke.as_ref().map_or("nothing is offered".to_owned(), revocation)),
         );
@@ -101,12 +105,15 @@ fn section(page: &mut String, manifest: &AppManifest) {
         let default = variable.default.as_ref().map_or("to be set".to_owned(), |default| format!("default `{default}`"));
         let _ = writeln!(page, "- Variable `{name}` ({default}): {}", variable.description);
     }
+    if let Some(base) = &manifest.extends {
+        let _ = writeln!(page, "- Extends [`{base}`](#{base})");
+    }
     if let Some(oauth) = &manifest.oauth2 {
         of_oauth(page, oauth);
     }
     if let Some(keys) = &manifest.keybased {
         let _ = writeln!(page, "- Entered: {}", codes(keys.inputs.iter().map(|input| &input.name)));
-        if matches!(keys.placement, Placement::Oauth1 { .. }) {
+        if keys.placement.all().iter().any(|placement| matches!(placement, Placement::Oauth1 { .. })) {
             let _ = writeln!(page, "- Every request is signed (OAuth 1.0a)");
         }
         if let Some(token) = &keys.token {
@@ -136,22 +143,36 @@ fn of_oauth(page: &mut String, oauth: &Oauth2) {
     if !scopes.default.is_empty() {
         let _ = writeln!(page, "- Scopes by default: {}", codes(&scopes.default));
     }
+    if !scopes.suggested.is_empty() {
+        let _ = writeln!(page, "- Scopes on demand: {}", codes(&scopes.suggested));
+    }
+    for (scope, reason) in &scopes.reasons {
+        let _ = writeln!(page, "- `{scope}` {reason}");
+    }
     if !scopes.required.is_empty() {
         let _ = writeln!(page, "- Scopes always asked for: {}", codes(&scopes.required));
     }
     if !oauth.inputs.is_empty() {
         let _ = writeln!(page, "- Asked of the user first: {}", codes(oauth.inputs.iter().map(|input| &input.name)));
     }
-    let kept: Vec<&String> = oauth.copy_from_token.keys().chain(oauth.copy_from_callback.keys()).collect();
+    let kept: Vec<&String> = oauth.copied_names().collect();
     if !kept.is_empty() {
         let _ = writeln!(page, "- Kept with the connection: {}", codes(kept));
     }
     let separator = scopes.separator.as_deref().filter(|separator| *separator != " ").map(|s| format!("scopes are joined with `{s}`"));
     let param = scopes.param.as_ref().map(|param| format!("scopes go as `{param}`"));
-    let json = (oauth.token_body == TokenBody::Json).then(|| "the token request is JSON".to_owned());
+    let json = match (oauth.token_method.as_deref(), oauth.token_body) {
+        (Some("GET"), _) => Some("the token request is a GET".to_owned()),
+        (_, TokenBody::Json) => Some("the token request is JSON".to_owned()),
+        (_, TokenBody::Query) => Some("the token request's parameters stand in its URL".to_owned()),
+        (_, TokenBody::Form) => None,
+    };
+    let swap = oauth.steps.iter().any(|step| step.token).then(|| "the first token is swapped for another one".to_owned());
+    let signed = oauth.callback.hmac.as_ref().map(|param| format!("the callback is signed in `{param}`"));
+    let state = (oauth.callback.state != StateIn::Param).then(|| "the state stands in the redirect URI".to_owned());
     let success = oauth.answer.success.as_ref().map(|s| format!("an answer counts only where `{}` is `{}`", s.pointer, s.equals));
     let lifetime = oauth.answer.default_expires_in.map(|s| format!("a token without a stated end lives {s} s"));
-    let odd: Vec<String> = [separator, param, json, success, lifetime].into_iter().flatten().collect();
+    let odd: Vec<String> = [separator, param, json, success, lifetime, swap, signed, state].into_iter().flatten().collect();
     if !odd.is_empty() {
         let _ = writeln!(page, "- Its own ways: {}", odd.join("; "));
     }

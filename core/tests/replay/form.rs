@@ -37,6 +37,8 @@ pub struct Oauth2 {
     pub scopes: Option<Vec<String>>,
     /// The authorize URL: exactly these parameters.
     pub authorize: Authorize,
+    /// The callback's parameter that signs the others with the client's secret, where there is one.
+    pub sign: Option<String>,
     /// What comes back beside `state`.
     pub callback: BTreeMap<String, String>,
     /// The code for tokens. The answer names them `access-1` and `refresh-1`.
@@ -118,6 +120,9 @@ pub struct Keybased {
     pub token: Option<Exchange>,
     /// The request that proves it, where the manifest has one.
     pub verify: Option<Exchange>,
+    /// What is asked next where the keys are refused, and the last word on it.
+    #[serde(default)]
+    pub alternatives: Vec<Exchange>,
     /// The connection that this makes: exactly so.
     pub connection: Connection,
     /// A call of the API.

@@ -79,7 +79,9 @@ impl Stage {
         let code = match refusal.at {
             At::Verify => {
                 let verify = way.verify.as_ref().ok_or("there is no verify request")?;
-                self.provider.expect(way.token.iter().cloned().chain([instead(verify, refusal)?]));
+                // Where the good keys would be tried elsewhere, only a refusal leads there.
+                let next = way.alternatives.iter().filter(|_| refusal.code == "credentials_rejected").cloned();
+                self.provider.expect(way.token.iter().cloned().chain([instead(verify, refusal)?]).chain(next));
                 let code = code_of(self.connect_keys(way).await)?;
                 self.provider.satisfied("refusal")?;
                 // A token that was issued is ended in the background.

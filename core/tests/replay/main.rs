@@ -1,6 +1,7 @@
 //! Every application of the box, played against what its provider documents: `core/apps/replays/<slug>.json` holds the
 //! requests that must leave and the answers that come, `docs/adding-an-application.md` describes the form.
-//! `APP=slack` plays one only.
+//! `APP=slack` plays one only. `tests/replay/odd` holds fictional ones in the same form: every way of the manifest language
+//! that a provider of the box does not have.
 #![allow(clippy::unwrap_used)]
 
 mod form;
@@ -23,18 +24,26 @@ fn folder() -> PathBuf {
 /// a real provider elsewhere.
 fn applications() -> Vec<Arc<AppManifest>> {
     let wanted = std::env::var("APP").ok();
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder().join("..")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let folders = [folder().join(".."), odd()];
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let mut paths: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let chosen = paths.into_iter().filter(|path| {
         let slug = path.file_stem().unwrap().to_str().unwrap();
         let plays = !SANDBOX_SLUGS.contains(&slug) && wanted.as_deref().is_none_or(|wanted| wanted == slug);
         plays && path.extension().is_some_and(|extension| extension == "toml")
     });
-    chosen.map(|path| Arc::new(AppManifest::load(path).unwrap())).collect()
+    // What others extend plays in its heirs.
+    chosen.map(|path| Arc::new(AppManifest::load(path).unwrap())).filter(|manifest| !manifest.is_abstract).collect()
+}
+
+fn odd() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/replay/odd")
 }
 
 fn replay(slug: &str) -> Replay {
-    let path = folder().join(format!("{slug}.json"));
+    let name = format!("{slug}.json");
+    let path = [odd(), folder()].map(|folder| folder.join(&name)).into_iter().find(|path| path.exists()).unwrap_or(name.into());
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("`{slug}` has no replay: {}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -159,6 +168,7 @@ fn a_wrong_manifest_fails_its_replay() {
         }
     });
     let played = outcomes.iter().filter(|(_, played)| *played).count();
-    assert!(played >= 10 * applications().len(), "{played} wrong manifests were played");
+    // The smallest manifest, one key and one request, has five places.
+    assert!(played >= 5 * applications().len(), "{played} wrong manifests were played");
     report(&outcomes.into_iter().filter_map(|(trouble, _)| trouble).collect::<Vec<_>>());
 }

@@ -3,7 +3,8 @@
 use serde_json::{Value as Json, json};
 
 /// Keys that no request shows: forms for people, times, what concerns other connections, and the sort of grant.
-const UNSEEN: [&str; 8] = ["inputs", "rate_limit", "rotation", "grace", "early", "shared_grant", "description", "pattern"];
+const UNSEEN: [&str; 11] =
+    ["inputs", "rate_limit", "rotation", "grace", "early", "shared_grant", "description", "pattern", "suggested", "reasons", "optional"];
 
 /// Every place that a request or an answer depends on, with another value: pointer and the whole manifest.
 pub fn mutants(manifest: &Json) -> Vec<(String, Json)> {
@@ -43,6 +44,15 @@ fn other(key: &str, text: &str) -> Option<String> {
         // Another sort of placement has other keys.
         ("in", _) => return None,
         ("pkce", "S256") => "off",
+        ("token_method", "GET") => "POST",
+        ("token_method", _) => "GET",
+        ("state", "param") => "redirect_query",
+        ("state", _) => "param",
+        ("expires_unit", "milliseconds") => "minutes",
+        ("expires_unit", _) => "milliseconds",
+        ("token_body" | "body", "query") => "json",
+        // A parameter that is left out is sent again, or by another name.
+        (_, "") => return None,
         ("pkce", _) => "S256",
         ("client_auth", "basic") => "body",
         ("client_auth", _) => "basic",

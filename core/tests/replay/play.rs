@@ -2,14 +2,16 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
+use sha2::Sha256;
 use smalt::{
     Account, Secret, Smalt,
-    backend::{ApiRequest, Disconnect, StartConnect},
+    backend::{ApiRequest, Disconnect, StartConnect, form_body, json_body},
     engine::Timings,
     manifest::AppManifest,
     model::{self, Json},
-    plugin::{FixedClock, HttpResponse},
+    plugin::FixedClock,
     project::Project,
     vault::LocalKey,
 };
@@ -119,6 +121,15 @@ fn refused_call(call: &Call) -> Exchange {
     Exchange { answer: Answer { status: 401, headers: BTreeMap::new(), json: None, text: None }, ..call.exchange() }
 }
 
+/// All parameters, sorted, under the client's secret.
+fn signature(callback: &Url) -> String {
+    let mut pairs: Vec<String> = callback.query_pairs().map(|(name, value)| format!("{name}={value}")).collect();
+    pairs.sort();
+    let mut mac = Hmac::<Sha256>::new_from_slice(b"secret-1").unwrap();
+    mac.update(pairs.join("&").as_bytes());
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 pub(crate) fn said<T>(what: smalt::Result<T>) -> Result<T, String> {
     what.map_err(|error| format!("{} ({})", error.code().as_str(), error.reason()))
 }
@@ -161,9 +172,15 @@ impl Stage {
         same("the authorize URL", &way.authorize.url, plain.as_str())?;
         pairs("the authorize URL", &way.authorize.params, page.query_pairs())?;
         let param = |wanted: &str| page.query_pairs().find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned());
-        self.provider.challenge(param("code_challenge"));
-        let mut callback: Url = REDIRECT.parse().unwrap();
+        self.provider.challenge(param("code_challenge"), param("code_challenge_method").as_deref() == Some("plain"));
+        // Some carry the state in it.
+        let mut callback: Url = started.redirect_uri.parse().map_err(|_| "the redirect URI is none".to_owned())?;
+        same("the redirect URI", param("redirect_uri").as_deref().unwrap_or(REDIRECT), callback.as_str())?;
         callback.query_pairs_mut().extend_pairs(params).extend_pairs(param("state").iter().map(|state| ("state", state)));
+        if let Some(name) = way.sign.as_ref().filter(|name| !params.contains_key(*name)) {
+            let signature = signature(&callback);
+            callback.query_pairs_mut().append_pair(name, &signature);
+        }
         Ok(self.account.finish_connect(callback, Secret::new(started.cookie.value.expose())).await)
     }
 
@@ -186,13 +203,10 @@ impl Stage {
     }
 
     /// What the host asks for; its body is the request's.
-    async fn request(&self, call: &Call) -> smalt::Result<HttpResponse> {
+    async fn request(&self, call: &Call) -> smalt::Result<model::ApiAnswer> {
         let body = match (&call.request.json, &call.request.form) {
-            (Some(json), _) => Some(("application/json".to_owned(), json.to_string().into_bytes())),
-            (None, Some(form)) => {
-                let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-                Some(("application/x-www-form-urlencoded".to_owned(), form.into_bytes()))
-            }
+            (Some(json), _) => Some(json_body(json)),
+            (None, Some(form)) => Some(form_body(&form.iter().map(|(name, value)| (&**name, &**value)).collect::<Vec<_>>())),
             (None, None) => None,
         };
         let (application, method, path) = (self.slug.clone(), call.request.method.clone(), call.path.clone());

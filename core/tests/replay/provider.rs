@@ -25,7 +25,8 @@ pub struct Provider(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     expected: VecDeque<Exchange>,
-    challenge: Option<String>,
+    /// And whether it is the verifier itself.
+    challenge: Option<(String, bool)>,
     /// The `oauth_callback` that came last.
     called_back: Option<String>,
     trouble: Option<String>,
@@ -43,8 +44,8 @@ impl Provider {
         self.0.lock().unwrap().expected.extend(exchanges);
     }
 
-    pub fn challenge(&self, challenge: Option<String>) {
-        self.0.lock().unwrap().challenge = challenge;
+    pub fn challenge(&self, challenge: Option<String>, plain: bool) {
+        self.0.lock().unwrap().challenge = challenge.map(|challenge| (challenge, plain));
     }
 
     pub fn called_back(&self) -> Option<String> {
@@ -80,7 +81,7 @@ impl State {
         }
         let checked = match self.expected.pop_front() {
             None => Err("it is not written down".to_owned()),
-            Some(exchange) => check(&exchange.request, request, self.challenge.as_deref()).map(|()| exchange.answer),
+            Some(exchange) => check(&exchange.request, request, self.challenge.as_ref()).map(|()| exchange.answer),
         };
         match checked {
             Ok(answer) => Ok(response(&answer)),
@@ -103,12 +104,16 @@ fn response(answer: &Answer) -> HttpResponse {
     HttpResponse { status: answer.status, headers: headers.into_iter().collect(), body: body.into_bytes() }
 }
 
-fn check(wanted: &Request, got: &HttpRequest, challenge: Option<&str>) -> Result<(), String> {
+fn check(wanted: &Request, got: &HttpRequest, challenge: Option<&(String, bool)>) -> Result<(), String> {
     same("the method", &wanted.method, &got.method)?;
     let mut plain = got.url.clone();
     plain.set_query(None);
     same("the URL", &wanted.url, plain.as_str())?;
     pairs("the query", &wanted.query, got.url.query_pairs())?;
+    if wanted.query.contains_key("code_verifier") {
+        let verifier = got.url.query_pairs().find(|(name, _)| name == "code_verifier");
+        proves(verifier.map(|(_, verifier)| verifier.into_owned()), challenge, true)?;
+    }
     headers(wanted, got)?;
     if let Some(signed) = &wanted.signed {
         signing::check(signed, got)?;
@@ -140,9 +145,13 @@ fn check(wanted: &Request, got: &HttpRequest, challenge: Option<&str>) -> Result
 }
 
 /// The verifier belongs to the challenge of the authorize URL (RFC 7636).
-fn proves(verifier: Option<String>, challenge: Option<&str>, wanted: bool) -> Result<(), String> {
-    let proof = verifier.map(|verifier| Base64UrlUnpadded::encode_string(&Sha256::digest(verifier.as_bytes())));
-    if wanted && (proof.is_none() || proof.as_deref() != challenge) {
+fn proves(verifier: Option<String>, challenge: Option<&(String, bool)>, wanted: bool) -> Result<(), String> {
+    let plain = challenge.is_some_and(|(_, plain)| *plain);
+    let proof = verifier.map(|verifier| match plain {
+        true => verifier,
+        false => Base64UrlUnpadded::encode_string(&Sha256::digest(verifier.as_bytes())),
+    });
+    if wanted && (proof.is_none() || proof.as_ref() != challenge.map(|(challenge, _)| challenge)) {
         Err("the verifier is not the challenge's".to_owned())
     } else {
         Ok(())

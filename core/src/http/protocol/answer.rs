@@ -3,11 +3,11 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use url::form_urlencoded;
 use zeroize::Zeroize;
 
-use super::lifetime::{lifetime, retry_after};
+use super::lifetime::{lifetime, lifetime_in, retry_after};
 use crate::{
     Error, Secret,
     error::err,
-    manifest::{Oauth2, RateLimit},
+    manifest::{Copied, Oauth2, RateLimit},
     model::Json,
     plugin::HttpResponse,
     time::Timestamp,
@@ -36,7 +36,7 @@ pub struct TokenSet {
     /// What the provider says it granted; absent when it says nothing, which means what was asked for (RFC 6749 section 5.1).
     pub scopes: Option<Vec<String>>,
     /// The values that the manifest's `copy_from_token` names.
-    pub copied: BTreeMap<String, String>,
+    pub copied: Copies,
     /// The whole answer, for identity pointers.
     pub raw: RawAnswer,
 }
@@ -275,13 +275,35 @@ fn tokens(oauth: &Oauth2, raw: RawAnswer, now: Timestamp) -> Result<TokenSet, &'
         kind if kind.is_empty() || kind.eq_ignore_ascii_case("bearer") => "Bearer".to_owned(),
         kind => provider_code(kind),
     };
-    let stated = lifetime(at(&answer.expires_in, "/expires_in"), now);
+    let stated = lifetime_in(answer.expires_unit, at(&answer.expires_in, "/expires_in"), now);
     let default = || lifetime(Some(&Json::from(answer.default_expires_in?)), now);
-    let copied = oauth.copy_from_token.iter().filter_map(|(name, pointer)| Some((name.clone(), raw.text(pointer)?)));
-    let copied = copied.filter(|(_, value)| value.len() <= LARGEST_COPY).collect();
+    let copied = copy(&oauth.copy_from_token, |pointer| raw.text(pointer));
     let scopes = scopes(at(&answer.scope, "/scope"), oauth.scopes.separator.as_deref());
     let expires_in = stated.or_else(default);
     Ok(TokenSet { access_token, refresh_token, token_type, expires_in, scopes, copied, raw })
+}
+
+/// The values that a manifest keeps of an answer, and the first that it cannot do without and that is not there as it should be.
+pub(crate) fn copy(wanted: &BTreeMap<String, Copied>, found: impl Fn(&str) -> Option<String>) -> Copies {
+    let mut copies = Copies::default();
+    for (name, copied) in wanted {
+        let found = found(copied.place()).filter(|value| value.len() <= LARGEST_COPY);
+        match copied.take(found.as_deref()) {
+            Ok(Some(value)) => drop(copies.values.insert(name.clone(), value)),
+            Ok(None) => {}
+            Err(trouble) => drop(copies.trouble.get_or_insert_with(|| format!("`{name}` {trouble}"))),
+        }
+    }
+    copies
+}
+
+/// What was kept of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Copies {
+    /// Name to value.
+    pub values: BTreeMap<String, String>,
+    /// Why the answer cannot be used: a value that must be there is not, or has another form.
+    pub trouble: Option<String>,
 }
 
 /// Granted scopes, as a list or as text: parted by spaces, commas, semicolons or the manifest's separator, without doubles.
@@ -307,7 +329,8 @@ fn scopes(value: Option<&Json>, separator: Option<&str>) -> Option<Vec<String>> 
     Some(found)
 }
 
-fn scalar(value: &Json) -> Option<String> {
+/// A text, number or truth as text.
+pub(crate) fn scalar(value: &Json) -> Option<String> {
     match value {
         Json::String(text) => Some(text.clone()),
         Json::Number(number) => Some(number.to_string()),

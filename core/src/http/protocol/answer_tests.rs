@@ -158,7 +158,7 @@ fn values_stand_where_the_manifest_says() {
     oauth.answer.default_expires_in = Some(7200);
     oauth.scopes.separator = Some("|".to_owned());
     oauth.copy_from_token = [("team", "/data/team/id"), ("n", "/data/n"), ("none", "/data/none"), ("odd", "/data"), ("big", "/data/big")]
-        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .map(|(a, b)| (a.to_owned(), Copied::from(b)))
         .into();
     let body = json!({"ok": true, "access_token": "wrong", "data": {
         "user": {"token": "right"}, "scopes": "a|b", "team": {"id": "T1"}, "n": 7, "big": "x".repeat(LARGEST_COPY + 1)}});
@@ -166,7 +166,8 @@ fn values_stand_where_the_manifest_says() {
     assert_eq!(set.access_token.expose(), "right");
     assert_eq!(set.scopes, list(&["a", "b"]));
     assert_eq!(set.expires_in, Some(Duration::from_secs(7200)));
-    assert_eq!(set.copied, [("n", "7"), ("team", "T1")].map(|(a, b)| (a.to_owned(), b.to_owned())).into());
+    assert_eq!(set.copied.values, [("n", "7"), ("team", "T1")].map(|(a, b)| (a.to_owned(), b.to_owned())).into());
+    assert_eq!(set.copied.trouble, None);
     assert_eq!(set.raw.text("/data/team/id").as_deref(), Some("T1"));
     assert_eq!(set.raw.text("/data/team"), None);
 
@@ -175,6 +176,34 @@ fn values_stand_where_the_manifest_says() {
     oauth.answer.success = Some(Success { pointer: "/status".to_owned(), equals: json!(0) });
     assert_eq!(class(parse(&oauth, 200, r#"{"status":601,"data":{"user":{"token":"t"}}}"#)), "refused 601");
     assert_eq!(class(parse(&oauth, 200, r#"{"status":0,"data":{"user":{"token":"t"}}}"#)), "ok t");
+}
+
+#[test]
+fn values_are_checked_before_they_are_kept() {
+    let kept = |wanted: Json, body: Json| {
+        let mut oauth = oauth();
+        oauth.copy_from_token = serde_json::from_value(wanted).unwrap();
+        let mut body = body;
+        body["access_token"] = "t".into();
+        let copies = parse(&oauth, 200, &body.to_string()).unwrap().copied;
+        (copies.values.into_iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join(" "), copies.trouble)
+    };
+    let instance = json!({"instance": {"from": "/instance_url", "pattern": r"https://(?<value>[a-z0-9-]+\.my\.acme\.com)/?"}});
+    assert_eq!(kept(instance.clone(), json!({"instance_url": "https://eu7.my.acme.com"})), ("instance=eu7.my.acme.com".to_owned(), None));
+    for bad in [
+        "https://evil.com",
+        "https://evil.com/.my.acme.com",
+        "http://eu7.my.acme.com",
+        "https://eu7.my.acme.com.evil.com",
+        "x https://a.my.acme.com",
+    ] {
+        let (values, trouble) = kept(instance.clone(), json!({"instance_url": bad}));
+        assert!(values.is_empty() && trouble.unwrap() == "`instance` has another form than the manifest's pattern", "{bad}");
+    }
+    assert_eq!(kept(instance.clone(), json!({})).1.unwrap(), "`instance` is missing");
+    let optional = json!({"plan": {"from": "/plan", "pattern": "free|paid", "optional": true}, "n": {"from": "/n"}});
+    assert_eq!(kept(optional.clone(), json!({"n": 7})), ("n=7".to_owned(), None));
+    assert_eq!(kept(optional, json!({"n": 7, "plan": "other"})).1.unwrap(), "`plan` has another form than the manifest's pattern");
 }
 
 #[test]

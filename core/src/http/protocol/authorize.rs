@@ -5,13 +5,16 @@ use crate::{
     error::Result,
     ids,
     manifest::{
-        Oauth2,
+        Oauth2, Pkce, StateIn,
         template::{self, Values},
     },
 };
 
 /// Parameters that no manifest can set: they carry the flow's own security.
 const RESERVED: [&str; 7] = ["client_id", "redirect_uri", "state", "response_type", "code_challenge", "code_challenge_method", "scope"];
+
+/// Parameters that a manifest may leave out, to send them under the provider's own names.
+const LEAVABLE: [&str; 4] = ["client_id", "redirect_uri", "response_type", "scope"];
 
 /// A fresh verifier of 43 characters and its S256 challenge (RFC 7636 sections 4.1 and 4.2).
 ///
@@ -37,7 +40,8 @@ pub fn authorize_url(
     challenge: Option<&str>,
     scopes: &[String],
 ) -> Result<Url> {
-    let values = values.clone().first("client_id", client_id);
+    let scope = scopes.join(oauth.scopes.separator.as_deref().unwrap_or(" "));
+    let values = values.clone().first("client_id", client_id).first("redirect_uri", redirect_uri).first("scope", &scope);
     let mut url = template::url(&oauth.authorize_url, &values)?;
     let scope_param = oauth.scopes.param.as_deref().unwrap_or("scope");
     let ours = |name: &str| RESERVED.contains(&name) || name == scope_param;
@@ -45,20 +49,29 @@ pub fn authorize_url(
     let mut params: Vec<(String, String)> =
         url.query_pairs().filter(|(name, _)| !ours(name)).map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
     for (name, value) in &oauth.authorize_params {
-        if !ours(name) {
+        if !ours(name) && !value.is_empty() {
             params.retain(|(n, _)| n != name);
             params.push((name.clone(), template::text(value, &values)?));
         }
     }
-    let scope = scopes.join(oauth.scopes.separator.as_deref().unwrap_or(" "));
+    // What carries the flow's security is always there; the rest may go by another name.
+    let left_out = |name: &str| LEAVABLE.contains(&name) && oauth.authorize_params.get(name).is_some_and(String::is_empty);
     let mut query = url.query_pairs_mut();
     query.clear();
-    query.append_pair("response_type", "code").append_pair("client_id", client_id).append_pair("redirect_uri", redirect_uri);
-    query.append_pair("state", state);
-    if let Some(challenge) = challenge {
-        query.append_pair("code_challenge", challenge).append_pair("code_challenge_method", "S256");
+    for (name, value) in [("response_type", "code"), ("client_id", client_id), ("redirect_uri", redirect_uri)] {
+        if !left_out(name) {
+            query.append_pair(name, value);
+        }
     }
-    if !scope.is_empty() {
+    // Elsewhere it stands in the redirect URI.
+    if oauth.callback.state == StateIn::Param {
+        query.append_pair("state", state);
+    }
+    if let Some(challenge) = challenge {
+        let method = if oauth.pkce == Pkce::Plain { "plain" } else { "S256" };
+        query.append_pair("code_challenge", challenge).append_pair("code_challenge_method", method);
+    }
+    if !scope.is_empty() && !left_out("scope") {
         query.append_pair(scope_param, &scope);
     }
     query.extend_pairs(params);
@@ -120,6 +133,32 @@ mod tests {
             ("user_scope", "a,b:c"),
             ("keep", "1"),
             ("audience", "for acme & id&1"),
+        ];
+        assert_eq!(pairs(&url), expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    }
+
+    #[test]
+    fn parameters_go_by_the_providers_names() {
+        let mut oauth = oauth();
+        oauth.pkce = Pkce::Plain;
+        oauth.callback.state = StateIn::RedirectQuery;
+        for (name, value) in [
+            ("client_id", ""),
+            ("client_key", "{client_id}"),
+            ("code_challenge", ""),
+            ("response_type", ""),
+            ("scope", ""),
+            ("perms", "x {scope}"),
+        ] {
+            oauth.authorize_params.insert(name.to_owned(), value.to_owned());
+        }
+        let url = authorize_url(&oauth, &Values::new(), "id", "https://app.test/cb?state=st", "st", Some("ch"), &["a".to_owned()]).unwrap();
+        let expected = [
+            ("redirect_uri", "https://app.test/cb?state=st"),
+            ("code_challenge", "ch"),
+            ("code_challenge_method", "plain"),
+            ("client_key", "id"),
+            ("perms", "x a"),
         ];
         assert_eq!(pairs(&url), expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
     }

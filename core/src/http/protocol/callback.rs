@@ -2,10 +2,13 @@ use std::{collections::BTreeMap, fmt};
 
 use url::form_urlencoded;
 
+use subtle::ConstantTimeEq;
+
 use super::provider_code;
 use crate::{
     Secret,
     error::{Result, bail},
+    manifest::{AuthorizeCallback, template},
 };
 
 /// No callback is larger than this, in bytes.
@@ -26,6 +29,19 @@ pub struct Callback {
     pub iss: Option<String>,
     /// Every other parameter; of several with one name, the first.
     pub params: BTreeMap<String, String>,
+}
+
+impl Callback {
+    /// Reads code and error where this provider puts them.
+    pub fn adapt(&mut self, ways: &AuthorizeCallback) {
+        if let Some(name) = &ways.code {
+            self.code = self.params.remove(name).filter(|code| !code.is_empty()).map(Secret::new);
+        }
+        // Some state both, and the odd one says more.
+        if let Some(value) = ways.error.as_ref().and_then(|name| self.params.remove(name)) {
+            self.error = Some(provider_code(&value));
+        }
+    }
 }
 
 impl fmt::Debug for Callback {
@@ -79,6 +95,37 @@ fn query(text: &str) -> &str {
     }
 }
 
+/// The last part of a callback's path, decoded: where the state is when the provider gives nothing else back.
+pub(crate) fn last_part(url: &str) -> Option<String> {
+    let path = url.split(['?', '#']).next()?;
+    let last =
+        path.rsplit('/').next().filter(|last| !last.is_empty() && last.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)))?;
+    Some(last.to_owned())
+}
+
+/// Checks that a callback is the provider's: the parameter `param` holds the hexadecimal HMAC-SHA256 of all others, sorted by
+/// name, as `name=value` with `&` between them, under the client's secret.
+///
+/// # Errors
+/// `authorize_failed` when it is missing, wrong, or there is no secret to check it with.
+pub(crate) fn check_hmac(url_or_query: &str, param: &str, secret: Option<&Secret>) -> Result<()> {
+    let mut pairs: Vec<(String, String)> = form_urlencoded::parse(query(url_or_query).as_bytes()).into_owned().collect();
+    pairs.sort();
+    let given = pairs.iter().position(|(name, _)| name == param).map(|at| pairs.remove(at).1);
+    let message = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
+    let (Some(given), Some(secret)) = (given, secret) else {
+        bail!(AuthorizeFailed, "the callback is not signed as the provider signs it")
+    };
+    let mut expected = String::new();
+    for byte in template::hmac(secret.expose().as_bytes(), message.as_bytes())? {
+        expected.push_str(&format!("{byte:02x}"));
+    }
+    if bool::from(expected.as_bytes().ct_eq(given.to_ascii_lowercase().as_bytes())) {
+        return Ok(());
+    }
+    bail!(AuthorizeFailed, "the callback's signature is wrong: somebody may have changed it on its way")
+}
+
 /// Compares the callback's issuer with the one that the manifest states, byte for byte (RFC 9207 section 2.4). Where the
 /// manifest states none, none is required.
 ///
@@ -130,6 +177,38 @@ mod tests {
         let hostile = callback("error=%3Cscript%3Ealert(1)%3C%2Fscript%3E&error_description=x&state=s").unwrap();
         assert_eq!(hostile.error.as_deref(), Some("scriptalert1script"));
         assert!(hostile.params.is_empty());
+    }
+
+    #[test]
+    fn odd_names_are_read_where_the_manifest_says() {
+        let ways = AuthorizeCallback { code: Some("auth_code".into()), error: Some("error_reason".into()), ..AuthorizeCallback::default() };
+        let mut read = callback("auth_code=a&state=s&x=y").unwrap();
+        read.adapt(&ways);
+        assert_eq!((read.code, read.params.len()), (Some("a".into()), 1));
+        let mut read = callback("error_reason=user denied&state=s").unwrap();
+        read.adapt(&ways);
+        assert_eq!(read.error.as_deref(), Some("userdenied"));
+        assert_eq!(last_part("https://app.test/cb/x/St-a_te9?code=a/b").as_deref(), Some("St-a_te9"));
+        assert_eq!((last_part("https://app.test/cb/"), last_part("/cb/a%2Fb?x")), (None, None));
+    }
+
+    #[test]
+    fn a_signed_callback_is_checked() {
+        // Python: hmac.new(b"hush", b"code=…&shop=…&state=…&timestamp=…", "sha256").hexdigest()
+        let secret = Secret::new("hush");
+        let signed = "code=0907a61c0c8d55e99db179b68161bc00&hmac=700e2dadb827fcc8609e9d5ce208b2e9cdaab9df07390d2cbca10d7c328fc4bf&shop=some-shop.myshopify.com&state=0.6784241404160823&timestamp=1337178173";
+        check_hmac(&format!("https://app.test/cb?{signed}"), "hmac", Some(&secret)).unwrap();
+        for (from, to) in [
+            ("some-shop", "evil"),
+            ("code=0", "code=1"),
+            ("&state=0.6", "&state=0.7"),
+            ("hmac=", "hmac=0"),
+            ("hmac=", "other="),
+            ("timestamp", "more=1&timestamp"),
+        ] {
+            assert!(check_hmac(&signed.replace(from, to), "hmac", Some(&secret)).unwrap_err().is(Code::AuthorizeFailed), "{from}");
+        }
+        assert!(check_hmac(signed, "hmac", Some(&Secret::new("other"))).is_err() && check_hmac(signed, "hmac", None).is_err());
     }
 
     #[test]

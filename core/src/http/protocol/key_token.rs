@@ -2,7 +2,7 @@
 //! login requests of an application's own form.
 
 use super::{
-    ClientCredentials, TokenFailure, TokenSet, assertion, parse_token_answer, place,
+    ClientCredentials, TokenFailure, TokenSet, assertion, parse_token_answer, place, place_in_body,
     requests::{Params, authenticate, begin, client_values},
 };
 use crate::{
@@ -63,13 +63,10 @@ pub fn key_token_request(
         authenticate(&mut request, &mut params, &rules, rules.client_auth, &values, client)?;
     }
     params.extend(&token.params, &values)?;
-    if request.method == "GET" {
-        params.put_into_query(&mut request);
-    } else if !params.is_empty() {
-        params.put(&mut request, token.body)?;
-    }
+    params.put(&mut request, token.body)?;
     if let Some(placement) = &token.placement {
         place(&mut request, placement, &values)?;
+        place_in_body(&mut request, placement, &values)?;
     }
     Ok(request)
 }

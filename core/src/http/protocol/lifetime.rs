@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{manifest::RateLimit, model::Json, time::Timestamp};
+use crate::{
+    manifest::{ExpiresUnit, RateLimit},
+    model::Json,
+    time::Timestamp,
+};
 
 /// No token is believed to live longer than this: 10 years, in seconds.
 const LONGEST_LIFE: f64 = 10.0 * 365.25 * 86_400.0;
@@ -28,6 +32,54 @@ pub(super) fn lifetime(value: Option<&Json>, now: Timestamp) -> Option<Duration>
     let life = [seconds, seconds - today, seconds / 1000.0 - today].into_iter().find(|life| (1.0..=LONGEST_LIFE).contains(life));
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 1 and ten years
     Some(Duration::from_secs(life.unwrap_or(LONGEST_LIFE) as u64))
+}
+
+/// How long a token lives, where the manifest says how its provider writes that. What cannot be so means *unknown*.
+pub(super) fn lifetime_in(unit: ExpiresUnit, value: Option<&Json>, now: Timestamp) -> Option<Duration> {
+    let number = |scale: f64| {
+        let number = match value? {
+            Json::Number(number) => number.as_f64()?,
+            Json::String(text) => text.trim().parse().ok()?,
+            _ => return None,
+        };
+        Some(number * scale)
+    };
+    #[allow(clippy::cast_precision_loss)]
+    let today = now.millis() as f64 / 1000.0;
+    let seconds = match unit {
+        ExpiresUnit::Auto => return lifetime(value, now),
+        ExpiresUnit::Seconds => number(1.0)?,
+        ExpiresUnit::Minutes => number(60.0)?,
+        ExpiresUnit::Milliseconds => number(0.001)?,
+        ExpiresUnit::AtSeconds => number(1.0)? - today,
+        ExpiresUnit::AtMilliseconds => number(0.001)? - today,
+        #[allow(clippy::cast_precision_loss)]
+        ExpiresUnit::AtDate => date(value?.as_str()?)?.millis() as f64 / 1000.0 - today,
+    };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 1 and ten years
+    (seconds.is_finite() && seconds >= 1.0).then(|| Duration::from_secs(seconds.min(LONGEST_LIFE) as u64))
+}
+
+/// RFC 3339; without a zone UTC is meant, and fractions of a second may be missing.
+fn date(text: &str) -> Option<Timestamp> {
+    let text = text.trim().replacen(' ', "T", 1);
+    let (date, time) = text.split_once(['T', 't'])?;
+    let zone = time.find(['Z', 'z', '+', '-']).unwrap_or(time.len());
+    let (time, zone) = time.split_at(zone);
+    let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let clock = if clock.len() == 5 { format!("{clock}:00") } else { clock.to_owned() };
+    let millis: String = fraction.chars().chain("000".chars()).take(3).collect();
+    let utc: Timestamp = format!("{date}T{clock}.{millis}Z").parse().ok()?;
+    let offset: i64 = match zone {
+        "" | "Z" | "z" => 0,
+        zone => {
+            let digits: String = zone.chars().filter(char::is_ascii_digit).collect();
+            let number = |range: std::ops::Range<usize>| digits.get(range)?.parse::<i64>().ok();
+            let minutes = number(0..2)? * 60 + number(2..4).unwrap_or(0);
+            if zone.starts_with('-') { -minutes } else { minutes }
+        }
+    };
+    Some(Timestamp::from_millis(utc.millis().checked_sub(offset * 60_000)?))
 }
 
 /// How long the provider asks to wait: the manifest's header (default `retry-after`) in seconds or as an HTTP date
@@ -112,6 +164,33 @@ mod tests {
     }
 
     #[test]
+    fn r27_lifetimes_have_the_unit_that_the_manifest_states() {
+        use ExpiresUnit::{AtDate, AtMilliseconds, AtSeconds, Milliseconds, Minutes, Seconds};
+        // NOW is 2027-01-15T08:00:00Z.
+        for (unit, value, seconds) in [
+            (Seconds, json!(3600), Some(3600)),
+            (Seconds, json!(0), None),
+            (Minutes, json!("90"), Some(5400)),
+            (Milliseconds, json!(3_600_000), Some(3600)),
+            (Milliseconds, json!(-1), None),
+            (AtSeconds, json!(1_800_000_060u64), Some(60)),
+            (AtSeconds, json!(3600), None),
+            (AtMilliseconds, json!("1800000060000"), Some(60)),
+            (AtDate, json!("2027-01-15T08:01:00Z"), Some(60)),
+            (AtDate, json!("2027-01-15T09:01:00.5+01:00"), Some(60)),
+            (AtDate, json!("2027-01-15 08:01:00"), Some(60)),
+            (AtDate, json!("2027-01-15T03:01:00-0500"), Some(60)),
+            (AtDate, json!("2027-01-15T07:59:00Z"), None),
+            (AtDate, json!("tomorrow"), None),
+            (AtDate, json!(60), None),
+            (AtSeconds, json!("soon"), None),
+        ] {
+            assert_eq!(lifetime_in(unit, Some(&value), NOW).map(|d| d.as_secs()), seconds, "{unit:?} {value}");
+        }
+        assert_eq!(lifetime_in(Minutes, None, NOW), None);
+    }
+
+    #[test]
     fn waits_as_long_as_asked() {
         let limit = RateLimit { reset_at: Some("X-Reset".to_owned()), ..RateLimit::default() };
         for (name, value, seconds) in [
@@ -144,6 +223,7 @@ mod tests {
             let _ = http_date(&text);
             let _ = lifetime(Some(&Json::from(text.clone())), now);
             let _ = lifetime(Some(&Json::from(n)), now);
+            let _ = lifetime_in(ExpiresUnit::AtDate, Some(&Json::from(text.clone())), now);
             let limit = RateLimit { reset_at: Some("b".to_owned()), ..RateLimit::default() };
             let _ = retry_after(&[("retry-after".to_owned(), text.clone())], &limit, now);
             let _ = retry_after(&[("b".to_owned(), n.to_string())], &limit, now);

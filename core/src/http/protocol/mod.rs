@@ -18,15 +18,17 @@ mod revocation;
 
 use crate::{Secret, Timestamp};
 
-pub use answer::{RawAnswer, TokenFailure, TokenSet, parse_token_answer, provider_code};
+pub use answer::{Copies, RawAnswer, TokenFailure, TokenSet, parse_token_answer, provider_code};
+pub(crate) use answer::{copy, scalar};
 pub use authorize::{authorize_url, pkce};
 pub use callback::{Callback, callback, check_issuer};
+pub(crate) use callback::{check_hmac, last_part};
 pub use device::{DeviceAnswer, Pending, device_request, parse_device_answer, pending, poll_request};
 pub use key_token::{key_token_answer, key_token_request};
 pub use lifetime::retry_after;
 pub use oauth1::{Oauth1Keys, sign, sign_placed};
-pub use placement::{bearer, place};
-pub use requests::{exchange_request, refresh_request, revoke_requests};
+pub use placement::{bearer, place, place_in_body};
+pub use requests::{exchange_request, fill_request, refresh_request, revoke_requests, token_step_request};
 pub use revocation::{RevokeOutcome, parse_revoke_answer};
 
 /// The organisation's client at the provider.

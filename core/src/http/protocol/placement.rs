@@ -1,4 +1,5 @@
 use base64ct::{Base64, Encoding};
+use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -7,6 +8,7 @@ use crate::{
         Placement,
         template::{self, Values},
     },
+    model::Json,
     plugin::HttpRequest,
 };
 
@@ -39,7 +41,45 @@ pub fn place(request: &mut HttpRequest, placement: &Placement, values: &Values<'
             let encoded = Zeroizing::new(Base64::encode_string(pair.as_bytes()));
             request.set_header("authorization", &Zeroizing::new(format!("Basic {}", *encoded)))
         }
+        // The body may not be there yet: see [`place_in_body`].
+        Placement::Body { .. } => Ok(()),
     }
+}
+
+/// Puts a credential into a finished body: a member of a JSON object or a field of a form, in place of one of that name.
+/// Without a body it becomes a JSON object of its own; GET and HEAD stay without one.
+///
+/// # Errors
+/// Those of [`place`]; `invalid_request` when the body is neither a JSON object nor a form.
+pub fn place_in_body(request: &mut HttpRequest, placement: &Placement, values: &Values<'_>) -> Result<()> {
+    let Placement::Body { name, value } = placement else { return Ok(()) };
+    if matches!(request.method.to_ascii_uppercase().as_str(), "GET" | "HEAD") {
+        return Ok(());
+    }
+    let value = Zeroizing::new(template::text(value, values)?);
+    let is_form =
+        request.headers.iter().any(|(n, v)| n.eq_ignore_ascii_case("content-type") && v.starts_with("application/x-www-form-urlencoded"));
+    if is_form {
+        let others: Vec<(String, String)> = form_urlencoded::parse(&request.body.0).into_owned().filter(|(n, _)| n != name).collect();
+        let mut form = form_urlencoded::Serializer::new(String::with_capacity(request.body.0.len() + 3 * (name.len() + value.len()) + 2));
+        form.extend_pairs(others).append_pair(name, &value);
+        request.set_body("application/x-www-form-urlencoded", Zeroizing::new(form.finish()).as_bytes());
+        return Ok(());
+    }
+    let mut body: Json = match request.body.0.is_empty() {
+        true => Json::Object(crate::model::JsonMap::new()),
+        false => serde_json::from_slice(&request.body.0).unwrap_or_default(),
+    };
+    let Some(members) = body.as_object_mut() else {
+        bail!(InvalidRequest, "the credential goes into the body, which must be a JSON object or a form");
+    };
+    members.insert(name.clone(), Json::String(value.to_string()));
+    let Ok(written) = serde_json::to_vec(&body).map(Zeroizing::new) else { bail!(Internal, "a body could not be written") };
+    if let Some(Json::String(secret)) = body.get_mut(name) {
+        zeroize::Zeroize::zeroize(secret);
+    }
+    request.set_body("application/json", written.as_slice());
+    Ok(())
 }
 
 #[cfg(test)]
@@ -63,6 +103,25 @@ mod tests {
         let basic = Placement::Basic { username: "{access_token}".to_owned(), password: String::new() };
         assert_eq!(placed(&basic, "sk").unwrap().headers[0].1.as_str(), format!("Basic {}", Base64::encode_string(b"sk:")));
         assert!(placed(&basic, "a:b").is_err());
+    }
+
+    #[test]
+    fn a_credential_in_the_body_joins_what_is_there() {
+        let place_in = |method: &str, content_type: &str, body: &str| -> Result<String> {
+            let mut request = HttpRequest::new(method, "https://api.example/x".parse().unwrap());
+            if !body.is_empty() {
+                request.set_body(content_type, body.as_bytes());
+            }
+            let placement = Placement::Body { name: "key".to_owned(), value: "{k}".to_owned() };
+            place(&mut request, &placement, &Values::new().one("k", "s&\"1"))?;
+            place_in_body(&mut request, &placement, &Values::new().one("k", "s&\"1"))?;
+            Ok(String::from_utf8(request.body.0.to_vec()).unwrap())
+        };
+        assert_eq!(place_in("POST", "application/json", r#"{"a":[1],"key":"old"}"#).unwrap(), r#"{"a":[1],"key":"s&\"1"}"#);
+        assert_eq!(place_in("POST", "application/x-www-form-urlencoded", "key=old&a=b%20c").unwrap(), "a=b+c&key=s%26%221");
+        assert_eq!(place_in("DELETE", "", "").unwrap(), r#"{"key":"s&\"1"}"#);
+        assert_eq!(place_in("GET", "", "").unwrap(), "");
+        assert!(place_in("POST", "application/json", "[1]").is_err() && place_in("PUT", "text/csv", "a,b").is_err());
     }
 
     #[test]

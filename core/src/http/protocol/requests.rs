@@ -9,13 +9,14 @@ use crate::{
     Secret,
     error::{Result, bail},
     manifest::{
-        ClientAuth, Oauth2, RevokeToken, TokenBody,
+        ClientAuth, Oauth2, RevokeToken, Step, TokenBody,
         template::{self, Values},
     },
     plugin::HttpRequest,
 };
 
-/// The parameters of one request; the first that sets a name wins, so the flow's own go in before the manifest's.
+/// The parameters of one request; the first that sets a name wins, so the flow's own go in before the manifest's. The manifest
+/// may leave one of the flow's own out, and names the grant as its provider does; it never sets another code, token or client.
 #[derive(Default)]
 pub(super) struct Params(BTreeMap<String, Zeroizing<String>>);
 
@@ -26,20 +27,15 @@ impl Params {
 
     pub(super) fn extend(&mut self, templates: &BTreeMap<String, String>, values: &Values<'_>) -> Result<()> {
         for (name, value) in templates {
-            let value = Zeroizing::new(template::text(value, values)?);
-            self.set(name, &value);
+            if value.is_empty() || name == "grant_type" {
+                self.0.remove(name);
+            }
+            if !value.is_empty() {
+                let value = Zeroizing::new(template::text(value, values)?);
+                self.set(name, &value);
+            }
         }
         Ok(())
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(super) fn put_into_query(&self, request: &mut HttpRequest) {
-        if !self.is_empty() {
-            request.url.query_pairs_mut().extend_pairs(self.0.iter().map(|(name, value)| (name, value.as_str())));
-        }
     }
 
     fn form(&self) -> Zeroizing<String> {
@@ -50,8 +46,16 @@ impl Params {
         Zeroizing::new(form.finish())
     }
 
+    /// Puts them into the body; into the query where the request has none.
     pub(super) fn put(&self, request: &mut HttpRequest, body: TokenBody) -> Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let body = if request.method == "GET" { TokenBody::Query } else { body };
         match body {
+            TokenBody::Query => {
+                request.url.query_pairs_mut().extend_pairs(self.0.iter().map(|(name, value)| (name, value.as_str())));
+            }
             TokenBody::Form => request.set_body("application/x-www-form-urlencoded", self.form().as_bytes()),
             TokenBody::Json => {
                 let plain: BTreeMap<&str, &str> = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -115,6 +119,47 @@ pub(super) fn begin(oauth: &Oauth2, method: &str, url: url::Url, values: &Values
     Ok(request)
 }
 
+fn token_method(oauth: &Oauth2) -> &str {
+    oauth.token_method.as_deref().unwrap_or("POST")
+}
+
+/// Headers and parameters of a manifest's own request, such as a step or a verification.
+///
+/// # Errors
+/// Those of [`template::text`]; `invalid_request` when a header could not carry its value.
+pub fn fill_request(
+    request: &mut HttpRequest,
+    headers: &BTreeMap<String, String>,
+    params: &BTreeMap<String, String>,
+    body: TokenBody,
+    values: &Values<'_>,
+) -> Result<()> {
+    for (name, value) in headers {
+        request.set_header(name, &Zeroizing::new(template::text(value, values)?))?;
+    }
+    let mut filled = Params::default();
+    filled.extend(params, values)?;
+    filled.put(request, body)
+}
+
+/// A step whose answer is a token answer: nothing but what the manifest names goes into it.
+///
+/// # Errors
+/// As [`exchange_request`].
+pub fn token_step_request(
+    oauth: &Oauth2,
+    step: &Step,
+    base_url: Option<&str>,
+    values: &Values<'_>,
+    client: &ClientCredentials,
+) -> Result<HttpRequest> {
+    let values = client_values(values, client);
+    let url = template::url_below(base_url, &step.url, &values)?;
+    let mut request = begin(oauth, step.method.as_deref().unwrap_or("GET"), url, &values)?;
+    fill_request(&mut request, &step.headers, &step.params, step.body, &values)?;
+    Ok(request)
+}
+
 /// The request that exchanges a code (RFC 6749 section 4.1.3). Send it once: a code whose bytes went out is spent.
 ///
 /// # Errors
@@ -127,8 +172,11 @@ pub fn exchange_request(
     redirect_uri: &str,
     verifier: Option<&Secret>,
 ) -> Result<HttpRequest> {
-    let values = client_values(values, client);
-    let mut request = begin(oauth, "POST", template::url(&oauth.token_url, &values)?, &values)?;
+    let mut values = client_values(values, client).first("code", code.expose()).first("redirect_uri", redirect_uri);
+    if let Some(verifier) = verifier {
+        values = values.first("code_verifier", verifier.expose());
+    }
+    let mut request = begin(oauth, token_method(oauth), template::url(&oauth.token_url, &values)?, &values)?;
     let mut params = Params::default();
     params.set("grant_type", "authorization_code");
     params.set("code", code.expose());
@@ -153,9 +201,9 @@ pub fn refresh_request(
     refresh_token: &Secret,
     scopes: &[String],
 ) -> Result<HttpRequest> {
-    let values = client_values(values, client);
+    let values = client_values(values, client).first("refresh_token", refresh_token.expose());
     let url = oauth.refresh_url.as_deref().unwrap_or(&oauth.token_url);
-    let mut request = begin(oauth, "POST", template::url(url, &values)?, &values)?;
+    let mut request = begin(oauth, token_method(oauth), template::url(url, &values)?, &values)?;
     let mut params = Params::default();
     params.set("grant_type", "refresh_token");
     params.set("refresh_token", refresh_token.expose());
@@ -172,7 +220,7 @@ pub fn refresh_request(
 /// revocation or there is no token of the wanted sort.
 ///
 /// Parameters go into the query of a `GET` and into the body of everything else. Without `params` they are `token` and
-/// `token_type_hint`, unless the URL itself names `{token}`.
+/// `token_type_hint`, unless the URL or a header names `{token}`.
 ///
 /// # Errors
 /// As [`exchange_request`].
@@ -192,7 +240,9 @@ pub fn revoke_requests(
         RevokeToken::Both => refresh.into_iter().chain(access).collect(),
     };
     let method = revoke.method.as_deref().unwrap_or("POST");
-    let in_url = template::placeholders(&revoke.url).is_ok_and(|names| names.iter().any(|name| name == "token"));
+    let names_token = |text: &String| template::placeholders(text).is_ok_and(|names| names.iter().any(|name| name == "token"));
+    // What `Authorization: Bearer {token}` says already needs no body; some providers refuse one there.
+    let stated = std::iter::once(&revoke.url).chain(revoke.headers.values()).any(names_token);
     let mut requests = Vec::new();
     for (token, hint) in tokens {
         let values = client_values(values, client).first("token", token.expose()).first("token_type_hint", hint);
@@ -203,20 +253,16 @@ pub fn revoke_requests(
         let mut params = Params::default();
         match revoke.client_auth.unwrap_or(oauth.client_auth) {
             // Where the manifest lists the parameters itself, nothing is added that proves nothing.
-            ClientAuth::None if in_url || !revoke.params.is_empty() => {}
+            ClientAuth::None if stated || !revoke.params.is_empty() => {}
             how => authenticate(&mut request, &mut params, oauth, how, &values, client)?,
         }
         if !revoke.params.is_empty() {
             params.extend(&revoke.params, &values)?;
-        } else if !in_url {
+        } else if !stated {
             params.set("token", token.expose());
             params.set("token_type_hint", hint);
         }
-        if request.method == "GET" {
-            params.put_into_query(&mut request);
-        } else if !params.0.is_empty() {
-            params.put(&mut request, revoke.body)?;
-        }
+        params.put(&mut request, revoke.body)?;
         requests.push(request);
     }
     Ok(requests)
@@ -247,7 +293,7 @@ mod tests {
     #[test]
     fn exchanges_with_basic() {
         let mut oauth = oauth();
-        oauth.token_params = map(&[("grant_type", "evil"), ("code", "evil"), ("client_id", "{client_id}"), ("extra", "{client_secret}")]);
+        oauth.token_params = map(&[("code", "evil"), ("redirect_uri", "evil"), ("client_id", "{client_id}"), ("extra", "{client_secret}")]);
         oauth.token_headers = map(&[("authorization", "evil"), ("x-version", "{v}"), ("accept", "application/vnd.x+json")]);
         let client = client(Some("p&ss ü"));
         let values = Values::new().one("v", "7");
@@ -270,6 +316,35 @@ mod tests {
             ("extra", "p&ss ü"),
         ]);
         assert_eq!(form(&request), wanted);
+    }
+
+    #[test]
+    fn parameters_go_by_the_providers_names() {
+        let mut oauth = oauth();
+        oauth.client_auth = ClientAuth::Body;
+        let renamed = [("client_id", ""), ("client_key", "{client_id}"), ("code", ""), ("auth_code", "{code}"), ("redirect_uri", "")];
+        oauth.token_params = map(&renamed);
+        oauth.token_params.insert("sign".to_owned(), "{client_id:code|hmac:client_secret}".to_owned());
+        let request = exchange_request(&oauth, &Values::new(), &client(Some("s")), &"c".into(), "https://app.test/cb", None).unwrap();
+        let wanted = map(&[
+            ("grant_type", "authorization_code"),
+            ("client_key", "id:1"),
+            ("client_secret", "s"),
+            ("auth_code", "c"),
+            // Python: hmac.new(b"s", b"id:1:c", "sha256").hexdigest()
+            ("sign", "6f01d85552fcca2a5964ed570c7c602dc0be894998911d81adae4659af3d9d15"),
+        ]);
+        assert_eq!(form(&request), wanted);
+
+        oauth.token_method = Some("GET".to_owned());
+        oauth.refresh_params = map(&[("grant_type", "ig_refresh_token"), ("refresh_token", ""), ("access_token", "{refresh_token}")]);
+        let request = refresh_request(&oauth, &Values::new(), &client(Some("s")), &"r&t".into(), &[]).unwrap();
+        let query = "access_token=r%26t&client_id=id%3A1&client_secret=s&grant_type=ig_refresh_token";
+        assert_eq!((request.method.as_str(), request.url.query(), request.body.0.is_empty()), ("GET", Some(query), true));
+        oauth.token_method = None;
+        oauth.token_body = TokenBody::Query;
+        let request = refresh_request(&oauth, &Values::new(), &client(Some("s")), &"r&t".into(), &[]).unwrap();
+        assert_eq!((request.method.as_str(), request.url.query(), request.body.0.is_empty()), ("POST", Some(query), true));
     }
 
     #[test]
@@ -350,6 +425,14 @@ mod tests {
         let request = revoke_requests(&oauth, &Values::new(), &client, Some(&access), None).unwrap().remove(0);
         assert_eq!(request.url.query(), Some("access_token=at"));
         assert!(header(&request, "authorization").is_none() && request.body.0.is_empty());
+
+        odd.method = None;
+        odd.params.clear();
+        odd.headers = map(&[("Authorization", "Bearer {token}")]);
+        oauth.revoke = Some(odd.clone());
+        let request = revoke_requests(&oauth, &Values::new(), &client, Some(&access), None).unwrap().remove(0);
+        assert_eq!((request.method.as_str(), header(&request, "authorization")), ("POST", Some("Bearer at")));
+        assert!(request.body.0.is_empty() && header(&request, "content-type").is_none() && request.url.query().is_none());
 
         odd.url = "https://provider.example/revoke?t={token}".to_owned();
         odd.params.clear();

@@ -4,14 +4,34 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Report, inputs, inputs::BUILT_IN, pointer};
 use crate::{
-    manifest::{AppManifest, ClientAuth, Keybased, Oauth2, Pkce, RevokeToken, Rotation, VerifyRequest, pattern::Pattern},
+    manifest::{
+        AppManifest, ClientAuth, Copied, Keybased, Oauth2, Pkce, RevokeToken, Rotation, StateIn, TokenBody, VerifyRequest, pattern::Pattern,
+    },
     model::InputField,
 };
 
-/// Parameters that the authorize URL gets from Smalt itself.
-const AUTHORIZE: [&str; 7] = ["client_id", "redirect_uri", "response_type", "scope", "state", "code_challenge", "code_challenge_method"];
-/// Parameters that token requests get from Smalt itself.
-const TOKEN: [&str; 7] = ["grant_type", "code", "redirect_uri", "client_id", "client_secret", "code_verifier", "refresh_token"];
+/// Parameters that the authorize URL gets from Smalt itself, and whether a manifest may leave them out.
+const AUTHORIZE: [(&str, bool); 7] = [
+    ("client_id", true),
+    ("redirect_uri", true),
+    ("response_type", true),
+    ("scope", true),
+    ("state", false),
+    ("code_challenge", false),
+    ("code_challenge_method", false),
+];
+/// Parameters that token requests get from Smalt itself, and whether a manifest may leave them out.
+const TOKEN: [(&str, bool); 6] = [
+    ("code", true),
+    ("redirect_uri", true),
+    ("client_id", true),
+    ("client_secret", true),
+    ("code_verifier", false),
+    ("refresh_token", true),
+];
+const PATTERN: &str = "see the pattern language in docs/adding-an-application.md";
+/// More steps than these would keep the user waiting.
+const MOST_STEPS: usize = 5;
 
 pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
     statuses(report, &["api", "rate_limit", "statuses"], &m.api.rate_limit.statuses);
@@ -22,16 +42,13 @@ pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
                     report.error(&["variables", name, "default"], "does not match the pattern", "correct one of them");
                 }
                 Ok(_) => {}
-                Err(_) => report.error(
-                    &["variables", name, "pattern"],
-                    "cannot be read",
-                    "see the pattern language in docs/adding-an-application.md",
-                ),
+                Err(_) => report.error(&["variables", name, "pattern"], "cannot be read", PATTERN),
             }
         }
     }
     if let Some(oauth2) = &m.oauth2 {
-        self::oauth2(report, oauth2);
+        let nobody = m.facts.iter().flat_map(|fact| &fact.about).any(|key| key == "oauth2.identity");
+        self::oauth2(report, oauth2, nobody);
     }
     if let Some(keybased) = &m.keybased {
         self::keybased(report, keybased);
@@ -43,9 +60,9 @@ pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
 fn names(report: &mut Report<'_>, m: &AppManifest) {
     let taken = |report: &mut Report<'_>, path: &[&str], name: &str| {
         if BUILT_IN.contains(&name) {
-            // `token` is a natural name for an input; it only means something else in a revocation.
+            // Natural names for inputs, which mean something else with OAuth 2.0 only.
             let is_key = path.first() == Some(&"keybased");
-            if !(is_key && (name == "token" || super::grants::is_client_input(m, name))) {
+            if !(is_key && (["token", "code", "scope"].contains(&name) || super::grants::is_client_input(m, name))) {
                 report.error(path, format!("`{name}` means something else in templates"), "choose another name");
             }
         } else if m.variables.contains_key(name) {
@@ -72,23 +89,30 @@ fn names(report: &mut Report<'_>, m: &AppManifest) {
     }
     let Some(oauth2) = &m.oauth2 else { return };
     each(report, "oauth2", &oauth2.inputs);
-    for (key, names) in [("copy_from_token", &oauth2.copy_from_token), ("copy_from_callback", &oauth2.copy_from_callback)] {
+    let mut copied: BTreeSet<&String> = BTreeSet::new();
+    let steps =
+        oauth2.steps.iter().enumerate().map(|(index, step)| (vec!["steps".to_owned(), index.to_string(), "copy".to_owned()], &step.copy));
+    let answers = [("copy_from_token", &oauth2.copy_from_token), ("copy_from_callback", &oauth2.copy_from_callback)];
+    let all = answers.into_iter().map(|(key, names)| (vec![key.to_owned()], names)).chain(steps);
+    for (at, names) in all {
         for name in names.keys() {
+            let path: Vec<&str> = std::iter::once("oauth2").chain(at.iter().map(String::as_str)).chain([name.as_str()]).collect();
             if !inputs::is_name(name) {
-                report.error(&["oauth2", key, name], "is not a name", "use lower-case letters, digits and `_`, beginning with a letter");
+                report.error(&path, "is not a name", "use lower-case letters, digits and `_`, beginning with a letter");
             }
             if oauth2.inputs.iter().any(|i| i.name == *name) {
-                report.error(&["oauth2", key, name], "is the name of an input too", "choose another name");
+                report.error(&path, "is the name of an input too", "choose another name");
             }
-            taken(report, &["oauth2", key, name], name);
+            if !copied.insert(name) {
+                report.error(&path, "is copied from elsewhere too", "choose another name");
+            }
+            taken(report, &path, name);
         }
-    }
-    for name in oauth2.copy_from_callback.keys().filter(|n| oauth2.copy_from_token.contains_key(*n)) {
-        report.error(&["oauth2", "copy_from_callback", name], "is copied from the token answer too", "choose another name");
     }
 }
 
-fn oauth2(report: &mut Report<'_>, o: &Oauth2) {
+/// `nobody`: a fact shows that the provider does not tell who the user is.
+fn oauth2(report: &mut Report<'_>, o: &Oauth2, nobody: bool) {
     inputs(report, &["oauth2", "inputs"], &o.inputs);
     if o.pkce == Pkce::Off && o.client_auth == ClientAuth::None {
         report.error(
@@ -97,9 +121,25 @@ fn oauth2(report: &mut Report<'_>, o: &Oauth2) {
             "remove `pkce = \"off\"` (RFC 9700 section 2.1.1)",
         );
     }
+    if o.pkce == Pkce::Plain {
+        let cure = "remove it if the provider knows S256 (RFC 7636 section 4.2)";
+        report.warn(&["oauth2", "pkce"], "shows the verifier in the authorize URL", cure);
+    }
     reserved(report, "authorize_params", &o.authorize_params, &AUTHORIZE);
     reserved(report, "token_params", &o.token_params, &TOKEN);
     reserved(report, "refresh_params", &o.refresh_params, &TOKEN);
+    method(report, &["oauth2", "token_method"], o.token_method.as_deref(), &["POST", "GET"]);
+    if o.token_method.as_deref() == Some("GET") && o.token_body == TokenBody::Json {
+        report.error(&["oauth2", "token_body"], "means nothing, since a GET has no body", "remove it, or `token_method`");
+    }
+    if o.client_auth == ClientAuth::Basic
+        && ["client_id", "client_secret"].iter().any(|name| o.token_params.get(*name).is_some_and(String::is_empty))
+    {
+        let cure = "set `client_auth = \"body\"` or `\"none\"`, or remove the empty parameter";
+        report.warn(&["oauth2", "token_params"], "leaves out what `client_auth = \"basic\"` does not send", cure);
+    }
+    callback(report, o);
+    steps(report, o);
 
     let scopes = &o.scopes;
     for (key, list) in [("default", &scopes.default), ("required", &scopes.required)] {
@@ -109,6 +149,16 @@ fn oauth2(report: &mut Report<'_>, o: &Oauth2) {
         if list.iter().collect::<BTreeSet<_>>().len() < list.len() {
             report.warn(&["oauth2", "scopes", key], "has a scope twice", "remove one");
         }
+    }
+    for scope in scopes.reasons.keys() {
+        let known = [&scopes.default, &scopes.required, &scopes.suggested].iter().any(|list| list.contains(scope));
+        if !known {
+            let cure = "add it to `default`, `required` or `suggested`, or correct it";
+            report.warn(&["oauth2", "scopes", "reasons", scope], "explains a scope that is named nowhere", cure);
+        }
+    }
+    if let Some(scope) = scopes.suggested.iter().find(|scope| scopes.default.contains(scope) || scopes.required.contains(scope)) {
+        report.warn(&["oauth2", "scopes", "suggested"], format!("names `{scope}`, which is asked for anyway"), "remove it");
     }
     let missing: Vec<&str> = scopes.required.iter().filter(|s| !scopes.default.contains(s)).map(String::as_str).collect();
     if !missing.is_empty() {
@@ -136,25 +186,109 @@ fn oauth2(report: &mut Report<'_>, o: &Oauth2) {
     if let Some(success) = &a.success {
         pointer(report, &["oauth2", "answer", "success", "pointer"], &success.pointer);
     }
-    for (name, place) in &o.copy_from_token {
-        pointer(report, &["oauth2", "copy_from_token", name], place);
+    if a.default_expires_in == Some(0) {
+        report.error(&["oauth2", "answer", "default_expires_in"], "is no lifetime", "write seconds, or remove it");
+    }
+    for (name, copied) in &o.copy_from_token {
+        self::copied(report, &["oauth2", "copy_from_token", name], copied, true);
+    }
+    for (name, copied) in &o.copy_from_callback {
+        self::copied(report, &["oauth2", "copy_from_callback", name], copied, false);
     }
     refresh(report, o);
     revoke(report, o);
     match &o.identity {
+        None if nobody => {}
         None => report.warn(
             &["oauth2"],
             "says not who the user is at the provider, so connections that share a grant cannot be told",
-            "add `[oauth2.identity]`",
+            "add `[oauth2.identity]`, or a `[[facts]]` about `oauth2.identity` that shows that the provider does not tell",
         ),
         Some(identity) => {
             if !identity.id.contains('{') {
                 pointer(report, &["oauth2", "identity", "id"], &identity.id);
             }
-            if let Some(label) = &identity.label {
+            if let Some(label) = identity.label.as_ref().filter(|label| !label.contains('{')) {
                 pointer(report, &["oauth2", "identity", "label"], label);
             }
             method(report, &["oauth2", "identity", "method"], identity.method.as_deref(), &["GET", "POST"]);
+        }
+    }
+}
+
+/// A value that is kept: its place, and what it must look like.
+pub(super) fn copied(report: &mut Report<'_>, at: &[&str], copied: &Copied, from_answer: bool) {
+    let path = |key: &'static str| at.iter().copied().chain([key]).collect::<Vec<&str>>();
+    let place = if matches!(copied, Copied::Place(_)) { at.to_vec() } else { path("from") };
+    if from_answer {
+        pointer(report, &place, copied.place());
+    } else if copied.place().is_empty() {
+        report.error(&place, "is empty", "write the parameter's name in the callback");
+    } else if copied.place().starts_with('/') {
+        report.error(&place, "is a place in an answer, but the callback has parameters", "write the parameter's name");
+    }
+    if let Some(Err(why)) = copied.pattern().map(Pattern::new) {
+        let why = why.lines().last().unwrap_or_default().to_owned();
+        report.error(&path("pattern"), format!("cannot be read: {why}"), PATTERN);
+    }
+}
+
+fn callback(report: &mut Report<'_>, o: &Oauth2) {
+    let c = &o.callback;
+    for (key, name) in [("code", &c.code), ("error", &c.error), ("hmac", &c.hmac)] {
+        match name.as_deref() {
+            Some("") => report.error(&["oauth2", "callback", key], "is empty", "write the parameter's name, or remove it"),
+            Some(name) if name == "state" || name == "iss" => {
+                report.error(
+                    &["oauth2", "callback", key],
+                    format!("cannot be `{name}`, which means something else"),
+                    "write the parameter's name",
+                );
+            }
+            Some(name) if name == key && key != "hmac" => report.warn(&["oauth2", "callback", key], "is what it is anyway", "remove it"),
+            _ => {}
+        }
+    }
+    if c.state != StateIn::Param && o.authorize_params.get("redirect_uri").is_some_and(String::is_empty) {
+        let cure = "remove `redirect_uri = \"\"` from `authorize_params`";
+        report.error(&["oauth2", "callback", "state"], "travels in the redirect URI, which is not sent", cure);
+    }
+    if c.hmac.is_some() && o.client_auth == ClientAuth::None {
+        let cure = "remove it, or set `client_auth` to how the client proves itself";
+        report.error(&["oauth2", "callback", "hmac"], "needs the client's secret, and a public client has none", cure);
+    }
+}
+
+fn steps(report: &mut Report<'_>, o: &Oauth2) {
+    if o.steps.len() > MOST_STEPS {
+        let cure = format!("keep to {MOST_STEPS}, or write a connector");
+        report.error(&["oauth2", "steps"], "makes the user wait for many requests", cure);
+    }
+    for (index, step) in o.steps.iter().enumerate() {
+        let index = index.to_string();
+        let path = |key: &'static str| ["oauth2", "steps", index.as_str(), key];
+        method(report, &path("method"), step.method.as_deref(), &["GET", "POST"]);
+        if step.copy.is_empty() && !step.token {
+            report.error(
+                &path("copy"),
+                "is empty, so the step is for nothing",
+                "name what to keep, set `token = true`, or remove the step",
+            );
+        }
+        if step.token && step.pick.is_some() {
+            report.error(&path("pick"), "means nothing in a token answer", "remove it; `copy` starts at the whole answer");
+        }
+        if step.body != TokenBody::Form && step.params.is_empty() {
+            report.warn(&path("body"), "is the form of nothing, since there are no `params`", "remove it");
+        }
+        for (name, copied) in &step.copy {
+            self::copied(report, &["oauth2", "steps", &index, "copy", name], copied, true);
+        }
+        if let Some(pick) = &step.pick {
+            pointer(report, &["oauth2", "steps", &index, "pick", "list"], &pick.list);
+            if let Some(filter) = &pick.filter {
+                pointer(report, &["oauth2", "steps", &index, "pick", "where", "pointer"], &filter.pointer);
+            }
         }
     }
 }
@@ -180,8 +314,11 @@ fn revoke(report: &mut Report<'_>, o: &Oauth2) {
     let Some(r) = &o.revoke else { return };
     let at = |key: &'static str| ["oauth2", "revoke", key];
     method(report, &at("method"), r.method.as_deref(), &["POST", "GET", "DELETE"]);
-    let mut texts = r.params.values().chain(r.headers.values()).chain([&r.url]);
-    if !r.params.is_empty() && !texts.any(|t| t.contains("{token}")) {
+    let texts = || r.params.values().chain(r.headers.values()).chain([&r.url]);
+    // Some providers end a grant by the account's id, which came with the tokens or the callback.
+    let copied = o.copy_from_token.keys().chain(o.copy_from_callback.keys()).map(|name| format!("{{{name}}}"));
+    let mut named = std::iter::once("{token}".to_owned()).chain(copied);
+    if !r.params.is_empty() && !named.any(|name| texts().any(|text| text.contains(&name))) {
         report.error(&at("params"), "never names the token", "add `token = \"{token}\"`, or leave `params` out");
     }
     if o.refresh.rotation == Rotation::Never && r.token != RevokeToken::Access {
@@ -200,7 +337,7 @@ fn keybased(report: &mut Report<'_>, k: &Keybased) {
         report.error(&["keybased", "inputs"], "is empty", "add what the user must enter");
     }
     inputs(report, &["keybased", "inputs"], &k.inputs);
-    if !k.inputs.is_empty() && !k.inputs.iter().any(|i| i.secret) {
+    if !own_client && !k.inputs.is_empty() && !k.inputs.iter().any(|i| i.secret) {
         report.warn(&["keybased", "inputs"], "has no secret among them", "set `secret = true` on the key, so that it is stored sealed");
     }
     let Some(verify) = &k.verify else {
@@ -210,7 +347,17 @@ fn keybased(report: &mut Report<'_>, k: &Keybased) {
         report.warn(&["keybased"], "saves what was entered without trying it", "add `[keybased.verify]` with a request that needs the key");
         return;
     };
-    let VerifyRequest { method, rejected, success, id, label, .. } = verify;
+    let VerifyRequest { method, rejected, success, id, label, copy, .. } = verify;
+    for (name, copied) in copy {
+        let path = ["keybased", "verify", "copy", name];
+        if !inputs::is_name(name) {
+            report.error(&path, "is not a name", "use lower-case letters, digits and `_`, beginning with a letter");
+        }
+        if k.inputs.iter().any(|input| input.name == *name) {
+            report.error(&path, "is the name of an input too", "choose another name");
+        }
+        self::copied(report, &path, copied, true);
+    }
     self::method(report, &["keybased", "verify", "method"], method.as_deref(), &["GET", "POST", "HEAD"]);
     statuses(report, &["keybased", "verify", "rejected"], rejected);
     if let Some(success) = success {
@@ -223,9 +370,18 @@ fn keybased(report: &mut Report<'_>, k: &Keybased) {
     }
 }
 
-fn reserved(report: &mut Report<'_>, key: &str, params: &BTreeMap<String, String>, words: &[&str]) {
-    for name in params.keys().filter(|name| words.contains(&name.as_str())) {
-        report.error(&["oauth2", key, name], "is set by Smalt", "remove it");
+fn reserved(report: &mut Report<'_>, key: &str, params: &BTreeMap<String, String>, words: &[(&str, bool)]) {
+    for (name, value) in params {
+        let Some((_, may_leave)) = words.iter().find(|(word, _)| word == name) else { continue };
+        // Some want the id beside HTTP Basic.
+        let same = name == "client_id" && value == "{client_id}";
+        if !(same || (value.is_empty() && *may_leave)) {
+            let cure = match may_leave {
+                true => format!("remove it; or leave `{name}` out with an empty text, and send it by another name"),
+                false => "remove it".to_owned(),
+            };
+            report.error(&["oauth2", key, name], "is set by Smalt", cure);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     Report, inputs, pointer,
     templates::{Templates, with},
 };
-use crate::manifest::{AppManifest, ClientAuth, Jwt, JwtAlgorithm, KeyGrant, KeyToken, Keybased, Placement, TokenClient};
+use crate::manifest::{AppManifest, ClientAuth, Jwt, JwtAlgorithm, KeyGrant, KeyToken, Keybased, Pkce, Placement, TokenClient};
 
 /// Parameters that the token request gets from Smalt itself.
 const TOKEN: [&str; 6] = ["grant_type", "assertion", "client_id", "client_secret", "client_assertion", "client_assertion_type"];
@@ -32,6 +32,9 @@ pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
             self::jwt(report, &["oauth2", "client_assertion"], jwt, false);
         }
         if let Some(device) = &oauth.device {
+            if device.pkce == Pkce::Plain {
+                report.error(&["oauth2", "device", "pkce"], "is `plain`, which protects nothing here", "write \"S256\" or \"off\"");
+            }
             for name in device.params.keys().filter(|name| DEVICE.contains(&name.as_str())) {
                 report.error(&["oauth2", "device", "params", name], "is set by Smalt", "remove it");
             }
@@ -40,7 +43,7 @@ pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
     if let Some(oauth) = &m.oauth1 {
         inputs(report, &["oauth1", "inputs"], &oauth.inputs);
         for (name, place) in &oauth.copy_from_token {
-            pointer(report, &["oauth1", "copy_from_token", name], place);
+            super::auth::copied(report, &["oauth1", "copy_from_token", name], place, true);
         }
         for name in oauth.authorize_params.keys().filter(|name| name.starts_with("oauth_")) {
             report.error(&["oauth1", "authorize_params", name], "is set by Smalt", "remove it");
@@ -124,16 +127,17 @@ fn token(report: &mut Report<'_>, keys: &Keybased, token: &KeyToken) {
         }
     }
     for (name, place) in &token.copy_from_token {
-        pointer(report, &["keybased", "token", "copy_from_token", name], place);
+        super::auth::copied(report, &["keybased", "token", "copy_from_token", name], place, true);
         if !inputs::is_name(name) || keys.inputs.iter().any(|input| input.name == *name) {
             report.error(&["keybased", "token", "copy_from_token", name], "is no name, or an input's", "choose another name");
         }
     }
-    let places = match &keys.placement {
-        Placement::Header { value, .. } | Placement::Query { value, .. } => vec![value],
+    let places = keys.placement.all().iter().flat_map(|placement| match placement {
+        Placement::Header { value, .. } | Placement::Query { value, .. } | Placement::Body { value, .. } => vec![value],
         Placement::Basic { username, password } => vec![username, password],
         Placement::Oauth1 { token, token_secret, .. } => vec![token, token_secret],
-    };
+    });
+    let places: Vec<&String> = places.collect();
     if !places.iter().any(|text| text.contains("{access_token}")) {
         report.error(
             &["keybased", "placement"],
@@ -177,7 +181,7 @@ impl Templates<'_, '_, '_> {
     pub(super) fn grants(&mut self) {
         let m = self.m;
         if let Some(oauth) = &m.oauth2 {
-            let names = with(&self.oauth2_names(false), &["client_id", "client_secret"]);
+            let names = with(&self.oauth2_names(&[]), &["client_id", "client_secret"]);
             if let Some(jwt) = &oauth.client_assertion {
                 self.jwt(&["oauth2", "client_assertion"], jwt, &names);
             }

@@ -8,6 +8,7 @@ name = "Acme"
 description = "A test."
 [brand]
 icon = "https://acme.example.com/icon.svg"
+color = "#000000"
 [brand.button.normal]
 label = "Connect"
 background = "#000000"
@@ -101,7 +102,7 @@ fn each_mistake_is_named() {
         (TOKEN, "Bearer {access_token}", "Bearer {client_secret}", "keybased.placement"),
         (TOKEN, "name = \"client_secret\"", "name = \"secret\"", "keybased.token.client"),
         (TOKEN, "client = \"inputs\"", "client = \"none\"", "keybased.token.client"),
-        (TOKEN, "client = \"inputs\"", "client = \"project\"", "keybased.inputs.0.name"),
+        (TOKEN, "client = \"inputs\"", "client = \"project\"", "keybased.inputs[0].name"),
         (TOKEN, "id = \"{client_id}\"", "id = \"{client_secret}\"", "keybased.token.id"),
         (TOKEN, "id = \"{client_id}\"", "params = { grant_type = \"x\" }", "keybased.token.params.grant_type"),
         (TOKEN, "id = \"{client_id}\"", "answer = { access_token = \"token\" }", "keybased.token.answer.access_token"),

@@ -11,8 +11,19 @@ use crate::{
 const TYPES: [&str; 6] = ["text", "password", "number", "boolean", "select", "textarea"];
 
 /// Names that templates know already.
-pub(super) const BUILT_IN: [&str; 8] =
-    ["access_token", "client_id", "client_secret", "redirect_uri", "refresh_token", "sandbox_origin", "token", "token_type_hint"];
+pub(super) const BUILT_IN: [&str; 11] = [
+    "access_token",
+    "client_id",
+    "client_secret",
+    "code",
+    "code_verifier",
+    "redirect_uri",
+    "refresh_token",
+    "sandbox_origin",
+    "scope",
+    "token",
+    "token_type_hint",
+];
 
 /// Checks a list of input fields. `at` is the list's key.
 pub(crate) fn inputs(report: &mut Report<'_>, at: &[&str], fields: &[InputField]) {
@@ -30,7 +41,7 @@ pub(crate) fn inputs(report: &mut Report<'_>, at: &[&str], fields: &[InputField]
             report.error(&path("label"), "is empty", "write what people should read beside the input");
         }
         let kind = field.input_type.as_str();
-        if !TYPES.contains(&kind) {
+        if !TYPES.contains(&kind) && !report.names(&path("type")) {
             let near =
                 did_you_mean(kind, TYPES).map_or_else(|| format!("use one of: {}", TYPES.join(", ")), |n| format!("did you mean \"{n}\"?"));
             report.error(&path("type"), "is no known type", near);
@@ -67,6 +78,14 @@ pub(crate) fn inputs(report: &mut Report<'_>, at: &[&str], fields: &[InputField]
                 None
             }
         });
+        if field.hidden && field.required && field.default.is_none() {
+            let cure = "give it a `default`, or set `required = false`; a host may pass it all the same";
+            report.error(&path("hidden"), "hides what must be entered", cure);
+        }
+        if field.placeholder.as_ref().is_some_and(|example| pattern.as_ref().is_some_and(|p| !example_fits(p, field, example))) {
+            let cure = "show a value as it should be entered, or correct the pattern";
+            report.warn(&path("placeholder"), "is an example that the pattern refuses", cure);
+        }
         let Some(default) = &field.default else { continue };
         if field.secret {
             report.error(&path("default"), "gives a secret to everyone", "remove it");
@@ -78,6 +97,13 @@ pub(crate) fn inputs(report: &mut Report<'_>, at: &[&str], fields: &[InputField]
             report.error(&path("default"), "is not one of the options", "use an option's value");
         }
     }
+}
+
+/// An example may show prefix and suffix; one that only shows the form, like `ACxxxx`, is none.
+fn example_fits(pattern: &Pattern, field: &InputField, example: &str) -> bool {
+    let bare = field.prefix.as_deref().and_then(|prefix| example.strip_prefix(prefix)).unwrap_or(example);
+    let bare = field.suffix.as_deref().and_then(|suffix| bare.strip_suffix(suffix)).unwrap_or(bare);
+    pattern.matches(bare) || ["xxx", "XXX", "...", "…", "000", "***"].iter().any(|form| example.contains(form))
 }
 
 /// Lower-case letters, digits and `_`, beginning with a letter.

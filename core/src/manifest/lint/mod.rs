@@ -6,14 +6,20 @@ mod grants;
 mod inputs;
 mod templates;
 
-use std::{path::Path, sync::LazyLock};
+use std::{borrow::Cow, path::Path, sync::LazyLock};
 
 use url::Url;
 
 pub(crate) use brand::brand;
 pub(crate) use inputs::inputs;
 
-use super::{AppManifest, Finding, SANDBOX_SLUGS, document::Report, file_finding, read_text, schema, shape};
+use super::{
+    AppManifest, Finding, SANDBOX_SLUGS,
+    catalog::BUILT_IN,
+    document::Report,
+    family::{self, Find, Source},
+    file_finding, read_text, schema, shape,
+};
 use crate::model::Json;
 
 /// Slugs that are parts of routes, or that mean something else in a path.
@@ -42,18 +48,43 @@ const RESERVED: &[&str] = &[
 
 pub(crate) static SCHEMA: LazyLock<Json> = LazyLock::new(schema);
 
-/// Everything that is wrong with a manifest's text. `file_name` stands in the findings; its stem must be the slug.
+/// Everything that is wrong with a manifest's text. `file_name` stands in the findings; its stem must be the slug. What it
+/// extends is looked for in the box.
 pub fn lint(text: &str, file_name: &str) -> Vec<Finding> {
-    read(text, file_name).1
+    read(text, file_name, &in_box).1
 }
 
 /// Everything that is wrong with a manifest file; a file that cannot be read is a finding too.
 pub fn lint_file(path: impl AsRef<Path>) -> Vec<Finding> {
     let path = path.as_ref();
     match read_text(path) {
-        Ok(text) => lint(&text, &path.display().to_string()),
+        Ok(text) => read(&text, &path.display().to_string(), &|slug, line| beside(path, slug, line)).1,
         Err(message) => vec![file_finding(path, "", &message, "name a manifest that can be read")],
     }
+}
+
+/// A base of the box.
+pub(crate) fn in_box(slug: &str, line: &[&str]) -> Option<Source> {
+    let (file, text) = BUILT_IN.iter().find(|(file, _)| file.strip_suffix(".toml") == Some(slug))?;
+    (!line.contains(file)).then(|| Source { file: (*file).to_owned(), text: Cow::Borrowed(text) })
+}
+
+/// A base in the same folder, else one of the box.
+pub(crate) fn beside(path: &Path, slug: &str, line: &[&str]) -> Option<Source> {
+    in_folder(path.parent().unwrap_or(Path::new("")), slug, line).or_else(|| in_box(slug, line))
+}
+
+/// A base in a folder; a slug is never a path.
+pub(crate) fn in_folder(folder: &Path, slug: &str, line: &[&str]) -> Option<Source> {
+    if !is_slug(slug) {
+        return None;
+    }
+    let path = folder.join(format!("{slug}.toml"));
+    let file = path.display().to_string();
+    if line.contains(&file.as_str()) {
+        return None;
+    }
+    read_text(&path).ok().map(|text| Source { file, text: Cow::Owned(text) })
 }
 
 /// Everything that is wrong with a manifest that was made as a value.
@@ -65,13 +96,21 @@ pub fn lint_value(manifest: &AppManifest) -> Vec<Finding> {
 }
 
 /// The manifest, unless it has an error; and the findings.
-pub(crate) fn read(text: &str, file_name: &str) -> (Option<AppManifest>, Vec<Finding>) {
+pub(crate) fn read(text: &str, file_name: &str, find: Find<'_>) -> (Option<AppManifest>, Vec<Finding>) {
+    let (bases, missing) = family::line(text, file_name, find);
     let mut report = Report::parse(text, file_name);
+    if !bases.is_empty() || missing.is_some() {
+        family::join(&mut report, &bases, missing);
+    }
     if report.failed() {
         return (None, report.finish());
     }
     shape::check(&mut report, &SCHEMA);
-    let manifest = match toml::from_str::<AppManifest>(text) {
+    let parsed = match report.table().filter(|_| report.is_merged()) {
+        Some(merged) => family::read(merged.clone()),
+        None => toml::from_str::<AppManifest>(text),
+    };
+    let manifest = match parsed {
         Ok(manifest) => Some(manifest),
         Err(error) => {
             // The shape check says the same with more help; this is for what it cannot see.
@@ -109,23 +148,26 @@ fn check(report: &mut Report<'_>, m: &AppManifest, stem: Option<&str>) {
         }
         https(report, &["links", name], url);
     }
-    if m.oauth2.is_none() && m.oauth1.is_none() && m.keybased.is_none() {
+    if m.oauth2.is_none() && m.oauth1.is_none() && m.keybased.is_none() && !m.is_abstract {
         report.whole("the application offers no way to authorise", "add `[oauth2]` or `[keybased]`");
     }
-    brand(report, &["brand"], &m.brand, true);
+    brand(report, &["brand"], &m.brand, !m.is_abstract);
     auth::check(report, m);
     grants::check(report, m);
     templates::check(report, m);
     facts(report, m);
 }
 
-fn slug(report: &mut Report<'_>, slug: &str, stem: Option<&str>) {
-    let form = slug.len() <= 64
+fn is_slug(slug: &str) -> bool {
+    slug.len() <= 64
         && slug.starts_with(|c: char| c.is_ascii_lowercase())
         && !slug.ends_with('-')
         && !slug.contains("--")
-        && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if !form {
+        && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+fn slug(report: &mut Report<'_>, slug: &str, stem: Option<&str>) {
+    if !is_slug(slug) {
         report.error(
             &["slug"],
             "is not in the form of a slug",

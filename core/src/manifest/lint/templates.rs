@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use url::Url;
 
 use super::{Report, inputs::BUILT_IN};
-use crate::manifest::{AppManifest, Placement, SANDBOX_SLUGS, document::did_you_mean};
+use crate::{
+    manifest::{AppManifest, Placement, Placements, SANDBOX_SLUGS, Success, document::did_you_mean, template},
+    model::Json,
+};
 
 /// Stands for a value while a URL is tried.
 const SAMPLE: &str = "sample";
@@ -17,6 +20,14 @@ pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
     lint.keybased();
     lint.grants();
     lint.unused();
+}
+
+/// Where kept values come from.
+#[derive(Clone, Copy)]
+pub(super) enum Kept {
+    Callback,
+    Token,
+    Steps,
 }
 
 pub(super) struct Templates<'r, 't, 'm> {
@@ -38,20 +49,37 @@ impl Templates<'_, '_, '_> {
         }
         self.headers(&["api", "headers"], &m.api.headers, &with(&names, &["access_token", "client_id"]));
         if let Some(placement) = &m.api.placement {
-            let names = with(&self.oauth2_names(true), &["access_token", "client_id"]);
-            self.placement(&["api", "placement"], placement, &names);
+            let names = with(&self.connected_names(), &["access_token", "client_id"]);
+            self.placements(&["api", "placement"], placement, &with(&names, &["client_secret"]));
+            self.keyed_only(&["api", "placement"], placement);
+        }
+    }
+
+    /// The organisation's secret leaves with calls of the API as the key of an HMAC at most.
+    fn keyed_only(&mut self, at: &[&str], placements: &Placements) {
+        let texts = placements.all().iter().flat_map(|placement| match placement {
+            Placement::Header { value, .. } | Placement::Query { value, .. } | Placement::Body { value, .. } => vec![value],
+            Placement::Basic { username, password } => vec![username, password],
+            // It signs, and is not sent.
+            Placement::Oauth1 { consumer_key, token, .. } => vec![consumer_key, token],
+        });
+        if texts.clone().any(|text| text.replace("hmac:client_secret", "").contains("client_secret")) {
+            let cure = "name it as a key only, e.g. `{access_token|hmac:client_secret}`";
+            self.report.error(at, "sends the organisation's client secret with every call", cure);
         }
     }
 
     fn oauth2(&mut self) {
         let Some(o) = &self.m.oauth2 else { return };
-        let before = with(&self.oauth2_names(false), &["client_id", "redirect_uri"]);
-        let after = with(&self.oauth2_names(true), &["client_id", "client_secret", "redirect_uri"]);
-        let exchange = with(&before, &["client_secret"]);
+        let before = with(&self.oauth2_names(&[]), &["client_id", "redirect_uri", "scope"]);
+        let after = with(&self.oauth2_names(&[Kept::Callback, Kept::Token, Kept::Steps]), &["client_id", "client_secret"]);
+        let renewal = with(&after, &["refresh_token", "scope"]);
+        let known = with(&self.oauth2_names(&[Kept::Callback]), &["client_id", "redirect_uri", "scope"]);
+        let exchange = with(&known, &["client_secret", "code", "code_verifier"]);
         self.url(&["oauth2", "authorize_url"], &o.authorize_url, &before, false);
         self.url(&["oauth2", "token_url"], &o.token_url, &exchange, false);
         if let Some(url) = &o.refresh_url {
-            self.url(&["oauth2", "refresh_url"], url, &after, false);
+            self.url(&["oauth2", "refresh_url"], url, &renewal, false);
         }
         if let Some(issuer) = &o.issuer {
             self.url(&["oauth2", "issuer"], issuer, &before, false);
@@ -65,8 +93,10 @@ impl Templates<'_, '_, '_> {
         }
         self.texts(&["oauth2", "authorize_params"], &o.authorize_params, &before);
         self.texts(&["oauth2", "token_params"], &o.token_params, &exchange);
-        self.texts(&["oauth2", "refresh_params"], &o.refresh_params, &with(&after, &["refresh_token"]));
+        self.texts(&["oauth2", "refresh_params"], &o.refresh_params, &renewal);
+        // Sent with revocations and swaps too, but those bring values of their own.
         self.headers(&["oauth2", "token_headers"], &o.token_headers, &exchange);
+        self.steps();
         if let Some(r) = &o.revoke {
             let names = with(&after, &["token", "token_type_hint"]);
             self.url(&["oauth2", "revoke", "url"], &r.url, &names, false);
@@ -74,22 +104,48 @@ impl Templates<'_, '_, '_> {
             self.headers(&["oauth2", "revoke", "headers"], &r.headers, &names);
         }
         if let Some(identity) = &o.identity {
-            let names = self.oauth2_names(true);
+            let names = self.oauth2_names(&[Kept::Callback, Kept::Token, Kept::Steps]);
             if let Some(url) = &identity.url {
                 self.url(&["oauth2", "identity", "url"], url, &names, true);
             }
             if identity.id.contains('{') {
                 self.text(&["oauth2", "identity", "id"], &identity.id, &names);
             }
+            if let Some(label) = identity.label.as_ref().filter(|label| label.contains('{')) {
+                self.text(&["oauth2", "identity", "label"], label, &names);
+            }
+        }
+    }
+
+    /// Each step knows what those before it kept.
+    fn steps(&mut self) {
+        let Some(o) = &self.m.oauth2 else { return };
+        let built_in = ["access_token", "refresh_token", "client_id", "client_secret"];
+        let mut names = with(&self.oauth2_names(&[Kept::Callback, Kept::Token]), &built_in);
+        for (index, step) in o.steps.iter().enumerate() {
+            let index = index.to_string();
+            let path = |key: &'static str| ["oauth2", "steps", index.as_str(), key];
+            self.url(&path("url"), &step.url, &names, true);
+            self.headers(&path("headers"), &step.headers, &names);
+            self.texts(&path("params"), &step.params, &names);
+            if let Some(Success { equals: Json::String(text), .. }) = step.pick.as_ref().and_then(|pick| pick.filter.as_ref()) {
+                self.text(&["oauth2", "steps", &index, "pick", "where", "equals"], text, &names);
+            }
+            names.extend(step.copy.keys().cloned());
         }
     }
 
     fn keybased(&mut self) {
         let Some(k) = &self.m.keybased else { return };
         let names = self.key_names();
-        self.placement(&["keybased", "placement"], &k.placement, &names);
+        self.placements(&["keybased", "placement"], &k.placement, &names);
         if let Some(verify) = &k.verify {
             self.url(&["keybased", "verify", "url"], &verify.url, &names, true);
+            for (index, url) in verify.alternatives.iter().enumerate() {
+                self.url(&["keybased", "verify", "alternatives", &index.to_string()], url, &names, true);
+            }
+            self.headers(&["keybased", "verify", "headers"], &verify.headers, &names);
+            self.texts(&["keybased", "verify", "params"], &verify.params, &names);
         }
     }
 
@@ -113,23 +169,39 @@ impl Templates<'_, '_, '_> {
     /// Names that are there whichever way was used to connect.
     fn everywhere(&self) -> BTreeSet<String> {
         let consent = match (&self.m.oauth2, &self.m.oauth1) {
-            (Some(_), _) => Some(self.oauth2_names(true)),
+            (Some(_), _) => Some(self.connected_names()),
             (None, Some(_)) => Some(self.oauth1_names(true)),
             (None, None) => None,
         };
         match (consent, &self.m.keybased) {
-            (Some(consent), Some(_)) => consent.intersection(&self.key_names()).cloned().collect(),
+            (Some(consent), Some(_)) => consent.intersection(&self.connected_keys()).cloned().collect(),
             (Some(consent), None) => consent,
-            (None, _) => self.key_names(),
+            (None, _) => self.connected_keys(),
         }
     }
 
-    pub(super) fn oauth2_names(&self, copied: bool) -> BTreeSet<String> {
+    /// What is known of a connection that OAuth 2.0 made.
+    fn connected_names(&self) -> BTreeSet<String> {
+        self.oauth2_names(&[Kept::Callback, Kept::Token, Kept::Steps])
+    }
+
+    /// What is known of a connection that keys made.
+    pub(super) fn connected_keys(&self) -> BTreeSet<String> {
+        let mut names = self.key_names();
+        names.extend(self.m.keybased.iter().filter_map(|k| k.verify.as_ref()).flat_map(|verify| verify.copy.keys()).cloned());
+        names
+    }
+
+    pub(super) fn oauth2_names(&self, kept: &[Kept]) -> BTreeSet<String> {
         let mut names = self.common();
         if let Some(o) = &self.m.oauth2 {
             names.extend(o.inputs.iter().map(|i| i.name.clone()));
-            if copied {
-                names.extend(o.copy_from_token.keys().chain(o.copy_from_callback.keys()).cloned());
+            for kept in kept {
+                match kept {
+                    Kept::Callback => names.extend(o.copy_from_callback.keys().cloned()),
+                    Kept::Token => names.extend(o.copy_from_token.keys().cloned()),
+                    Kept::Steps => names.extend(o.steps.iter().flat_map(|step| step.copy.keys()).cloned()),
+                }
             }
         }
         names
@@ -165,6 +237,22 @@ impl Templates<'_, '_, '_> {
         self.m.variables.keys().cloned().chain(sandbox).collect()
     }
 
+    fn placements(&mut self, at: &[&str], placements: &Placements, names: &BTreeSet<String>) {
+        match placements {
+            Placements::One(placement) => self.placement(at, placement, names),
+            Placements::Several(placements) => {
+                if placements.is_empty() {
+                    self.report.error(at, "is empty, so calls would carry no credential", "name a place, e.g. a header");
+                }
+                for (index, placement) in placements.iter().enumerate() {
+                    let index = index.to_string();
+                    let path: Vec<&str> = at.iter().copied().chain([index.as_str()]).collect();
+                    self.placement(&path, placement, names);
+                }
+            }
+        }
+    }
+
     pub(super) fn placement(&mut self, at: &[&str], placement: &Placement, names: &BTreeSet<String>) {
         let path = |key: &'static str| at.iter().copied().chain([key]).collect::<Vec<&str>>();
         let texts = match placement {
@@ -172,7 +260,7 @@ impl Templates<'_, '_, '_> {
                 self.header_name(&path("name"), name);
                 vec![("value", value)]
             }
-            Placement::Query { name, value } => {
+            Placement::Query { name, value } | Placement::Body { name, value } => {
                 if name.is_empty() {
                     self.report.error(&path("name"), "is empty", "write the parameter's name");
                 }
@@ -232,8 +320,8 @@ impl Templates<'_, '_, '_> {
         }
         let found = match placeholders(text) {
             Ok(found) => found,
-            Err(why) => {
-                self.report.error(path, why, "write placeholders as `{name}`, in lower-case letters, digits and `_`");
+            Err((why, cure)) => {
+                self.report.error(path, why, cure);
                 return None;
             }
         };
@@ -287,7 +375,12 @@ impl Templates<'_, '_, '_> {
         };
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         self.host(path, host);
-        let tried = found.iter().fold(text.to_owned(), |url, name| url.replace(&format!("{{{name}}}"), SAMPLE));
+        for name in template::host_deciders(text) {
+            if let Some((message, cure)) = self.m.host_trouble(&name) {
+                self.report.error(path, message, cure);
+            }
+        }
+        let tried = filled(text);
         match Url::parse(&tried) {
             Err(_) => self.report.error(path, "is not a URL", "write the whole URL, beginning with https://"),
             Ok(url) => match scheme {
@@ -310,7 +403,8 @@ impl Templates<'_, '_, '_> {
             self.report.error(path, "has a user name before the host", "remove it; credentials have their own place");
             return;
         }
-        let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
+        let colon = host.rfind(':').filter(|at| !host[*at..].ends_with('}') || host[*at..].starts_with(":{"));
+        let (name, port) = colon.map_or((host, ""), |at| host.split_at(at));
         if port.contains('{') {
             self.report.error(path, "has a placeholder in the port", "write the port");
         }
@@ -320,12 +414,19 @@ impl Templates<'_, '_, '_> {
             let cure = "let the placeholder be the whole part between two dots, and give it a `pattern`";
             self.report.error(path, format!("has a placeholder inside the host's part `{label}`"), cure);
         }
-        // `{shop}.myshopify.com` is fine: two fixed labels at the end say whose it is.
-        if labels.iter().any(|l| whole(l).is_some()) && (labels.len() < 3 || labels.iter().rev().take(2).any(|l| whole(l).is_some())) {
-            let cure = "fix at least the last two parts of the host, e.g. `{shop}.example.com`";
-            self.report.error(path, "lets a placeholder decide whose host is called", cure);
-        }
     }
+}
+
+/// A URL whose placeholders are filled in somehow.
+fn filled(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        out.push_str(before);
+        out.push_str(SAMPLE);
+        rest = after.split_once('}').map_or("", |(_, rest)| rest);
+    }
+    out + rest
 }
 
 /// Hosts on one's own machine or network, by name or address.
@@ -340,26 +441,20 @@ fn near(url: &Url) -> bool {
 }
 
 /// The names of a template's placeholders, in order, each once. `{{` and `}}` stand for the braces themselves.
-fn placeholders(text: &str) -> Result<Vec<String>, String> {
-    let mut names = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(['{', '}']) {
-        if rest[at..].starts_with("{{") || rest[at..].starts_with("}}") {
-            rest = &rest[at + 2..];
-            continue;
-        }
-        let (open, after) = rest[at..].split_at(1);
-        let end = after.find('}').filter(|_| open == "{").ok_or_else(|| "has a brace without its partner".to_owned())?;
-        let name = &after[..end];
-        if !super::inputs::is_name(name) {
-            return Err(format!("`{{{}}}` is not a placeholder", name.chars().take(40).collect::<String>()));
-        }
-        if !names.iter().any(|n| n == name) {
-            names.push(name.to_owned());
-        }
-        rest = &after[end + 1..];
+fn placeholders(text: &str) -> Result<Vec<String>, (String, &'static str)> {
+    const FORM: &str = "write placeholders as `{name}`, in lower-case letters, digits and `_`";
+    let names = template::placeholders(text).map_err(|why| {
+        let cure = if why.contains("function") || why.contains("hmac") {
+            "see the functions of templates in docs/adding-an-application.md"
+        } else {
+            FORM
+        };
+        (why, cure)
+    })?;
+    match names.iter().find(|name| !super::inputs::is_name(name)) {
+        Some(name) => Err((format!("`{{{}}}` is not a placeholder", name.chars().take(40).collect::<String>()), FORM)),
+        None => Ok(names),
     }
-    Ok(names)
 }
 
 pub(super) fn with(names: &BTreeSet<String>, more: &[&str]) -> BTreeSet<String> {

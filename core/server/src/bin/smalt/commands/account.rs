@@ -7,7 +7,7 @@ use serde_json::json;
 use smalt::{
     Code, Error, Result,
     backend::ListAccounts,
-    model::{AccountUpdate, AppStatus, LinkedAccount},
+    model::{AccountUpdate, AppStatus, LinkedAccount, UpsertedAccount},
 };
 
 use crate::{
@@ -26,7 +26,7 @@ pub async fn run(context: &Context, args: Accounts) -> Result<Answer> {
         }
         Accounts::Upsert(put) => {
             let (id, update) = update(put);
-            let (account, new) = context.with(true, async |smalt| smalt.upsert_account(id, update).await).await?;
+            let UpsertedAccount { account, is_new: new } = context.with(true, async |smalt| smalt.upsert_account(id, update).await).await?;
             let mut json = to_json(&account);
             json["created"] = json!(new);
             Ok(Answer::new(json, format!("{} {}.\n", if new { "Made" } else { "Changed" }, named(&account))))

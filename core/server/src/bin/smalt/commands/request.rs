@@ -28,15 +28,16 @@ pub async fn run(context: &Context, args: args::Request) -> Result<Answer> {
         connection: args.connection,
         method: args.method.to_ascii_uppercase(),
         path: args.path,
-        query: args.query,
-        headers: args.headers,
+        query: args.query.into_iter().map(Into::into).collect(),
+        headers: args.headers.into_iter().map(Into::into).collect(),
         body: body.as_ref().map(json_body),
         ..ApiRequest::default()
     };
     let answer = context.with(false, async |smalt| smalt.account(&args.of.account).send(request).await).await?;
     let failed = answer.status >= 400;
     let body = answer.json().unwrap_or_else(|| String::from_utf8_lossy(&answer.body).into_owned().into());
-    let headers: serde_json::Map<String, Json> = answer.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    let headers: serde_json::Map<String, Json> =
+        answer.headers.iter().map(|header| (header.name.clone(), header.value.as_str().into())).collect();
     let json = json!({ "status": answer.status, "headers": headers, "body": body });
     if context.global.json {
         return Ok(Answer::new(json, "").failed(failed));

@@ -1,0 +1,198 @@
+//! Values with their secrets in the clear, for a wire.
+//!
+//! A type that holds a secret, or what a user or a provider wrote, has no `Serialize`, so that none of it gets into a file
+//! or a log by accident. Whoever must write one out says so by name: `serde_json::to_vec(&Exposed(&session))`.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use base64ct::{Base64, Encoding};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap, ser::SerializeSeq};
+
+use crate::{Secret, model};
+
+/// A value that can be written with its secrets in the clear, by [`Exposed`] only.
+pub trait Expose {
+    /// Writes it.
+    ///
+    /// # Errors
+    /// The serializer's own.
+    fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
+}
+
+/// Serialises a value **with its secrets in the clear**. For the body of a message to whom they are meant, and nothing else.
+pub struct Exposed<'a, T: ?Sized>(pub &'a T);
+
+impl<T: Expose + ?Sized> Serialize for Exposed<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.write_exposed(serializer)
+    }
+}
+
+impl Expose for Secret {
+    fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.expose())
+    }
+}
+
+/// Base64 (RFC 4648 section 4).
+impl Expose for Vec<u8> {
+    fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&zeroize::Zeroizing::new(Base64::encode_string(self)))
+    }
+}
+
+/// Seconds.
+impl Expose for Duration {
+    fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.as_secs_f64())
+    }
+}
+
+impl<T: Expose> Expose for Option<T> {
+    fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Some(value) => serializer.serialize_some(&Exposed(value)),
+            None => serializer.serialize_none(),
+        }
+    }
+}
+
+impl<T: Expose> Expose for Vec<T> {
+    fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.len()))?;
+        self.iter().try_for_each(|item| list.serialize_element(&Exposed(item)))?;
+        list.end()
+    }
+}
+
+impl<T: Expose> Expose for BTreeMap<String, T> {
+    fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.len()))?;
+        self.iter().try_for_each(|(name, value)| map.serialize_entry(name, &Exposed(value)))?;
+        map.end()
+    }
+}
+
+impl<T: Expose + ?Sized> Expose for Arc<T> {
+    fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (**self).write_exposed(serializer)
+    }
+}
+
+impl<T: Serialize> Expose for model::Page<T> {
+    fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.serialize(serializer)
+    }
+}
+
+/// Types that hold no secret of Smalt's are written as they always are.
+macro_rules! plain {
+    ($($type:ty),* $(,)?) => { $(
+        impl Expose for $type {
+            fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.serialize(serializer)
+            }
+        }
+    )* };
+}
+
+plain! {
+    (), bool, u16, u32, u64, String, crate::Timestamp, model::Json,
+    model::AccountUpdate, model::AuthType, model::ConfigUpdate, model::Labels, model::SiblingPolicy,
+    model::ApiKey, model::Application, model::Config, model::ConnectFlow, model::Connection, model::Field, model::LinkedAccount, model::Receipt,
+    model::RuleColumns, model::UpsertedAccount, crate::project::Project,
+}
+
+/// The fields of a struct, each exposed; a field that is forgotten here does not compile.
+macro_rules! exposes {
+    ($($name:ident { $($field:ident),* $(,)? })*) => { $(
+        impl $crate::expose::Expose for $name {
+            fn write_exposed<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeStruct;
+                const FIELDS: &[&str] = &[$(stringify!($field)),*];
+                let Self { $($field),* } = self;
+                #[allow(unused_mut)] // a struct without fields
+                let mut out = serializer.serialize_struct(stringify!($name), FIELDS.len())?;
+                $(out.serialize_field(stringify!($field), &$crate::expose::Exposed($field))?;)*
+                out.end()
+            }
+        }
+    )* };
+}
+pub(crate) use exposes;
+
+/// How a [`Duration`] stands in JSON: a number of seconds.
+pub(crate) struct Seconds;
+
+impl Seconds {
+    /// Reads one, or `null`.
+    pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        let seconds: Option<f64> = Option::deserialize(from)?;
+        let read = |seconds| Duration::try_from_secs_f64(seconds).map_err(|_| D::Error::custom("a number of seconds is expected"));
+        seconds.map(read).transpose()
+    }
+}
+
+impl schemars::JsonSchema for Seconds {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Duration".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "number", "minimum": 0, "description": "Seconds."})
+    }
+}
+
+/// How bytes stand in JSON: base64 with padding (RFC 4648 section 4).
+pub(crate) struct Bytes;
+
+impl Bytes {
+    /// Reads them. The error does not repeat what stood there.
+    pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = zeroize::Zeroizing::new(String::deserialize(from).map_err(|_| D::Error::custom("a string is expected"))?);
+        Base64::decode_vec(&text).map_err(|_| D::Error::custom("base64 is expected"))
+    }
+}
+
+impl schemars::JsonSchema for Bytes {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Bytes".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "contentEncoding": "base64", "description": "Base64 with padding."})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::backend::{ApiRequest, ConnectKey, json_body};
+
+    #[test]
+    fn what_is_exposed_reads_back() {
+        let mut request = ConnectKey { account: "a".into(), ..ConnectKey::default() };
+        request.inputs.insert("key".into(), Secret::new("canary"));
+        let text = serde_json::to_string(&Exposed(&request)).unwrap();
+        assert_eq!(text, r#"{"account":"a","application":"","inputs":{"key":"canary"},"connection":null}"#);
+        assert_eq!(serde_json::from_str::<ConnectKey>(&text).unwrap().inputs["key"].expose(), "canary");
+    }
+
+    #[test]
+    fn bytes_are_base64_and_durations_are_seconds() {
+        let request = ApiRequest {
+            body: Some(json_body(&serde_json::json!([1]))),
+            timeout: Some(Duration::from_millis(1500)),
+            ..ApiRequest::default()
+        };
+        let json = serde_json::to_value(Exposed(&request)).unwrap();
+        assert_eq!(json["body"], serde_json::json!({"content_type": "application/json", "content": "WzFd"}));
+        assert_eq!(json["timeout"], 1.5);
+        let read: ApiRequest = serde_json::from_value(json).unwrap();
+        assert_eq!(read.timeout, request.timeout);
+        assert_eq!(read.body.unwrap().content, b"[1]");
+        for wrong in ["-1", "1e300", "\"1\""] {
+            let text = format!(r#"{{"account":"a","application":"b","method":"GET","path":"x","timeout":{wrong}}}"#);
+            assert!(serde_json::from_str::<ApiRequest>(&text).is_err(), "{wrong}");
+        }
+    }
+}
