@@ -455,7 +455,7 @@ async fn s38_no_request_takes_a_field_that_is_not_its_own() {
 fn is_any(schema: &Json) -> bool {
     let says = |key: &&str| schema.get(*key).is_some();
     schema.as_bool() == Some(true)
-        || schema.is_object() && !["type", "$ref", "anyOf", "oneOf", "allOf", "properties", "enum", "const"].iter().any(|key| says(key))
+        || schema.is_object() && !["type", "$ref", "anyOf", "oneOf", "allOf", "properties", "enum", "const"].iter().any(says)
 }
 
 /// Whether the type of a nested object has a field of this name, or is a map of names that the caller chooses.
