@@ -99,7 +99,7 @@ macro_rules! plain {
 plain! {
     (), bool, u16, u32, u64, String, crate::Timestamp, model::Json,
     model::AccountUpdate, model::AuthType, model::ConfigUpdate, model::Labels, model::SiblingPolicy,
-model::ApiKey, model::Application, model::Config, model::ConnectFlow, model::HandoffPreview, model::Connection, model::Field, model::LinkedAccount, model::Receipt, model::RuleColumns, model::UpsertedAccount, crate::project::Project, crate::manifest::Pagination, model::KeyRotation, 
+model::ApiKey, model::Application, model::Config, model::ConnectFlow, model::HandoffPreview, model::Connection, model::Field, model::LinkedAccount, model::Receipt, model::RuleColumns, model::UpsertedAccount, crate::project::Project, crate::manifest::Pagination, model::KeyRotation,
 }
 
 /// The fields of a struct, each exposed; a field that is forgotten here does not compile.

@@ -7,7 +7,11 @@ use async_trait::async_trait;
 use super::{Engine, Inner};
 use crate::{
     backend::{
-ApiPageRequest, ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CountAccounts, CreateApiKey, CreateSession, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetProject, GetReceipt, GetRuleColumns, Handoff, HandoffPreview, ImportConnection, ListAccounts, ListApiKeys, ListAudit, ListConnections, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RevokeSession, RotateKeys, RunWorkflow, SetConfigField, StartConnect, TakeHandoff, UpdateConfig, VerifyApiKey, VerifySession, WaitFlow, 
+        ApiPageRequest, ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CountAccounts, CreateApiKey, CreateSession,
+        Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetProject,
+        GetReceipt, GetRuleColumns, Handoff, HandoffPreview, ImportConnection, ListAccounts, ListApiKeys, ListAudit, ListConnections,
+        ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RevokeSession, RotateKeys, RunWorkflow, SetConfigField,
+        StartConnect, TakeHandoff, UpdateConfig, VerifyApiKey, VerifySession, WaitFlow,
     },
     error::{Result, bail},
     model::{

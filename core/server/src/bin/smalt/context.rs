@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use smalt::{
-Code, Error, Result, Smalt, SmaltBuilder, 
+    Code, Error, Result, Smalt, SmaltBuilder,
     engine::Timings,
     error,
     manifest::Catalog,
