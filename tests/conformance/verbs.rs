@@ -135,6 +135,12 @@ fn started(started: StartedConnect) -> Json {
         "redirect_uri": started.redirect_uri,
         "cookie": {"name": started.cookie.name, "value": text(&started.cookie.value), "max_age": started.cookie.max_age},
         "expires_at": started.expires_at,
+        "device": started.device.map(|device| json!({
+            "user_code": device.user_code,
+            "verification_uri": device.verification_uri,
+            "verification_uri_complete": device.verification_uri_complete,
+            "interval": device.interval,
+        })),
     })
 }
 
@@ -200,7 +206,7 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
         "list_apps" => op!(list_apps(GetAccount { account: need }) -> plain),
         "get_app" => op!(get_app(GetApp { account: need, application: need }) -> plain),
         "start_connect" => op!(start_connect(StartConnect {
-            account: need, application: need, inputs: some, scopes: maybe, return_to: maybe, redirect_uri: maybe, connection: maybe
+            account: need, application: need, inputs: some, scopes: maybe, return_to: maybe, redirect_uri: maybe, connection: maybe, device: some
         }) -> started),
         "park_callback" => op!(park_callback(ParkCallback { callback_url: need, cookie: maybe }) -> parked),
         "finish_connect" => {

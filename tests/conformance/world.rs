@@ -79,7 +79,8 @@ impl World {
 
     /// Values that every case may use.
     pub fn given(&self) -> BTreeMap<String, Json> {
-        BTreeMap::from([("sandbox".to_owned(), self.sandbox.origin().into())])
+        let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/keys");
+        BTreeMap::from([("sandbox".to_owned(), self.sandbox.origin().into()), ("keys".to_owned(), keys.into())])
     }
 
     fn project(&self) -> Result<Project, String> {

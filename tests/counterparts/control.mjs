@@ -16,6 +16,8 @@ const zero = () => ({
   authorizations: { granted: 0, refused: 0 },
   // Answers that were spoiled on request.
   faults: 0,
+  // Polls of device codes: which (its first characters) and when, in milliseconds of a clock that nobody sets.
+  polls: [],
 });
 
 const add = (counts, key) => {
@@ -68,7 +70,11 @@ export function wrap(handler, state) {
     const emit = req.emit;
     req.emit = function watched(event, ...rest) {
       if (event === 'data') chunks.push(rest[0]);
-      if (event === 'end' && req.method === 'POST' && path === '/token') state.token(grantType(chunks)).received += 1;
+      if (event === 'end' && req.method === 'POST' && path === '/token') {
+        state.token(grantType(chunks)).received += 1;
+        const code = new URLSearchParams(Buffer.concat(chunks).toString('utf8')).get('device_code');
+        if (code) state.stats.polls.push({ code: code.slice(0, 8), at: performance.now() });
+      }
       return emit.call(this, event, ...rest);
     };
 

@@ -1,6 +1,7 @@
 // Starts an unmodified `oidc-provider` on loopback, with a control server beside it. See README.md.
 import { createServer } from 'node:http';
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 import { MemoryAdapter } from './memory.mjs';
@@ -19,6 +20,7 @@ const { values: args } = parseArgs({
     'client-secret': { type: 'string', default: process.env.CLIENT_SECRET ?? randomBytes(24).toString('base64url') },
     'access-token-ttl': { type: 'string', default: process.env.ACCESS_TOKEN_TTL ?? '60' },
     'code-ttl': { type: 'string', default: process.env.CODE_TTL ?? '60' },
+    'device-code-ttl': { type: 'string', default: process.env.DEVICE_CODE_TTL ?? '600' },
     'refresh-token': { type: 'string', default: process.env.REFRESH_TOKEN ?? 'always' },
     'until-stdin-closes': { type: 'boolean', default: false },
   },
@@ -51,9 +53,18 @@ const issuer = `http://127.0.0.1:${port}`;
 
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const scope = 'openid offline_access read email';
-const grants = { grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'], scope };
+const device = 'urn:ietf:params:oauth:grant-type:device_code';
+const grants = { grant_types: ['authorization_code', 'refresh_token', device], response_types: ['code'], scope };
 // A native client may come back on any loopback port (RFC 8252 section 7.3); tests can't know theirs in advance.
 const native = { application_type: 'native', redirect_uris: redirectUris, ...grants };
+
+// Clients that prove themselves with a key: its private half is one of the conformance cases' keys.
+const pem = readFileSync(new URL('../conformance/keys/rsa.pem', import.meta.url));
+const byKey = {
+  token_endpoint_auth_method: 'private_key_jwt',
+  jwks: { keys: [{ ...createPublicKey(pem).export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: 'conformance' }] },
+};
+const machine = { grant_types: ['client_credentials'], response_types: [], redirect_uris: [], scope: 'read' };
 
 const provider = new Provider(issuer, {
   adapter: MemoryAdapter,
@@ -64,6 +75,9 @@ const provider = new Provider(issuer, {
       token_endpoint_auth_method: 'client_secret_basic',
       ...native,
     },
+    { client_id: `${args['client-id']}-key`, ...byKey, ...native },
+    { client_id: `${args['client-id']}-machine`, client_secret: args['client-secret'], ...machine },
+    { client_id: `${args['client-id']}-machine-key`, ...byKey, ...machine },
     { client_id: `${args['client-id']}-native`, token_endpoint_auth_method: 'none', ...native },
   ],
   jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', kid: 'test' }] },
@@ -72,6 +86,8 @@ const provider = new Provider(issuer, {
   claims: { openid: ['sub'], email: ['email'] },
   findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, email: `${id}@example.test` }) }),
   features: {
+    clientCredentials: { enabled: true },
+    deviceFlow: { enabled: true },
     devInteractions: { enabled: true },
     introspection: { enabled: true },
     revocation: { enabled: true },
@@ -87,6 +103,8 @@ const provider = new Provider(issuer, {
   ttl: {
     AccessToken: seconds('access-token-ttl'),
     AuthorizationCode: seconds('code-ttl'),
+    ClientCredentials: seconds('access-token-ttl'),
+    DeviceCode: seconds('device-code-ttl'),
     Grant: 14 * 86_400,
     IdToken: 3600,
     Interaction: 3600,

@@ -59,11 +59,13 @@ export class PlainVisitor {
   }
 
   async visit({ url, login = 'user', decision = 'allow', context }) {
-    const redirect = redirectOf(url);
+    // A page for user codes leads nowhere: it says that it is done.
+    const onDevice = new URL(url).pathname === '/device';
+    const redirect = onDevice ? '' : redirectOf(url);
     const jar = this.#jar(context);
     let next = { url, method: 'GET' };
     for (let step = 0; step < STEPS; step += 1) {
-      if (isCallback(next.url, redirect)) return next.url;
+      if (!onDevice && isCallback(next.url, redirect)) return next.url;
       const response = await fetch(next.url, {
         method: next.method,
         body: next.body,
@@ -78,6 +80,19 @@ export class PlainVisitor {
         continue;
       }
       const prompt = /name="prompt" value="(login|consent)"/.exec(page)?.[1];
+      if (onDevice && !prompt) {
+        if (/Sign-in Success/.test(page) || next.aborts) return next.url;
+        if (!/name="xsrf"/.test(page)) throw new Error(`the device page answered ${response.status}`);
+        const hidden = [...page.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)"/g)].map(([, name, value]) => [name, value]);
+        const fields = new URLSearchParams(hidden);
+        const aborts = fields.has('confirm') && decision === 'deny';
+        if (aborts) {
+          fields.delete('confirm');
+          fields.set('abort', 'yes');
+        }
+        next = { url: new URL('/device', next.url).href, method: 'POST', body: fields, aborts };
+        continue;
+      }
       if (!prompt) throw new Error(`the provider answered ${response.status} and no form at ${new URL(next.url).pathname}`);
       if (prompt === 'consent' && decision === 'deny') {
         next = { url: new URL(`${new URL(next.url).pathname}/abort`, next.url).href, method: 'GET' };

@@ -356,6 +356,7 @@ async fn a_refused_client_is_told_once_and_probed_by_one() {
         client_id: smalt::sandbox::CLIENT_ID.to_owned(),
         client_secret: Some(secret.into()),
         redirect_uris: Vec::new(),
+        public_key: None,
     };
     for (round, off) in [true, false].into_iter().enumerate() {
         let before = counted(&engines[0]).await;

@@ -11,6 +11,7 @@ mod exchange;
 mod failures;
 mod faults;
 mod flows;
+mod grants;
 mod life;
 mod memory;
 mod providers;

@@ -4,6 +4,7 @@
 mod answers;
 mod binding;
 mod common;
+mod device;
 mod flow;
 mod kept;
 mod life;

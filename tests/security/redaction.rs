@@ -236,8 +236,12 @@ async fn s40_s42_secrets_are_nowhere_else() {
         .await
         .unwrap();
     let control = world.sandbox.control();
-    let client =
-        Control::RegisterClient { client_id: "canary-client".into(), client_secret: Some(CLIENT_SECRET.into()), redirect_uris: Vec::new() };
+    let client = Control::RegisterClient {
+        client_id: "canary-client".into(),
+        client_secret: Some(CLIENT_SECRET.into()),
+        redirect_uris: Vec::new(),
+        public_key: None,
+    };
     control.apply(client).unwrap();
     control.apply(Control::AddKey { key: API_KEY.into(), workspace: None }).unwrap();
 
@@ -459,12 +463,19 @@ fn s41_debug_of_every_type_with_a_secret_shows_none() {
         redirect_uri: "https://app.example/callback".into(),
         cookie: cookie.clone(),
         expires_at: at,
+        device: None,
+    };
+    let prompt = smalt::model::DevicePrompt {
+        user_code: text(),
+        verification_uri: "https://app.example/device".into(),
+        verification_uri_complete: Some(url()),
+        interval: 5,
     };
     let mut request = HttpRequest::new("POST", format!("https://user:{S}@app.example/bot{S}/x?key={S}#{S}").parse().unwrap());
     request.set_header("authorization", S).unwrap();
     request.set_body("text/plain", S);
     let response = HttpResponse { status: 200, headers: vec![("set-cookie".into(), text())], body: S.into() };
-    let client = smalt::http::protocol::ClientCredentials { id: "id".into(), secret: Some(secret()) };
+    let client = smalt::http::protocol::ClientCredentials { id: "id".into(), secret: Some(secret()), now: at };
     let callback = smalt::http::protocol::callback(&format!("https://app.example/?state={S}&code={S}&x={S}")).unwrap();
     let project: smalt::project::Project = serde_json::from_value(
         json!({"version": 1, "apps": {"slack": {"client": {"test": {"id": "i", "secret": {"env": "SLACK_SECRET"}}}}}}),
@@ -527,17 +538,29 @@ fn s41_debug_of_every_type_with_a_secret_shows_none() {
         ("WorkflowRun", &run),
         ("OptionsRequest", &OptionsRequest { parent_value: Some(json()), search: Some(text()), ..OptionsRequest::default() }),
         ("RuleRequest", &smalt::plugin::RuleRequest { field: "f".into(), workflow: None, lhs: json() }),
-        ("PresentRequest", &PresentRequest { authorize_url: url(), redirect_uri: "https://app.example".into(), application: "a".into() }),
+        (
+            "PresentRequest",
+            &PresentRequest {
+                authorize_url: url(),
+                redirect_uri: "https://app.example".into(),
+                application: "a".into(),
+                device: Some(prompt.clone()),
+            },
+        ),
         ("HttpRequest", &request),
         ("HttpBody", &request.body),
         ("HttpResponse", &response),
         ("ScriptedTransport", &transport),
         ("ClientCredentials", &client),
+        ("DevicePrompt", &prompt),
         ("protocol::Callback", &callback),
         ("TokenSet", &tokens),
         ("RawAnswer", &tokens.raw),
         ("Project", &project),
-        ("Control", &Control::RegisterClient { client_id: "c".into(), client_secret: Some(secret()), redirect_uris: Vec::new() }),
+        (
+            "Control",
+            &Control::RegisterClient { client_id: "c".into(), client_secret: Some(secret()), redirect_uris: Vec::new(), public_key: None },
+        ),
         ("Control", &Control::AddKey { key: secret(), workspace: None }),
         ("Control", &Control::RevokeKey { key: secret() }),
     ]

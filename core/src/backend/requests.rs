@@ -127,6 +127,8 @@ requests! {
         pub redirect_uri: Option<String>,
         /// The connection to authorise again.
         pub connection: Option<String>,
+        /// Takes the device flow (RFC 8628): the user enters a code at a page, on any device, and nobody comes back.
+        pub device: bool,
     }
     /// `get_handoff`, `take_handoff`.
     pub struct TakeHandoff {

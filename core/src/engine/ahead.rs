@@ -15,6 +15,7 @@ use futures_util::{StreamExt, stream};
 use super::{
     About, Inner,
     apps::App,
+    connections::auth_type,
     credential::{self, standing},
     exchange::expire,
     millis,
@@ -53,31 +54,43 @@ pub(super) struct Plan {
     notice: i64,
     unused_life: Option<i64>,
     renews: bool,
+    /// How early tokens that come of entered values are renewed; absent where the values are sent themselves.
+    early_of_keys: Option<i64>,
 }
 
 impl Plan {
     pub(super) fn of(app: &App) -> Self {
         let settings = &app.project.project.refresh;
-        let Ok(oauth) = app.oauth() else { return Self::default() };
-        Self {
-            early: credential::early(app),
+        let common = Self {
             window: millis(Duration::from_secs(settings.window)),
+            early_of_keys: app.key_token().map(|_| credential::early(app, AuthType::Keybased)),
+            ..Self::default()
+        };
+        let Ok(oauth) = app.oauth() else { return common };
+        Self {
+            early: credential::early(app, AuthType::Oauth2),
             notice: i64::try_from(settings.notice).unwrap_or(i64::MAX).saturating_mul(HOUR),
             unused_life: oauth.refresh.unused_life.map(|life| millis(Duration::from_secs(life))),
             renews: oauth.refresh.rotation != Rotation::Never,
+            ..common
         }
     }
 
     /// Whether the grant can be renewed without the user.
     pub(super) fn can_renew(&self, row: &ConnectionRow) -> bool {
-        self.renews && row.refresh_print.is_some()
+        match auth_type(row) {
+            AuthType::Oauth2 => self.renews && row.refresh_print.is_some(),
+            // What was entered is good for any number of tokens.
+            AuthType::Keybased => self.early_of_keys.is_some(),
+        }
     }
 
     /// When the background looks at the connection first. `draw` spreads it: 0 is the latest moment, the largest the earliest.
     pub(super) fn first_look(&self, row: &ConnectionRow, draw: u32) -> Option<i64> {
-        if row.auth_type != AuthType::Oauth2.as_str() {
-            return None;
-        }
+        let early = match auth_type(row) {
+            AuthType::Oauth2 => self.early,
+            AuthType::Keybased => self.early_of_keys?,
+        };
         let Some(expires_at) = row.expires_at else {
             return if self.can_renew(row) { self.keep_alive(row, draw) } else { None };
         };
@@ -86,14 +99,15 @@ impl Plan {
             return Some(expires_at - self.notice.min(life / 4));
         }
         // Never in the first half of its life, as for those who ask.
-        let latest = expires_at - self.early.min(life / 2);
+        let latest = expires_at - early.min(life / 2);
         let room = self.window.min(latest - (row.refreshed_at + life / 2)).max(0);
         Some(latest - share(room, draw))
     }
 
     /// When a grant that dies of disuse must be renewed at the latest: about half of that time after it was used.
     fn keep_alive(&self, row: &ConnectionRow, draw: u32) -> Option<i64> {
-        let life = self.unused_life?;
+        // No grant hangs on what was entered.
+        let life = self.unused_life.filter(|_| auth_type(row) == AuthType::Oauth2)?;
         Some(row.refreshed_at.saturating_add(life / 2 - share(life / 10, draw)))
     }
 }
@@ -409,7 +423,7 @@ mod tests {
     use super::*;
 
     const NOW: i64 = 1_800_000_000_000;
-    const PLAN: Plan = Plan { early: 60_000, window: 600_000, notice: 72 * HOUR, unused_life: None, renews: true };
+    const PLAN: Plan = Plan { early: 60_000, window: 600_000, notice: 72 * HOUR, unused_life: None, renews: true, early_of_keys: None };
 
     fn row(life: Option<i64>, refresh: bool) -> ConnectionRow {
         super::super::connections::fixture(NOW, life, refresh)
@@ -445,6 +459,18 @@ mod tests {
         let dies = Plan { unused_life: Some(100 * 24 * HOUR), ..PLAN };
         assert_eq!(dies.first_look(&row(None, true), 0), Some(NOW + 50 * 24 * HOUR));
         assert!((NOW + 40 * 24 * HOUR..NOW + 41 * 24 * HOUR).contains(&dies.first_look(&row(None, true), u32::MAX).unwrap()));
+    }
+
+    /// Tokens of entered values are renewed ahead like others; nothing renews or announces values that are sent themselves.
+    #[test]
+    fn tokens_of_keys_are_renewed_ahead() {
+        let key = |life| ConnectionRow { auth_type: AuthType::Keybased.as_str().to_owned(), ..row(life, false) };
+        assert_eq!(PLAN.first_look(&key(Some(HOUR)), 7), None);
+        assert!(!PLAN.can_renew(&key(Some(HOUR))));
+        let keys = Plan { renews: false, early_of_keys: Some(120_000), unused_life: Some(100 * HOUR), ..PLAN };
+        assert!(keys.can_renew(&key(Some(HOUR))) && !keys.can_renew(&row(Some(HOUR), true)));
+        assert_eq!(keys.first_look(&key(Some(HOUR)), 0), Some(NOW + HOUR - 120_000));
+        assert_eq!(keys.first_look(&key(None), 0), None);
     }
 
     #[test]

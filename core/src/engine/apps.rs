@@ -1,14 +1,17 @@
 //! Applications: which are enabled, and how they stand for a linked account.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use super::{Inner, require_account};
 use crate::{
     backend::{GetAccount, GetApp},
     error::{Error, Result, bail, err},
     http::protocol::ClientCredentials,
-    manifest::{AppManifest, Keybased, Oauth2, Placement, Placements, SANDBOX_SLUGS, document::did_you_mean, template::Values},
-    model::{AppStatus, Application, AuthType, Connection, ConnectionStatus, Environment, InputField},
+    manifest::{
+        AppManifest, KeyGrant, KeyToken, Keybased, Oauth1, Oauth2, Placement, Placements, SANDBOX_SLUGS, document::did_you_mean,
+        template::Values,
+    },
+    model::{AppStatus, Application, AuthType, Connection, ConnectionStatus, Environment, GrantKind, InputField},
     project::{AppSettings, LoadedProject},
     sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions},
 };
@@ -35,6 +38,7 @@ fn names_client(manifest: &AppManifest) -> bool {
     let placed = |placement: &Placement| match placement {
         Placement::Header { value, .. } | Placement::Query { value, .. } | Placement::Body { value, .. } => named(value),
         Placement::Basic { username, password } => named(username) || named(password),
+        Placement::Oauth1 { consumer_key, consumer_secret, .. } => named(consumer_key) || named(consumer_secret),
     };
     let api = &manifest.api;
     manifest.oauth2.is_some() && (api.headers.values().any(named) || api.placement.iter().flat_map(Placements::all).any(placed))
@@ -71,21 +75,62 @@ impl App {
         self.oauth().is_ok_and(|oauth| oauth.revoke.as_ref().is_some_and(|revoke| revoke.shared_grant))
     }
 
+    /// How entered values become a token, where they are not sent themselves.
+    pub(super) fn key_token(&self) -> Option<&KeyToken> {
+        self.manifest.keybased.as_ref().and_then(|keys| keys.token.as_ref())
+    }
+
+    /// The rules by which a connection's tokens are asked for, read and ended.
+    pub(super) fn rules(&self, auth_type: AuthType) -> Result<Cow<'_, Oauth2>> {
+        match (auth_type, self.key_token()) {
+            (AuthType::Keybased, Some(token)) => Ok(Cow::Owned(token.rules())),
+            (AuthType::Keybased, None) => bail!(WrongAuthType, "the keys of `{}` are sent themselves", self.slug()),
+            (AuthType::Oauth2, _) => self.oauth().map(Cow::Borrowed),
+        }
+    }
+
+    pub(super) fn oauth1(&self) -> Option<&Oauth1> {
+        self.manifest.oauth1.as_ref()
+    }
+
     pub(super) fn keybased(&self) -> Result<&Keybased> {
         self.manifest.keybased.as_ref().ok_or_else(|| err!(WrongAuthType, "`{}` is not connected with keys", self.slug()))
     }
 
     pub(super) fn auth_types(&self) -> Vec<AuthType> {
         let mut types = Vec::new();
-        types.extend(self.manifest.oauth2.as_ref().map(|_| AuthType::Oauth2));
+        types.extend((self.manifest.oauth2.is_some() || self.manifest.oauth1.is_some()).then_some(AuthType::Oauth2));
         types.extend(self.manifest.keybased.as_ref().map(|_| AuthType::Keybased));
         types
+    }
+
+    /// How an auth type leads to a credential.
+    fn grants(&self, auth_type: AuthType) -> Vec<GrantKind> {
+        match auth_type {
+            AuthType::Oauth2 => match &self.manifest.oauth2 {
+                Some(oauth) => {
+                    let device = oauth.device.as_ref().map(|_| GrantKind::DeviceCode);
+                    std::iter::once(GrantKind::AuthorizationCode).chain(device).collect()
+                }
+                None => vec![GrantKind::Oauth1],
+            },
+            AuthType::Keybased => vec![match self.key_token().map(|token| token.grant) {
+                None => GrantKind::Keys,
+                Some(KeyGrant::ClientCredentials) => GrantKind::ClientCredentials,
+                Some(KeyGrant::JwtBearer) => GrantKind::JwtBearer,
+                Some(KeyGrant::Login) => GrantKind::Login,
+            }],
+        }
     }
 
     /// What the user must enter; the project may have redefined the key-based fields.
     pub(super) fn inputs(&self, auth_type: AuthType) -> &[InputField] {
         match auth_type {
-            AuthType::Oauth2 => self.manifest.oauth2.as_ref().map_or(&[], |oauth| &oauth.inputs),
+            AuthType::Oauth2 => match (&self.manifest.oauth2, &self.manifest.oauth1) {
+                (Some(oauth), _) => &oauth.inputs,
+                (None, Some(oauth)) => &oauth.inputs,
+                (None, None) => &[],
+            },
             AuthType::Keybased => match &self.settings.inputs {
                 Some(inputs) => inputs,
                 None => self.manifest.keybased.as_ref().map_or(&[], |keys| &keys.inputs),
@@ -121,6 +166,7 @@ impl App {
             name: manifest.name.clone(),
             description: manifest.description.clone(),
             categories: manifest.categories.clone(),
+            grants: auth_types.iter().map(|t| (*t, self.grants(*t))).collect(),
             inputs: auth_types.iter().map(|t| (*t, self.inputs(*t).to_vec())).collect(),
             auth_types,
             brand: self.settings.brand.clone().unwrap_or_else(|| manifest.brand.clone()),
@@ -194,8 +240,11 @@ impl Inner {
             Some(client) => Ok(ClientCredentials {
                 id: client.id.clone(),
                 secret: client.secret.as_ref().map(|secret| secret.resolve(&app.project.base_dir)).transpose()?,
+                now: self.now(),
             }),
-            None if is_sandbox(app.slug()) => Ok(ClientCredentials { id: CLIENT_ID.to_owned(), secret: Some(CLIENT_SECRET.into()) }),
+            None if is_sandbox(app.slug()) => {
+                Ok(ClientCredentials { id: CLIENT_ID.to_owned(), secret: Some(CLIENT_SECRET.into()), now: self.now() })
+            }
             None => {
                 Err(err!(ClientMissing, "the project names no client for `{}` in the {} environment", app.slug(), self.tenant.environment)
                     .with("application", app.slug()))

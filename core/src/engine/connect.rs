@@ -11,7 +11,7 @@ use url::Url;
 use super::{
     About, Inner,
     apps::{App, CLIENT_KEY},
-    end_of,
+    device, end_of,
     exchange::Redemption,
     handoff, millis, require_account,
     sealed::{self, FlowSecrets},
@@ -26,7 +26,7 @@ use crate::{
         Pkce, StateIn,
         template::{self, Values},
     },
-    model::{AuthType, ConnectFlow, Connection, EventType, FlowFailure, FlowStatus, StartedConnect, StateCookie, Tenant},
+    model::{AuthType, ConnectFlow, Connection, DevicePrompt, EventType, FlowFailure, FlowStatus, StartedConnect, StateCookie, Tenant},
     plugin::Tx,
     project::urls,
     store::rows::FlowRow,
@@ -34,7 +34,7 @@ use crate::{
 
 /// A row as callers see it. Times that have passed count even before the reaper has written them down.
 pub(super) fn to_model(row: &FlowRow, now: Timestamp, exchange_limit: Duration) -> Result<ConnectFlow> {
-    let stored = FlowStatus::parse(&row.status).ok_or_else(|| err!(StoreCorrupt, "flow {} has no known status", row.id))?;
+    let stored = stored(row).ok_or_else(|| err!(StoreCorrupt, "flow {} has no known status", row.id))?;
     let mut error = row.error_code.clone().map(|code| FlowFailure { code, reason: row.error_reason.clone().unwrap_or_default() });
     let status = match stored {
         FlowStatus::Pending | FlowStatus::Parked if now.millis() > row.expires_at => FlowStatus::Expired,
@@ -122,44 +122,87 @@ impl Inner {
 
     pub(super) async fn start_connect(&self, actor: String, request: StartConnect) -> Result<StartedConnect> {
         let app = self.app(&request.application).await?;
-        let oauth = app.oauth()?;
-        let client = self.client(&app)?;
-        let redirect_uri = self.redirect_uri(&app, request.redirect_uri.as_deref())?;
+        let given = request.inputs.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect();
         let return_to = match &request.return_to {
             Some(url) => Some(urls::return_to_allowed(&app.project.project.org, url)?.to_string()),
             None => None,
         };
-        let given = request.inputs.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect();
-        let inputs = crate::manifest::inputs::check(app.inputs(AuthType::Oauth2), &given)?;
+        let inputs = |app: &App| crate::manifest::inputs::check(app.inputs(AuthType::Oauth2), &given);
+        if request.device {
+            let scopes = scopes(&app, request.scopes.as_deref())?;
+            return self.start_device(actor, &app, &request, return_to, inputs(&app)?, scopes).await;
+        }
+        let mut beginning = Beginning { return_to, state: ids::new_token()?, ..Beginning::default() };
+        if let Some(oauth) = app.oauth1() {
+            beginning.redirect_uri = self.redirect_uri(&app, request.redirect_uri.as_deref())?;
+            beginning.secrets.inputs = inputs(&app)?;
+            self.require(&request).await?;
+            beginning.authorize_url = self.ask_temporary(&app, oauth, &mut beginning).await?;
+            return self.begin_flow(actor, &request, beginning).await;
+        }
+        let oauth = app.oauth()?;
+        let client = self.client(&app)?;
+        let redirect_uri = self.redirect_uri(&app, request.redirect_uri.as_deref())?;
+        let inputs = inputs(&app)?;
         let scopes = scopes(&app, request.scopes.as_deref())?;
         let (verifier, challenge) = match oauth.pkce {
             Pkce::S256 => protocol::pkce().map(|(verifier, challenge)| (Some(verifier), Some(challenge)))?,
             Pkce::Plain => protocol::pkce().map(|(verifier, _)| (Some(verifier.clone()), Some(verifier.expose().to_owned())))?,
             Pkce::Off => (None, None),
         };
-        let state = ids::new_token()?;
-        let cookie = ids::new_token()?;
         let values = app.values(Values::new().secrets(&inputs));
-        let sent_to = with_state(oauth.callback.state, &redirect_uri, &state)?;
-        let authorize_url = protocol::authorize_url(oauth, &values, &client.id, &sent_to, &state, challenge.as_deref(), &scopes)?;
+        let sent_to = with_state(oauth.callback.state, &redirect_uri, &beginning.state)?;
+        let challenge = challenge.as_deref();
+        beginning.authorize_url =
+            protocol::authorize_url(oauth, &values, &client.id, &sent_to, &beginning.state, challenge, &scopes)?.into();
+        (beginning.redirect_uri, beginning.scopes, beginning.sent_to) = (redirect_uri, scopes, Some(sent_to));
+        beginning.secrets = FlowSecrets { verifier, inputs, ..FlowSecrets::default() };
+        self.begin_flow(actor, &request, beginning).await
+    }
 
+    /// Whether account and connection are there, before a provider is asked for anything.
+    pub(super) async fn require(&self, request: &StartConnect) -> Result<()> {
+        let (tenant, request) = (self.tenant.clone(), request.clone());
+        self.read(move |tx| {
+            require_account(tx, &tenant, &request.account)?;
+            match &request.connection {
+                Some(id) => super::connections::choose(tx, &tenant, &request.account, &request.application, Some(id)).map(drop),
+                None => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// Writes a flow down and answers what its caller needs.
+    pub(super) async fn begin_flow(&self, actor: String, request: &StartConnect, beginning: Beginning) -> Result<StartedConnect> {
+        let cookie = ids::new_token()?;
         let about = self.about(actor, &request.account, Some(&request.application));
         let now = about.now;
-        let expires_at = now.plus(self.timings.flow_lifetime);
+        let expires_at = beginning.expires_at.unwrap_or_else(|| now.plus(self.timings.flow_lifetime));
+        let mut options = serde_json::json!({"scopes": beginning.scopes, "connection": request.connection});
+        let status = match &beginning.device {
+            Some((_, polls)) => {
+                options["device"] = polls.clone();
+                options["actor"] = about.actor.clone().into();
+                device::POLLING
+            }
+            None => FlowStatus::Pending.as_str(),
+        };
         let mut row = FlowRow {
             id: ids::new_id(now)?,
             account_id: request.account.clone(),
             application: request.application.clone(),
             client_key: CLIENT_KEY.to_owned(),
-            status: FlowStatus::Pending.as_str().to_owned(),
-            state_hash: fingerprint(&state),
-            state_used: false,
+            status: status.to_owned(),
+            state_hash: fingerprint(&beginning.state),
+            // Nobody comes back from a device flow.
+            state_used: beginning.device.is_some(),
             cookie_hash: fingerprint(&cookie),
             claim_hash: None,
-            redirect_uri: redirect_uri.clone(),
-            return_to,
+            redirect_uri: beginning.redirect_uri.clone(),
+            return_to: beginning.return_to,
             sealed: Vec::new(),
-            options_json: serde_json::json!({"scopes": scopes, "connection": request.connection}).to_string(),
+            options_json: options.to_string(),
             connection_id: None,
             error_code: None,
             error_reason: None,
@@ -167,27 +210,25 @@ impl Inner {
             expires_at: expires_at.millis(),
             changed_at: now.millis(),
         };
-        sealed::seal_flow(&self.vault, &self.tenant, &mut row, &FlowSecrets { verifier, inputs, ..FlowSecrets::default() })?;
+        sealed::seal_flow(&self.vault, &self.tenant, &mut row, &beginning.secrets)?;
         let flow_id = row.id.clone();
+        let (connection, application) = (request.connection.clone(), request.application.clone());
         self.write(move |tx| {
             require_account(tx, &about.tenant, &about.account)?;
-            if let Some(id) = &request.connection {
-                super::connections::choose(tx, &about.tenant, &about.account, &request.application, Some(id))?;
+            if let Some(id) = &connection {
+                super::connections::choose(tx, &about.tenant, &about.account, &application, Some(id))?;
             }
             tx.put_flow(&about.tenant, &row)?;
             about.event(tx, EventType::FlowStarted, &serde_json::json!({"flow": row.id}))
         })
         .await?;
         Ok(StartedConnect {
-            cookie: StateCookie {
-                name: StateCookie::name_of(&flow_id),
-                value: cookie.into(),
-                max_age: self.timings.flow_lifetime.as_secs(),
-            },
+            cookie: StateCookie { name: StateCookie::name_of(&flow_id), value: cookie.into(), max_age: expires_at.since(now).as_secs() },
             flow_id,
-            authorize_url: authorize_url.into(),
-            redirect_uri: sent_to,
+            authorize_url: beginning.authorize_url,
+            redirect_uri: beginning.sent_to.unwrap_or(beginning.redirect_uri),
             expires_at,
+            device: beginning.device.map(|(prompt, _)| prompt),
         })
     }
 
@@ -261,6 +302,13 @@ impl Inner {
             Err(_) if row.state_used || status(&row).is_final() => return Ok(proof),
             Err(error) => return Err(error),
         };
+        if app.oauth1().is_some() {
+            if in_path.is_none() && !row.state_used && !status(&row).is_final() {
+                let temporary = sealed::open_flow(&self.vault, &self.tenant, &row)?.temporary;
+                super::oauth1::adopt(&mut proof.callback, temporary.as_ref());
+            }
+            return Ok(proof);
+        }
         let oauth = app.oauth()?;
         if in_path.is_some() && oauth.callback.state != StateIn::RedirectPath {
             return Ok(proof);
@@ -435,6 +483,23 @@ pub(super) fn seconds_left(until: Timestamp, now: Timestamp) -> u64 {
     until.since(now).as_secs()
 }
 
+/// What a flow begins with.
+#[derive(Default)]
+pub(super) struct Beginning {
+    pub(super) return_to: Option<String>,
+    pub(super) redirect_uri: String,
+    /// The redirect URI as it was sent, where that is another one.
+    pub(super) sent_to: Option<String>,
+    pub(super) authorize_url: String,
+    pub(super) state: String,
+    pub(super) scopes: Vec<String>,
+    pub(super) secrets: FlowSecrets,
+    /// Default: the engine's own time for a user.
+    pub(super) expires_at: Option<Timestamp>,
+    /// What to show, and how to poll.
+    pub(super) device: Option<(DevicePrompt, crate::model::Json)>,
+}
+
 enum Accepted {
     Redeem { row: FlowRow, secrets: FlowSecrets },
     Parked { row: FlowRow, claim: Secret },
@@ -442,7 +507,12 @@ enum Accepted {
 }
 
 fn status(row: &FlowRow) -> FlowStatus {
-    FlowStatus::parse(&row.status).unwrap_or(FlowStatus::Failed)
+    stored(row).unwrap_or(FlowStatus::Failed)
+}
+
+/// A device flow has a word of its own in the store, so that the ones to poll are found; to callers it is pending.
+fn stored(row: &FlowRow) -> Option<FlowStatus> {
+    if row.status == device::POLLING { Some(FlowStatus::Pending) } else { FlowStatus::parse(&row.status) }
 }
 
 /// This flow's cookie, out of a whole `Cookie` header; a bare value is taken as it is.
@@ -494,7 +564,7 @@ fn check(row: &FlowRow, proof: &Proof, now: Timestamp) -> Result<()> {
 }
 
 /// A final status: the secrets are dead.
-fn end(row: &mut FlowRow, status: FlowStatus, now: Timestamp) {
+pub(super) fn end(row: &mut FlowRow, status: FlowStatus, now: Timestamp) {
     status.as_str().clone_into(&mut row.status);
     row.sealed = Vec::new();
     row.claim_hash = None;
@@ -502,7 +572,7 @@ fn end(row: &mut FlowRow, status: FlowStatus, now: Timestamp) {
 }
 
 /// The code is in memory only from here on: a crash must not leave it to be sent twice.
-fn begin_exchange(tx: &mut dyn Tx, about: &About, row: &mut FlowRow) -> Result<()> {
+pub(super) fn begin_exchange(tx: &mut dyn Tx, about: &About, row: &mut FlowRow) -> Result<()> {
     end(row, FlowStatus::Exchanging, about.now);
     tx.put_flow(&about.tenant, row)
 }

@@ -246,6 +246,11 @@ impl Inner {
     }
 }
 
+/// How the connection was authorised; OAuth where nobody can read it.
+pub(super) fn auth_type(row: &ConnectionRow) -> AuthType {
+    AuthType::parse(&row.auth_type).unwrap_or(AuthType::Oauth2)
+}
+
 /// Makes one connection the default one and no other.
 pub(super) fn make_default(tx: &mut dyn Tx, about: &About, application: &str, id: &str) -> Result<()> {
     for mut row in tx.connections(&about.tenant, &about.account, Some(application))? {

@@ -30,15 +30,19 @@ const EARLY: u64 = 60;
 pub(super) const LONGEST_SUSPENSION: Duration = Duration::from_secs(24 * 3600);
 
 /// How long before its end a token is renewed, in milliseconds.
-pub(super) fn early(app: &App) -> i64 {
-    millis(Duration::from_secs(app.oauth().ok().and_then(|oauth| oauth.refresh.early).unwrap_or(EARLY)))
+pub(super) fn early(app: &App, auth_type: AuthType) -> i64 {
+    let stated = match auth_type {
+        AuthType::Oauth2 => app.oauth().ok().and_then(|oauth| oauth.refresh.early),
+        AuthType::Keybased => app.key_token().and_then(|token| token.early),
+    };
+    millis(Duration::from_secs(stated.unwrap_or(EARLY)))
 }
 
 /// When the token should be renewed: somewhat early, but never in the first half of its life.
 pub(super) fn due(app: &App, row: &ConnectionRow) -> i64 {
     let Some(expires_at) = row.expires_at else { return i64::MAX };
     let half_life = expires_at.saturating_sub(row.refreshed_at).max(0) / 2;
-    expires_at - early(app).min(half_life)
+    expires_at - early(app, connections::auth_type(row)).min(half_life)
 }
 
 /// Whether the stored token can be given out without asking the provider. A clock that was set back to before the token
@@ -132,7 +136,10 @@ impl Inner {
             let row = self.renewed(&app, row).await?;
             return Ok((app, row));
         }
-        if row.auth_type == AuthType::Keybased.as_str() || is_fresh(&app, &row, self.judged(&row)) {
+        let is_key = row.auth_type == AuthType::Keybased.as_str();
+        // One that was saved before the manifest asked for a token has none yet.
+        let lacks_token = is_key && row.refresh_print.is_none();
+        if (is_key && app.key_token().is_none()) || (!lacks_token && is_fresh(&app, &row, self.judged(&row))) {
             return Ok((app, row));
         }
         let row = self.renewed(&app, row).await?;

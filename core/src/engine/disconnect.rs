@@ -24,7 +24,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// What can be done about an application's grants.
 #[derive(Clone, Copy, Default)]
 struct Powers {
+    /// Grants of the user's consent.
     revokes: bool,
+    /// Tokens that came of entered values, and keys where a connector ends them.
+    revokes_keys: bool,
     shared_grant: bool,
 }
 
@@ -38,8 +41,15 @@ impl Inner {
     pub(super) fn remover(&self) -> Remover {
         let powers = self.catalog.all().into_iter().map(|manifest| {
             let revoke = manifest.oauth2.as_ref().and_then(|oauth| oauth.revoke.as_ref());
-            let revokes = revoke.is_some() || self.connectors.contains_key(&manifest.slug);
-            (manifest.slug.clone(), Powers { revokes, shared_grant: revoke.is_some_and(|revoke| revoke.shared_grant) })
+            let signed = manifest.oauth1.as_ref().is_some_and(|oauth| oauth.revoke.is_some());
+            let keys = manifest.keybased.as_ref().and_then(|keys| keys.token.as_ref()).and_then(|token| token.revoke.as_ref());
+            let by_code = self.connectors.contains_key(&manifest.slug);
+            let powers = Powers {
+                revokes: revoke.is_some() || signed || by_code,
+                revokes_keys: keys.is_some() || by_code,
+                shared_grant: revoke.is_some_and(|revoke| revoke.shared_grant),
+            };
+            (manifest.slug.clone(), powers)
         });
         Remover { vault: self.vault.clone(), powers: powers.collect() }
     }
@@ -147,7 +157,7 @@ impl Remover {
     /// For one application whose grants can be revoked.
     #[cfg(test)]
     pub(super) fn revoking(vault: Arc<Vault>, slug: &str) -> Self {
-        Self { vault, powers: HashMap::from([(slug.to_owned(), Powers { revokes: true, shared_grant: false })]) }
+        Self { vault, powers: HashMap::from([(slug.to_owned(), Powers { revokes: true, revokes_keys: false, shared_grant: false })]) }
     }
 
     /// Removes these connections of one application: all or, on `ask` with siblings, none.
@@ -216,8 +226,9 @@ impl Remover {
         // A damaged row can be removed all the same; its grant is lost to us.
         let Ok(grant) = sealed::open_grant(&self.vault, &about.tenant, row) else { return Ok(RevocationOutcome::Failed) };
         let is_key = row.auth_type == AuthType::Keybased.as_str();
-        if !powers.revokes {
-            return Ok(if is_key { RevocationOutcome::NothingToRevoke } else { RevocationOutcome::Unsupported });
+        let holds_token = grant.access_token.is_some() || grant.refresh_token.is_some();
+        if !(if is_key { powers.revokes_keys } else { powers.revokes }) {
+            return Ok(if is_key && !holds_token { RevocationOutcome::NothingToRevoke } else { RevocationOutcome::Unsupported });
         }
         if !is_key && grant.access_token.is_none() && grant.refresh_token.is_none() {
             return Ok(RevocationOutcome::NothingToRevoke);

@@ -9,6 +9,7 @@ use super::{
     apps::App,
     connect,
     connections::{self, NewConnection},
+    health::Place,
     millis, outbox, request,
     sealed::{FlowSecrets, Grant},
 };
@@ -35,9 +36,9 @@ pub(super) struct Redemption {
 }
 
 /// Why there is no connection, and the tokens that were issued all the same.
-struct Rejected {
-    error: Error,
-    orphan: Option<Box<NewConnection>>,
+pub(super) struct Rejected {
+    pub(super) error: Error,
+    pub(super) orphan: Option<Box<NewConnection>>,
 }
 
 impl From<Error> for Rejected {
@@ -56,7 +57,18 @@ impl Inner {
         let Redemption { actor, row, secrets } = redemption;
         let about = self.about(actor, &row.account_id, Some(&row.application));
         let outcome = self.exchange(&row, &secrets).await;
-        let place = self.place_of_flow(&row, &secrets).await;
+        self.settle_flow(about, row, &secrets, outcome).await
+    }
+
+    /// Writes down how a flow that is exchanging ended: connection, event, audit row and the flow's end in one transaction.
+    pub(super) async fn settle_flow(
+        self: &Arc<Self>,
+        about: About,
+        row: FlowRow,
+        secrets: &FlowSecrets,
+        outcome: Result<NewConnection, Rejected>,
+    ) -> Result<Connection> {
+        let place = self.place_of_flow(&row, secrets).await;
         let vault = self.vault.clone();
         let ended = match outcome {
             Ok(new) => {
@@ -100,9 +112,9 @@ impl Inner {
     }
 
     /// The client that exchanged a flow's code, and where; nobody where the application is gone.
-    async fn place_of_flow(&self, row: &FlowRow, secrets: &FlowSecrets) -> Option<super::health::Place> {
+    async fn place_of_flow(&self, row: &FlowRow, secrets: &FlowSecrets) -> Option<Place> {
         let app = self.app(&row.application).await.ok()?;
-        Some(self.place_of(&app, &row.client_key, Values::new().map(&secrets.copied).secrets(&secrets.inputs)))
+        Some(self.place_of(&app, AuthType::Oauth2, &row.client_key, Values::new().map(&secrets.copied).secrets(&secrets.inputs)))
     }
 
     /// Writes what must not be lost because it cannot be had again: tries until the store takes it.
@@ -128,6 +140,10 @@ impl Inner {
 
     async fn exchange(self: &Arc<Self>, row: &FlowRow, secrets: &FlowSecrets) -> Result<NewConnection, Rejected> {
         let app = self.app(&row.application).await?;
+        if let Some(oauth) = app.oauth1() {
+            let tokens = self.exchange_temporary(&app, oauth, row, secrets).await?;
+            return self.accept_tokens(&app, row, secrets, tokens).await;
+        }
         let oauth = app.oauth()?;
         let client = self.client(&app)?;
         let code = secrets.code.as_ref().ok_or_else(|| err!(Internal, "a flow without a code was redeemed"))?;
@@ -143,20 +159,36 @@ impl Inner {
         crate::failpoint::failpoint!("exchange-before-send");
         let answer = self.transport.send(request).await?;
         crate::failpoint::failpoint!("exchange-after-send");
-        let now = self.now();
-        let tokens = protocol::parse_token_answer(oauth, &answer, now).map_err(|failure| exchange_error(&app, failure))?;
+        let tokens = protocol::parse_token_answer(oauth, &answer, self.now()).map_err(|failure| exchange_error(&app, failure))?;
+        self.accept_tokens(&app, row, secrets, tokens).await
+    }
 
+    /// From the tokens of a consent to a connection: the scopes that must be there, and who it is.
+    pub(super) async fn accept_tokens(
+        self: &Arc<Self>,
+        app: &App,
+        row: &FlowRow,
+        secrets: &FlowSecrets,
+        tokens: TokenSet,
+    ) -> Result<NewConnection, Rejected> {
+        let options: Json = serde_json::from_str(&row.options_json).unwrap_or_default();
+        let asked: Vec<String> = serde_json::from_value(options["scopes"].clone()).unwrap_or_default();
         let renew = options["connection"].as_str().map(ToOwned::to_owned);
-        let mut new = new_connection(&app, &tokens, asked, now);
+        let mut new = new_connection(app, &tokens, asked, self.now());
         new.renew = renew;
-        let (plain, _) = connect::split_inputs(&app, AuthType::Oauth2, secrets.inputs.clone());
+        let (plain, _) = connect::split_inputs(app, AuthType::Oauth2, secrets.inputs.clone());
         let from_token = std::mem::replace(&mut new.properties, plain);
         new.properties.extend(secrets.copied.clone());
         new.properties.extend(from_token);
         new.grant.values.clone_from(&secrets.inputs);
+        if app.oauth1().is_some() {
+            let secret = tokens.raw.text("/oauth_token_secret").unwrap_or_default();
+            new.grant.values.insert(super::oauth1::TOKEN_SECRET.to_owned(), secret.into());
+        }
+        let required = app.oauth().map_or(&[][..], |oauth| &oauth.scopes.required);
 
         let rejected = |error: Error, new: &NewConnection| Rejected { error, orphan: Some(Box::new(new.clone())) };
-        let missing: Vec<&str> = oauth.scopes.required.iter().filter(|s| !new.scopes.contains(s)).map(String::as_str).collect();
+        let missing: Vec<&str> = required.iter().filter(|s| !new.scopes.contains(s)).map(String::as_str).collect();
         if !missing.is_empty() {
             let error = err!(ScopeMissing, "the user did not grant {}", missing.join(", ")).with("scopes", missing.join(" "));
             return Err(rejected(error, &new));
@@ -164,10 +196,13 @@ impl Inner {
         if let Some(trouble) = &tokens.copied.trouble {
             return Err(rejected(err!(MalformedAnswer, "in the token answer of `{}` {trouble}", app.slug()), &new));
         }
-        if let Err(error) = self.take_steps(&app, &client, &mut new).await {
+        let client = self.client(app)?;
+        if app.oauth1().is_none()
+            && let Err(error) = self.take_steps(app, &client, &mut new).await
+        {
             return Err(rejected(error, &new));
         }
-        match self.identify(&app, &row.account_id, &new, Some(&tokens)).await {
+        match self.identify(app, &row.account_id, &new, Some(&tokens)).await {
             Ok(identity) => new.identity = identity,
             Err(error) if error.is(Code::CredentialsRejected) => return Err(rejected(error, &new)),
             Err(error) if error.kind() == crate::Kind::Plugin => return Err(rejected(error, &new)),
@@ -201,7 +236,12 @@ impl Inner {
             }
             return Ok(identity);
         }
-        let Some(wanted) = app.oauth().ok().filter(|_| new.auth_type == AuthType::Oauth2).and_then(|oauth| oauth.identity.as_ref()) else {
+        let wanted = match (&app.manifest.oauth2, app.oauth1()) {
+            (Some(oauth), _) => oauth.identity.as_ref(),
+            (None, Some(oauth)) => oauth.identity.as_ref(),
+            (None, None) => None,
+        };
+        let Some(wanted) = wanted.filter(|_| new.auth_type == AuthType::Oauth2) else {
             return Ok(None);
         };
         // Some providers name the user in the callback or the token answer: then the id is a template of copied values.
@@ -225,6 +265,7 @@ impl Inner {
                 let mut request = request::build(app, &credential, wanted.method.as_deref().unwrap_or("GET"), url)?;
                 request::finish(app, &credential, &mut request)?;
                 request.timeout = self.timings.provider;
+                let request = self.sign(app, &credential, request)?;
                 let answer = self.transport.send(request).await?;
                 if answer.status >= 400 {
                     bail!(ProviderError, "`{}` answered {} to the identity request", app.slug(), answer.status);
@@ -260,7 +301,7 @@ impl Inner {
         protocol::fill_request(&mut request, &verify.headers, &verify.params, verify.body, &values)?;
         request::finish(app, &credential, &mut request)?;
         request.timeout = self.timings.provider;
-        let answer = self.transport.send(request).await?;
+        let answer = self.transport.send(self.sign(app, &credential, request)?).await?;
         let refused: &[u16] = if verify.rejected.is_empty() { &[401, 403] } else { &verify.rejected };
         if refused.contains(&answer.status) {
             bail!(CredentialsRejected, "`{}` refused the credentials", app.manifest.name);
@@ -286,7 +327,8 @@ impl Inner {
             bail!(MalformedAnswer, "in the answer of `{}` to the verify request {trouble}", app.slug());
         }
         new.properties.extend(copies.values);
-        Ok(identity(text_at(&body, verify.id.as_deref()), text_at(&body, verify.label.as_deref())))
+        let said = |what: Option<&str>| named(app, new, what, |pointer| text_at(&body, Some(pointer)));
+        Ok(identity(said(verify.id.as_deref())?, said(verify.label.as_deref())?))
     }
 
     pub(super) async fn connect_key(self: &Arc<Self>, actor: String, request: ConnectKey) -> Result<Connection> {
@@ -303,7 +345,7 @@ impl Inner {
         let (plain, values) = connect::split_inputs(&app, AuthType::Keybased, values);
         let mut new = NewConnection {
             auth_type: AuthType::Keybased,
-            grant: Grant { values, ..Grant::default() },
+            grant: Grant { values, by_values: app.key_token().is_some(), ..Grant::default() },
             identity: None,
             grant_key: None,
             scopes: Vec::new(),
@@ -313,8 +355,16 @@ impl Inner {
             plan: Plan::of(&app),
             renew: request.connection,
         };
-        new.identity = self.prove(&app, &request.account, &mut new).await?;
-        self.save_connection(actor, &request.account, &request.application, new).await
+        let told = self.obtain(&app, &mut new).await?;
+        // A token that came proves the client that asked for it.
+        let place = self.place_of(&app, AuthType::Keybased, super::apps::CLIENT_KEY, Values::new().map(&new.properties));
+        let place = app.key_token().map(|_| place);
+        let proven = self.prove(&app, &request.account, &mut new).await;
+        new.identity = match proven {
+            Ok(identity) => identity.or(told),
+            Err(error) => return Err(self.refuse_token(actor, &request.account, &app, new, error).await),
+        };
+        self.save_connection(actor, &request.account, &request.application, new, place).await
     }
 
     pub(super) async fn import_connection(self: &Arc<Self>, actor: String, request: ImportConnection) -> Result<Connection> {
@@ -335,15 +385,23 @@ impl Inner {
         if access_token.is_none() && refresh_token.is_none() {
             bail!(CredentialMissing, "`access_token` or `refresh_token` must be given");
         }
-        let oauth = app.oauth()?;
+        let token_secret = app.oauth1().and_then(|_| values.remove(super::oauth1::TOKEN_SECRET)).filter(|secret| !secret.is_empty());
+        if app.oauth1().is_some() && (access_token.is_none() || token_secret.is_none() || refresh_token.is_some()) {
+            bail!(CredentialMissing, "`access_token` and `token_secret` must be given, and nothing else can renew them");
+        }
         // What a connect would have copied from the provider's answers can be handed over too.
+        let names: Vec<&String> = match (&app.manifest.oauth2, app.oauth1()) {
+            (Some(oauth), _) => oauth.copied_names().collect(),
+            (None, oauth) => oauth.iter().flat_map(|oauth| oauth.copy_from_token.keys()).collect(),
+        };
         let copied: BTreeMap<String, String> =
-            oauth.copied_names().filter_map(|name| Some((name.clone(), values.remove(name)?.expose().to_owned()))).collect();
+            names.into_iter().filter_map(|name| Some((name.clone(), values.remove(name)?.expose().to_owned()))).collect();
         if let Some((name, _)) = copied.iter().find(|(name, value)| !app.manifest.accepts(name, value)) {
             return Err(err!(InvalidInputs, "`{name}` has another form than the manifest states").with("fields", name));
         }
         let inputs = inputs::check(app.inputs(AuthType::Oauth2), &values)?;
-        let (mut plain, inputs) = connect::split_inputs(&app, AuthType::Oauth2, inputs);
+        let (mut plain, mut inputs) = connect::split_inputs(&app, AuthType::Oauth2, inputs);
+        inputs.extend(token_secret.map(|secret| (super::oauth1::TOKEN_SECRET.to_owned(), secret)));
         plain.extend(copied);
         let now = self.now();
         // Without an access token the first use renews.
@@ -356,7 +414,7 @@ impl Inner {
         };
         let mut new = NewConnection {
             auth_type,
-            grant: Grant { access_token, refresh_token, token_type, values: inputs },
+            grant: Grant { access_token, refresh_token, token_type, values: inputs, by_values: false },
             identity: None,
             grant_key: None,
             scopes: request.scopes,
@@ -373,20 +431,35 @@ impl Inner {
             (Some(identity), Ok(client)) => Some(grant_key(&client.id, app.slug(), identity)),
             _ => None,
         };
-        self.save_connection(actor, &request.account, &request.application, new).await
+        self.save_connection(actor, &request.account, &request.application, new, None).await
     }
 
-    async fn save_connection(&self, actor: String, account: &str, application: &str, new: NewConnection) -> Result<Connection> {
+    /// `proven`: the client that was just taken, and where.
+    async fn save_connection(
+        &self,
+        actor: String,
+        account: &str,
+        application: &str,
+        new: NewConnection,
+        proven: Option<Place>,
+    ) -> Result<Connection> {
         let about = self.about(actor, account, Some(application));
         let (vault, slug) = (self.vault.clone(), application.to_owned());
-        let row = self.write(move |tx| connections::save(tx, &about, &vault, &slug, new)).await?;
+        let row = self
+            .write(move |tx| {
+                if let Some(place) = &proven {
+                    super::health::client_taken(tx, &about, place, None)?;
+                }
+                connections::save(tx, &about, &vault, &slug, new)
+            })
+            .await?;
         self.cache.forget(account, application);
         connections::to_model(&row)
     }
 
     /// Keeps revocations that a former disconnect queued from going out while a new grant is made, and waits for those
     /// that are out: a late one could kill the new grant.
-    async fn hold_revocations(&self, account: &str, application: &str) -> Result<()> {
+    pub(super) async fn hold_revocations(&self, account: &str, application: &str) -> Result<()> {
         loop {
             let (tenant, account, application) = (self.tenant.clone(), account.to_owned(), application.to_owned());
             let (boot, until) = (self.clock.boot(), self.now().millis() + millis(self.exchange_limit()));
@@ -433,6 +506,7 @@ fn new_connection(app: &App, tokens: &TokenSet, asked: Vec<String>, now: Timesta
             refresh_token: tokens.refresh_token.clone(),
             token_type: Some(tokens.token_type.clone()),
             values: BTreeMap::new(),
+            by_values: false,
         },
         identity: None,
         grant_key: None,
@@ -474,7 +548,16 @@ fn text_at(answer: &Json, pointer: Option<&str>) -> Option<String> {
     }
 }
 
-fn identity(id: Option<String>, label: Option<String>) -> Option<Identity> {
+/// What a manifest names as an identity: the text at a pointer, or a template of what was entered and copied.
+pub(super) fn named(app: &App, new: &NewConnection, what: Option<&str>, at: impl Fn(&str) -> Option<String>) -> Result<Option<String>> {
+    match what {
+        Some(text) if text.contains('{') => template::text(text, &app.values(Values::new().map(&new.properties))).map(Some),
+        Some(pointer) => Ok(at(pointer)),
+        None => Ok(None),
+    }
+}
+
+pub(super) fn identity(id: Option<String>, label: Option<String>) -> Option<Identity> {
     id.map(|id| Identity { label: label.unwrap_or_else(|| id.clone()), id })
 }
 
@@ -486,7 +569,7 @@ fn limited(app: &App, answer: &HttpResponse, now: Timestamp) -> Error {
     }
 }
 
-fn exchange_error(app: &App, failure: TokenFailure) -> Error {
+pub(super) fn exchange_error(app: &App, failure: TokenFailure) -> Error {
     let named = |error: Error, provider_error: String| error.with("application", app.slug()).with("provider_error", provider_error);
     match failure {
         TokenFailure::Final { provider_error } | TokenFailure::Suspended { provider_error } | TokenFailure::Refused { provider_error } => {

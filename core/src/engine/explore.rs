@@ -293,6 +293,7 @@ impl<'g> World<'g> {
             refresh_token: Some(Secret::new(refresh)),
             token_type: Some("Bearer".to_owned()),
             values: BTreeMap::new(),
+            by_values: false,
         }
     }
 

@@ -30,6 +30,9 @@ fn open(row: Option<FlowRow>, now: Timestamp) -> Result<FlowRow> {
 
 impl Inner {
     pub(super) async fn hand_off_connect(&self, actor: String, request: StartConnect) -> Result<Handoff> {
+        if request.device {
+            bail!(InvalidRequest, "a device flow sends no browser anywhere, so there is nothing to hand off: call `start_connect`");
+        }
         let started = self.start_connect(actor, request).await?;
         let ticket = Secret::new(ids::new_token()?);
         let (tenant, vault, hash, id) = (self.tenant.clone(), self.vault.clone(), fingerprint(ticket.expose()), started.flow_id.clone());
@@ -101,6 +104,7 @@ impl Inner {
             authorize_url: url.expose().to_owned(),
             redirect_uri: row.redirect_uri,
             expires_at,
+            device: None,
         })
     }
 }

@@ -13,7 +13,10 @@ use crate::{
     error::{Result, err},
     http::protocol::ClientCredentials,
     ids,
-    manifest::template::{self, Values},
+    manifest::{
+        KeyToken,
+        template::{self, Values},
+    },
     model::{AuthType, Connection, ConnectionError, ConnectionHealth, ConnectionStatus, EventType},
     plugin::{BootTime, Tx},
     store::rows::{AuditRow, ClientRow, ConnectionRow, NewEvent},
@@ -21,6 +24,9 @@ use crate::{
 
 /// No provider and no refused client keeps renewals waiting for longer.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// Stands for the client where there is none of the organisation.
+const BY_VALUES: &str = "values";
 
 /// The client that renews a connection's tokens, and where.
 #[derive(Clone, Debug)]
@@ -262,18 +268,24 @@ impl Inner {
     /// Names the client of a connection and the place that renews its tokens.
     pub(super) fn place(&self, app: &App, row: &ConnectionRow) -> Place {
         let properties = serde_json::from_str(&row.properties_json).unwrap_or_default();
-        self.place_of(app, &row.client_key, Values::new().map(&properties))
+        self.place_of(app, super::connections::auth_type(row), &row.client_key, Values::new().map(&properties))
     }
 
     /// The same before there is a row.
-    pub(super) fn place_of(&self, app: &App, client_key: &str, values: Values<'_>) -> Place {
-        let url = app.oauth().ok().map(|oauth| oauth.refresh_url.as_ref().unwrap_or(&oauth.token_url));
+    pub(super) fn place_of(&self, app: &App, auth_type: AuthType, client_key: &str, values: Values<'_>) -> Place {
+        let key_token = app.key_token().filter(|_| auth_type == AuthType::Keybased);
+        let url = match key_token {
+            Some(token) => Some(&token.url),
+            None => app.oauth().ok().map(|oauth| oauth.refresh_url.as_ref().unwrap_or(&oauth.token_url)),
+        };
         let url = url.and_then(|url| template::url(url, &app.values(values)).ok());
+        // Where the values prove the request, the organisation's client has no part in it: its trouble is not theirs.
+        let own = key_token.is_some_and(KeyToken::proves_by_values);
         Place {
             application: app.slug().to_owned(),
-            client_key: client_key.to_owned(),
+            client_key: if own { BY_VALUES.to_owned() } else { client_key.to_owned() },
             authority: url.map_or_else(String::new, |url| url.origin().ascii_serialization()),
-            print: self.client(app).ok().map(|client| self.client_print(&client)),
+            print: if own { None } else { self.client(app).ok().map(|client| self.client_print(&client)) },
         }
     }
 
@@ -286,7 +298,7 @@ impl Inner {
     /// Connections as callers see them: what is the organisation's fault shows at each.
     pub(super) async fn shown(&self, rows: &[ConnectionRow]) -> Result<Vec<Connection>> {
         let mut found = rows.iter().map(super::connections::to_model).collect::<Result<Vec<Connection>>>()?;
-        if !rows.iter().any(|row| row.auth_type == AuthType::Oauth2.as_str()) {
+        if rows.is_empty() {
             return Ok(found);
         }
         let tenant = self.tenant.clone();
@@ -296,14 +308,18 @@ impl Inner {
             return Ok(found);
         }
         for (shown, row) in found.iter_mut().zip(rows) {
-            let is_active = row.auth_type == AuthType::Oauth2.as_str() && shown.status == ConnectionStatus::Active;
+            let is_active = shown.status == ConnectionStatus::Active;
             if !is_active || !refused.iter().any(|client| client.application == row.application) {
                 continue;
             }
             let Ok(app) = self.app(&row.application).await else { continue };
+            // Keys that are sent themselves need no client.
+            if row.auth_type == AuthType::Keybased.as_str() && app.key_token().is_none() {
+                continue;
+            }
             let place = self.place(&app, row);
             let fits = |client: &&&ClientRow| {
-                client.application == row.application && client.client_key == row.client_key && client.authority == place.authority
+                client.application == row.application && client.client_key == place.client_key && client.authority == place.authority
             };
             if let Some(client) = refused.iter().find(fits) {
                 shown.health = ConnectionHealth::ClientRejected;

@@ -13,6 +13,7 @@ mod configs;
 mod connect;
 mod connections;
 mod credential;
+mod device;
 mod disconnect;
 mod doorway;
 mod events;
@@ -21,6 +22,8 @@ mod exchange;
 mod explore;
 mod handoff;
 mod health;
+mod key_token;
+mod oauth1;
 mod open;
 mod outbox;
 mod pages;
@@ -158,6 +161,8 @@ struct Inner {
     changed: watch::Sender<u64>,
     /// Wakes the revocation worker.
     outbox: Arc<Notify>,
+    /// Wakes whoever polls for device flows.
+    devices: Arc<Notify>,
     closed: AtomicBool,
     /// Whether a rotation of keys is being carried on here.
     rotating: AtomicBool,

@@ -116,6 +116,7 @@ impl Engine {
             under_way: watch::Sender::new(0),
             changed: watch::Sender::new(0),
             outbox: Arc::new(Notify::new()),
+            devices: Arc::new(Notify::new()),
             closed: AtomicBool::new(false),
             rotating: AtomicBool::new(false),
         });

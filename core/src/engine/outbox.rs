@@ -9,7 +9,7 @@ use super::{About, Inner, apps::App, connections::NewConnection, disconnect, mil
 use crate::{
     Secret,
     error::Result,
-    http::protocol::{self, RevokeOutcome},
+    http::protocol::{self, ClientCredentials, RevokeOutcome},
     ids,
     manifest::template::Values,
     model::{AuthType, Credential, EventType, RevocationOutcome},
@@ -177,7 +177,7 @@ impl Inner {
 
     async fn ask_connector(self: &Arc<Self>, app: &App, row: &RevocationRow, grant: &Grant, attempt: u32) -> Option<Asked> {
         let connector = self.connectors.get(app.slug())?.clone();
-        let auth_type = if grant.access_token.is_some() || grant.refresh_token.is_some() { AuthType::Oauth2 } else { AuthType::Keybased };
+        let auth_type = auth_type(grant);
         let credential = Credential {
             connection_id: row.connection_id.clone(),
             application: row.application.clone(),
@@ -199,12 +199,18 @@ impl Inner {
     }
 
     async fn send_revocation(&self, app: &App, grant: &Grant) -> Result<Asked> {
-        let Some(oauth) = app.manifest.oauth2.as_ref().filter(|oauth| oauth.revoke.is_some()) else {
-            let is_key = grant.access_token.is_none() && grant.refresh_token.is_none();
-            return Ok(Asked::Ended(if is_key { RevocationOutcome::NothingToRevoke } else { RevocationOutcome::Unsupported }));
+        if let Some(oauth) = app.oauth1().filter(|_| auth_type(grant) == AuthType::Oauth2) {
+            return self.send_signed_revocation(app, oauth, grant).await;
+        }
+        let Some(rules) = app.rules(auth_type(grant)).ok().filter(|rules| rules.revoke.is_some()) else {
+            let holds_token = grant.access_token.is_some() || grant.refresh_token.is_some();
+            return Ok(Asked::Ended(if holds_token { RevocationOutcome::Unsupported } else { RevocationOutcome::NothingToRevoke }));
         };
-        let client = self.client(app)?;
-        let values = app.values(Values::new().secrets(&grant.values));
+        let client = match app.key_token().filter(|_| grant.by_values) {
+            Some(_) => self.key_client(app, &grant.values)?.unwrap_or_else(|| ClientCredentials { now: self.now(), ..Default::default() }),
+            None => self.client(app)?,
+        };
+        let (oauth, values) = (&*rules, app.values(Values::new().secrets(&grant.values)));
         let requests = protocol::revoke_requests(oauth, &values, &client, grant.access_token.as_ref(), grant.refresh_token.as_ref())?;
         if requests.is_empty() {
             return Ok(Asked::Ended(RevocationOutcome::NothingToRevoke));
@@ -272,6 +278,12 @@ pub(super) fn end_try(tx: &mut dyn Tx, about: &About, id: &str, holder: &str, ou
             note_in_receipt(tx, about, &row, RevocationOutcome::Queued)
         }
     }
+}
+
+/// How a grant was authorised, as its own parts tell.
+fn auth_type(grant: &Grant) -> AuthType {
+    let holds_token = grant.access_token.is_some() || grant.refresh_token.is_some();
+    if holds_token && !grant.by_values { AuthType::Oauth2 } else { AuthType::Keybased }
 }
 
 /// What the provider said.

@@ -19,7 +19,9 @@ use futures_util::{
 use super::{
     Inner,
     apps::App,
+    connections::auth_type,
     credential::{self, reauth},
+    key_token,
     renewal::{self, Holder, Left, Refusal, Step, Waits},
     sealed::Grant,
 };
@@ -27,7 +29,7 @@ use crate::{
     error::{Result, bail, err},
     http::protocol::{self, TokenFailure},
     manifest::template::Values,
-    model::ConnectionStatus,
+    model::{AuthType, ConnectionStatus},
     store::rows::ConnectionRow,
 };
 
@@ -153,7 +155,7 @@ impl Inner {
         // What is written down counts from before the call: no token is thought to live longer than it does.
         let holder = holder.clone();
         let failure = match answer {
-            Ok(answer) => match app.oauth().map(|oauth| protocol::parse_token_answer(oauth, &answer, now))? {
+            Ok(answer) => match key_token::read_answer(app, auth_type(row), &answer, now)? {
                 Ok(tokens) => {
                     let (vault, presented, grant) = (self.vault.clone(), row.clone(), grant.clone());
                     let stored =
@@ -171,6 +173,9 @@ impl Inner {
 
     /// Without scopes: the grant keeps its own (RFC 6749 section 6).
     fn refresh_request(&self, app: &App, row: &ConnectionRow, grant: &Grant) -> Result<crate::plugin::HttpRequest> {
+        if auth_type(row) == AuthType::Keybased {
+            return self.key_token_request(app, &grant.values);
+        }
         let oauth = app.oauth()?;
         let client = self.client(app)?;
         let properties = serde_json::from_str(&row.properties_json).unwrap_or_default();

@@ -8,7 +8,7 @@ use super::{
     ahead::Plan,
     apps::App,
     cache::Lives,
-    connections::NewConnection,
+    connections::{NewConnection, auth_type},
     credential::{self, reauth, standing},
     exchange::{self, expire, note_error},
     health::{self, Leave, Place},
@@ -107,7 +107,8 @@ pub(super) fn lease(
         }
     }
     let grant = sealed::open_grant(vault, &about.tenant, &row)?;
-    if grant.refresh_token.is_none() {
+    // Values are asked for a token again and again; anything else needs a refresh token.
+    if grant.refresh_token.is_none() && auth_type(&row) != AuthType::Keybased {
         if still_valid {
             return Ok(Ok(Step::Done(Box::new(row))));
         }
@@ -123,7 +124,7 @@ pub(super) fn lease(
         expire(tx, about, &mut row, &error)?;
         return Ok(Err(error));
     }
-    match health::leave(tx, about, place, name, boot, millis(waits.lease), per_minute(app))? {
+    match health::leave(tx, about, place, name, boot, millis(waits.lease), per_minute(app, &row))? {
         Leave::Go => {}
         Leave::Wait(wait, error) => return not_now(tx, holder, row, wait, error, still_valid),
         Leave::Slot(wait) => {
@@ -171,8 +172,8 @@ fn not_now(
 }
 
 /// The renewals that the provider takes in a minute; 0 is no limit.
-fn per_minute(app: &App) -> u32 {
-    let stated = app.oauth().ok().and_then(|oauth| oauth.refresh.per_minute);
+fn per_minute(app: &App, row: &ConnectionRow) -> u32 {
+    let stated = app.oauth().ok().filter(|_| auth_type(row) == AuthType::Oauth2).and_then(|oauth| oauth.refresh.per_minute);
     stated.unwrap_or(app.project.project.refresh.per_minute)
 }
 
@@ -203,6 +204,10 @@ fn release(row: &mut ConnectionRow, holder: &str) {
 
 /// Whether a refresh token that may have been spent can be tried once more.
 fn may_present_again(app: &App, row: &ConnectionRow, now: Timestamp) -> bool {
+    // What a user entered is not spent by being used.
+    if auth_type(row) == AuthType::Keybased {
+        return true;
+    }
     let Ok(oauth) = app.oauth() else { return false };
     // The lease's end is the latest moment at which it was presented; a grace shorter than that is of no use.
     let within_grace =
@@ -222,16 +227,22 @@ pub(super) fn store(
     let Holder { about, app, place, name, .. } = holder;
     let now = about.now;
     health::client_taken(tx, about, place, Some(name))?;
+    let auth_type = auth_type(presented);
     let new = Grant {
         access_token: Some(tokens.access_token.clone()),
-        refresh_token: tokens.refresh_token.clone().or_else(|| grant.refresh_token.clone()),
+        // Values are asked for a new token themselves; a refresh token beside it (RFC 6749 section 4.4.3 wants none) is not kept.
+        refresh_token: match auth_type {
+            AuthType::Oauth2 => tokens.refresh_token.clone().or_else(|| grant.refresh_token.clone()),
+            AuthType::Keybased => None,
+        },
         token_type: Some(tokens.token_type.clone()),
         values: grant.values.clone(),
+        by_values: grant.by_values || auth_type == AuthType::Keybased,
     };
     let Some(mut row) = tx.connection(&about.tenant, &presented.id)? else {
         // Disconnected meanwhile: what was just issued must not stay alive.
         let orphan = NewConnection {
-            auth_type: AuthType::Oauth2,
+            auth_type,
             grant: new,
             identity: None,
             grant_key: presented.grant_key.clone(),
@@ -255,7 +266,10 @@ pub(super) fn store(
     ConnectionStatus::Active.as_str().clone_into(&mut row.status);
     (row.presented, row.cooldown_until, row.last_error_json, row.trouble, row.tries) = (None, None, None, None, 0);
     row.refreshed_at = now.millis();
-    row.expires_at = tokens.expires_in.or_else(|| exchange::default_lifetime(app)).map(|lifetime| now.plus(lifetime).millis());
+    row.expires_at = tokens
+        .expires_in
+        .or_else(|| exchange::default_lifetime(app).filter(|_| auth_type == AuthType::Oauth2))
+        .map(|lifetime| now.plus(lifetime).millis());
     row.renew_at = Plan::of(app).first_look(&row, ahead::draw());
     if let Some(scopes) = &tokens.scopes {
         row.scopes_json = serde_json::json!(scopes).to_string();

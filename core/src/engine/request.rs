@@ -98,9 +98,19 @@ pub(super) fn finish(app: &App, credential: &Credential, request: &mut HttpReque
     each_place(app, credential, |placement| protocol::place_in_body(request, placement, &values))
 }
 
+/// Whether each request is signed on its own.
+pub(super) fn signs(app: &App, credential: &Credential) -> Result<bool> {
+    Ok(match credential.auth_type {
+        AuthType::Oauth2 => app.oauth1().is_some(),
+        AuthType::Keybased => app.keybased()?.placement.all().iter().any(|placement| matches!(placement, Placement::Oauth1 { .. })),
+    })
+}
+
 fn each_place(app: &App, credential: &Credential, put: impl FnMut(&Placement) -> Result<()>) -> Result<()> {
     let bearer = protocol::bearer();
     let places = match credential.auth_type {
+        // Signed, not placed.
+        AuthType::Oauth2 if app.oauth1().is_some() => return Ok(()),
         AuthType::Oauth2 => app.manifest.api.placement.as_ref().map_or(std::slice::from_ref(&bearer), Placements::all),
         AuthType::Keybased => app.keybased()?.placement.all(),
     };
@@ -121,7 +131,8 @@ impl Inner {
         let mut renewed = false;
         let mut tries = 0;
         loop {
-            let mut outgoing = outgoing(&app, &self.open_credential(&row)?, &request)?;
+            let credential = self.open_credential(&row)?;
+            let mut outgoing = self.sign(&app, &credential, outgoing(&app, &credential, &request)?)?;
             outgoing.timeout = until.saturating_duration_since(Instant::now());
             let url = outgoing.url.clone();
             let answer = self.transport.send(outgoing).await?;
@@ -162,6 +173,31 @@ impl Inner {
             self.forced.insert(row.id.clone(), (if same { count } else { count + 1 }, now, row.secret_version));
         }
         may
+    }
+
+    /// Signs a request that is complete, where the application wants each one signed.
+    pub(super) fn sign(&self, app: &App, credential: &Credential, mut request: HttpRequest) -> Result<HttpRequest> {
+        let known = values(app, credential);
+        match (credential.auth_type, app.oauth1()) {
+            (AuthType::Oauth2, Some(oauth)) => {
+                let client = self.client(app)?;
+                let keys = protocol::Oauth1Keys {
+                    consumer_key: client.id,
+                    consumer_secret: client.secret.unwrap_or_default(),
+                    token: credential.access_token.clone(),
+                    token_secret: credential.values.get(super::oauth1::TOKEN_SECRET).cloned().unwrap_or_default(),
+                };
+                let realm = oauth.realm.as_deref().map(|realm| template::text(realm, &known)).transpose()?;
+                protocol::sign(&mut request, &keys, oauth.signature, realm.as_deref(), &[], self.now())?;
+            }
+            (AuthType::Keybased, _) => {
+                for placement in app.keybased()?.placement.all() {
+                    protocol::sign_placed(&mut request, placement, &known, self.now())?;
+                }
+            }
+            (AuthType::Oauth2, None) => {}
+        }
+        Ok(request)
     }
 
     /// Calls an application's connector: guarded, and where it cannot call back into what is waiting for it. What it says
@@ -227,7 +263,11 @@ pub(super) fn outgoing(app: &App, credential: &Credential, wanted: &ApiRequest) 
         url.query_pairs_mut().extend_pairs(wanted.query.iter().map(|pair| (&pair.name, &pair.value)));
     }
     let mut request = prepare(app, credential, &wanted.method, url)?;
-    let placed: Vec<String> = request.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    let mut placed: Vec<String> = request.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    if signs(app, credential)? {
+        // The signature comes last.
+        placed.push("authorization".to_owned());
+    }
     for NameValue { name, value } in &wanted.headers {
         let name = name.to_ascii_lowercase();
         let ours = placed.contains(&name) && name != "accept" && name != "user-agent";
@@ -265,6 +305,7 @@ impl ContextCaller for Calls {
     async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse> {
         if let Some(credential) = &self.credential {
             finish(&self.app, credential, &mut request)?;
+            request = self.engine.sign(&self.app, credential, request)?;
         }
         self.engine.transport.send(request).await
     }

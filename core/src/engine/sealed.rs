@@ -41,6 +41,9 @@ pub(super) struct Grant {
     pub(super) refresh_token: Option<Secret>,
     #[serde(default)]
     pub(super) token_type: Option<String>,
+    /// The token comes of the values, so that a new one can be had at any time without anything being spent.
+    #[serde(default)]
+    pub(super) by_values: bool,
     /// Key-based: what the user entered. OAuth: the inputs that are needed again.
     #[serde(serialize_with = "exposed::map", default)]
     pub(super) values: BTreeMap<String, Secret>,
@@ -53,6 +56,14 @@ pub(super) struct FlowSecrets {
     pub(super) verifier: Option<Secret>,
     #[serde(serialize_with = "exposed::map", default)]
     pub(super) inputs: BTreeMap<String, Secret>,
+    /// What the polls of a device flow name.
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) device_code: Option<Secret>,
+    /// OAuth 1.0a: the temporary credentials.
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) temporary: Option<Secret>,
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) temporary_secret: Option<Secret>,
     /// The parked code, and the callback's other values that are kept.
     #[serde(serialize_with = "exposed::option", default)]
     pub(super) code: Option<Secret>,
@@ -95,7 +106,11 @@ pub(super) fn config_aad(tenant: &Tenant, row: &ConfigRow) -> Aad {
 pub(super) fn seal_grant(vault: &Vault, tenant: &Tenant, row: &mut ConnectionRow, grant: &Grant) -> Result<()> {
     row.secret_version += 1;
     row.sealed = vault.seal_json(&connection_aad(tenant, row), grant)?;
-    row.refresh_print = grant.refresh_token.as_ref().map(|token| crate::ids::fingerprint(token.expose()));
+    row.refresh_print = match &grant.refresh_token {
+        Some(token) => Some(crate::ids::fingerprint(token.expose())),
+        // Nothing of what a user entered may be guessed from it.
+        None => grant.by_values.then(|| format!("values:{}", row.secret_version)),
+    };
     Ok(())
 }
 

@@ -4,12 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Inner,
-    request::{outgoing, selector},
+    apps::App,
+    request::{outgoing, selector, signs},
 };
 use crate::{
     backend::ApiRequest,
     error::{Result, bail, err},
-    plugin::{HttpStream, StreamRequest, Upload},
+    http::protocol,
+    plugin::{HttpRequest, HttpStream, StreamRequest, Upload},
+    store::rows::ConnectionRow,
 };
 
 /// How long either side may be silent where the caller does not say.
@@ -27,9 +30,12 @@ impl Inner {
         let (app, row) = self.usable(&selector(&request)).await?;
         let (silence, most) = (request.timeout.unwrap_or(SILENCE), request.max_body.unwrap_or(MOST));
         let streamed = upload.is_some();
-        let head = outgoing(&app, &self.open_credential(&row)?, &request)?;
+        let head = self.signed(&app, &row, &request)?;
         if streamed && !head.body.0.is_empty() {
             bail!(Unsupported, "`{}` takes its credential in the body, which an upload fills", app.slug());
+        }
+        if streamed && signs(&app, &self.open_credential(&row)?)? && protocol::is_form(&head) {
+            bail!(Unsupported, "`{}` wants a form's fields signed, which are not known before an upload has been sent", app.slug());
         }
         let first = StreamRequest { head, upload, silence, most };
         let answer = self.transport.stream(first).await?;
@@ -43,7 +49,13 @@ impl Inner {
                 err!(UploadNotRepeated, "`{}` refused the token while the upload was sent", app.slug()).with("application", app.slug())
             );
         }
-        let again = StreamRequest { head: outgoing(&app, &self.open_credential(&row)?, &request)?, upload: None, silence, most };
+        let again = StreamRequest { head: self.signed(&app, &row, &request)?, upload: None, silence, most };
         self.transport.stream(again).await
+    }
+
+    /// The head of a call, signed where the application wants that.
+    fn signed(&self, app: &App, row: &ConnectionRow, request: &ApiRequest) -> Result<HttpRequest> {
+        let credential = self.open_credential(row)?;
+        self.sign(app, &credential, outgoing(app, &credential, request)?)
     }
 }

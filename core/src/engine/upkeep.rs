@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{About, Inner, connect};
+use super::{About, Inner, connect, device};
 use crate::{
     Timestamp,
     error::{Result, err},
@@ -41,6 +41,18 @@ pub(super) fn start(inner: &Arc<Inner>) {
             }
             drop(inner);
             let _ = tokio::time::timeout(pause, wake.notified()).await;
+        }
+    });
+    let (weak, wake) = (Arc::downgrade(inner), inner.devices.clone());
+    let (often, seldom) = (inner.timings.poll, inner.timings.poll.max(Duration::from_secs(1)));
+    runtime::spawn(async move {
+        while let Some(inner) = alive(&weak) {
+            let busy = inner.poll_devices().await.unwrap_or_else(|error| {
+                tracing::debug!(code = error.code().as_str(), "device flows could not be looked at");
+                false
+            });
+            drop(inner);
+            let _ = tokio::time::timeout(if busy { often } else { seldom }, wake.notified()).await;
         }
     });
     let weak = Arc::downgrade(inner);
@@ -142,9 +154,9 @@ impl Inner {
 
 /// Ends what is over, a batch at a time; answers whether there may be more of it.
 fn expire_flows(tx: &mut dyn Tx, now: Timestamp, limit: Duration) -> Result<bool> {
-    let mut ended = [0; 3];
-    for (count, status) in ended.iter_mut().zip([FlowStatus::Pending, FlowStatus::Parked]) {
-        for (tenant, mut row) in tx.flows_before(status.as_str(), now.millis(), BATCH)? {
+    let mut ended = [0; 4];
+    for (count, status) in ended.iter_mut().zip([FlowStatus::Pending.as_str(), device::POLLING, FlowStatus::Parked.as_str()]) {
+        for (tenant, mut row) in tx.flows_before(status, now.millis(), BATCH)? {
             if row.expires_at < now.millis() {
                 row.status = FlowStatus::Expired.as_str().to_owned();
                 row.sealed = Vec::new();
@@ -159,7 +171,7 @@ fn expire_flows(tx: &mut dyn Tx, now: Timestamp, limit: Duration) -> Result<bool
         let about =
             About { tenant, now, actor: "upkeep".to_owned(), account: row.account_id.clone(), application: Some(row.application.clone()) };
         connect::fail(tx, &about, &mut row, &err!(ExchangeFailed, "the exchange was interrupted; try again"))?;
-        ended[2] += 1;
+        ended[3] += 1;
     }
     Ok(ended.contains(&BATCH))
 }

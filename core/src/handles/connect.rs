@@ -8,9 +8,9 @@ use std::{
 
 use crate::{
     Code, Error, Result, Secret,
-    backend::{Backend, Caller, ConnectKey, FinishConnect, GetApp, GetFlow, StartConnect, WaitFlow},
+    backend::{Backend, Caller, ConnectKey, FinishConnect, GetApp, GetConnection, GetFlow, StartConnect, WaitFlow},
     error::{bail, err},
-    model::{AuthType, ConnectFlow, Connection},
+    model::{AuthType, ConnectFlow, Connection, FlowStatus},
     plugin::{PresentRequest, Presenter, guarded},
     present::LoopbackListener,
     project::urls,
@@ -30,6 +30,7 @@ pub struct ConnectBuilder {
     pub(super) auth_type: Option<AuthType>,
     pub(super) scopes: Option<Vec<String>>,
     pub(super) connection: Option<String>,
+    pub(super) device: bool,
 }
 
 impl ConnectBuilder {
@@ -68,6 +69,14 @@ impl ConnectBuilder {
         self
     }
 
+    /// Takes the device flow (RFC 8628), where the application offers it: the presenter shows a code, and the user enters it on
+    /// any device.
+    #[must_use]
+    pub fn device(mut self) -> Self {
+        self.device = true;
+        self
+    }
+
     /// Opens the authorize page for the user; default the presenter of the engine.
     #[must_use]
     pub fn present(mut self, presenter: impl Presenter) -> Self {
@@ -78,7 +87,8 @@ impl ConnectBuilder {
     async fn run(self) -> Result<Connection> {
         let app =
             self.backend.get_app(&self.caller, GetApp { account: self.account.clone(), application: self.application.clone() }).await?;
-        match self.auth_type.or_else(|| app.auth_types.first().copied()) {
+        match self.auth_type.or_else(|| if self.device { Some(AuthType::Oauth2) } else { app.auth_types.first().copied() }) {
+            Some(AuthType::Oauth2) if self.device => self.on_a_device(app.name).await,
             Some(AuthType::Keybased) => {
                 let request =
                     ConnectKey { account: self.account, application: self.application, inputs: self.inputs, connection: self.connection };
@@ -87,6 +97,51 @@ impl ConnectBuilder {
             Some(AuthType::Oauth2) => self.oauth(app.name).await,
             None => bail!(WrongAuthType, "`{}` offers no way to authorise", self.application),
         }
+    }
+
+    /// Starts the device flow, shows the code, and waits for its end.
+    async fn on_a_device(self, name: String) -> Result<Connection> {
+        let Some(presenter) = self.presenter.clone() else {
+            return Err(Error::code_only(Code::PresenterRequired).with("application", &self.application));
+        };
+        let request = StartConnect {
+            account: self.account.clone(),
+            application: self.application.clone(),
+            inputs: self.inputs.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+            scopes: self.scopes,
+            connection: self.connection,
+            device: true,
+            ..StartConnect::default()
+        };
+        let started = self.backend.start_connect(&self.caller, request).await?;
+        let shown = PresentRequest {
+            authorize_url: started.authorize_url,
+            redirect_uri: started.redirect_uri,
+            application: name,
+            device: started.device,
+        };
+        let flow = ConnectHandle {
+            backend: self.backend.clone(),
+            caller: self.caller.clone(),
+            account: self.account.clone(),
+            id: started.flow_id,
+        };
+        let label = format!("presenter {}", presenter.name());
+        if let Err(error) = guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await }).await {
+            // Nobody saw the code; an ended flow stays as it is.
+            let _ = flow.cancel().await;
+            return Err(error);
+        }
+        let ended = flow.wait(None).await?;
+        if let Some(id) = ended.connection_id {
+            return self.backend.get_connection(&self.caller, GetConnection { account: self.account, connection: id }).await;
+        }
+        let code = match (&ended.error, ended.status) {
+            (Some(failure), _) => Code::parse(&failure.code).unwrap_or(Code::ExchangeFailed),
+            (None, FlowStatus::Cancelled) => Code::FlowCancelled,
+            (None, _) => Code::FlowExpired,
+        };
+        Err(Error::code_only(code).with("flow", ended.id).with("application", self.application))
     }
 
     /// Starts the flow, shows the page, catches the callback in this process, and ends the flow.
@@ -111,11 +166,16 @@ impl ConnectBuilder {
                     return_to: None,
                     redirect_uri,
                     connection: self.connection.clone(),
+                    device: false,
                 },
             )
             .await?;
-        let shown =
-            PresentRequest { authorize_url: started.authorize_url.clone(), redirect_uri: started.redirect_uri.clone(), application: name };
+        let shown = PresentRequest {
+            authorize_url: started.authorize_url.clone(),
+            redirect_uri: started.redirect_uri.clone(),
+            application: name,
+            device: None,
+        };
         let state = url::Url::parse(&started.authorize_url).ok();
         let state = state.and_then(|url| url.query_pairs().find(|(name, _)| name == "state").map(|(_, value)| value.into_owned()));
         if let (Some(listener), Some(state)) = (&listener, state) {

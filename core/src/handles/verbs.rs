@@ -31,10 +31,12 @@ macro_rules! account_verbs {
                 auth_type: None,
                 scopes: None,
                 connection: None,
+                device: false,
             }
         }
 
-        /// Begins a connect flow whose callback comes to a route of the host. The account in the options is this one.
+        /// Begins a connect flow whose callback comes to a route of the host; or with `device` one that ends by itself, which
+        /// `flow(id).wait` sees. The account in the options is this one.
         ///
         /// # Errors
         /// `application_not_found`, `client_missing`, `return_to_not_allowed`, `redirect_not_allowed`, `invalid_inputs`.

@@ -15,6 +15,7 @@ pub mod draft;
 pub(crate) mod family;
 mod finding;
 mod flow;
+mod grants;
 pub(crate) mod hosts;
 pub mod inputs;
 pub mod lint;
@@ -34,6 +35,7 @@ pub use catalog::{Catalog, SANDBOX_SLUGS};
 pub(crate) use catalog::{file_finding, read_text};
 pub use finding::{Finding, Severity};
 pub use flow::{AuthorizeCallback, Copied, CopiedFrom, Pick, StateIn, Step};
+pub use grants::{Device, Jwt, JwtAlgorithm, KeyGrant, KeyToken, Oauth1, Oauth1Revoke, Oauth1Signature, TokenClient};
 pub use lint::{lint, lint_file};
 pub use schema::schema;
 
@@ -78,6 +80,9 @@ manifest! {
         /// OAuth 2.0, when it offers that.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub oauth2: Option<Oauth2>,
+        /// OAuth 1.0a with three legs, when it offers that in place of OAuth 2.0.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub oauth1: Option<Oauth1>,
         /// Keys, when it offers that.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub keybased: Option<Keybased>,
@@ -204,6 +209,23 @@ manifest! {
             /// Template.
             value: String,
         },
+        /// OAuth 1.0a: every request is signed (RFC 5849); all are templates.
+        Oauth1 {
+            /// Template: the client's key.
+            consumer_key: String,
+            /// Template: the client's secret.
+            consumer_secret: String,
+            /// Template.
+            token: String,
+            /// Template.
+            token_secret: String,
+            /// How requests are signed; default `HMAC-SHA1`.
+            #[serde(default)]
+            signature: Oauth1Signature,
+            /// Template: the realm of the Authorization header.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            realm: Option<String>,
+        },
     }
 
     /// When to wait and try again.
@@ -230,6 +252,7 @@ manifest! {
     }
 
     /// OAuth 2.0 authorization code.
+    #[derive(Default)]
     pub struct Oauth2 {
         /// Template: the page where the user consents.
         #[schemars(extend("examples" = ["https://id.example.com/oauth/authorize"]))]
@@ -264,6 +287,12 @@ manifest! {
         /// How the client proves itself at the token URL; default `basic`.
         #[serde(default)]
         pub client_auth: ClientAuth,
+        /// The client's JWT, for `private_key_jwt` and `client_secret_jwt`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub client_assertion: Option<Jwt>,
+        /// The device flow, where the provider offers it too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub device: Option<Device>,
         /// The token request's form; default `form`.
         #[serde(default)]
         pub token_body: TokenBody,
@@ -415,6 +444,7 @@ manifest! {
     }
 
     /// How a grant is ended.
+    #[derive(Default)]
     pub struct Revoke {
         /// Template.
         #[schemars(extend("examples" = ["https://id.example.com/oauth/revoke"]))]
@@ -472,8 +502,11 @@ manifest! {
     pub struct Keybased {
         /// What the user must enter.
         pub inputs: Vec<InputField>,
-        /// Where the values go in a request; templates name the inputs.
+        /// Where the values go in a request; templates name the inputs, and `{access_token}` where there is a `token`.
         pub placement: Placements,
+        /// How the values become an access token; absent where they are sent themselves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub token: Option<KeyToken>,
         /// The request that proves them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub verify: Option<VerifyRequest>,
@@ -508,10 +541,10 @@ manifest! {
         /// A good answer holds this.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub success: Option<Success>,
-        /// JSON pointer of the stable id of who it is.
+        /// JSON pointer of the stable id of who it is; or a template of inputs that are no secrets, e.g. `{account_id}`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub id: Option<String>,
-        /// JSON pointer of what people recognise.
+        /// The same of what people recognise.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub label: Option<String>,
     }
@@ -551,7 +584,7 @@ choices! {
         /// Off, for providers that refuse it.
         Off = "off",
     }
-    /// How the client proves itself (RFC 6749 section 2.3).
+    /// How the client proves itself (RFC 6749 section 2.3, RFC 7523 section 2.2).
     pub enum ClientAuth {
         /// HTTP Basic.
         #[default] Basic = "basic",
@@ -559,6 +592,10 @@ choices! {
         Body = "body",
         /// `client_id` only: a public client.
         None = "none",
+        /// A JWT that the client's private key signs.
+        PrivateKeyJwt = "private_key_jwt",
+        /// A JWT that the client's secret signs.
+        ClientSecretJwt = "client_secret_jwt",
     }
     /// The form of a token request.
     pub enum TokenBody {

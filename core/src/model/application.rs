@@ -3,12 +3,30 @@ use std::collections::BTreeMap;
 use super::{Connection, model, words};
 
 words! {
-    /// A way to authorise.
+    /// A way to authorise, by what it asks of the user.
     pub enum AuthType {
-        /// OAuth 2.0 authorization code (RFC 6749 section 4.1).
+        /// The user consents at the provider's page: OAuth 2.0 with a code or on a device, OAuth 1.0a.
         Oauth2 = "oauth2",
-        /// Values that the user enters: API keys, account ids, passwords.
+        /// Nothing opens: the user enters values, e.g. API keys, account ids, passwords, a service account's key; or nothing
+        /// at all, where the organisation's own client is enough.
         Keybased = "keybased",
+    }
+    /// How a way to authorise leads to a credential. What it asks of a user is the auth type's matter: see [`AuthType`].
+    pub enum GrantKind {
+        /// The user consents at a page and comes back with a code (RFC 6749 section 4.1).
+        AuthorizationCode = "authorization_code",
+        /// The user enters a code at a page, on any device (RFC 8628).
+        DeviceCode = "device_code",
+        /// The user consents at a page of OAuth 1.0a (RFC 5849).
+        Oauth1 = "oauth1",
+        /// The entered values are sent as they are, or sign each request.
+        Keys = "keys",
+        /// A client's own credentials become a token (RFC 6749 section 4.4).
+        ClientCredentials = "client_credentials",
+        /// A JWT that the entered key signs becomes a token (RFC 7523 section 2.1).
+        JwtBearer = "jwt_bearer",
+        /// A login with the entered values becomes a token.
+        Login = "login",
     }
     /// How an application stands for one linked account.
     pub enum AppStatus {
@@ -34,6 +52,8 @@ model! {
         pub categories: Vec<String>,
         /// The ways to authorise that the project offers, the default one first.
         pub auth_types: Vec<AuthType>,
+        /// How each way leads to a credential, the default one first.
+        pub grants: BTreeMap<AuthType, Vec<GrantKind>>,
         /// What the user must enter, per auth type; empty lists where nothing is needed.
         pub inputs: BTreeMap<AuthType, Vec<InputField>>,
         /// How it looks.

@@ -68,14 +68,39 @@ model! {
 pub struct StartedConnect {
     /// The flow's id.
     pub flow_id: String,
-    /// The provider's page, complete with state and challenge.
+    /// The provider's page, complete with state and challenge; of the device flow, with the user code where the provider can.
     pub authorize_url: String,
-    /// Where the provider sends the user back.
+    /// Where the provider sends the user back; empty in the device flow.
     pub redirect_uri: String,
     /// Binds the browser that begins to the one that ends.
     pub cookie: StateCookie,
     /// When the user must be back.
     pub expires_at: Timestamp,
+    /// The device flow: what to show. Nobody comes back from it; wait for the flow.
+    pub device: Option<DevicePrompt>,
+}
+
+/// What a user of the device flow (RFC 8628) must be shown.
+#[derive(Clone, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+pub struct DevicePrompt {
+    /// What the user enters.
+    pub user_code: String,
+    /// Where, on any device.
+    pub verification_uri: String,
+    /// The same with the code in it, e.g. for a QR code; not every provider has one.
+    pub verification_uri_complete: Option<String>,
+    /// How often the provider is asked at most, in seconds.
+    pub interval: u64,
+}
+
+/// The code stands for the user's consent.
+impl std::fmt::Debug for DevicePrompt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DevicePrompt")
+            .field("verification_uri", &self.verification_uri)
+            .field("interval", &self.interval)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The authorize URL holds the state.
@@ -147,7 +172,8 @@ model! {
 
 exposes! {
     Handoff { flow_id, ticket, expires_at }
-    StartedConnect { flow_id, authorize_url, redirect_uri, cookie, expires_at }
+    StartedConnect { flow_id, authorize_url, redirect_uri, cookie, expires_at, device }
+    DevicePrompt { user_code, verification_uri, verification_uri_complete, interval }
     StateCookie { name, value, max_age }
     ParkedCallback { flow_id, account_id, handed_off, return_to, claim, error }
 }

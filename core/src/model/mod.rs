@@ -12,7 +12,7 @@ mod page;
 
 pub use account::{AccountUpdate, ApiKey, Environment, LinkedAccount, NewApiKey, SessionInfo, Tenant, UpsertedAccount};
 pub use api::{ApiAnswer, ApiBody, NameValue};
-pub use application::{AppStatus, Application, AuthType, Brand, BrandButton, ButtonState, InputField, InputOption};
+pub use application::{AppStatus, Application, AuthType, Brand, BrandButton, ButtonState, GrantKind, InputField, InputOption};
 pub use config::{
     Config, ConfigUpdate, Field, FieldError, FieldOption, FieldType, Label, Labels, Mapping, MappingSide, RuleColumn, RuleColumns,
     Workflow, WorkflowUpdate,
@@ -22,7 +22,7 @@ pub use connection::{
     SiblingPolicy,
 };
 pub use event::{AuditEntry, Event, EventType, Page};
-pub use flow::{ConnectFlow, FlowFailure, FlowStatus, Handoff, HandoffPreview, ParkedCallback, StartedConnect, StateCookie};
+pub use flow::{ConnectFlow, DevicePrompt, FlowFailure, FlowStatus, Handoff, HandoffPreview, ParkedCallback, StartedConnect, StateCookie};
 pub use keys::{KeyRotation, RotationState};
 pub use page::ApiPage;
 

@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 
 use super::Fault;
+use crate::model::DevicePrompt;
 
 /// Opens the authorize page for the user. There is no default: without one `connect` answers `presenter_required`.
 #[async_trait]
@@ -23,10 +24,12 @@ pub trait Presenter: Send + Sync + 'static {
 pub struct PresentRequest {
     /// The provider's page.
     pub authorize_url: String,
-    /// Where the provider sends the user back.
+    /// Where the provider sends the user back; empty in the device flow.
     pub redirect_uri: String,
     /// The application's name, for people.
     pub application: String,
+    /// The device flow: the code that the user must enter there. Nothing comes back: answer `None` once it is shown.
+    pub device: Option<DevicePrompt>,
 }
 
 /// The authorize URL holds the state.

@@ -24,6 +24,10 @@ impl Presenter for SystemBrowser {
 
     async fn present(&self, request: PresentRequest) -> Result<Option<String>, Fault> {
         let url = checked(&request.authorize_url)?;
+        if request.device.is_some() {
+            // The page asks for a code, which no page of ours shows.
+            super::PrintUrl::to_stderr().present(request.clone()).await?;
+        }
         let commands = commands(&url, std::env::var("BROWSER").ok().as_deref(), std::env::consts::OS);
         let opened = crate::runtime::runtime().spawn_blocking(move || commands.iter().any(|command| open(command))).await;
         if opened.unwrap_or(false) {

@@ -14,11 +14,20 @@ impl PrintUrl {
         Self(Arc::new(show))
     }
 
-    /// Writes two lines to the standard error output.
+    /// Writes two lines to the standard error output; in the device flow a third one with the code.
     pub fn to_stderr() -> Self {
         Self::new(|request| {
             // Nobody reads a closed stderr; that is no failure of the flow.
-            let _ = writeln!(std::io::stderr(), "To connect {}, open this page:\n{}", request.application, request.authorize_url);
+            let _ = match &request.device {
+                Some(device) => writeln!(
+                    std::io::stderr(),
+                    "To connect {}, open this page on any device:\n{}\nand enter the code {}",
+                    request.application,
+                    device.verification_uri,
+                    device.user_code
+                ),
+                None => writeln!(std::io::stderr(), "To connect {}, open this page:\n{}", request.application, request.authorize_url),
+            };
         })
     }
 }

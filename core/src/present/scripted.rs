@@ -34,6 +34,10 @@ impl Presenter for ScriptedConsent {
     async fn present(&self, request: PresentRequest) -> Result<Option<String>, Fault> {
         let mut url = Url::parse(&request.authorize_url).map_err(|_| Fault::failed("the authorize URL is not a URL"))?;
         let decision = if self.allow { "allow" } else { "deny" };
+        if let Some(device) = &request.device {
+            sandbox::visit_device(&device.verification_uri, &device.user_code, &self.user, self.allow).await?;
+            return Ok(None);
+        }
         url.query_pairs_mut().append_pair("sandbox_user", &self.user).append_pair("sandbox_decision", decision);
         Ok(Some(sandbox::visit(url.as_str()).await?))
     }
@@ -59,6 +63,7 @@ mod tests {
             .extend_pairs([("response_type", "code"), ("client_id", CLIENT_ID), ("redirect_uri", &redirect_uri), ("state", "s")])
             .extend_pairs([("code_challenge", &*"c".repeat(43)), ("code_challenge_method", "S256")]);
         let request = |url: &str| PresentRequest {
+            device: None,
             authorize_url: url.to_owned(),
             redirect_uri: redirect_uri.clone(),
             application: "Sandbox".to_owned(),

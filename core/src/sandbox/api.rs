@@ -127,12 +127,13 @@ impl State {
                 "issuer": self.origin,
                 "authorization_endpoint": at("/authorize"),
                 "token_endpoint": at("/token"),
+                "device_authorization_endpoint": at("/device"),
                 "introspection_endpoint": at("/introspect"),
                 "userinfo_endpoint": at("/userinfo"),
                 "response_types_supported": ["code"],
-                "grant_types_supported": ["authorization_code", "refresh_token"],
+                "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", super::grants::JWT_BEARER, super::device::DEVICE_CODE],
                 "code_challenge_methods_supported": methods,
-                "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+                "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt", "client_secret_jwt", "none"],
                 "authorization_response_iss_parameter_supported": self.ways.issuer_form != IssuerForm::Missing,
         });
         if self.ways.revocation {

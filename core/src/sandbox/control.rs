@@ -28,6 +28,12 @@ words! {
         Api = "api",
         /// `GET /api/key-check`.
         KeyCheck = "key_check",
+        /// `POST /login`.
+        Login = "login",
+        /// `POST /device`.
+        Device = "device",
+        /// `POST /oauth1/access_token`.
+        Oauth1 = "oauth1",
     }
     /// A body that a client does not expect.
     #[derive(Default)]
@@ -98,6 +104,14 @@ model! {
     }
 }
 
+fn ada() -> String {
+    "ada".to_owned()
+}
+
+fn allow() -> String {
+    "allow".to_owned()
+}
+
 fn bad_request() -> u16 {
     400
 }
@@ -143,6 +157,32 @@ pub enum Control {
         /// Its redirect URIs; empty: any loopback, https or reverse-DNS one.
         #[serde(default)]
         redirect_uris: Vec<String>,
+        /// Its public key as a JWK (RSA or P-256), for `private_key_jwt`; then its secret proves nothing.
+        #[serde(default)]
+        public_key: Option<Json>,
+    },
+    /// Takes JWTs of this issuer as grants (RFC 7523 section 2.1).
+    TrustIssuer {
+        /// Its `iss`.
+        issuer: String,
+        /// Its public key as a JWK (RSA or P-256).
+        public_key: Json,
+    },
+    /// Replaces the ways of the device flow.
+    SetDevice {
+        /// Absent ones have their default.
+        ways: super::DeviceWays,
+    },
+    /// The user's decision about a user code of the device flow.
+    DecideDevice {
+        /// What the device shows.
+        user_code: Secret,
+        /// `ada`, `grace` or `linus`; default `ada`.
+        #[serde(default = "ada")]
+        user: String,
+        /// `allow` (the default) or `deny`.
+        #[serde(default = "allow")]
+        decision: String,
     },
     /// Adds or revives an API key.
     AddKey {

@@ -6,6 +6,9 @@ mod api;
 mod authorize;
 mod connector;
 mod control;
+mod device;
+mod grants;
+mod oauth1;
 mod params;
 mod refusal;
 mod servers;
@@ -27,10 +30,13 @@ use serde_json::json;
 
 pub use connector::SandboxConnector;
 pub use control::{BodyKind, Control, Endpoint, Misbehaviour, SandboxControl};
+pub use device::DeviceWays;
+pub use grants::PASSWORD;
+pub use oauth1::TBA_TOKEN;
 pub use refusal::Mistake;
 pub use servers::ServerKind;
 pub use stats::{Stats, TokenInfo, TokenKind, TokenState};
-pub use visit::visit;
+pub use visit::{visit, visit_device};
 pub use ways::{ErrorStyle, ExpiresForm, IssuerForm, Refused, Rotation, ScopeForm, TokenForm, Ways};
 
 use crate::{
@@ -242,6 +248,9 @@ fn work(shared: &Shared, endpoint: Endpoint, request: &Request) -> Answer {
         Endpoint::Userinfo => Ok(state.userinfo(request)),
         Endpoint::Api => Ok(state.api(request)),
         Endpoint::KeyCheck => Ok(state.key_check(request)),
+        Endpoint::Login => state.login(request),
+        Endpoint::Device => state.device_start(request),
+        Endpoint::Oauth1 => state.oauth1_access(request),
     };
     done.unwrap_or_else(|_| Answer::empty(500))
 }
@@ -252,6 +261,9 @@ fn endpoint(request: &Request) -> Option<Endpoint> {
         ("GET", "/authorize") => Endpoint::Authorize,
         ("POST", "/token") if Params::parse(&request.body).one("grant_type") == Some("refresh_token") => Endpoint::Refresh,
         ("POST", "/token") => Endpoint::Token,
+        ("POST", "/login") => Endpoint::Login,
+        ("POST", "/device") => Endpoint::Device,
+        ("POST", "/oauth1/access_token") => Endpoint::Oauth1,
         ("POST", "/revoke") => Endpoint::Revoke,
         ("POST", "/introspect") => Endpoint::Introspect,
         ("GET" | "POST", "/userinfo") => Endpoint::Userinfo,
@@ -265,6 +277,12 @@ fn endpoint(request: &Request) -> Option<Endpoint> {
 fn plain(shared: &Arc<Shared>, request: &Request) -> Answer {
     match (request.method.as_str(), request.path.as_str()) {
         ("POST", "/authorize/decide") => shared.state().decide(&request.body).unwrap_or_else(|_| Answer::empty(500)),
+        ("GET", "/device") => shared.state().device_page(&request.query),
+        ("POST", "/device/decide") => shared.state().device_form(&request.body),
+        ("POST", "/oauth1/request_token") => shared.state().oauth1_request(request).unwrap_or_else(|_| Answer::empty(500)),
+        ("GET", "/oauth1/authorize") => shared.state().oauth1_authorize(&request.query).unwrap_or_else(|_| Answer::empty(500)),
+        (_, "/oauth1/api/me") => shared.state().oauth1_api(request),
+        ("POST", "/oauth1/revoke") => shared.state().oauth1_revoke(request),
         ("GET", "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server") => shared.state().metadata(),
         ("GET", "/stats") => {
             let state = shared.state();

@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use super::grants::{Jwts, PublicKey};
 use super::{Control, Endpoint, Misbehaviour, ServerKind, Stats, TokenInfo, TokenKind, TokenState, Ways};
 use crate::{
     Result, Secret, Timestamp,
@@ -20,6 +21,8 @@ pub(super) const USERS: [(&str, &str, &str); 3] =
 /// A registered client.
 pub(super) struct Client {
     pub secret: Option<Secret>,
+    /// For `private_key_jwt`.
+    pub key: Option<PublicKey>,
     pub redirect_uris: Vec<String>,
 }
 
@@ -103,12 +106,15 @@ pub(super) struct State {
     /// Fingerprints in the order of issue.
     issued: Vec<String>,
     keys: HashMap<String, Key>,
+    pub jwts: Jwts,
+    pub devices: super::device::Devices,
+    pub oauth1: super::oauth1::Oauth1,
     faults: BTreeMap<Endpoint, VecDeque<(Option<u32>, Misbehaviour)>>,
 }
 
 impl State {
     pub fn new(clock: Arc<dyn Clock>, ways: Ways) -> Self {
-        let client = Client { secret: Some(Secret::new(super::CLIENT_SECRET)), redirect_uris: Vec::new() };
+        let client = Client { secret: Some(Secret::new(super::CLIENT_SECRET)), key: None, redirect_uris: Vec::new() };
         let key = Key { workspace: None, live: true };
         Self {
             clock,
@@ -122,6 +128,9 @@ impl State {
             tokens: HashMap::new(),
             issued: Vec::new(),
             keys: HashMap::from([(ids::fingerprint(super::API_KEY), key)]),
+            jwts: Jwts::default(),
+            devices: super::device::Devices::default(),
+            oauth1: super::oauth1::Oauth1::default(),
             faults: BTreeMap::new(),
         }
     }
@@ -156,8 +165,19 @@ impl State {
                 self.misbehave(at, times, with);
             }
             Control::Clear { at } => self.clear(at),
-            Control::RegisterClient { client_id, client_secret, redirect_uris } => {
-                self.clients.insert(client_id, Client { secret: client_secret, redirect_uris });
+            Control::RegisterClient { client_id, client_secret, redirect_uris, public_key } => {
+                let key = public_key.as_ref().map(PublicKey::of_jwk).transpose()?;
+                self.clients.insert(client_id, Client { secret: client_secret, key, redirect_uris });
+            }
+            Control::SetDevice { ways } => self.devices.ways = ways,
+            Control::DecideDevice { user_code, user, decision } => {
+                if !matches!(decision.as_str(), "allow" | "deny") {
+                    bail!(InvalidRequest, "a decision is `allow` or `deny`");
+                }
+                self.decide_device(user_code.expose(), &user, decision == "allow")?;
+            }
+            Control::TrustIssuer { issuer, public_key } => {
+                self.jwts.issuers.insert(issuer, PublicKey::of_jwk(&public_key)?);
             }
             Control::AddKey { key, workspace } => {
                 self.keys.insert(ids::fingerprint(key.expose()), Key { workspace, live: true });

@@ -33,6 +33,22 @@ model! {
         pub concurrent_refreshes: u64,
         /// The most that were being answered at once.
         pub concurrent_refreshes_max: u64,
+        /// Tokens issued for client credentials, JWTs and logins.
+        pub key_tokens: u64,
+        /// Device flows begun.
+        pub device_starts: u64,
+        /// Polls for device codes.
+        pub device_polls: u64,
+        /// Those of them that came before the interval was over.
+        pub device_polls_early: u64,
+        /// Those of them that came after the code had expired.
+        pub device_polls_late: u64,
+        /// Device codes exchanged for tokens.
+        pub device_tokens: u64,
+        /// Tokens of OAuth 1.0a issued.
+        pub oauth1_tokens: u64,
+        /// JWTs whose `jti` came again.
+        pub jti_replays: u64,
         /// Requests to revoke.
         pub revoke_requests: u64,
         /// Live tokens that were revoked by request.

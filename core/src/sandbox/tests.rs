@@ -277,6 +277,9 @@ async fn every_misbehaviour_can_be_reached_at_every_endpoint() {
         Endpoint::Userinfo => ("GET", "/userinfo".to_owned(), ""),
         Endpoint::Api => ("GET", "/api/items".to_owned(), ""),
         Endpoint::KeyCheck => ("GET", "/api/key-check".to_owned(), ""),
+        Endpoint::Device => ("POST", "/device".to_owned(), ""),
+        Endpoint::Oauth1 => ("POST", "/oauth1/access_token".to_owned(), ""),
+        Endpoint::Login => ("POST", "/login".to_owned(), "{}"),
     };
     for at in Endpoint::ALL {
         let (method, target, body) = targets(*at);

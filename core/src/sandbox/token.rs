@@ -5,6 +5,7 @@ use std::time::Duration;
 use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 use serde_json::json;
 
+use super::grants::JWT_BEARER;
 use super::{
     ExpiresForm, Mistake, Rotation, ScopeForm, TokenForm, TokenKind, TokenState, Ways, params::Params, refusal::Refusal, state::State,
 };
@@ -26,7 +27,18 @@ impl State {
         if refreshing {
             self.stats.refresh_requests += 1;
         }
+        let is_jwt = params.one("grant_type") == Some(JWT_BEARER);
+        if is_jwt && basic(request).is_none() && params.one("client_id").is_none() {
+            // The JWT is the whole proof (RFC 7523 section 2.1).
+            return Ok(match self.jwt_grant(None, &params)? {
+                Ok(answer) => answer,
+                Err(refusal) => self.refuse(refusal, request, &params),
+            });
+        }
         let done = self.client(request, &params).map(|client| match params.one("grant_type") {
+            Some("client_credentials") => self.client_credentials(&client, &params),
+            Some(JWT_BEARER) => self.jwt_grant(Some(&client), &params),
+            Some(super::device::DEVICE_CODE) => self.device_poll(&client, &params),
             Some("authorization_code") => self.redeem(&client, &params),
             Some("refresh_token") => self.refresh(&client, &params),
             Some(_) => Ok(Err(Refusal::plain(400, "unsupported_grant_type", "The grant type is not supported"))),
@@ -44,10 +56,13 @@ impl State {
     }
 
     /// The client, authenticated by header or body (RFC 6749 section 2.3.1).
-    fn client(&self, request: &Request, params: &Params) -> Result<String, Refusal> {
+    pub(super) fn client(&mut self, request: &Request, params: &Params) -> Result<String, Refusal> {
         const UNKNOWN: Refusal = Refusal::plain(401, "invalid_client", "Client authentication failed");
         if params.doubled() {
             return Err(invalid("A parameter is included more than once"));
+        }
+        if params.one("client_assertion").is_some() {
+            return self.asserted_client(request, params);
         }
         let (id, secret) = match basic(request) {
             Some(_) if params.one("client_secret").is_some() => {
@@ -56,7 +71,7 @@ impl State {
             Some((id, secret)) => (id, Some(secret)),
             None => (params.one("client_id").ok_or(UNKNOWN)?.to_owned(), params.one("client_secret").map(Secret::new)),
         };
-        let client = self.clients.get(&id).ok_or(UNKNOWN)?;
+        let client = self.clients.get(&id).filter(|client| client.key.is_none()).ok_or(UNKNOWN)?;
         let proven = match (&client.secret, secret) {
             (Some(right), Some(given)) => *right == given,
             (None, given) => given.is_none_or(|s| s.is_empty()),
@@ -179,7 +194,7 @@ impl State {
     }
 
     /// The scope that a token gets of what was granted.
-    fn effective(&self, mut scope: Vec<String>) -> Vec<String> {
+    pub(super) fn effective(&self, mut scope: Vec<String>) -> Vec<String> {
         match self.ways.scope_form {
             ScopeForm::Granted | ScopeForm::Missing => {}
             ScopeForm::Narrower => drop(scope.pop()),
@@ -194,7 +209,7 @@ impl State {
         scope
     }
 
-    fn tokens_answer(&self, access: &str, refresh: Option<&str>, scope: &[String]) -> Answer {
+    pub(super) fn tokens_answer(&self, access: &str, refresh: Option<&str>, scope: &[String]) -> Answer {
         let ways = &self.ways;
         let mut body = ways.answer_extras.clone();
         body.insert("access_token".to_owned(), access.into());
@@ -277,7 +292,7 @@ impl State {
     pub fn revoke(&mut self, request: &Request) -> Answer {
         self.stats.revoke_requests += 1;
         let params = Params::parse(&request.body);
-        let client = match self.client(request, &params) {
+        let client = match self.holder_without_client(request, &params).map_or_else(|| self.client(request, &params), Ok) {
             Ok(client) => client,
             Err(refusal) => return self.refuse(refusal, request, &params),
         };
@@ -341,7 +356,7 @@ impl Ways {
 }
 
 /// Id and secret of an `Authorization: Basic` header, form-decoded (RFC 6749 section 2.3.1).
-fn basic(request: &Request) -> Option<(String, Secret)> {
+pub(super) fn basic(request: &Request) -> Option<(String, Secret)> {
     let (scheme, value) = request.header("authorization")?.split_once(' ')?;
     let decoded = scheme.eq_ignore_ascii_case("basic").then(|| Base64::decode_vec(value.trim()).ok())??;
     let text = String::from_utf8(decoded).ok()?;

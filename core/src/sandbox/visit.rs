@@ -36,6 +36,29 @@ pub async fn visit(authorize_url: &str) -> Result<String> {
     }
 }
 
+/// Plays the user who enters a code at a sandbox's page of the device flow, as `user`.
+///
+/// # Errors
+/// As [`visit`]; `authorize_failed` when no device waits with this code.
+pub async fn visit_device(verification_uri: &str, user_code: &str, user: &str, allow: bool) -> Result<()> {
+    let mut url = Url::parse(verification_uri).map_err(|_| err!(InvalidRequest, "the page is no URL"))?;
+    if !super::authorize::loopback_http(&url) {
+        bail!(InvalidRequest, "only a sandbox on this machine can be visited, over plain http");
+    }
+    let decision = if allow { "allow" } else { "deny" };
+    url.query_pairs_mut().clear().extend_pairs([("user_code", user_code), ("sandbox_user", user), ("sandbox_decision", decision)]);
+    let visited = crate::runtime::spawn(async move { tokio::time::timeout(TIME, get(&url)).await }).await;
+    let answer = match visited {
+        Ok(Ok(answer)) => answer?,
+        Ok(Err(_)) => bail!(ProviderTimeout, "the sandbox did not answer within {TIME:?}"),
+        Err(_) => bail!(Internal, "the runtime ended while the sandbox was visited"),
+    };
+    if !answer.starts_with(b"HTTP/1.1 200") {
+        bail!(AuthorizeFailed, "no device waits at the sandbox with this code");
+    }
+    Ok(())
+}
+
 async fn get(url: &Url) -> Result<Vec<u8>> {
     let unreachable = |e: std::io::Error| err!(ProviderUnreachable, "the sandbox cannot be reached: {e}");
     let addresses = url.socket_addrs(|| None).map_err(unreachable)?;

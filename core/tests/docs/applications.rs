@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use smalt::manifest::{AppManifest, Catalog, Oauth2, Pkce, Revoke, RevokeToken, Rotation, SANDBOX_SLUGS, StateIn, TokenBody};
+use smalt::manifest::{
+    AppManifest, Catalog, ClientAuth, KeyGrant, Oauth2, Pkce, Placement, Revoke, RevokeToken, Rotation, SANDBOX_SLUGS, StateIn, TokenBody,
+    TokenClient,
+};
 
 const HEAD: &str = "# Applications
 
@@ -37,7 +40,7 @@ pub fn page() -> String {
                 Pkce::Off => "no",
             }),
             oauth.map_or("", |o| refresh(o.refresh.rotation)),
-            oauth.map_or_else(String::new, |o| o.revoke.as_ref().map_or("nothing is offered".to_owned(), revocation)),
+            oauth.map_or_else(|| without_oauth2(manifest), |o| o.revoke.as_ref().map_or("nothing is offered".to_owned(), revocation)),
         );
     }
     for manifest in &applications {
@@ -47,8 +50,28 @@ pub fn page() -> String {
 }
 
 fn ways(manifest: &AppManifest) -> String {
-    let ways = [("OAuth 2.0", manifest.oauth2.is_some()), ("keys", manifest.keybased.is_some())];
+    let token = manifest.keybased.as_ref().and_then(|keys| keys.token.as_ref()).map(|token| token.grant);
+    let ways = [
+        ("OAuth 2.0", manifest.oauth2.is_some()),
+        ("device code", manifest.oauth2.as_ref().is_some_and(|oauth| oauth.device.is_some())),
+        ("OAuth 1.0a", manifest.oauth1.is_some()),
+        ("client credentials", token == Some(KeyGrant::ClientCredentials)),
+        ("JWT bearer", token == Some(KeyGrant::JwtBearer)),
+        ("login", token == Some(KeyGrant::Login)),
+        ("keys", manifest.keybased.is_some() && token.is_none()),
+    ];
     ways.iter().filter(|(_, offered)| *offered).map(|(way, _)| *way).collect::<Vec<_>>().join(", ")
+}
+
+/// What a disconnect ends where there is no OAuth 2.0.
+fn without_oauth2(manifest: &AppManifest) -> String {
+    let signed = manifest.oauth1.as_ref().map(|oauth| oauth.revoke.is_some());
+    let token = manifest.keybased.as_ref().and_then(|keys| keys.token.as_ref()).map(|token| token.revoke.is_some());
+    match signed.or(token) {
+        Some(true) => "access token".to_owned(),
+        Some(false) => "nothing is offered".to_owned(),
+        None => String::new(),
+    }
 }
 
 fn refresh(rotation: Rotation) -> &'static str {
@@ -89,7 +112,19 @@ fn section(page: &mut String, manifest: &AppManifest) {
         of_oauth(page, oauth);
     }
     if let Some(keys) = &manifest.keybased {
-        let _ = writeln!(page, "- Keys: {}", codes(keys.inputs.iter().map(|input| &input.name)));
+        let _ = writeln!(page, "- Entered: {}", codes(keys.inputs.iter().map(|input| &input.name)));
+        if keys.placement.all().iter().any(|placement| matches!(placement, Placement::Oauth1 { .. })) {
+            let _ = writeln!(page, "- Every request is signed (OAuth 1.0a)");
+        }
+        if let Some(token) = &keys.token {
+            let how = if token.client_auth == ClientAuth::PrivateKeyJwt { ", by its private key" } else { "" };
+            let client = match token.client() {
+                TokenClient::Project => format!("the project's{how}"),
+                TokenClient::Inputs => format!("the customer's own{how}"),
+                TokenClient::None => "none".to_owned(),
+            };
+            let _ = writeln!(page, "- The values become a token, which is asked for anew when it ends; client: {client}");
+        }
     }
     if manifest.brand.icon.is_none() {
         let _ = writeln!(page, "- No icon is shipped: supply it as `apps.{}.brand.icon`", manifest.slug);

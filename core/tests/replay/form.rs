@@ -21,6 +21,8 @@ pub struct Replay {
     pub unplayed: BTreeMap<String, String>,
     /// The way through OAuth 2.0.
     pub oauth2: Option<Oauth2>,
+    /// The way through OAuth 1.0a.
+    pub oauth1: Option<Oauth1>,
     /// The way with keys.
     pub keybased: Option<Keybased>,
 }
@@ -57,13 +59,65 @@ pub struct Oauth2 {
     pub revocation: String,
     /// The provider's ways to say no.
     pub errors: Vec<Refusal>,
+    /// The same with a code that is entered on another device.
+    pub device: Option<Device>,
+}
+
+/// The device flow. What comes after the tokens is the code flow's.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// The request for the codes; `device-1` is the device code.
+    pub start: Exchange,
+    /// What the user is shown: exactly so.
+    pub prompt: Json,
+    /// A poll before the user has decided.
+    pub pending: Exchange,
+    /// The poll that brings the tokens.
+    pub exchange: Exchange,
+    /// Answers to a poll that end the flow, and the flow's error code.
+    pub errors: Vec<Poll>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Poll {
+    pub answer: Answer,
+    pub code: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Oauth1 {
+    /// What the user enters first.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, String>,
+    /// The request for temporary credentials; the answer names them `temporary-1` and `temporary-secret-1`.
+    pub temporary: Exchange,
+    /// The authorize URL: exactly these parameters.
+    pub authorize: Authorize,
+    /// What comes back.
+    pub callback: BTreeMap<String, String>,
+    /// The verifier for the token. The answer names it `access-1` and `access-secret-1`.
+    pub exchange: Exchange,
+    #[serde(default)]
+    pub after: Vec<Exchange>,
+    pub connection: Connection,
+    pub call: Call,
+    #[serde(default)]
+    pub disconnect: Vec<Exchange>,
+    pub revocation: String,
+    /// At `temporary`, `callback`, `exchange` and `revoke`.
+    pub errors: Vec<Refusal>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keybased {
-    /// What the user enters.
+    /// What the user enters; `@rsa.pem` is a private key.
     pub inputs: BTreeMap<String, String>,
+    /// The request for a token, where the manifest has one. The answer names it `access-1`.
+    pub token: Option<Exchange>,
     /// The request that proves it, where the manifest has one.
     pub verify: Option<Exchange>,
     /// What is asked next where the keys are refused, and the last word on it.
@@ -73,7 +127,13 @@ pub struct Keybased {
     pub connection: Connection,
     /// A call of the API.
     pub call: Call,
-    /// The provider's ways to say no; `at` is `verify`.
+    /// The end of the token, where the provider offers that.
+    #[serde(default)]
+    pub disconnect: Vec<Exchange>,
+    /// The receipt's word for it.
+    #[serde(default = "nothing")]
+    pub revocation: String,
+    /// The provider's ways to say no; `at` is `token`, `renewal`, `verify` or `revoke`.
     #[serde(default)]
     pub errors: Vec<Refusal>,
 }
@@ -111,6 +171,31 @@ pub struct Request {
     pub form: Option<BTreeMap<String, String>>,
     /// The body as JSON; `*` stands for any value of a member on top.
     pub json: Option<Json>,
+    /// JWTs among the form's fields, by field: header, claims without those of time and `jti`, and the lifetime in seconds.
+    #[serde(default)]
+    pub jwt: BTreeMap<String, Jwt>,
+    /// The OAuth 1.0a header: exactly these parameters, beside time, nonce and the signature, which must fit.
+    pub signed: Option<Signed>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jwt {
+    pub header: Json,
+    pub claims: Json,
+    pub lifetime: i64,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signed {
+    pub params: BTreeMap<String, String>,
+    /// `client secret&token secret`.
+    pub key: String,
+}
+
+fn nothing() -> String {
+    "nothing_to_revoke".to_owned()
 }
 
 #[derive(Clone, Deserialize)]
@@ -185,4 +270,10 @@ pub enum At {
     Refresh,
     Revoke,
     Verify,
+    /// The request for a token of entered values.
+    Token,
+    /// The same when the token has ended.
+    Renewal,
+    /// The request for temporary credentials.
+    Temporary,
 }

@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod form;
+mod grants;
 mod mutants;
 mod play;
 mod provider;
+mod signing;
 
 use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
 
@@ -90,6 +92,14 @@ fn every_replay_is_whole() {
         must(!replay.sources.is_empty() && replay.sources.iter().all(|page| page.starts_with("https://")), "it names no sources");
         must(replay.oauth2.is_some() == manifest.oauth2.is_some(), "`oauth2` is in one of manifest and replay only");
         must(replay.keybased.is_some() == manifest.keybased.is_some(), "`keybased` is in one of manifest and replay only");
+        must(replay.oauth1.is_some() == manifest.oauth1.is_some(), "`oauth1` is in one of manifest and replay only");
+        if let (Some(way), Some(oauth)) = (&replay.oauth1, &manifest.oauth1) {
+            for at in [At::Temporary, At::Callback, At::Exchange] {
+                must(way.errors.iter().any(|refusal| refusal.at == at), "a refusal of OAuth 1.0a is missing");
+            }
+            must(oauth.revoke.is_none() != (way.revocation == "revoked"), "`revocation` must be `revoked` where there is one");
+            must(oauth.identity.is_none() == way.connection.identity.is_none(), "the identity must be shown");
+        }
         if let (Some(way), Some(oauth)) = (&replay.oauth2, &manifest.oauth2) {
             let refused = |at: At| way.errors.iter().any(|refusal| refusal.at == at);
             let renews = oauth.refresh.rotation != Rotation::Never;
@@ -99,6 +109,7 @@ fn every_replay_is_whole() {
             must(way.refresh.is_some() == renews, "a refresh must be shown unless `rotation` is `never`");
             must(oauth.revoke.is_none() != (way.revocation == "revoked"), "`revocation` must be `revoked` where there is one");
             must(oauth.identity.is_none() == way.connection.identity.is_none(), "the identity must be shown");
+            must(oauth.device.is_some() == way.device.is_some(), "the device flow must be shown");
             let asked = way.scopes.as_ref().unwrap_or(&oauth.scopes.default).iter().chain(&oauth.scopes.required);
             let asked: BTreeSet<_> = asked.collect();
             must(asked.len() != 1, "one scope shows no separator: ask for two");
@@ -106,6 +117,11 @@ fn every_replay_is_whole() {
         if let (Some(way), Some(keys)) = (&replay.keybased, &manifest.keybased) {
             must(way.verify.is_some() == keys.verify.is_some(), "the verify request must be shown");
             must(keys.verify.is_none() || !way.errors.is_empty(), "no refused keys");
+            let refused = |at: At| way.errors.iter().any(|refusal| refusal.at == at);
+            must(way.token.is_some() == keys.token.is_some(), "the request for a token must be shown");
+            must(keys.token.is_none() || (refused(At::Token) && refused(At::Renewal)), "no refused request for a token, first and later");
+            let ends = keys.token.as_ref().is_some_and(|token| token.revoke.is_some());
+            must(!ends || refused(At::Revoke), "no refused revocation");
         }
     }
     report(&trouble);

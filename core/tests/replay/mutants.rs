@@ -22,7 +22,7 @@ const UNSEEN: [&str; 13] = [
 /// Every place that a request or an answer depends on, with another value: pointer and the whole manifest.
 pub fn mutants(manifest: &Json) -> Vec<(String, Json)> {
     let mut places = Vec::new();
-    for part in ["api", "oauth2", "keybased", "variables"] {
+    for part in ["api", "oauth2", "oauth1", "keybased", "variables"] {
         collect(&manifest[part], &format!("/{part}"), &mut places);
     }
     let changed = |(pointer, value): (String, Json)| {
@@ -71,6 +71,14 @@ fn other(key: &str, text: &str) -> Option<String> {
         ("client_auth", _) => "basic",
         ("token_body" | "body", "form") => "json",
         ("token_body" | "body", "json") => "form",
+        ("signature", "HMAC-SHA1") => "HMAC-SHA256",
+        ("signature", "HMAC-SHA256") => "HMAC-SHA1",
+        ("algorithm", "RS256") => "PS256",
+        ("algorithm", _) => "RS256",
+        ("grant", "login") => "client_credentials",
+        ("grant", _) => "login",
+        ("client", "inputs") => "project",
+        ("client", _) => "inputs",
         ("method", "GET") => "POST",
         ("method", _) => "GET",
         ("token", "access") => "refresh",

@@ -8,8 +8,9 @@ use sha2::Sha256;
 use smalt::{
     Account, Secret, Smalt,
     backend::{ApiRequest, Disconnect, StartConnect, form_body, json_body},
+    engine::Timings,
     manifest::AppManifest,
-    model,
+    model::{self, Json},
     plugin::FixedClock,
     project::Project,
     vault::LocalKey,
@@ -17,49 +18,76 @@ use smalt::{
 use url::Url;
 
 use crate::{
-    form::{Answer, At, Call, Connection, Exchange, Keybased, Oauth2, Refusal, Replay},
+    form::{Answer, At, Call, Connection, Exchange, Oauth2, Refusal, Replay, Signed},
     provider::{Provider, pairs, same},
 };
 
 /// After it, one more call may have a token renewed that died early.
 const COOLDOWN: i64 = 31_000;
-const REDIRECT: &str = "https://app.example/callback";
+pub(crate) const REDIRECT: &str = "https://app.example/callback";
 
 /// Plays everything that the file holds with this manifest.
 pub async fn play(replay: &Replay, manifest: &AppManifest) -> Result<(), String> {
     let open = || Stage::open(replay, manifest);
     if let Some(way) = &replay.oauth2 {
         open().await?.oauth2(way).await?;
+        if let Some(device) = &way.device {
+            open().await?.device(way, device).await.map_err(|what| format!("on a device: {what}"))?;
+            for poll in &device.errors {
+                open()
+                    .await?
+                    .refused_device(way, device, poll)
+                    .await
+                    .map_err(|what| format!("a device refused with {}: {what}", poll.code))?;
+            }
+        }
         for refusal in &way.errors {
             open().await?.refused(way, refusal).await.map_err(|what| format!("{:?} refused with {}: {what}", refusal.at, refusal.code))?;
+        }
+    }
+    if let Some(way) = &replay.oauth1 {
+        open().await?.oauth1(way).await?;
+        for refusal in &way.errors {
+            open()
+                .await?
+                .refused_oauth1(way, refusal)
+                .await
+                .map_err(|what| format!("{:?} refused with {}: {what}", refusal.at, refusal.code))?;
         }
     }
     if let Some(way) = &replay.keybased {
         open().await?.keybased(way).await?;
         for refusal in &way.errors {
-            open().await?.refused_keys(way, refusal).await.map_err(|what| format!("keys refused with {}: {what}", refusal.code))?;
+            open()
+                .await?
+                .refused_keys(way, refusal)
+                .await
+                .map_err(|what| format!("keys refused at {:?} with {}: {what}", refusal.at, refusal.code))?;
         }
     }
     Ok(())
 }
 
-struct Stage {
-    slug: String,
-    provider: Provider,
-    clock: FixedClock,
-    account: Account,
-    smalt: Smalt,
+pub(crate) struct Stage {
+    pub(crate) slug: String,
+    pub(crate) provider: Provider,
+    pub(crate) clock: FixedClock,
+    pub(crate) account: Account,
+    pub(crate) smalt: Smalt,
 }
 
-fn project(slug: &str, replay: &Replay) -> Project {
-    let secret = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replay/client-secret.txt");
+fn project(slug: &str, replay: &Replay, manifest: &Json) -> Project {
+    let by_key =
+        manifest["oauth2"]["client_auth"] == "private_key_jwt" || manifest["keybased"]["token"]["client_auth"] == "private_key_jwt";
+    let file = if by_key { "../tests/conformance/keys/rsa.pem" } else { "tests/replay/client-secret.txt" };
+    let secret = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let client = json!({"id": "client-1", "secret": {"file": secret}, "redirect_uri": REDIRECT});
     let app = json!({"client": {"test": client}, "variables": replay.variables});
     serde_json::from_value(json!({"version": 1, "org": {"redirect_uris": [REDIRECT]}, "apps": {slug: app}})).unwrap()
 }
 
 /// The same exchange after so many renewals.
-fn renewed(exchange: &Exchange, access: u32, refresh: u32) -> Exchange {
+pub(crate) fn renewed(exchange: &Exchange, access: u32, refresh: u32) -> Exchange {
     let name = |text: &str| text.replace("access-1", &format!("access-{access}")).replace("refresh-1", &format!("refresh-{refresh}"));
     let map = |map: &BTreeMap<String, String>| map.iter().map(|(k, v)| (k.clone(), name(v))).collect::<BTreeMap<_, _>>();
     let mut renewed = exchange.clone();
@@ -67,6 +95,7 @@ fn renewed(exchange: &Exchange, access: u32, refresh: u32) -> Exchange {
     request.url = name(&request.url);
     request.query = map(&request.query);
     request.headers = map(&request.headers);
+    request.signed = request.signed.clone().map(|signed| Signed { params: map(&signed.params), ..signed });
     request.basic = request.basic.as_deref().map(name);
     request.form = request.form.as_ref().map(map);
     request.json = request.json.as_ref().map(|json| name(&json.to_string()).parse().unwrap());
@@ -101,16 +130,21 @@ fn signature(callback: &Url) -> String {
     mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn said<T>(what: smalt::Result<T>) -> Result<T, String> {
+pub(crate) fn said<T>(what: smalt::Result<T>) -> Result<T, String> {
     what.map_err(|error| format!("{} ({})", error.code().as_str(), error.reason()))
 }
 
 impl Stage {
-    async fn open(replay: &Replay, manifest: &AppManifest) -> Result<Stage, String> {
+    pub(crate) async fn open(replay: &Replay, manifest: &AppManifest) -> Result<Stage, String> {
         let slug = manifest.slug.as_str();
         let (provider, clock) = (Provider::default(), FixedClock::at("2026-11-23T12:00:00.000Z".parse().unwrap()));
-        let builder = Smalt::in_memory().keys(LocalKey::generate().unwrap()).project_value(project(slug, replay));
-        let builder = builder.manifest(manifest.clone()).clock(clock.clone()).transport(provider.transport());
+        let builder = Smalt::in_memory().keys(LocalKey::generate().unwrap()).project_value(project(
+            slug,
+            replay,
+            &serde_json::to_value(manifest).unwrap(),
+        ));
+        let timings = Timings { poll: Duration::from_millis(5), ..Timings::default() };
+        let builder = builder.manifest(manifest.clone()).clock(clock.clone()).transport(provider.transport()).timings(timings);
         let smalt = said(builder.open().await)?;
         let account = smalt.account("customer-42");
         said(account.ensure().await)?;
@@ -118,12 +152,12 @@ impl Stage {
     }
 
     /// Says what the provider saw, and failing that what the engine answered.
-    fn reached<T>(&self, step: &str, answer: smalt::Result<T>) -> Result<T, String> {
+    pub(crate) fn reached<T>(&self, step: &str, answer: smalt::Result<T>) -> Result<T, String> {
         self.provider.satisfied(step)?;
         said(answer).map_err(|error| format!("{step}: {error}"))
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.provider.over();
         self.smalt.close().await;
     }
@@ -158,7 +192,7 @@ impl Stage {
         Ok(connection)
     }
 
-    async fn call(&self, call: &Call, access: u32, refresh: u32) -> Result<(), String> {
+    pub(crate) async fn call(&self, call: &Call, access: u32, refresh: u32) -> Result<(), String> {
         self.provider.expect([renewed(&call.exchange(), access, refresh)]);
         self.send(call, &format!("call with access-{access}")).await
     }
@@ -213,7 +247,7 @@ impl Stage {
     }
 
     /// Disconnects; answers the receipt's word once a first try was made.
-    async fn disconnect(&self) -> Result<String, String> {
+    pub(crate) async fn disconnect(&self) -> Result<String, String> {
         let options = Disconnect { application: self.slug.clone(), wait: Some(Duration::ZERO), ..Disconnect::default() };
         let mut receipt = said(self.account.disconnect_with(options).await)?;
         loop {
@@ -268,51 +302,20 @@ impl Stage {
                 self.provider.expect(std::iter::once(instead(first)?).chain(way.disconnect.iter().skip(1).cloned()));
                 self.disconnect().await?
             }
-            At::Verify => return Err("`verify` belongs to keys".to_owned()),
+            At::Verify | At::Token | At::Renewal | At::Temporary => return Err("that belongs to another way".to_owned()),
         };
         self.provider.satisfied("refusal")?;
         same("the code", &refusal.code, &code)?;
         self.end().await;
         Ok(())
     }
-
-    async fn connect_keys(&self, way: &Keybased) -> smalt::Result<model::Connection> {
-        let inputs = way.inputs.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect();
-        self.account.connect(self.slug.as_str()).auth_type(model::AuthType::Keybased).inputs(inputs).await
-    }
-
-    async fn keybased(self, way: &Keybased) -> Result<(), String> {
-        self.provider.expect(way.verify.clone());
-        let answer = self.connect_keys(way).await;
-        let connection = self.reached("connect with keys", answer)?;
-        stands(&way.connection, &connection)?;
-        self.call(&way.call, 1, 1).await?;
-        same("the receipt", "nothing_to_revoke", &self.disconnect().await?)?;
-        self.provider.satisfied("disconnect")?;
-        self.end().await;
-        Ok(())
-    }
-
-    async fn refused_keys(self, way: &Keybased, refusal: &Refusal) -> Result<(), String> {
-        let verify = way.verify.as_ref().filter(|_| refusal.at == At::Verify).ok_or("only `verify` can refuse keys")?;
-        let answer = refusal.answer.clone().ok_or("it has no answer")?;
-        let refused = Exchange { request: verify.request.clone(), answer };
-        // Where the good keys would be tried elsewhere, only a refusal leads there.
-        let goes_on = refusal.code == "credentials_rejected";
-        self.provider.expect(std::iter::once(refused).chain(way.alternatives.iter().filter(|_| goes_on).cloned()));
-        let code = code_of(self.connect_keys(way).await)?;
-        self.provider.satisfied("refusal")?;
-        same("the code", &refusal.code, &code)?;
-        self.end().await;
-        Ok(())
-    }
 }
 
-fn code_of<T>(answer: smalt::Result<T>) -> Result<String, String> {
+pub(crate) fn code_of<T>(answer: smalt::Result<T>) -> Result<String, String> {
     answer.err().map(|error| error.code().as_str().to_owned()).ok_or_else(|| "it was taken for a success".to_owned())
 }
 
-fn stands(wanted: &Connection, got: &model::Connection) -> Result<(), String> {
+pub(crate) fn stands(wanted: &Connection, got: &model::Connection) -> Result<(), String> {
     let identity = |id: &str, label: &str| json!({"id": id, "label": label});
     let lifetime = got.expires_at.map(|end| (end.millis() - got.connected_at.millis()) / 1000);
     let wanted = json!({

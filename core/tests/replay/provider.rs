@@ -14,7 +14,10 @@ use smalt::{
     plugin::{HttpRequest, HttpResponse},
 };
 
-use crate::form::{Answer, Exchange, Request};
+use crate::{
+    form::{Answer, Exchange, Request},
+    signing,
+};
 
 #[derive(Clone, Default)]
 pub struct Provider(Arc<Mutex<State>>);
@@ -24,6 +27,8 @@ struct State {
     expected: VecDeque<Exchange>,
     /// And whether it is the verifier itself.
     challenge: Option<(String, bool)>,
+    /// The `oauth_callback` that came last.
+    called_back: Option<String>,
     trouble: Option<String>,
     /// After a life's last step: what the engine still tries on its own is no part of the replay.
     over: bool,
@@ -41,6 +46,10 @@ impl Provider {
 
     pub fn challenge(&self, challenge: Option<String>, plain: bool) {
         self.0.lock().unwrap().challenge = challenge.map(|challenge| (challenge, plain));
+    }
+
+    pub fn called_back(&self) -> Option<String> {
+        self.0.lock().unwrap().called_back.clone()
     }
 
     pub fn over(&self) {
@@ -66,6 +75,9 @@ impl State {
     fn answer(&mut self, request: &HttpRequest) -> smalt::Result<HttpResponse> {
         if self.over {
             return Err(Error::code_only(Code::ProviderUnreachable));
+        }
+        if let Some(back) = signing::params(request).and_then(|params| params.get("oauth_callback").cloned()) {
+            self.called_back = Some(back);
         }
         let checked = match self.expected.pop_front() {
             None => Err("it is not written down".to_owned()),
@@ -103,6 +115,12 @@ fn check(wanted: &Request, got: &HttpRequest, challenge: Option<&(String, bool)>
         proves(verifier.map(|(_, verifier)| verifier.into_owned()), challenge, true)?;
     }
     headers(wanted, got)?;
+    if let Some(signed) = &wanted.signed {
+        signing::check(signed, got)?;
+    }
+    for (field, jwt) in &wanted.jwt {
+        signing::check_jwt(field, jwt, &got.body.0)?;
+    }
     let body = &got.body.0;
     match (&wanted.form, &wanted.json) {
         (Some(form), _) => {
@@ -151,6 +169,10 @@ fn headers(wanted: &Request, got: &HttpRequest) -> Result<(), String> {
     let mut actual = BTreeMap::new();
     for (name, value) in &got.headers {
         let name = name.to_ascii_lowercase();
+        // What a signature is made of is looked at by itself.
+        if wanted.signed.is_some() && name == "authorization" {
+            continue;
+        }
         let basic = value.strip_prefix("Basic ").filter(|_| name == "authorization" && wanted.basic.is_some());
         match basic.and_then(|pair| Base64::decode_vec(pair).ok()).and_then(|pair| String::from_utf8(pair).ok()) {
             Some(pair) => drop(actual.insert("basic".to_owned(), pair)),

@@ -150,6 +150,20 @@ pub fn parse_token_answer(oauth: &Oauth2, response: &HttpResponse, now: Timestam
     }
 }
 
+/// The failure that an answer of another sort than tokens states, by the same rules; none where it states none.
+pub(super) fn classified(oauth: &Oauth2, response: &HttpResponse, now: Timestamp) -> Option<TokenFailure> {
+    if matches!(response.status, 408 | 425 | 429 | 500..=599) {
+        return Some(passing(response, now));
+    }
+    let body = read(response).map(RawAnswer);
+    let code = body.as_ref().and_then(|body| error_code(&body.0, oauth.answer.error.as_deref().unwrap_or("/error")));
+    match (body, code, response.status) {
+        (Some(body), Some(code), _) => Some(classify(oauth, &body.0, code, response, now)),
+        (_, _, 401) => Some(TokenFailure::Client { provider_error: "http_401".to_owned() }),
+        _ => None,
+    }
+}
+
 fn classify(oauth: &Oauth2, body: &Json, provider_error: String, response: &HttpResponse, now: Timestamp) -> TokenFailure {
     let status = response.status;
     match ruled(oauth, body, &provider_error) {
@@ -200,7 +214,7 @@ fn named_passing(response: &HttpResponse, now: Timestamp, provider_error: String
     }
 }
 
-fn passing(response: &HttpResponse, now: Timestamp) -> TokenFailure {
+pub(super) fn passing(response: &HttpResponse, now: Timestamp) -> TokenFailure {
     let status = response.status;
     let error = match status {
         429 => err!(ProviderLimited, "the token URL answered {status}"),

@@ -1,38 +1,50 @@
 //! OAuth 2.0 as pure functions of a manifest: requests are built and answers read here, nothing is sent.
 //!
-//! RFC 6749 (the framework), RFC 7636 (PKCE), RFC 7009 (revocation), RFC 9207 (the issuer in the callback).
+//! RFC 6749 (the framework), RFC 7636 (PKCE), RFC 7009 (revocation), RFC 7523 (JWTs as grants and as proof of the client),
+//! RFC 8628 (the device flow),
+//! RFC 9207 (the issuer in the callback).
 
 mod answer;
+mod assertion;
 mod authorize;
 mod callback;
+mod device;
+mod key_token;
 mod lifetime;
 mod limits;
+mod oauth1;
 mod paging;
 mod placement;
 mod requests;
 mod revocation;
 
-use crate::Secret;
+use crate::{Secret, Timestamp};
 
 pub use answer::{Copies, RawAnswer, TokenFailure, TokenSet, parse_token_answer, provider_code};
 pub(crate) use answer::{copy, scalar};
 pub use authorize::{authorize_url, pkce};
 pub use callback::{Callback, callback, check_issuer};
 pub(crate) use callback::{check_hmac, last_part};
+pub use device::{DeviceAnswer, Pending, device_request, parse_device_answer, pending, poll_request};
+pub use key_token::{key_token_answer, key_token_request};
 pub use lifetime::retry_after;
 pub use limits::{Limited, limited};
+pub(crate) use oauth1::is_form;
+pub use oauth1::{Oauth1Keys, sign, sign_placed};
 pub use paging::{Asked, Place, ask as ask_page, read as read_page, strip as strip_param};
 pub use placement::{bearer, place, place_in_body};
 pub use requests::{exchange_request, fill_request, refresh_request, revoke_requests, token_step_request};
 pub use revocation::{RevokeOutcome, parse_revoke_answer};
 
 /// The organisation's client at the provider.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ClientCredentials {
     /// The client's id.
     pub id: String,
-    /// The client's secret; absent for a public client.
+    /// The client's secret, or its private key in PEM form; absent for a public client.
     pub secret: Option<Secret>,
+    /// The time by which its assertions are dated.
+    pub now: Timestamp,
 }
 
 /// What every request of Smalt names itself.

@@ -17,12 +17,14 @@ pub fn bearer() -> Placement {
     Placement::Header { name: "authorization".to_owned(), value: "Bearer {access_token}".to_owned() }
 }
 
-/// Puts a credential into a request; a header or query parameter of the same name is replaced.
+/// Puts a credential into a request; a header or query parameter of the same name is replaced. An OAuth 1.0a signature is
+/// made last, by [`super::sign_placed`].
 ///
 /// # Errors
 /// `invalid_inputs` names a missing value, or a user name with `:`; `invalid_request` when a header cannot carry the value.
 pub fn place(request: &mut HttpRequest, placement: &Placement, values: &Values<'_>) -> Result<()> {
     match placement {
+        Placement::Oauth1 { .. } => Ok(()),
         Placement::Header { name, value } => request.set_header(name, &Zeroizing::new(template::text(value, values)?)),
         Placement::Query { name, value } => {
             let value = Zeroizing::new(template::text(value, values)?);

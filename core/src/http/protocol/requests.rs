@@ -4,7 +4,7 @@ use base64ct::{Base64, Encoding};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use super::{ClientCredentials, USER_AGENT};
+use super::{ClientCredentials, USER_AGENT, assertion};
 use crate::{
     Secret,
     error::{Result, bail},
@@ -18,14 +18,14 @@ use crate::{
 /// The parameters of one request; the first that sets a name wins, so the flow's own go in before the manifest's. The manifest
 /// may leave one of the flow's own out, and names the grant as its provider does; it never sets another code, token or client.
 #[derive(Default)]
-struct Params(BTreeMap<String, Zeroizing<String>>);
+pub(super) struct Params(BTreeMap<String, Zeroizing<String>>);
 
 impl Params {
-    fn set(&mut self, name: &str, value: &str) {
+    pub(super) fn set(&mut self, name: &str, value: &str) {
         self.0.entry(name.to_owned()).or_insert_with(|| Zeroizing::new(value.to_owned()));
     }
 
-    fn extend(&mut self, templates: &BTreeMap<String, String>, values: &Values<'_>) -> Result<()> {
+    pub(super) fn extend(&mut self, templates: &BTreeMap<String, String>, values: &Values<'_>) -> Result<()> {
         for (name, value) in templates {
             if value.is_empty() || name == "grant_type" {
                 self.0.remove(name);
@@ -47,7 +47,7 @@ impl Params {
     }
 
     /// Puts them into the body; into the query where the request has none.
-    fn put(&self, request: &mut HttpRequest, body: TokenBody) -> Result<()> {
+    pub(super) fn put(&self, request: &mut HttpRequest, body: TokenBody) -> Result<()> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -69,9 +69,21 @@ impl Params {
     }
 }
 
-/// Puts the client's proof into the request (RFC 6749 section 2.3). A client without secret states its id only.
-fn authenticate(request: &mut HttpRequest, params: &mut Params, how: ClientAuth, client: &ClientCredentials) -> Result<()> {
+/// Puts the client's proof into the request (RFC 6749 section 2.3, RFC 7523 section 2.2). A client without secret states its id only.
+pub(super) fn authenticate(
+    request: &mut HttpRequest,
+    params: &mut Params,
+    oauth: &Oauth2,
+    how: ClientAuth,
+    values: &Values<'_>,
+    client: &ClientCredentials,
+) -> Result<()> {
     match (how, &client.secret) {
+        (ClientAuth::PrivateKeyJwt | ClientAuth::ClientSecretJwt, _) => {
+            params.set("client_id", &client.id);
+            params.set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+            params.set("client_assertion", assertion::of_client(oauth, how, values, client)?.expose());
+        }
         (ClientAuth::Basic, Some(secret)) => {
             let encode = |text: &str| Zeroizing::new(form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>());
             let pair = Zeroizing::new(format!("{}:{}", *encode(&client.id), *encode(secret.expose())));
@@ -82,12 +94,14 @@ fn authenticate(request: &mut HttpRequest, params: &mut Params, how: ClientAuth,
             params.set("client_id", &client.id);
             params.set("client_secret", secret.expose());
         }
+        // Values that prove themselves come without a client.
+        (ClientAuth::None, _) | (_, None) if client.id.is_empty() => {}
         (ClientAuth::None, _) | (_, None) => params.set("client_id", &client.id),
     }
     Ok(())
 }
 
-fn client_values<'a>(values: &Values<'a>, client: &'a ClientCredentials) -> Values<'a> {
+pub(super) fn client_values<'a>(values: &Values<'a>, client: &'a ClientCredentials) -> Values<'a> {
     let values = values.clone().first("client_id", &client.id);
     match &client.secret {
         Some(secret) => values.first("client_secret", secret.expose()),
@@ -95,7 +109,7 @@ fn client_values<'a>(values: &Values<'a>, client: &'a ClientCredentials) -> Valu
     }
 }
 
-fn begin(oauth: &Oauth2, method: &str, url: url::Url, values: &Values<'_>) -> Result<HttpRequest> {
+pub(super) fn begin(oauth: &Oauth2, method: &str, url: url::Url, values: &Values<'_>) -> Result<HttpRequest> {
     let mut request = HttpRequest::new(method, url);
     request.set_header("accept", "application/json")?;
     request.set_header("user-agent", USER_AGENT)?;
@@ -170,7 +184,7 @@ pub fn exchange_request(
     if let Some(verifier) = verifier {
         params.set("code_verifier", verifier.expose());
     }
-    authenticate(&mut request, &mut params, oauth.client_auth, client)?;
+    authenticate(&mut request, &mut params, oauth, oauth.client_auth, &values, client)?;
     params.extend(&oauth.token_params, &values)?;
     params.put(&mut request, oauth.token_body)?;
     Ok(request)
@@ -196,7 +210,7 @@ pub fn refresh_request(
     if !scopes.is_empty() {
         params.set("scope", &scopes.join(oauth.scopes.separator.as_deref().unwrap_or(" ")));
     }
-    authenticate(&mut request, &mut params, oauth.client_auth, client)?;
+    authenticate(&mut request, &mut params, oauth, oauth.client_auth, &values, client)?;
     params.extend(&oauth.refresh_params, &values)?;
     params.put(&mut request, oauth.token_body)?;
     Ok(request)
@@ -240,7 +254,7 @@ pub fn revoke_requests(
         match revoke.client_auth.unwrap_or(oauth.client_auth) {
             // Where the manifest lists the parameters itself, nothing is added that proves nothing.
             ClientAuth::None if stated || !revoke.params.is_empty() => {}
-            how => authenticate(&mut request, &mut params, how, client)?,
+            how => authenticate(&mut request, &mut params, oauth, how, &values, client)?,
         }
         if !revoke.params.is_empty() {
             params.extend(&revoke.params, &values)?;
@@ -261,7 +275,7 @@ mod tests {
     use crate::{http::protocol::fixture::oauth, manifest::Revoke};
 
     fn client(secret: Option<&str>) -> ClientCredentials {
-        ClientCredentials { id: "id:1".to_owned(), secret: secret.map(Secret::new) }
+        ClientCredentials { id: "id:1".to_owned(), secret: secret.map(Secret::new), now: crate::Timestamp::default() }
     }
 
     fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {

@@ -98,7 +98,8 @@ fn names(report: &mut Report<'_>, m: &AppManifest) {
     let taken = |report: &mut Report<'_>, path: &[&str], name: &str| {
         if BUILT_IN.contains(&name) {
             // Natural names for inputs, which mean something else with OAuth 2.0 only.
-            if !(["token", "code", "scope"].contains(&name) && path.first() == Some(&"keybased")) {
+            let is_key = path.first() == Some(&"keybased");
+            if !(is_key && (["token", "code", "scope"].contains(&name) || super::grants::is_client_input(m, name))) {
                 report.error(path, format!("`{name}` means something else in templates"), "choose another name");
             }
         } else if m.variables.contains_key(name) {
@@ -119,6 +120,9 @@ fn names(report: &mut Report<'_>, m: &AppManifest) {
     };
     if let Some(keybased) = &m.keybased {
         each(report, "keybased", &keybased.inputs);
+    }
+    if let Some(oauth1) = &m.oauth1 {
+        each(report, "oauth1", &oauth1.inputs);
     }
     let Some(oauth2) = &m.oauth2 else { return };
     each(report, "oauth2", &oauth2.inputs);
@@ -251,7 +255,7 @@ fn oauth2(report: &mut Report<'_>, o: &Oauth2, nobody: bool) {
 }
 
 /// A value that is kept: its place, and what it must look like.
-fn copied(report: &mut Report<'_>, at: &[&str], copied: &Copied, from_answer: bool) {
+pub(super) fn copied(report: &mut Report<'_>, at: &[&str], copied: &Copied, from_answer: bool) {
     let path = |key: &'static str| at.iter().copied().chain([key]).collect::<Vec<&str>>();
     let place = if matches!(copied, Copied::Place(_)) { at.to_vec() } else { path("from") };
     if from_answer {
@@ -383,14 +387,19 @@ fn revoke(report: &mut Report<'_>, o: &Oauth2) {
 }
 
 fn keybased(report: &mut Report<'_>, k: &Keybased) {
-    if k.inputs.is_empty() {
+    // A token of the organisation's own client needs nothing of the user.
+    let own_client = k.token.as_ref().is_some_and(|token| token.client() == crate::manifest::TokenClient::Project);
+    if k.inputs.is_empty() && !own_client {
         report.error(&["keybased", "inputs"], "is empty", "add what the user must enter");
     }
     inputs(report, &["keybased", "inputs"], &k.inputs);
-    if !k.inputs.is_empty() && !k.inputs.iter().any(|i| i.secret) {
+    if !own_client && !k.inputs.is_empty() && !k.inputs.iter().any(|i| i.secret) {
         report.warn(&["keybased", "inputs"], "has no secret among them", "set `secret = true` on the key, so that it is stored sealed");
     }
     let Some(verify) = &k.verify else {
+        if k.token.is_some() {
+            return;
+        }
         report.warn(&["keybased"], "saves what was entered without trying it", "add `[keybased.verify]` with a request that needs the key");
         return;
     };
@@ -411,7 +420,7 @@ fn keybased(report: &mut Report<'_>, k: &Keybased) {
         pointer(report, &["keybased", "verify", "success", "pointer"], &success.pointer);
     }
     for (key, place) in [("id", id), ("label", label)] {
-        if let Some(place) = place {
+        if let Some(place) = place.as_ref().filter(|place| !place.contains('{')) {
             pointer(report, &["keybased", "verify", key], place);
         }
     }
@@ -432,13 +441,13 @@ fn reserved(report: &mut Report<'_>, key: &str, params: &BTreeMap<String, String
     }
 }
 
-fn method(report: &mut Report<'_>, path: &[&str], given: Option<&str>, allowed: &[&str]) {
+pub(super) fn method(report: &mut Report<'_>, path: &[&str], given: Option<&str>, allowed: &[&str]) {
     if let Some(given) = given.filter(|given| !allowed.contains(given)) {
         report.error(path, format!("`{given}` is no method that is used here"), format!("use one of: {}", allowed.join(", ")));
     }
 }
 
-fn statuses(report: &mut Report<'_>, path: &[&str], statuses: &[u16]) {
+pub(super) fn statuses(report: &mut Report<'_>, path: &[&str], statuses: &[u16]) {
     if statuses.iter().any(|s| !(400..600).contains(s)) {
         report.error(path, "has a number that is no status of a failure", "use statuses from 400 to 599");
     }

@@ -2,6 +2,7 @@
 
 mod auth;
 mod brand;
+mod grants;
 mod inputs;
 mod templates;
 
@@ -150,11 +151,12 @@ fn check(report: &mut Report<'_>, m: &AppManifest, stem: Option<&str>) {
         }
         https(report, &["links", name], url);
     }
-    if m.oauth2.is_none() && m.keybased.is_none() && !m.is_abstract {
+    if m.oauth2.is_none() && m.oauth1.is_none() && m.keybased.is_none() && !m.is_abstract {
         report.whole("the application offers no way to authorise", "add `[oauth2]` or `[keybased]`");
     }
     brand(report, &["brand"], &m.brand, !m.is_abstract);
     auth::check(report, m);
+    grants::check(report, m);
     templates::check(report, m);
     facts(report, m);
 }
@@ -233,6 +235,9 @@ fn facts(report: &mut Report<'_>, m: &AppManifest) {
         ("oauth2.identity.url", oauth2.is_some_and(|o| o.identity.as_ref().is_some_and(|i| i.url.is_some()))),
         ("oauth2.refresh.rotation", oauth2.is_some()),
         ("api.base_url", m.api.base_url.is_some()),
+        ("oauth2.device.url", oauth2.is_some_and(|o| o.device.is_some())),
+        ("oauth1.request_token_url", m.oauth1.is_some()),
+        ("keybased.token.url", m.keybased.as_ref().is_some_and(|k| k.token.is_some())),
         ("keybased.verify.url", m.keybased.as_ref().is_some_and(|k| k.verify.is_some())),
         ("brand.color", m.brand.color.is_some()),
         ("brand.icon", m.brand.icon.is_some()),
@@ -281,6 +286,8 @@ fn is_date(text: &str) -> bool {
     (1..=days).contains(&day)
 }
 
+#[cfg(test)]
+mod grants_tests;
 #[cfg(test)]
 mod mistakes;
 #[cfg(test)]

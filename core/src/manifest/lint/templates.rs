@@ -18,19 +18,21 @@ pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
     lint.api();
     lint.oauth2();
     lint.keybased();
+    lint.grants();
     lint.unused();
 }
 
 /// Where kept values come from.
-enum Kept {
+#[derive(Clone, Copy)]
+pub(super) enum Kept {
     Callback,
     Token,
     Steps,
 }
 
-struct Templates<'r, 't, 'm> {
+pub(super) struct Templates<'r, 't, 'm> {
     report: &'r mut Report<'t>,
-    m: &'m AppManifest,
+    pub(super) m: &'m AppManifest,
     used: BTreeSet<String>,
 }
 
@@ -58,6 +60,8 @@ impl Templates<'_, '_, '_> {
         let texts = placements.all().iter().flat_map(|placement| match placement {
             Placement::Header { value, .. } | Placement::Query { value, .. } | Placement::Body { value, .. } => vec![value],
             Placement::Basic { username, password } => vec![username, password],
+            // It signs, and is not sent.
+            Placement::Oauth1 { consumer_key, token, .. } => vec![consumer_key, token],
         });
         if texts.clone().any(|text| text.replace("hmac:client_secret", "").contains("client_secret")) {
             let cure = "name it as a key only, e.g. `{access_token|hmac:client_secret}`";
@@ -151,7 +155,8 @@ impl Templates<'_, '_, '_> {
         for name in m.variables.keys().filter(|n| !self.used.contains(*n)) {
             self.report.warn(&["variables", name], "is named by no template", format!("use `{{{name}}}` somewhere, or remove it"));
         }
-        let inputs = m.oauth2.iter().map(|o| ("oauth2", &o.inputs)).chain(m.keybased.iter().map(|k| ("keybased", &k.inputs)));
+        let consent = m.oauth2.iter().map(|o| ("oauth2", &o.inputs)).chain(m.oauth1.iter().map(|o| ("oauth1", &o.inputs)));
+        let inputs = consent.chain(m.keybased.iter().map(|k| ("keybased", &k.inputs)));
         for (method, fields) in inputs {
             for (index, field) in fields.iter().enumerate().filter(|(_, f)| !self.used.contains(&f.name)) {
                 let path = [method, "inputs", &index.to_string(), "name"];
@@ -163,10 +168,15 @@ impl Templates<'_, '_, '_> {
 
     /// Names that are there whichever way was used to connect.
     fn everywhere(&self) -> BTreeSet<String> {
-        match (&self.m.oauth2, &self.m.keybased) {
-            (Some(_), Some(_)) => self.connected_names().intersection(&self.connected_keys()).cloned().collect(),
-            (Some(_), None) => self.connected_names(),
-            _ => self.connected_keys(),
+        let consent = match (&self.m.oauth2, &self.m.oauth1) {
+            (Some(_), _) => Some(self.connected_names()),
+            (None, Some(_)) => Some(self.oauth1_names(true)),
+            (None, None) => None,
+        };
+        match (consent, &self.m.keybased) {
+            (Some(consent), Some(_)) => consent.intersection(&self.connected_keys()).cloned().collect(),
+            (Some(consent), None) => consent,
+            (None, _) => self.connected_keys(),
         }
     }
 
@@ -176,13 +186,13 @@ impl Templates<'_, '_, '_> {
     }
 
     /// What is known of a connection that keys made.
-    fn connected_keys(&self) -> BTreeSet<String> {
+    pub(super) fn connected_keys(&self) -> BTreeSet<String> {
         let mut names = self.key_names();
         names.extend(self.m.keybased.iter().filter_map(|k| k.verify.as_ref()).flat_map(|verify| verify.copy.keys()).cloned());
         names
     }
 
-    fn oauth2_names(&self, kept: &[Kept]) -> BTreeSet<String> {
+    pub(super) fn oauth2_names(&self, kept: &[Kept]) -> BTreeSet<String> {
         let mut names = self.common();
         if let Some(o) = &self.m.oauth2 {
             names.extend(o.inputs.iter().map(|i| i.name.clone()));
@@ -197,13 +207,32 @@ impl Templates<'_, '_, '_> {
         names
     }
 
-    fn key_names(&self) -> BTreeSet<String> {
+    pub(super) fn oauth1_names(&self, copied: bool) -> BTreeSet<String> {
         let mut names = self.common();
-        names.extend(self.m.keybased.iter().flat_map(|k| &k.inputs).map(|i| i.name.clone()));
+        if let Some(o) = &self.m.oauth1 {
+            names.extend(o.inputs.iter().map(|i| i.name.clone()));
+            if copied {
+                names.extend(o.copy_from_token.keys().cloned());
+            }
+        }
         names
     }
 
-    fn common(&self) -> BTreeSet<String> {
+    /// Names that are used without standing in a template.
+    pub(super) fn use_names<const N: usize>(&mut self, names: [&str; N]) {
+        self.used.extend(names.map(str::to_owned));
+    }
+
+    pub(super) fn key_names(&self) -> BTreeSet<String> {
+        let mut names = self.common();
+        names.extend(self.m.keybased.iter().flat_map(|k| &k.inputs).map(|i| i.name.clone()));
+        if let Some(token) = self.m.keybased.iter().find_map(|k| k.token.as_ref()) {
+            names.extend(token.copy_from_token.keys().cloned().chain(["access_token".to_owned()]));
+        }
+        names
+    }
+
+    pub(super) fn common(&self) -> BTreeSet<String> {
         let sandbox = SANDBOX_SLUGS.contains(&self.m.slug.as_str()).then(|| "sandbox_origin".to_owned());
         self.m.variables.keys().cloned().chain(sandbox).collect()
     }
@@ -224,7 +253,7 @@ impl Templates<'_, '_, '_> {
         }
     }
 
-    fn placement(&mut self, at: &[&str], placement: &Placement, names: &BTreeSet<String>) {
+    pub(super) fn placement(&mut self, at: &[&str], placement: &Placement, names: &BTreeSet<String>) {
         let path = |key: &'static str| at.iter().copied().chain([key]).collect::<Vec<&str>>();
         let texts = match placement {
             Placement::Header { name, value } => {
@@ -238,6 +267,16 @@ impl Templates<'_, '_, '_> {
                 vec![("value", value)]
             }
             Placement::Basic { username, password } => vec![("username", username), ("password", password)],
+            Placement::Oauth1 { consumer_key, consumer_secret, token, token_secret, realm, .. } => {
+                let realm = realm.iter().map(|realm| ("realm", realm));
+                let keys = [
+                    ("consumer_key", consumer_key),
+                    ("consumer_secret", consumer_secret),
+                    ("token", token),
+                    ("token_secret", token_secret),
+                ];
+                keys.into_iter().chain(realm).collect()
+            }
         };
         for (key, text) in &texts {
             self.text(&path(key), text, names);
@@ -247,7 +286,7 @@ impl Templates<'_, '_, '_> {
         }
     }
 
-    fn headers(&mut self, at: &[&str], headers: &BTreeMap<String, String>, names: &BTreeSet<String>) {
+    pub(super) fn headers(&mut self, at: &[&str], headers: &BTreeMap<String, String>, names: &BTreeSet<String>) {
         let mut seen = BTreeSet::new();
         for (name, value) in headers {
             let path: Vec<&str> = at.iter().copied().chain([name.as_str()]).collect();
@@ -267,7 +306,7 @@ impl Templates<'_, '_, '_> {
         }
     }
 
-    fn texts(&mut self, at: &[&str], texts: &BTreeMap<String, String>, names: &BTreeSet<String>) {
+    pub(super) fn texts(&mut self, at: &[&str], texts: &BTreeMap<String, String>, names: &BTreeSet<String>) {
         for (name, value) in texts {
             let path: Vec<&str> = at.iter().copied().chain([name.as_str()]).collect();
             self.text(&path, value, names);
@@ -275,7 +314,7 @@ impl Templates<'_, '_, '_> {
     }
 
     /// A text with placeholders; answers those it names.
-    fn text(&mut self, path: &[&str], text: &str, names: &BTreeSet<String>) -> Option<Vec<String>> {
+    pub(super) fn text(&mut self, path: &[&str], text: &str, names: &BTreeSet<String>) -> Option<Vec<String>> {
         if text.chars().any(char::is_control) {
             self.report.error(path, "holds a control character", "remove it");
         }
@@ -305,7 +344,7 @@ impl Templates<'_, '_, '_> {
         Some(found)
     }
 
-    fn url(&mut self, path: &[&str], text: &str, names: &BTreeSet<String>, relative: bool) {
+    pub(super) fn url(&mut self, path: &[&str], text: &str, names: &BTreeSet<String>, relative: bool) {
         let Some(found) = self.text(path, text, names) else { return };
         for name in &found {
             let secret = |fields: &[crate::model::InputField]| fields.iter().any(|f| f.name == *name && f.secret);
@@ -423,7 +462,7 @@ fn placeholders(text: &str) -> Result<Vec<String>, (String, &'static str)> {
     }
 }
 
-fn with(names: &BTreeSet<String>, more: &[&str]) -> BTreeSet<String> {
+pub(super) fn with(names: &BTreeSet<String>, more: &[&str]) -> BTreeSet<String> {
     names.iter().cloned().chain(more.iter().map(|n| (*n).to_owned())).collect()
 }
 

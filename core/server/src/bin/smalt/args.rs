@@ -245,6 +245,9 @@ pub struct Connect {
     /// Prints the page's address instead of opening the browser; it must be opened on this machine
     #[arg(long)]
     pub no_browser: bool,
+    /// Shows a code that can be entered on any device, where the application offers that
+    #[arg(long)]
+    pub device: bool,
     /// A scope to ask for in place of the project's; may be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     pub scopes: Vec<String>,

@@ -1,4 +1,4 @@
-//! `smalt connect`: the browser for OAuth, questions for keys.
+//! `smalt connect`: the browser for OAuth, or a code for another device; questions for keys.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -32,6 +32,9 @@ pub async fn run(context: &Context, args: Connect) -> Result<Answer> {
             let mut connect = account.connect(&args.app).inputs(given).present(Shown { browser: !args.no_browser });
             if let Some(auth_type) = args.auth_type {
                 connect = connect.auth_type(auth_type);
+            }
+            if args.device {
+                connect = connect.device();
             }
             if !args.scopes.is_empty() {
                 connect = connect.scopes(args.scopes);
@@ -103,6 +106,12 @@ impl Presenter for Shown {
     async fn present(&self, request: PresentRequest) -> Result<Option<String>, Fault> {
         let app = clean(&request.application);
         let print = PrintUrl::to_stderr();
+        if let Some(device) = &request.device {
+            note(&format!("To connect {app}, open this page on any device:\n{}", clean(&device.verification_uri)));
+            note(&format!("and enter the code {}", paint(BOLD, &clean(&device.user_code))));
+            note("Waiting for you to do that. Ctrl-C gives up.");
+            return Ok(None);
+        }
         if self.browser {
             note(&format!("Opening the browser to connect {app} …"));
             if SystemBrowser.present(request.clone()).await.is_err() {

@@ -1,0 +1,142 @@
+#![allow(clippy::unwrap_used)]
+use crate::manifest::{Finding, Severity, lint};
+
+const HEAD: &str = r##"
+manifest = 1
+slug = "acme"
+name = "Acme"
+description = "A test."
+[brand]
+icon = "https://acme.example.com/icon.svg"
+color = "#000000"
+[brand.button.normal]
+label = "Connect"
+background = "#000000"
+foreground = "#FFFFFF"
+[brand.button.hover]
+label = "Connect"
+background = "#222222"
+foreground = "#FFFFFF"
+[api]
+base_url = "https://api.acme.example.com/"
+[[facts]]
+about = ["oauth2", "oauth1", "api", "keybased", "brand"]
+source = "https://acme.example.com/docs"
+date = "2026-11-25"
+"##;
+
+const TOKEN: &str = r#"
+[keybased]
+placement = { in = "header", name = "Authorization", value = "Bearer {access_token}" }
+[[keybased.inputs]]
+name = "client_id"
+label = "Client ID"
+[[keybased.inputs]]
+name = "client_secret"
+label = "Secret"
+type = "password"
+secret = true
+[keybased.token]
+grant = "client_credentials"
+client = "inputs"
+url = "https://acme.example.com/token"
+id = "{client_id}"
+"#;
+
+const JWT: &str = r#"
+[keybased]
+placement = { in = "header", name = "Authorization", value = "Bearer {access_token}" }
+[[keybased.inputs]]
+name = "email"
+label = "E-mail"
+[[keybased.inputs]]
+name = "private_key"
+label = "Key"
+type = "textarea"
+secret = true
+[keybased.token]
+grant = "jwt_bearer"
+url = "https://acme.example.com/token"
+[keybased.token.assertion]
+key = "{private_key}"
+claims = { iss = "{email}", scope = "{scope}" }
+"#;
+
+const OAUTH1: &str = r#"
+[oauth1]
+request_token_url = "https://acme.example.com/request"
+authorize_url = "https://acme.example.com/authorize"
+access_token_url = "https://acme.example.com/access"
+[oauth1.identity]
+url = "me"
+id = "/id"
+"#;
+
+const DEVICE: &str = r#"
+[oauth2]
+authorize_url = "https://acme.example.com/authorize"
+token_url = "https://acme.example.com/token"
+[oauth2.identity]
+url = "me"
+id = "/id"
+[oauth2.device]
+url = "https://acme.example.com/device"
+"#;
+
+fn findings(body: &str) -> Vec<Finding> {
+    lint(&format!("{HEAD}{body}"), "acme.toml")
+}
+
+#[test]
+fn good_ones_have_no_finding() {
+    for body in [TOKEN, JWT, OAUTH1, DEVICE] {
+        let found = findings(body);
+        assert!(found.is_empty(), "{body}\n{found:?}");
+    }
+}
+
+/// Which manifest, what is replaced, by what, and the key that must be named.
+#[test]
+fn each_mistake_is_named() {
+    for (body, old, new, key) in [
+        (TOKEN, "Bearer {access_token}", "Bearer {client_secret}", "keybased.placement"),
+        (TOKEN, "name = \"client_secret\"", "name = \"secret\"", "keybased.token.client"),
+        (TOKEN, "client = \"inputs\"", "client = \"none\"", "keybased.token.client"),
+        (TOKEN, "client = \"inputs\"", "client = \"project\"", "keybased.inputs[0].name"),
+        (TOKEN, "id = \"{client_id}\"", "id = \"{client_secret}\"", "keybased.token.id"),
+        (TOKEN, "id = \"{client_id}\"", "params = { grant_type = \"x\" }", "keybased.token.params.grant_type"),
+        (TOKEN, "id = \"{client_id}\"", "answer = { access_token = \"token\" }", "keybased.token.answer.access_token"),
+        (TOKEN, "id = \"{client_id}\"", "client_auth = \"basic\"\nclient_assertion = { lifetime = 60 }", "keybased.token.client_auth"),
+        (
+            TOKEN,
+            "id = \"{client_id}\"",
+            "client_auth = \"private_key_jwt\"\nclient_assertion = { algorithm = \"HS256\" }",
+            "keybased.token.client_auth",
+        ),
+        (TOKEN, "id = \"{client_id}\"", "copy_from_token = { client_id = \"/id\" }", "keybased.token.copy_from_token.client_id"),
+        (TOKEN, "grant = \"client_credentials\"", "grant = \"jwt_bearer\"", "keybased.token"),
+        (JWT, "key = \"{private_key}\"", "", "keybased.token.assertion.key"),
+        (JWT, "iss = \"{email}\"", "iss = \"{mail}\"", "keybased.token.assertion.claims.iss"),
+        (JWT, "iss = \"{email}\"", "jti = \"{email}\"", "keybased.token.assertion.claims.jti"),
+        (JWT, "key = \"{private_key}\"", "key = \"{private_key}\"\nlifetime = 7200", "keybased.token.assertion.lifetime"),
+        (JWT, "key = \"{private_key}\"", "key = \"{private_key}\"\nheader = { alg = \"none\" }", "keybased.token.assertion.header.alg"),
+        (OAUTH1, "https://acme.example.com/request", "http://acme.example.com/request", "oauth1.request_token_url"),
+        (
+            OAUTH1,
+            "[oauth1.identity]",
+            "authorize_params = { oauth_token = \"x\" }\n[oauth1.identity]",
+            "oauth1.authorize_params.oauth_token",
+        ),
+        (OAUTH1, "id = \"/id\"", "id = \"id\"", "oauth1.identity.id"),
+        (DEVICE, "https://acme.example.com/device", "device", "oauth2.device.url"),
+        (DEVICE, "[oauth2.device]", "[oauth2.device]\nparams = { client_id = \"x\" }", "oauth2.device.params.client_id"),
+        (DEVICE, "https://acme.example.com/device", "https://acme.example.com/{shop}", "oauth2.device.url"),
+    ] {
+        assert!(body.contains(old), "{old}");
+        let found = findings(&body.replace(old, new));
+        let named = found.iter().any(|finding| finding.severity == Severity::Error && finding.key == key);
+        assert!(named, "{new}: {key} should be named, not {found:?}");
+    }
+    let both = findings(&format!("{OAUTH1}{DEVICE}"));
+    assert!(both.iter().any(|finding| finding.key == "oauth1" && finding.severity == Severity::Error), "{both:?}");
+}
