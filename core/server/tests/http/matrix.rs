@@ -191,8 +191,19 @@ fn value(name: &str, row: &Row) -> Option<Json> {
         "name" => "backend".into(),
         "inputs" | "values" => json!({"key": smalt::sandbox::API_KEY, "workspace": "acme"}),
         "update" | "payload" => json!({}),
-        "id" | "connection" | "flow" | "receipt" | "token" | "key" | "ticket" | "callback_url" | "config_id" => "nobodys".into(),
+        "token" => row.session.trim_start_matches("Bearer ").into(),
+        "id" | "connection" | "flow" | "receipt" | "key" | "ticket" | "callback_url" | "config_id" => "nobodys".into(),
         "version" => 1.into(),
+        _ => return None,
+    })
+}
+
+/// What is nothing in particular, of a property's type.
+fn empty(property: &Json) -> Option<Json> {
+    Some(match property["type"].as_str()? {
+        "boolean" => false.into(),
+        "object" => json!({}),
+        "array" => json!([]),
         _ => return None,
     })
 }
@@ -205,9 +216,14 @@ fn operations_request(schema: &Json, operation: Operation, row: &Row) -> Json {
     };
     let required: Vec<&str> = request["required"].as_array().into_iter().flatten().map(|name| name.as_str().unwrap()).collect();
     let mut body = serde_json::Map::new();
-    for name in request["properties"].as_object().into_iter().flatten().map(|(name, _)| name) {
+    for (name, property) in request["properties"].as_object().into_iter().flatten() {
         if name == "account" || required.contains(&&**name) {
-            body.insert(name.clone(), value(name, row).unwrap_or_else(|| panic!("{operation:?} needs `{name}`: say here what it may be")));
+            body.insert(
+                name.clone(),
+                value(name, row)
+                    .or_else(|| empty(property))
+                    .unwrap_or_else(|| panic!("{operation:?} needs `{name}`: say here what it may be")),
+            );
         }
     }
     Json::Object(body)
@@ -221,6 +237,8 @@ fn operations_expected(operation: Operation, body: &Json, who: &str) -> Option<u
         "session" if scope == Scope::Organisation => Some(403),
         "other session" if scope == Scope::Organisation => Some(403),
         "other session" if body.get("account").is_some() => Some(403),
+        // A session ends itself only.
+        "other session" if operation == Operation::RevokeSession => Some(403),
         _ => None,
     }
 }
