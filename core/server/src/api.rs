@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body};
+use axum::{
+    Router,
+    body::Body,
+    extract::{RawPathParams, rejection::RawPathParamsRejection},
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Limited};
 use smalt::{
@@ -40,13 +44,15 @@ pub struct ApiOptions {
     pub public_url: Option<String>,
     /// The largest request body, in bytes. Default 64 KiB.
     pub max_body: usize,
+    /// How long a request's body may take to come, whole; then it is answered with 408. Default 10 s.
+    pub body_time: Duration,
     /// How long a request may take before it is answered with 504; work that it began goes on. Default 60 s.
     pub deadline: Duration,
 }
 
 impl Default for ApiOptions {
     fn default() -> Self {
-        Self { public_url: None, max_body: 64 * 1024, deadline: Duration::from_secs(60) }
+        Self { public_url: None, max_body: 64 * 1024, body_time: Duration::from_secs(10), deadline: Duration::from_secs(60) }
     }
 }
 
@@ -74,9 +80,9 @@ struct Inner {
 #[derive(Clone)]
 pub struct Api(Arc<Inner>);
 
-/// What a request to one pattern may become.
+/// What a request to one pattern may become, and what stands in the pattern's places; `None` where that is no text.
 #[derive(Clone)]
-struct Matched(Arc<Vec<&'static Route>>, BTreeMap<String, String>);
+struct Matched(Arc<Vec<&'static Route>>, Option<BTreeMap<String, String>>);
 
 impl Api {
     /// The API over these engines, one per environment.
@@ -89,10 +95,12 @@ impl Api {
         for (pattern, routes) in by_path {
             let routes = Arc::new(routes);
             // The router only finds the pattern; what it found comes back with the response.
-            let found = move |params: axum::extract::RawPathParams| {
+            // It has decoded the segments, exactly once; bytes that are no UTF-8 it refuses.
+            let found = move |params: Result<RawPathParams, RawPathParamsRejection>| {
                 let routes = routes.clone();
                 async move {
-                    let decoded = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                    let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+                    let decoded = params.ok().map(|params| params.iter().map(own).collect());
                     let mut response = Response::new(Body::empty());
                     response.extensions_mut().insert(Matched(routes, decoded));
                     response
@@ -181,7 +189,7 @@ impl Api {
         B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
     {
         let target = path::normal(&head.uri);
-        let Some(Matched(routes, raw)) = self.find(&target).await else {
+        let Some(Matched(routes, params)) = self.find(&target).await else {
             return Err((
                 Trouble::Plain(404, "RESOURCE_NOT_FOUND", format!("there is nothing at {} {}", head.method, shown(&head.uri))),
                 None,
@@ -196,11 +204,7 @@ impl Api {
                 Some(allow),
             ));
         };
-        let mut params = BTreeMap::new();
-        for (name, value) in raw {
-            let Some(value) = path::decoded(&value) else { return Err((Trouble::bad("the path is no UTF-8"), None)) };
-            params.insert(name, value);
-        }
+        let Some(params) = params else { return Err((Trouble::bad("the path is no UTF-8"), None)) };
         self.run(route, target, params, head, body).await.map_err(|trouble| (trouble, None))
     }
 
@@ -216,7 +220,7 @@ impl Api {
         B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
     {
         let query = path::pairs(head.uri.query().unwrap_or_default());
-        let body = read_body(route, &head.headers, body, self.0.options.max_body).await?;
+        let body = read_body(route, &head.headers, body, &self.0.options).await?;
         let who = match route.access {
             Access::Public => None,
             access => Some(who::prove(&self.0.hosts, access, &head.headers, &query, &body).await?),
@@ -258,13 +262,19 @@ fn shown(uri: &http::Uri) -> String {
     uri.path().chars().take(200).collect()
 }
 
-async fn read_body<B>(route: &Route, headers: &HeaderMap, body: B, limit: usize) -> Result<Json, Trouble>
+async fn read_body<B>(route: &Route, headers: &HeaderMap, body: B, options: &ApiOptions) -> Result<Json, Trouble>
 where
     B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
 {
+    let limit = options.max_body;
     let too_large = || Trouble::Plain(413, "PAYLOAD_TOO_LARGE", format!("the body is larger than {limit} bytes"));
     let body = std::pin::pin!(Limited::new(body, limit));
-    let bytes = match body.collect().await {
+    // All of it has one time: what comes drop by drop is as bad as what does not come.
+    let Ok(collected) = tokio::time::timeout(options.body_time, body.collect()).await else {
+        let text = format!("the body did not come within {} s", options.body_time.as_secs_f32());
+        return Err(Trouble::Plain(408, "REQUEST_TIMEOUT", text));
+    };
+    let bytes = match collected {
         Ok(collected) => collected.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
         Err(_) => return Err(Trouble::Plain(400, "SERVER_ERROR", "the body was cut off".into())),
@@ -273,7 +283,8 @@ where
         return Ok(Json::Null);
     }
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if content_type.starts_with("application/x-www-form-urlencoded") {
+    // Providers and pages of ours send forms. Everybody else sends JSON, whatever the content type says: tools claim a form by default.
+    if route.access == Access::Public && content_type.starts_with("application/x-www-form-urlencoded") {
         let text = String::from_utf8_lossy(&bytes);
         return Ok(Json::Object(path::pairs(&text).into_iter().map(|(name, value)| (name, Json::String(value))).collect()));
     }

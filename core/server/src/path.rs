@@ -19,11 +19,6 @@ pub(crate) fn normal(uri: &Uri) -> String {
     path
 }
 
-/// A path segment, decoded exactly once. Bytes that are no UTF-8 are refused.
-pub(crate) fn decoded(segment: &str) -> Option<String> {
-    percent_encoding::percent_decode_str(segment).decode_utf8().ok().map(Into::into)
-}
-
 /// The pairs of a query or of a form.
 pub(crate) fn pairs(text: &str) -> Vec<(String, String)> {
     let decode = |part: &str| percent_encoding::percent_decode_str(&part.replace('+', " ")).decode_utf8_lossy().into_owned();
@@ -49,11 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_decoded_once() {
-        assert_eq!(decoded("u%40e.com").as_deref(), Some("u@e.com"));
-        assert_eq!(decoded("a%2520b").as_deref(), Some("a%20b"));
-        assert_eq!(decoded("a+b").as_deref(), Some("a+b"));
-        assert_eq!(decoded("%ff"), None);
+    fn pairs_are_those_of_a_form() {
         assert_eq!(
             pairs("a=1+2&b=%2B&c&=&d=%ff"),
             [("a", "1 2"), ("b", "+"), ("c", ""), ("", ""), ("d", "\u{fffd}")].map(|(a, b)| (a.to_owned(), b.to_owned()))

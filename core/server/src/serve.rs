@@ -8,7 +8,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::{Notify, Semaphore, watch},
 };
 
 use crate::Api;
@@ -99,8 +99,11 @@ impl Server {
 
 async fn connection(stream: TcpStream, api: Api, limits: &Limits, mut stopped: watch::Receiver<()>) {
     let _ = stream.set_nodelay(true);
+    let begun = Arc::new(Notify::new());
+    let first = begun.clone();
     let service = hyper::service::service_fn(move |request| {
         let api = api.clone();
+        first.notify_one();
         async move { Ok::<_, std::convert::Infallible>(api.answer(request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -112,6 +115,14 @@ async fn connection(stream: TcpStream, api: Api, limits: &Limits, mut stopped: w
         .keep_alive_interval(Duration::from_secs(20));
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
+    // While it is open which version the client speaks, no other time runs.
+    tokio::select! {
+        _ = serving.as_mut() => return,
+        () = begun.notified() => {}
+        // Nothing was asked yet.
+        _ = stopped.changed() => return,
+        () = tokio::time::sleep(limits.head_time) => return,
+    }
     tokio::select! {
         _ = serving.as_mut() => return,
         // The channel carries no value: it changes only by its sender's end.

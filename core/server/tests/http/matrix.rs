@@ -1,0 +1,287 @@
+//! S-29: every route and every operation, with every kind of credential. The rows come from the routes' and operations'
+//! own tables: one that is new is in here by itself.
+
+use serde_json::json;
+use smalt::{
+    backend::schema,
+    model::Json,
+    operations::{Operation, Scope},
+};
+use smalt_server::{Access, ApiOptions, Route, routes};
+
+use crate::world::{Said, World, is_page};
+
+const WHO: [&str; 7] = ["nobody", "session", "key", "revoked key", "revoked session", "production key", "other session"];
+
+/// A word that only the account of a row knows.
+const CANARY: &str = "canary-of-the-account";
+
+struct Matrix {
+    world: World,
+    other: String,
+    revoked_session: String,
+    revoked_key: String,
+    rows: usize,
+}
+
+/// An account with a connection and a config, made for one cell: what one cell changes no other one sees.
+struct Row {
+    account: String,
+    session: String,
+}
+
+impl Matrix {
+    async fn new() -> Matrix {
+        // The production environment refuses sandbox applications: what is asked there is asked of another one.
+        let world = World::with(ApiOptions::default(), |project| {
+            let settings = project.apps["sandbox-key"].clone();
+            project.apps.insert("twilio".into(), settings);
+        })
+        .await;
+        let other = world.account("other").await;
+        let revoked_session = world.account("other-too").await;
+        world.call("POST", "/api/v2/public/session-token/revoke", &[("authorization", &revoked_session)], Json::Null).await.expect(200);
+        let ended = world.test.create_api_key("ended").await.unwrap();
+        world.test.revoke_api_key(ended.info.id).await.unwrap();
+        Matrix { world, other, revoked_session, revoked_key: ended.key.expose().to_owned(), rows: 0 }
+    }
+
+    async fn row(&mut self) -> Row {
+        self.rows += 1;
+        let account = format!("account-{}", self.rows);
+        let session = self.world.account(&account).await;
+        self.world.backend("PUT", "/api/v2/public/linked-account", json!({"linked_account_id": account, "name": CANARY})).await.expect(200);
+        self.world.connect_key(&session).await.expect(200);
+        let fields = json!({"slug": "sandbox-key", "fields": {"colour": CANARY}});
+        self.world.call("POST", "/api/v2/f-sdk/config", &[("authorization", &session)], fields).await.expect(200);
+        Row { account, session }
+    }
+
+    fn credential<'a>(&'a self, who: &str, row: &'a Row) -> Option<(&'static str, &'a str)> {
+        Some(match who {
+            "session" => ("authorization", &*row.session),
+            "key" => ("x-api-key", &*self.world.key),
+            "revoked key" => ("x-api-key", &*self.revoked_key),
+            "revoked session" => ("authorization", &*self.revoked_session),
+            "production key" => ("x-api-key", &*self.world.production_key),
+            "other session" => ("authorization", &*self.other),
+            _ => return None,
+        })
+    }
+
+    /// The account as it stands, so that a call that was refused can be shown to have changed nothing.
+    async fn stands(&self, row: &Row) -> String {
+        let read = async |path: &str| self.world.backend("GET", &format!("{path}{}", row.account), Json::Null).await.text;
+        let account = read("/api/v2/public/linked-account/").await;
+        format!("{account} {}", read("/api/v2/public/slug/sandbox-key/config?linked_account_id=").await)
+    }
+}
+
+/// A request that this route can answer, were it not for the credential.
+fn request(route: &Route, row: &Row, who: &str) -> (String, Json) {
+    let (path, body) = request_in_test(route, row);
+    if who != "production key" {
+        return (path, body);
+    }
+    let elsewhere = |text: &str| text.replace("sandbox-key", "twilio").replace("sandbox-oauth", "twilio");
+    (elsewhere(&path), serde_json::from_str(&elsewhere(&body.to_string())).unwrap())
+}
+
+fn request_in_test(route: &Route, row: &Row) -> (String, Json) {
+    let slug = if route.path.contains("oauth-url") || route.path.contains("integrate") { "sandbox-oauth" } else { "sandbox-key" };
+    let field = if route.path.contains("rule-engine") { "filter" } else { "colour" };
+    let mut path = route.path.to_owned();
+    for (name, value) in
+        [("id", &*row.account), ("slug", slug), ("config", &row.account), ("workflow", "digest"), ("field", field), ("ticket", "nobodys")]
+    {
+        path = path.replace(&format!("{{{name}}}"), value);
+    }
+    let new = || format!("new-{}", row.account);
+    let body = match (route.method, route.path) {
+        ("POST", "/api/v2/public/linked-account") => json!({"linked_account_id": new()}),
+        ("PUT", "/api/v2/public/linked-account") => json!({"linked_account_id": row.account, "name": "changed"}),
+        (_, "/api/v2/public/session-token") => json!({"linked_account_id": row.account}),
+        (_, path) if path.contains("/save") => json!({"key": smalt::sandbox::API_KEY, "workspace": "acme"}),
+        (_, path) if path.contains("migrate") => {
+            json!({"slug": "sandbox-key", "auth_object": {"key": smalt::sandbox::API_KEY, "workspace": "acme"}})
+        }
+        (_, path) if path.contains("/workflows/") => json!({"enabled": true}),
+        ("PUT", path) if path.contains("/field/") => json!({"value": "changed"}),
+        (_, path) if path.contains("rule-engine") => json!({"rule_column": {"lhs": "stage"}}),
+        ("PUT", path) if path.ends_with("/config") => json!({"slug": "sandbox-key", "fields": {"colour": "changed"}}),
+        ("POST", path) if path.ends_with("/config") => json!({"slug": "sandbox-key"}),
+        _ => Json::Null,
+    };
+    (path, body)
+}
+
+/// What must be answered.
+fn expected(route: &Route, who: &str) -> u16 {
+    use Access::{Account, Backend, Doorway, Organisation, Own, Public, Session};
+    let unknown = route.path.contains("/connect/go/") || route.path.contains("/callback");
+    match (route.access, who) {
+        // Tickets and states are proofs of their own, and these are wrong.
+        (Public, _) if unknown => 400,
+        (Public, _) => 200,
+        (Doorway, _) => unreachable!("operations have a matrix of their own"),
+        (_, "nobody" | "revoked key" | "revoked session") => 401,
+        (Session, "key" | "production key") => 401,
+        (Organisation | Backend, "session") => 403,
+        // The header names the row's account, which is not theirs.
+        (_, "other session") => 403,
+        (_, "session" | "key") => 200,
+        // It is a good key, of an environment that has no such account: what names none, or makes one, is answered.
+        (Organisation, "production key") if route.path == "/api/v2/public/linked-account" => 200,
+        (Own, "production key") if route.method == "PUT" => 200,
+        (Organisation | Own | Account | Backend, "production key") => 404,
+        (_, who) => unreachable!("{who}"),
+    }
+}
+
+#[tokio::test]
+async fn s29_every_route_with_every_credential() {
+    let mut matrix = Matrix::new().await;
+    let mut deviations = Vec::new();
+    let mut cells = 0;
+    for route in routes().iter().filter(|route| route.access != Access::Doorway) {
+        let mut row = matrix.row().await;
+        for who in WHO {
+            let expected = expected(route, who);
+            let (path, body) = request(route, &row, who);
+            let before = matrix.stands(&row).await;
+            let mut headers =
+                vec![("linked_account_id", &*row.account), ("slug", if who == "production key" { "twilio" } else { "sandbox-key" })];
+            headers.extend(matrix.credential(who, &row));
+            let said = matrix.world.call(route.method, &path, &headers, body).await;
+            cells += 1;
+            let is_as_expected = match expected {
+                // Any refusal of a page will do: what it is of depends on what was presented.
+                400 if is_page(&path) => (400..500).contains(&said.status),
+                expected => said.status == expected,
+            };
+            if !is_as_expected {
+                deviations.push(format!("{} {} [{who}]: {} and not {expected}: {}", route.method, route.path, said.status, said.text));
+            }
+            if !matches!(who, "session" | "key") {
+                if said.text.contains(CANARY) {
+                    deviations.push(format!("{} {} [{who}] shows what is the account's: {}", route.method, route.path, said.text));
+                }
+                if matrix.stands(&row).await != before {
+                    deviations.push(format!("{} {} [{who}] changed the account", route.method, route.path));
+                }
+            } else {
+                row = matrix.row().await;
+            }
+        }
+    }
+    assert_eq!(cells, 7 * (routes().len() - 1), "one route is that of the operations");
+    assert!(deviations.is_empty(), "{}", deviations.join("\n"));
+}
+
+/// A value for a field that the operation needs, or that makes it concern the account.
+fn value(name: &str, row: &Row) -> Option<Json> {
+    Some(match name {
+        "account" => row.account.as_str().into(),
+        "application" => "sandbox-key".into(),
+        "method" => "GET".into(),
+        "path" => "items".into(),
+        "field" => "colour".into(),
+        "lhs" => "stage".into(),
+        "workflow" => "digest".into(),
+        "name" => "backend".into(),
+        "inputs" | "values" => json!({"key": smalt::sandbox::API_KEY, "workspace": "acme"}),
+        "update" | "payload" => json!({}),
+        "token" => row.session.trim_start_matches("Bearer ").into(),
+        "id" | "connection" | "flow" | "receipt" | "key" | "ticket" | "callback_url" | "config_id" => "nobodys".into(),
+        "version" => 1.into(),
+        _ => return None,
+    })
+}
+
+/// What is nothing in particular, of a property's type.
+fn empty(property: &Json) -> Option<Json> {
+    Some(match property["type"].as_str()? {
+        "boolean" => false.into(),
+        "object" => json!({}),
+        "array" => json!([]),
+        _ => return None,
+    })
+}
+
+fn operations_request(schema: &Json, operation: Operation, row: &Row) -> Json {
+    let request = &schema["operations"][operation.row().name]["request"];
+    let request = match request["$ref"].as_str() {
+        Some(name) => &schema["$defs"][name.rsplit('/').next().unwrap()],
+        None => request,
+    };
+    let required: Vec<&str> = request["required"].as_array().into_iter().flatten().map(|name| name.as_str().unwrap()).collect();
+    let mut body = serde_json::Map::new();
+    for (name, property) in request["properties"].as_object().into_iter().flatten() {
+        if name == "account" || required.contains(&&**name) {
+            body.insert(
+                name.clone(),
+                value(name, row)
+                    .or_else(|| empty(property))
+                    .unwrap_or_else(|| panic!("{operation:?} needs `{name}`: say here what it may be")),
+            );
+        }
+    }
+    Json::Object(body)
+}
+
+/// What must be answered; `None`: the operation itself says, and it is no refusal of the caller.
+fn operations_expected(operation: Operation, body: &Json, who: &str) -> Option<u16> {
+    let scope = operation.row().scope;
+    match who {
+        "nobody" | "revoked key" | "revoked session" => Some(401),
+        "session" if scope == Scope::Organisation => Some(403),
+        "other session" if scope == Scope::Organisation => Some(403),
+        "other session" if body.get("account").is_some() => Some(403),
+        // A session ends itself only.
+        "other session" if operation == Operation::RevokeSession => Some(403),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn s29_every_operation_with_every_credential() {
+    let mut matrix = Matrix::new().await;
+    let schema = schema();
+    let mut deviations = Vec::new();
+    for &operation in Operation::ALL {
+        let mut row = matrix.row().await;
+        for who in WHO {
+            let body = match operation {
+                // It is replaced by itself, since the other rows need it.
+                Operation::SetProject => serde_json::to_value(matrix.world.test.project().await.unwrap()).unwrap(),
+                operation => operations_request(&schema, operation, &row),
+            };
+            let before = matrix.stands(&row).await;
+            let headers: Vec<_> = matrix.credential(who, &row).into_iter().collect();
+            let path = format!("/smalt/v1/{}", operation.row().name);
+            let said: Said = matrix.world.call("POST", &path, &headers, body.clone()).await;
+            let what = format!("{} [{who}] {body}: {} {}", operation.row().name, said.status, said.text);
+            match operations_expected(operation, &body, who) {
+                Some(expected) if said.status != expected => deviations.push(format!("not {expected}: {what}")),
+                None if said.status == 403 && operation.row().scope != Scope::Public => deviations.push(format!("refused: {what}")),
+                // Proofs that are no credential of the call: the operation's own.
+                None if said.status == 401 && !["verify_session", "verify_api_key"].contains(&operation.row().name) => {
+                    deviations.push(format!("refused: {what}"));
+                }
+                None if said.status >= 500 && said.status != 501 => deviations.push(format!("a fault: {what}")),
+                _ => {}
+            }
+            if matches!(who, "session" | "key") {
+                row = matrix.row().await;
+            } else {
+                if said.text.contains(CANARY) {
+                    deviations.push(format!("shows what is the account's: {what}"));
+                }
+                if matrix.stands(&row).await != before {
+                    deviations.push(format!("changed the account: {what}"));
+                }
+            }
+        }
+    }
+    assert!(deviations.is_empty(), "{}", deviations.join("\n"));
+}

@@ -1,0 +1,100 @@
+//! How an application stands, through the whole life of a connection.
+
+use serde_json::json;
+use smalt::{model::Json, sandbox::Control};
+
+use crate::world::World;
+
+fn stands(connected: bool, reauth: bool, statuses: &[&str]) -> (bool, bool, Vec<String>) {
+    (connected, reauth, statuses.iter().map(|&status| status.to_owned()).collect())
+}
+
+impl World {
+    async fn use_it(&self, account: &str, slug: &str) -> u64 {
+        let path = if slug == "sandbox-key" { "echo" } else { "items" };
+        let body = json!({"account": account, "application": slug, "method": "GET", "path": path});
+        let said = self.backend("POST", "/smalt/v1/request", body).await;
+        said.json()["status"].as_u64().unwrap_or(said.status.into())
+    }
+}
+
+#[tokio::test]
+async fn an_oauth_application_from_never_to_disconnected() {
+    let world = World::new().await;
+    let session = world.account("ada@example.com").await;
+    let slug = "sandbox-oauth";
+    assert_eq!(world.state(&session, slug).await, stands(false, false, &[]));
+
+    let ticket = world.integrate(&session).await;
+    assert_eq!(world.state(&session, slug).await, stands(false, false, &[]), "in progress");
+    let page = world.send("GET", &ticket, &[], b"").await.expect(200);
+    assert!(page.text.contains("Name of ada@example.com") && page.text.contains("Sandbox (OAuth)"), "{}", page.text);
+    assert!(!page.headers.contains_key("cross-origin-opener-policy"), "it would cut the popup off from its opener");
+    let end = world.go_on(&ticket, "allow").await.expect(200);
+    assert!(end.text.contains("window.close()"), "{}", end.text);
+    assert_eq!(world.state(&session, slug).await, stands(true, false, &["active"]));
+    world.call("POST", "/api/v2/f-sdk/config", &[("authorization", &session)], json!({"slug": slug})).await.expect(200);
+
+    // The user withdraws consent at the provider; the next use finds out.
+    world.sandbox.control().apply(Control::Withdraw { user: "ada".into(), client_id: None }).unwrap();
+    world.use_it("ada@example.com", slug).await;
+    assert_eq!(world.state(&session, slug).await, stands(true, true, &["expired"]));
+    let ticket = world.integrate(&session).await;
+    assert_eq!(world.state(&session, slug).await, stands(true, true, &["expired"]), "until the callback succeeds");
+    let denied = world.go_on(&ticket, "deny").await;
+    assert!(denied.status >= 400 && denied.text.contains("This did not work"), "{}", denied.text);
+    assert_eq!(world.state(&session, slug).await, stands(true, true, &["expired"]), "a refusal changes nothing");
+    let ticket = world.integrate(&session).await;
+    world.go_on(&ticket, "allow").await.expect(200);
+    assert_eq!(world.state(&session, slug).await, stands(true, false, &["active"]));
+    world.call("GET", "/api/v2/f-sdk/slug/sandbox-oauth/config", &[("authorization", &session)], Json::Null).await.expect(200);
+    assert_eq!(world.use_it("ada@example.com", slug).await, 200);
+
+    let path = "/api/v1/linked-acc/integration/sandbox-oauth";
+    for _ in 0..2 {
+        let gone = world.call("DELETE", path, &[("authorization", &session)], Json::Null).await.expect(200).json();
+        assert_eq!((&gone["success"], &gone["integrations"]), (&json!(true), &json!([])));
+    }
+    assert_eq!(world.state(&session, slug).await, stands(false, false, &[]));
+    world.call("GET", "/api/v2/f-sdk/slug/sandbox-oauth/config", &[("authorization", &session)], Json::Null).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_key_application_from_never_to_disconnected() {
+    let world = World::new().await;
+    let session = world.account("keys-1").await;
+    let slug = "sandbox-key";
+    assert_eq!(world.state(&session, slug).await, stands(false, false, &[]));
+    let wrong = json!({"key": "wrong-key", "workspace": "acme"});
+    let refused = world.call("POST", "/api/v2/app/sandbox-key/save", &[("authorization", &session)], wrong).await.expect(400);
+    assert!(refused.message().starts_with("Failed to verify credentials: ") && !refused.text.contains("wrong-key"), "{}", refused.text);
+    assert_eq!(world.state(&session, slug).await, stands(false, false, &[]), "nothing was saved");
+    assert_eq!(world.connect_key(&session).await.expect(200).json(), json!({"success": true}));
+    assert_eq!(world.state(&session, slug).await, stands(true, false, &["active"]));
+    assert_eq!(world.use_it("keys-1", slug).await, 200);
+    for path in
+        ["/api/v1/linked-acc/integration/sandbox-key?auth_type=oauth2", "/api/v2/public/linked-account/integration/sandbox-key?auth_type="]
+    {
+        world.call("DELETE", path, &[("authorization", &session)], Json::Null).await.expect(200);
+    }
+    assert_eq!(world.state(&session, slug).await, stands(false, false, &[]));
+}
+
+/// A ticket is good once, a callback only in the browser that pressed the button, and not from another site's form.
+#[tokio::test]
+async fn who_begins_is_who_ends() {
+    let world = World::new().await;
+    let session = world.account("ada").await;
+    let ticket = world.integrate(&session).await;
+    for headers in [[("sec-fetch-site", "cross-site")], [("sec-fetch-site", "same-site")], [("origin", "https://evil.example")]] {
+        world.send("POST", &ticket, &headers, b"").await.expect(403);
+    }
+    let gone = world.send("POST", &ticket, &[], b"").await.expect(303);
+    assert_eq!(world.send("POST", &ticket, &[], b"").await.expect(403).header("content-type"), "text/html; charset=utf-8");
+    let mut url = url::Url::parse(gone.header("location")).unwrap();
+    url.query_pairs_mut().append_pair("sandbox_user", "ada").append_pair("sandbox_decision", "allow");
+    let callback = smalt::sandbox::visit(url.as_str()).await.unwrap();
+    let stranger = world.send("GET", callback.strip_prefix(crate::world::PUBLIC).unwrap(), &[], b"").await;
+    assert!(stranger.text.contains("browser_mismatch"), "{}", stranger.text);
+    assert_eq!(world.state(&session, "sandbox-oauth").await, stands(false, false, &[]));
+}

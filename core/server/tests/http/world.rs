@@ -1,0 +1,200 @@
+//! Two engines in memory, one per environment, a sandbox that the test holds in its hand, and the API over them.
+
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt;
+use serde_json::json;
+use smalt::{
+    Smalt,
+    model::{Environment, Json},
+    project::Project,
+    sandbox::{Sandbox, SandboxOptions},
+    vault::LocalKey,
+};
+use smalt_server::{Api, ApiOptions};
+
+/// Where the API is reached from outside: below a prefix that a proxy takes away.
+pub const PUBLIC: &str = "https://smalt.example/backend";
+
+pub struct World {
+    pub sandbox: Sandbox,
+    pub test: Smalt,
+    pub api: Api,
+    /// API keys of both environments.
+    pub key: String,
+    pub production_key: String,
+}
+
+/// What was answered.
+pub struct Said {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Said {
+    pub fn json(&self) -> Json {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {} {}", self.status, self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+
+    pub fn message(&self) -> String {
+        self.json()["message"].as_str().unwrap().to_owned()
+    }
+
+    /// This status, or the answer is shown.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Said {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+}
+
+pub fn project(sandbox: &str) -> Project {
+    serde_json::from_value(json!({
+        "version": 1,
+        "org": {"id": "acme", "name": "Acme", "public_url": PUBLIC},
+        "sandbox": {"enabled": true, "url": sandbox},
+        "apps": {
+            "sandbox-oauth": {"fields": [{"id": "greeting", "name": "Greeting"}]},
+            "sandbox-key": {
+                "fields": [
+                    {"id": "colour", "name": "Colour"},
+                    {"id": "amount", "name": "Amount", "type": "number"},
+                    {"id": "sync", "name": "Sync", "type": "boolean"},
+                    {"id": "map", "name": "Map", "type": "map", "label_object": "lists", "options": [{"name": "One", "value": "1"}]},
+                    {"id": "filter", "name": "Filter", "type": "rule_engine", "options": [{"name": "Stage", "value": "stage"}]}
+                ],
+                "workflows": [{"id": "digest", "name": "Digest", "fields": [{"id": "hour", "name": "Hour", "type": "number"}]}]
+            }
+        }
+    }))
+    .unwrap()
+}
+
+impl World {
+    pub async fn new() -> World {
+        Self::with(ApiOptions::default(), |_| {}).await
+    }
+
+    pub async fn with(options: ApiOptions, change: impl FnOnce(&mut Project)) -> World {
+        let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+        let mut project = project(&sandbox.origin());
+        change(&mut project);
+        let open = async |environment| {
+            let builder = Smalt::in_memory().keys(LocalKey::generate().unwrap()).project_value(project.clone());
+            builder.environment(environment).open().await.unwrap()
+        };
+        let (test, production) = (open(Environment::Test).await, open(Environment::Production).await);
+        let key = async |smalt: &Smalt| smalt.create_api_key("backend").await.unwrap().key.expose().to_owned();
+        let (key, production_key) = (key(&test).await, key(&production).await);
+        let engines = [(Environment::Test, test.clone()), (Environment::Production, production)];
+        World { sandbox, test, api: Api::new(engines, options), key, production_key }
+    }
+
+    /// One request. Whatever the answer is, it has what every answer has.
+    pub async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Said {
+        let mut request = Request::builder().method(method).uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.api.answer(request.body(axum::body::Body::from(body.to_vec())).unwrap()).await;
+        let (head, body) = response.into_parts();
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let said = Said { status: head.status.as_u16(), headers: head.headers, text };
+        has_what_all_have(method, target, &said);
+        said
+    }
+
+    /// A call with JSON, or with the content type alone where it is null.
+    pub async fn call(&self, method: &str, target: &str, headers: &[(&str, &str)], body: Json) -> Said {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(method, target, &[&[("content-type", "application/json")], headers].concat(), body.as_bytes()).await
+    }
+
+    /// A call of the organisation.
+    pub async fn backend(&self, method: &str, target: &str, body: Json) -> Said {
+        self.call(method, target, &[("x-api-key", &self.key)], body).await
+    }
+
+    /// A linked account, and the `authorization` header of a session of it.
+    pub async fn account(&self, id: &str) -> String {
+        self.backend("PUT", "/api/v2/public/linked-account", json!({"linked_account_id": id, "name": format!("Name of {id}")}))
+            .await
+            .expect(200);
+        let token = self.backend("POST", "/api/v2/public/session-token", json!({"linked_account_id": id})).await.expect(200);
+        format!("Bearer {}", token.json()["token"].as_str().unwrap())
+    }
+
+    pub async fn connect_key(&self, session: &str) -> Said {
+        let body = json!({"key": smalt::sandbox::API_KEY, "workspace": "acme"});
+        self.call("POST", "/api/v2/app/sandbox-key/save", &[("authorization", session)], body).await
+    }
+
+    /// Begins an OAuth connect; answers the path of the page that asks the user to go on.
+    pub async fn integrate(&self, session: &str) -> String {
+        let begun = self.call("GET", "/api/v1/sandbox-oauth/integrate?", &[("authorization", session)], Json::Null).await.expect(200);
+        begun.json()["auth_url"].as_str().unwrap().strip_prefix(PUBLIC).unwrap().to_owned()
+    }
+
+    /// The user agrees on our page and decides on the provider's; answers the page that the browser ends on.
+    pub async fn go_on(&self, ticket: &str, decision: &str) -> Said {
+        let gone = self.send("POST", ticket, &[("sec-fetch-site", "same-origin")], b"").await.expect(303);
+        let mut url = url::Url::parse(gone.header("location")).unwrap();
+        url.query_pairs_mut().append_pair("sandbox_user", "ada").append_pair("sandbox_decision", decision);
+        let callback = smalt::sandbox::visit(url.as_str()).await.unwrap();
+        let cookie = gone.header("set-cookie").split(';').next().unwrap().to_owned();
+        self.send("GET", callback.strip_prefix(PUBLIC).unwrap(), &[("cookie", &cookie)], b"").await
+    }
+
+    /// How an application stands, as clients of both generations read it.
+    pub async fn state(&self, session: &str, slug: &str) -> (bool, bool, Vec<String>) {
+        let app = self
+            .call("GET", &format!("/api/v2/f-sdk/application/{slug}"), &[("authorization", session)], Json::Null)
+            .await
+            .expect(200)
+            .json();
+        let statuses = app["connected_accounts"].as_array().unwrap().iter().map(|one| one["status"].as_str().unwrap().to_owned());
+        (app["connected"].as_bool().unwrap(), app["reauth_required"].as_bool().unwrap(), statuses.collect())
+    }
+}
+
+/// Pages speak HTML, everything else JSON.
+pub fn is_page(target: &str) -> bool {
+    target.contains("/connect/go/") || target.contains("/callback")
+}
+
+fn has_what_all_have(method: &str, target: &str, said: &Said) {
+    let what = format!("{method} {target}: {} {}", said.status, said.text);
+    assert!(!said.header("x-request-id").is_empty(), "{what}");
+    assert_eq!(said.header("x-content-type-options"), "nosniff", "{what}");
+    assert!(said.headers.contains_key("access-control-allow-origin") || said.headers.contains_key("vary"), "{what}");
+    if method != "OPTIONS" {
+        assert_eq!(said.header("cache-control"), "no-store", "{what}");
+    }
+    if said.status == 303 {
+        assert!(is_page(target), "API routes never redirect: {what}");
+        return;
+    }
+    let is_html = said.header("content-type") == "text/html; charset=utf-8";
+    if is_html {
+        assert!(is_page(target), "{what}");
+        return;
+    }
+    assert_eq!(said.header("content-type"), "application/json; charset=utf-8", "{what}");
+    let body = said.json();
+    // Smalt's own operations answer in the form of their schema, which may be a number.
+    let is_own = target.contains("/smalt/v1/") && !body.is_null();
+    assert!(body.is_object() || body.is_array() || is_own, "some clients take anything less for a failure: {what}");
+    if said.status >= 400 {
+        assert_eq!(body["status_code"], said.status, "{what}");
+        for key in ["http_error_type", "error_type", "error_code", "error", "message", "code"] {
+            assert!(body[key].as_str().is_some_and(|text| !text.is_empty()), "`{key}`: {what}");
+        }
+        assert_eq!(body["request_id"], said.header("x-request-id"), "{what}");
+    } else {
+        assert_eq!(said.status, 200, "{what}");
+    }
+}
