@@ -263,7 +263,7 @@ impl Inner {
             row.changed_at = now.millis();
             if !park {
                 begin_exchange(tx, &about, &mut row)?;
-                return Ok(Accepted::Redeem { row, secrets });
+                return Ok(Accepted::Redeem { row, secrets: Box::new(secrets) });
             }
             let claim = ids::new_token()?;
             row.status = FlowStatus::Parked.as_str().to_owned();
@@ -385,7 +385,7 @@ impl Inner {
                 let cookie = request.cookie.unwrap_or_default();
                 let proof = self.proof(&url, Some(request.account), Some(cookie)).await?;
                 match self.accept(actor.clone(), proof, false).await? {
-                    Accepted::Redeem { row, secrets } => (row, secrets),
+                    Accepted::Redeem { row, secrets } => (row, *secrets),
                     Accepted::Refused { error, .. } => return Err(error),
                     Accepted::Parked { .. } => bail!(Internal, "a callback that was to be redeemed was parked"),
                 }
@@ -501,7 +501,7 @@ pub(super) struct Beginning {
 }
 
 enum Accepted {
-    Redeem { row: FlowRow, secrets: FlowSecrets },
+    Redeem { row: FlowRow, secrets: Box<FlowSecrets> },
     Parked { row: FlowRow, claim: Secret },
     Refused { row: FlowRow, error: Error },
 }

@@ -75,7 +75,7 @@ impl Script<'_> {
         let mut answer = said.json();
         short(&mut answer);
         let named: Vec<String> = headers.iter().map(|(name, value)| format!(" {name}: {value};")).collect();
-        write!(self.text, "## {method} {target} [{who}]{}\n", named.concat()).unwrap();
+        writeln!(self.text, "## {method} {target} [{who}]{}", named.concat()).unwrap();
         if !body.is_null() {
             writeln!(self.text, "{body}").unwrap();
         }
