@@ -330,6 +330,7 @@ requests! {
         #[serde(default)]
         pub without_options: bool,
         /// Reading: answers what a new config would hold (version 0) where there is none, and makes none.
+        #[serde(default)]
         pub or_empty: bool,
     }
     /// `update_config`.

@@ -239,7 +239,7 @@ pub fn labels(body: &Json) -> Option<Labels> {
     let legacy = body.get("map_fields_object").and_then(Json::as_object);
     match body.get("labels") {
         Some(list @ Json::Array(_)) => label_list(list).filter(|labels| !labels.is_empty()).map(Labels::All),
-        Some(Json::Object(map)) if !map.is_empty() => by_object(map.iter().map(|(name, list)| (name, list))),
+        Some(Json::Object(map)) if !map.is_empty() => by_object(map.iter()),
         _ => by_object(legacy?.iter().filter_map(|(name, object)| Some((name, object.get("fields")?)))),
     }
 }
