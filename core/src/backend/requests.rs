@@ -128,6 +128,7 @@ requests! {
         /// The connection to authorise again.
         pub connection: Option<String>,
         /// Takes the device flow (RFC 8628): the user enters a code at a page, on any device, and nobody comes back.
+        #[serde(default)]
         pub device: bool,
     }
     /// `get_handoff`, `take_handoff`.

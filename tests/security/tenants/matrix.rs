@@ -34,6 +34,7 @@ fn kind(operation: Operation, field: &str) -> Option<&'static str> {
         "inputs",
         "scopes",
         "return_to",
+        "device",
         "redirect_uri",
         "timeout",
         "auth_type",
