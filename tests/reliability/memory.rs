@@ -29,16 +29,20 @@ fn seek(pid: u32, secrets: &[(&'static str, String)]) -> Vec<String> {
     let mut memory = std::fs::File::open(format!("/proc/{pid}/mem")).unwrap();
     let mut found = Vec::new();
     let mut bytes = Vec::new();
+    let mut guard = None;
     for line in maps.lines() {
         let mut words = line.split_whitespace();
         let (range, rights) = (words.next().unwrap(), words.next().unwrap());
         let place = words.nth(3).unwrap_or("anonymous");
-        // What nobody can write is the program itself.
-        if !rights.starts_with("rw") || place.starts_with("[v") {
-            continue;
-        }
         let (from, to) = range.split_once('-').unwrap();
         let (from, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
+        // A thread's stack lies above a guard of one page. Ciphers spill onto it what nobody can clear: see `docs/security.md`.
+        let is_stack = guard == Some(from) || place == "[stack]";
+        guard = (rights.starts_with("---") && to - from == 4096).then_some(to);
+        // What nobody can write is the program itself.
+        if !rights.starts_with("rw") || place.starts_with("[v") || is_stack {
+            continue;
+        }
         bytes.resize((to - from) as usize, 0);
         if memory.seek(SeekFrom::Start(from)).and_then(|_| memory.read_exact(&mut bytes)).is_err() {
             continue;
