@@ -112,6 +112,10 @@ fn upserted(upserted: UpsertedAccount) -> Json {
     answer
 }
 
+fn handoff(handoff: Handoff) -> Json {
+    json!({"flow_id": handoff.flow_id, "ticket": text(&handoff.ticket), "expires_at": handoff.expires_at})
+}
+
 fn new_api_key(made: NewApiKey) -> Json {
     let mut answer = plain(made.info);
     answer["key"] = text(&made.key);
@@ -193,6 +197,12 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
         "get_account" => op!(get_account(GetAccount { account: need }) -> plain),
         "list_accounts" => op!(list_accounts(ListAccounts { cursor: maybe, limit: maybe, search: maybe }) -> plain),
         "delete_account" => op!(delete_account(GetAccount { account: need }) -> nothing),
+        "count_accounts" => op!(count_accounts(CountAccounts { search: maybe }) -> plain),
+        "hand_off_connect" => {
+            op!(hand_off_connect(StartConnect { account: need, application: need, redirect_uri: maybe }) -> handoff)
+        }
+        "get_handoff" => op!(get_handoff(TakeHandoff { ticket: need }) -> plain),
+        "take_handoff" => op!(take_handoff(TakeHandoff { ticket: need }) -> started),
         "create_api_key" => op!(create_api_key(CreateApiKey { name: need }) -> new_api_key),
         "list_api_keys" => {
             a.end()?;

@@ -31,7 +31,7 @@ for (const [file, one] of cases) {
   test(`${file} is a case`, () => {
     assert.ok(valid(one), JSON.stringify(valid.errors?.filter((e) => e.keyword !== 'if'), null, 2));
     assert.equal(`${one.id}.json`, file);
-    const saved = new Set(['sandbox']);
+    const saved = new Set(['sandbox', 'keys']);
     for (const name of names([one.project, one.manifests])) assert.ok(saved.has(name), `\${${name}} is not known yet`);
     let checks = 0;
     for (const step of one.steps) {
