@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use smalt::{
-    Secret, Smalt,
+    Smalt,
     backend::Caller,
     model::{Environment, Json, SessionInfo},
 };
@@ -87,13 +87,13 @@ pub(crate) async fn prove(
         }
         (_, Some("")) => Err(missing_token()),
         (_, Some(token)) => {
-            let (smalt, environment, session) = by_token(hosts, token).await?;
+            let (smalt, environment, session, caller) = by_token(hosts, token).await?;
             if matches!(access, Access::Organisation | Access::Backend) {
                 return Err(smalt::Error::code_only(smalt::Code::Forbidden).into());
             }
+            let account = session.account_id.clone();
             if access == Access::Doorway {
                 // The operation's own request names the account, and the engine compares.
-                let (caller, account) = (Caller::Session(Secret::new(token)), session.account_id.clone());
                 return Ok(Who { smalt, caller, account, is_organisation: false, session: Some(session), environment });
             }
             let in_query = query.iter().find(|(name, _)| name == "linked_account_id").map(|(_, value)| value.as_str());
@@ -101,7 +101,6 @@ pub(crate) async fn prove(
             if claimed.is_some_and(|claimed| claimed != session.account_id) {
                 return Err(smalt::Error::code_only(smalt::Code::Forbidden).into());
             }
-            let (caller, account) = (Caller::Session(Secret::new(token)), session.account_id.clone());
             Ok(Who { smalt, caller, account, is_organisation: false, session: Some(session), environment })
         }
         (_, None) if matches!(access, Access::Organisation | Access::Backend) => Err(invalid_key()),
@@ -118,11 +117,11 @@ async fn by_key(hosts: &Hosts, key: &str) -> Result<(Smalt, Environment, Caller)
 }
 
 /// Each environment signs with keys of its own: at most one knows the token.
-async fn by_token(hosts: &Hosts, token: &str) -> Result<(Smalt, Environment, SessionInfo), Trouble> {
+async fn by_token(hosts: &Hosts, token: &str) -> Result<(Smalt, Environment, SessionInfo, Caller), Trouble> {
     let mut refused = Trouble::Smalt(Box::new(smalt::Error::code_only(smalt::Code::InvalidToken)));
     for (environment, smalt) in hosts.all() {
-        match smalt.verify_session(token).await {
-            Ok(session) => return Ok((smalt.clone(), environment, session)),
+        match smalt.prove_session(token).await {
+            Ok((session, caller)) => return Ok((smalt.clone(), environment, session, caller)),
             Err(error) if error.is(smalt::Code::InvalidToken) => {}
             Err(error) => refused = error.into(),
         }
