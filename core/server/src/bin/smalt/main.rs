@@ -7,7 +7,7 @@ mod demo;
 mod output;
 mod prompt;
 
-use std::process::ExitCode;
+use std::{pin::Pin, process::ExitCode};
 
 use clap::{
     Parser,
@@ -23,7 +23,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(wrong) => return usage(wrong),
     };
-    smalt::runtime::runtime().block_on(run(cli))
+    // Behind a pointer: the runtime has several ways to wait, each of which would hold all commands in full.
+    let work: Pin<Box<dyn Future<Output = ExitCode>>> = Box::pin(run(cli));
+    smalt::runtime::runtime().block_on(work)
 }
 
 async fn run(cli: Cli) -> ExitCode {
