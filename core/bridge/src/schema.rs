@@ -1,11 +1,11 @@
 use schemars::SchemaGenerator;
 use serde_json::json;
-use smalt::{Code, model::Json};
+use smalt::{Code, backend::Capabilities, model::Json};
 
 use crate::{ConnectOptions, EmbeddedOptions, What};
 
 /// What a language package is made from, beside [`smalt::backend::schema`]: the table of errors, the options of an embedded
-/// engine and of `connect`, and the answers of host code.
+/// engine and of `connect`, what a backend says of itself, and the answers of host code.
 pub fn schema() -> Json {
     let mut generator = SchemaGenerator::default();
     let errors: Vec<Json> = Code::ALL
@@ -28,6 +28,7 @@ pub fn schema() -> Json {
         "errors": errors,
         "embedded": generator.subschema_for::<EmbeddedOptions>(),
         "connect": generator.subschema_for::<ConnectOptions>(),
+        "capabilities": generator.subschema_for::<Capabilities>(),
         "host": host,
         "$defs": generator.take_definitions(true),
     })

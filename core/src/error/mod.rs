@@ -141,6 +141,13 @@ impl Error {
         Self::new(code, code.row().meaning)
     }
 
+    /// An error in the words of another Smalt, which end with what to do next.
+    pub fn received(code: Code, reason: impl Into<String>) -> Self {
+        let mut error = Self::code_only(code);
+        error.info_mut().reason = reason.into();
+        error
+    }
+
     /// Adds a named fact. Never pass a secret or a provider's body.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
