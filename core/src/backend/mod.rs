@@ -139,11 +139,13 @@ fn written(answer: &impl serde::Serialize) -> Result<Json> {
     serde_json::to_value(answer).map_err(|_| err!(Internal, "an answer has no JSON form"))
 }
 
-fn unsupported(operation: Operation) -> crate::Error {
+pub(crate) fn unsupported(operation: Operation) -> crate::Error {
     err!(Unsupported, "this backend does not offer `{}`", operation.row().name)
 }
 
-backend! {
+/// Hands every row to the macro that is named: to the trait below, and to what stands before other backends.
+macro_rules! doorway {
+    ($then:ident) => { $then! {
     /// Makes a linked account. Errors: `linked_account_exists`, `invalid_id`.
     create_account: CreateAccount(PutAccount) -> LinkedAccount;
     /// Makes or changes a linked account; tells whether it is new.
@@ -241,7 +243,11 @@ backend! {
     get_project: Project(GetProject) -> Project;
     /// Replaces the project of this engine until it is closed.
     set_project: SetProject(Project) -> ();
+    } };
 }
+pub(crate) use doorway;
+
+doorway!(backend);
 
 #[cfg(test)]
 mod tests {
