@@ -59,12 +59,12 @@ impl Doorway {
         got.read().map_err(|error| error.with("server", &self.link.host).with("operation", name))
     }
 
-    /// A session that names no token means its own.
+    /// A session whose tokens come from a provider names none and means its own.
     async fn own(&self, caller: &Caller, token: Secret) -> Result<Secret> {
-        if !token.is_empty() {
-            return Ok(token);
+        match caller {
+            Caller::Session(held) if held.is_empty() && token.is_empty() => Ok(self.link.token(caller).await?.unwrap_or(token)),
+            _ => Ok(token),
         }
-        Ok(self.link.token(caller).await?.unwrap_or(token))
     }
 
     async fn wait_flow_in_pieces(&self, caller: &Caller, request: WaitFlow) -> Result<ConnectFlow> {
