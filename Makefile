@@ -78,6 +78,7 @@ fuzz: ## look for inputs that break what reads them, a minute for each target
 
 bench: ## measure against named peers; writes target/bench.json
 	@cargo run -q --release -p smalt-bench
+	bindings-python/bench.sh
 
 counterparts:
 	@tests/counterparts/install.sh

@@ -166,6 +166,8 @@ def frozen(schema: dict | bool, name: str) -> str:
 def default(name: str, schema: dict, required: set[str]) -> tuple[str, str | None]:
     """How an argument of a class's constructor is declared, and what it is set to."""
     shown = annotation(schema, True)
+    if isinstance(schema.get("default"), dict) and set(schema["default"]) == {"secs", "nanos"}:
+        schema = {**schema, "default": schema["default"]["secs"] + schema["default"]["nanos"] / 1e9}
     bare, null = nullable(schema)
     if name in required:
         return f"{name}: {shown}", None
@@ -228,8 +230,10 @@ def write_class(name: str) -> list[str]:
         if field not in required and "None" not in shown and shown != "Any":
             bare, _ = nullable(of_field)
             target = ref(bare)
-            has_default = isinstance(of_field.get("default"), (str, bool, int, float))
-            is_kept = bare.get("type") in ("array", "object", "boolean") or (target and target in DEFS and is_class(DEFS[target])) or has_default
+            has_default = isinstance(of_field.get("default"), (str, bool, int, float, dict))
+            is_kept = (
+                bare.get("type") in ("array", "object", "boolean") or (target and target in DEFS and is_class(DEFS[target])) or has_default
+            )
             if not is_kept:
                 shown += " | None"
         lines.append(f"    {field}: {shown}")
@@ -267,8 +271,10 @@ def types() -> str:
     out = [HEAD, '"""What operations answer, and what some of them take: immutable objects with attributes."""\n']
     out.append("from __future__ import annotations\n")
     out.append("from datetime import datetime, timedelta\nfrom typing import Any, Generic, Mapping, Sequence, TypeVar\n")
-    out.append("from ._extras import AnswerMethods, CookieMethods, CredentialMethods\n"
-               "from ._model import Model, Word, read_only, set_\nfrom ._smalt import Secret\n")
+    out.append(
+        "from ._extras import AnswerMethods, CookieMethods, CredentialMethods\n"
+        "from ._model import Model, Word, read_only, set_\nfrom ._smalt import Secret\n"
+    )
     out.append('Item = TypeVar("Item")\n')
     names: list[str] = []
     aliases: list[str] = []
@@ -285,8 +291,11 @@ def types() -> str:
     out.append("\n")
     out += aliases
     classes = [name for name in names if is_enum(DEFS[name]) or is_class(DEFS[name])]
-    out.append("# What the native module makes: the core's names.\n_classes: dict[str, type] = {\n"
-               + "".join(f'    "{name}": {class_name(name)},\n' for name in classes) + "}\n")
+    out.append(
+        "# What the native module makes: the core's names.\n_classes: dict[str, type] = {\n"
+        + "".join(f'    "{name}": {class_name(name)},\n' for name in classes)
+        + "}\n"
+    )
     out.append("\n__all__ = [\n" + "".join(f'    "{name}",\n' for name in sorted([*map(class_name, names), "Secret"])) + "]\n")
     return "\n".join(part.rstrip("\n") if part.endswith("\n\n") else part for part in out)
 
@@ -322,18 +331,34 @@ def used(name: str) -> bool:
 # --- errors ---
 
 CLASSES = {
-    "invalid": "InvalidError", "unauthenticated": "UnauthenticatedError", "forbidden": "ForbiddenError", "not_found": "NotFoundError",
-    "conflict": "ConflictError", "flow": "FlowError", "reauth": "ReauthError", "provider": "ProviderError",
-    "timeout": "SmaltTimeoutError", "configuration": "ConfigurationError", "unavailable": "UnavailableError",
-    "plugin": "PluginError", "unsupported": "UnsupportedError", "cancelled": "CancelledByServerError", "internal": "InternalError",
+    "invalid": "InvalidError",
+    "unauthenticated": "UnauthenticatedError",
+    "forbidden": "ForbiddenError",
+    "not_found": "NotFoundError",
+    "conflict": "ConflictError",
+    "flow": "FlowError",
+    "reauth": "ReauthError",
+    "provider": "ProviderError",
+    "timeout": "SmaltTimeoutError",
+    "configuration": "ConfigurationError",
+    "unavailable": "UnavailableError",
+    "plugin": "PluginError",
+    "unsupported": "UnsupportedError",
+    "cancelled": "CancelledByServerError",
+    "internal": "InternalError",
 }
 MEANINGS = {
-    "invalid": "The caller's argument is wrong.", "unauthenticated": "No valid session token or key.",
-    "forbidden": "Known, but not allowed.", "not_found": "The thing does not exist.",
-    "conflict": "The thing's state stands against it.", "flow": "A connect flow ended without a connection.",
-    "reauth": "The user must authorise again.", "provider": "The application's server failed.",
+    "invalid": "The caller's argument is wrong.",
+    "unauthenticated": "No valid session token or key.",
+    "forbidden": "Known, but not allowed.",
+    "not_found": "The thing does not exist.",
+    "conflict": "The thing's state stands against it.",
+    "flow": "A connect flow ended without a connection.",
+    "reauth": "The user must authorise again.",
+    "provider": "The application's server failed.",
     "timeout": "Time ran out. It is a `TimeoutError` of Python's, too.",
-    "configuration": "The organisation's own settings are wrong.", "unavailable": "Something Smalt needs is not available now.",
+    "configuration": "The organisation's own settings are wrong.",
+    "unavailable": "Something Smalt needs is not available now.",
     "plugin": "A plugin failed; `trace` has its traceback, and `__cause__` its exception where it is known.",
     "unsupported": "This backend or set-up cannot do that.",
     "cancelled": "The caller's call was cancelled elsewhere; a task's own cancellation is `asyncio.CancelledError`.",
@@ -346,8 +371,12 @@ def errors() -> str:
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
     missing = set(kinds) - set(CLASSES)
     assert not missing, f"kinds of errors without a class: {missing}"
-    out = [HEAD, '"""Everything that can go wrong: one base, one class per kind, a stable `code`."""\n',
-           "from __future__ import annotations\n", "from ._errors import Retry, SmaltError, made, made_here\n"]
+    out = [
+        HEAD,
+        '"""Everything that can go wrong: one base, one class per kind, a stable `code`."""\n',
+        "from __future__ import annotations\n",
+        "from ._errors import Retry, SmaltError, made\n",
+    ]
     for kind, name in CLASSES.items():
         bases = "SmaltError, TimeoutError" if kind == "timeout" else "SmaltError"
         codes = [row for row in rows if row["kind"] == kind]
@@ -357,7 +386,7 @@ def errors() -> str:
             lines.append("    Codes:")
             lines.append("")
             for row in codes:
-                first, *rest = wrap(f'`{row["code"]}`: {prose(row["meaning"])} {prose(row["next"])}', "      ")
+                first, *rest = wrap(f"`{row['code']}`: {prose(row['meaning'])} {prose(row['next'])}", "      ")
                 lines += [f"    - {first.strip()}", *rest]
         lines.append('    """')
         lines += ["", f'    kind = "{kind}"']
@@ -365,11 +394,10 @@ def errors() -> str:
     pairs = "".join(f'    "{kind}": {name},\n' for kind, name in CLASSES.items())
     out.append("\nKINDS: dict[str, type[SmaltError]] = {\n" + pairs + "}\n")
     codes = "".join(f'    "{row["code"]}": "{row["kind"]}",\n' for row in rows)
-    out.append('\nCODES: dict[str, str] = {\n' + codes + '}\n"""Every stable code, and its kind."""\n')
+    out.append("\nCODES: dict[str, str] = {\n" + codes + '}\n"""Every stable code, and its kind."""\n')
     out.append("\n# What the native module calls.\n_made = made\n")
     names = sorted([*CLASSES.values(), "SmaltError", "Retry", "CODES"])
     out.append("\n__all__ = [\n" + "".join(f'    "{name}",\n' for name in names) + "]\n")
-    out.append("\nassert made_here\n")
     return "\n".join(out)
 
 
@@ -377,8 +405,11 @@ def errors() -> str:
 
 # Arguments that may be given without their name, beside the required ones.
 POSITIONAL = {
-    "finish_connect": ["callback_url"], "connect_key": ["inputs"], "set_config_field": ["value"],
-    "run_workflow": ["payload"], "list_connections": ["application"],
+    "finish_connect": ["callback_url"],
+    "connect_key": ["inputs"],
+    "set_config_field": ["value"],
+    "run_workflow": ["payload"],
+    "list_connections": ["application"],
 }
 # Written by hand in `_async.py`, with arguments that read better.
 BY_HAND = {"request", "request_page", "credential", "events"}
@@ -457,7 +488,7 @@ def method(op: str, owner: str) -> list[str]:
         entries.append(f'"{field}": given({", ".join(f"{name}={name}" for name in inner)})')
     optional = any(not needed for _, needed in simple)
     opening, closing = ("without_none({", "})") if optional else ("{", "}")
-    made = items(f"request = {opening}", entries, closing, "        ")
+    made = items(f"request: dict[str, Any] = {opening}", entries, closing, "        ")
     if answer == "None":
         return [*lines, *made, f'        await self._operation("{op}", request)']
     return [*lines, *made, f'        answer: {answer} = await self._operation("{op}", request)', "        return answer"]
@@ -476,15 +507,22 @@ def mixin(name: str, about: str, ops: list[str], owner: str) -> list[str]:
 
 def operations() -> str:
     rows = OPERATIONS["operations"]
-    of_account = [op for op, row in rows.items()
-                  if "account" in DEFS[row["request"]["$ref"].rsplit("/", 1)[1]].get("properties", {}) and op not in ON_SMALT]
+    of_account = [
+        op
+        for op, row in rows.items()
+        if "account" in DEFS[row["request"]["$ref"].rsplit("/", 1)[1]].get("properties", {}) and op not in ON_SMALT
+    ]
     of_smalt = [op for op in rows if op not in of_account]
     shared = [op for op in of_account if rows[op]["scope"] != "organisation" and op not in BY_HAND]
     own = [op for op in of_account if rows[op]["scope"] == "organisation" and op not in BY_HAND]
     own.append("create_session") if "create_session" not in own + shared else None
-    out = [HEAD, '"""The operations as methods. What they decide is in the core; here they get their arguments."""\n',
-           "from __future__ import annotations\n", "from datetime import timedelta\nfrom typing import Any, Mapping, Sequence\n",
-           "from ._model import given, without_none\nfrom ._smalt import Secret\nfrom .types import (\n@NAMES@)\n"]
+    out = [
+        HEAD,
+        '"""The operations as methods. What they decide is in the core; here they get their arguments."""\n',
+        "from __future__ import annotations\n",
+        "from datetime import timedelta\nfrom typing import Any, Mapping, Sequence\n",
+        "from ._model import given, without_none\nfrom ._smalt import Secret\nfrom .types import (\n@NAMES@)\n",
+    ]
     body = []
     body += ["", "", *mixin("AsyncSharedOperations", "What an account and its session have in common.", shared, "account")]
     body += ["", *mixin("AsyncAccountOperations", "What the organisation may do with one linked account.", own, "account")]
@@ -492,13 +530,18 @@ def operations() -> str:
     text = "\n".join(body)
     code = re.sub(r'"""(?:.|\n)*?"""', "", text)
     names = [
-        name for name in DEFS
-        if re.search(rf"\b{class_name(name)}\b", code) and name not in NATIVE and name not in REQUESTS and used(name)
+        name for name in DEFS if re.search(rf"\b{class_name(name)}\b", code) and name not in NATIVE and name not in REQUESTS and used(name)
     ]
-    return "\n".join(out).replace("@NAMES@", "".join(f"    {name},\n" for name in sorted(set(map(class_name, names))))) + "\n" + text.strip() + "\n"
+    return (
+        "\n".join(out).replace("@NAMES@", "".join(f"    {name},\n" for name in sorted(set(map(class_name, names)))))
+        + "\n"
+        + text.strip()
+        + "\n"
+    )
 
 
 # --- the blocking half ---
+
 
 def blocking(text: str) -> str:
     """The same module without `await`. Lines between `# only async` and `# only sync` markers belong to one half."""
@@ -514,10 +557,20 @@ def blocking(text: str) -> str:
             lines.append(line)
     text = "\n".join(lines) + "\n"
     for pattern, into in [
-        (r"\basync def\b", "def"), (r"\basync with\b", "with"), (r"\basync for\b", "for"), (r"\bawait ", ""),
-        (r"\b__aenter__\b", "__enter__"), (r"\b__aexit__\b", "__exit__"), (r"\b__aiter__\b", "__iter__"), (r"\b__anext__\b", "__next__"),
-        (r"\bStopAsyncIteration\b", "StopIteration"), (r"\bAsyncIterator\b", "Iterator"), (r"\bAsync(?=[A-Z])", ""),
-        (r"\baclose\b", "close"), (r"\b_async\b", "_sync"), (r"\b_async_operations\b", "_sync_operations"),
+        (r"\basync def\b", "def"),
+        (r"\basync with\b", "with"),
+        (r"\basync for\b", "for"),
+        (r"\bawait ", ""),
+        (r"\b__aenter__\b", "__enter__"),
+        (r"\b__aexit__\b", "__exit__"),
+        (r"\b__aiter__\b", "__iter__"),
+        (r"\b__anext__\b", "__next__"),
+        (r"\bStopAsyncIteration\b", "StopIteration"),
+        (r"\bAsyncIterator\b", "Iterator"),
+        (r"\bAsync(?=[A-Z])", ""),
+        (r"\baclose\b", "close"),
+        (r"\b_async\b", "_sync"),
+        (r"\b_async_operations\b", "_sync_operations"),
         (r"from ._loop import", "from ._block import"),
     ]:
         text = re.sub(pattern, into, text)

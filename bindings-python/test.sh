@@ -26,6 +26,8 @@ mkdir -p "$cache"
 environment "$cache/tools" "$here/tools.txt"
 environment "$cache/venv" "$here/tests/requirements.txt"
 python3 "$here/generate.py" --check
+"$cache/tools/bin/ruff" check -q "$here"
+"$cache/tools/bin/ruff" format -q --check "$here"
 
 # The profile of the other tests: what is compiled for them is compiled for the wheel.
 rm -rf "$cache/wheel"

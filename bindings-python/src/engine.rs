@@ -45,6 +45,11 @@ impl Engine {
         Self { engine, caller: Caller::Organisation("organisation".into()), kept: Arc::default() }
     }
 
+    /// The handle of core.
+    pub fn smalt(&self) -> smalt::Result<smalt::Smalt> {
+        self.engine.smalt().cloned()
+    }
+
     fn object<'py>(&self, py: Python<'py>, credential: &Arc<Credential>) -> PyResult<Bound<'py, PyAny>> {
         let place = Arc::as_ptr(credential) as usize;
         if let Ok(kept) = self.kept.lock()
@@ -184,6 +189,21 @@ pub fn open_embedded<'py>(
         plugins.runner = runner.then(|| HostRunner::new(host, deadline));
     }
     Ok(Work::new(async move { smalt_bridge::Engine::embedded(options, plugins).await.map(Answer::Engine) }))
+}
+
+/// A handle on a server.
+#[pyfunction]
+#[pyo3(signature = (options, port=None, presenter=None))]
+pub fn open_remote(
+    py: Python<'_>,
+    options: &Bound<'_, PyAny>,
+    port: Option<&Bound<'_, Port>>,
+    presenter: Option<(String, Option<String>)>,
+) -> PyResult<Engine> {
+    let _inside = Inside::enter(py);
+    let presenter = port.zip(presenter).map(|(port, (name, redirect_uri))| HostPresenter::new(port.get().host(), &name, redirect_uri));
+    let made = smalt_bridge::contained(|| smalt_bridge::Engine::remote(from_python("the options", options)?, presenter));
+    raised(py, made).map(Engine::of)
 }
 
 /// A new master key's text.

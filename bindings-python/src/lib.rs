@@ -12,6 +12,7 @@ mod plugin;
 mod port;
 mod secret;
 mod ser;
+mod server;
 mod testing;
 mod work;
 
@@ -29,13 +30,19 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<port::Port>()?;
     module.add_class::<port::Call>()?;
     module.add_class::<secret::Secret>()?;
+    module.add_class::<server::Api>()?;
+    module.add_class::<server::Body>()?;
+    module.add_class::<server::Server>()?;
     module.add_class::<testing::FixedClock>()?;
     module.add_class::<testing::Sandbox>()?;
     module.add_class::<work::Work>()?;
     module.add_function(wrap_pyfunction!(engine::open_embedded, module)?)?;
+    module.add_function(wrap_pyfunction!(engine::open_remote, module)?)?;
     module.add_function(wrap_pyfunction!(engine::make_key, module)?)?;
     module.add_function(wrap_pyfunction!(exit::leave, module)?)?;
     module.add_function(wrap_pyfunction!(plugin::load_manifest, module)?)?;
+    module.add_function(wrap_pyfunction!(server::command, module)?)?;
+    module.add_function(wrap_pyfunction!(server::serve, module)?)?;
     module.add_function(wrap_pyfunction!(testing::start_sandbox, module)?)?;
     module.add_function(wrap_pyfunction!(testing::visit, module)?)?;
     module.add_function(wrap_pyfunction!(work::run, module)?)?;

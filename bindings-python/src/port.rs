@@ -125,12 +125,16 @@ impl Port {
             descriptor.clear();
         }
         let mut messages: Option<Bound<'py, PyList>> = None;
+        let mut strange = None;
         for item in self.queue.take() {
             match item {
                 Item::Done(number, ended) => {
                     let future = self.futures.lock().ok().and_then(|mut futures| futures.remove(&number));
-                    if let Some(future) = future {
-                        end(py, future.bind(py), ended)?;
+                    // A future that is none is told in the end: the others have their ends first.
+                    if let Some(future) = future
+                        && let Err(error) = end(py, future.bind(py), ended)
+                    {
+                        strange.get_or_insert(error);
                     }
                 }
                 Item::Host(HostMessage::Call(call)) => {
@@ -143,7 +147,10 @@ impl Port {
                 Item::Host(_) => {}
             }
         }
-        Ok(messages)
+        match strange {
+            Some(error) if messages.is_none() => Err(error),
+            _ => Ok(messages),
+        }
     }
 
     /// The loop is gone.

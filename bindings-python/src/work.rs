@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use pyo3::{exceptions::PyRuntimeError, prelude::*};
+use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyBytes};
 use smalt::{
     Exposed, Result,
     backend::AnyAnswer,
@@ -16,7 +16,14 @@ use smalt::{
 };
 use smalt_bridge::{Bell, Cancel, Process, Waited};
 
-use crate::{engine::Engine, errors::raised, exit::Inside, ser::to_python, testing::Sandbox};
+use crate::{
+    engine::Engine,
+    errors::raised,
+    exit::Inside,
+    ser::to_python,
+    server::{Response, Started},
+    testing::Sandbox,
+};
 
 /// How any work ends.
 pub enum Answer {
@@ -26,6 +33,9 @@ pub enum Answer {
     Api(ApiAnswer),
     Engine(smalt_bridge::Engine),
     Sandbox(smalt::sandbox::Sandbox),
+    Server(Started),
+    Response(Response),
+    Bytes(Vec<u8>),
     Text(String),
     Nothing,
 }
@@ -39,6 +49,9 @@ impl Answer {
             Self::Api(answer) => to_python(py, &Exposed(&answer))?,
             Self::Engine(engine) => Engine::of(engine).into_pyobject(py)?.into_any(),
             Self::Sandbox(sandbox) => Sandbox(sandbox).into_pyobject(py)?.into_any(),
+            Self::Server(started) => started.object().into_pyobject(py)?.into_any(),
+            Self::Response(response) => response.to_python(py)?,
+            Self::Bytes(bytes) => PyBytes::new(py, &bytes).into_any(),
             Self::Text(text) => text.into_pyobject(py)?.into_any(),
             Self::Nothing => py.None().into_bound(py),
         })

@@ -7,6 +7,6 @@ from pathlib import Path
 import smalt
 
 # A test of the source tree would not be one of what users install.
-assert "site-packages" in Path(smalt.__file__).parts, f"smalt comes from {smalt.__file__}: use `make python`"
+assert "site-packages" in Path(str(smalt.__file__)).parts, f"smalt comes from {smalt.__file__}: use `make python`"
 
 REPOSITORY = Path(__file__).resolve().parents[2]

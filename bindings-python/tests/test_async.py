@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+from typing import Any, Callable, Coroutine
 
 import pytest
 
@@ -13,8 +14,11 @@ from smalt.errors import SmaltTimeoutError, UnavailableError
 from smalt.testing import Sandbox
 
 
-def loops() -> list:
-    made = [asyncio.new_event_loop]
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+def loops() -> list[Callable[[], asyncio.AbstractEventLoop]]:
+    made: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop]
     try:
         import uvloop
 
@@ -27,18 +31,18 @@ def loops() -> list:
 class NoReader(asyncio.SelectorEventLoop):
     """A loop that cannot watch descriptors, as on Windows."""
 
-    def add_reader(self, fd, callback, *args):  # type: ignore[no-untyped-def]
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:  # type: ignore[override]
         raise NotImplementedError
 
 
 @pytest.fixture(params=[*loops(), NoReader], ids=lambda make: f"{make.__module__}.{make.__name__}")
-def run(request):
+def run(request: pytest.FixtureRequest) -> Run:
     """Runs a coroutine on each sort of loop."""
 
-    def run(coroutine):
+    def run(coroutine: Coroutine[Any, Any, None]) -> None:
         loop = request.param()
         try:
-            return loop.run_until_complete(coroutine)
+            loop.run_until_complete(coroutine)
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
@@ -46,7 +50,7 @@ def run(request):
     return run
 
 
-async def slow(smalt: AsyncSmalt):
+async def slow(smalt: AsyncSmalt) -> None:
     """A call that waits until it is cancelled: nothing happens after the last event."""
     page = await smalt.events_page()
     since = page.items[-1].cursor if page.items else None
@@ -55,7 +59,7 @@ async def slow(smalt: AsyncSmalt):
         since = page.items[-1].cursor
 
 
-def test_the_life_of_a_connection(run) -> None:
+def test_the_life_of_a_connection(run: Run) -> None:
     async def life() -> None:
         async with AsyncSmalt.sandbox() as smalt:
             account = smalt.account("customer-42")
@@ -76,7 +80,7 @@ def test_the_life_of_a_connection(run) -> None:
     run(life())
 
 
-def test_64_at_once(run) -> None:
+def test_64_at_once(run: Run) -> None:
     async def many() -> None:
         async with AsyncSmalt.sandbox() as smalt:
             accounts = await asyncio.gather(*(smalt.account(f"c-{n}").ensure() for n in range(64)))
@@ -87,7 +91,7 @@ def test_64_at_once(run) -> None:
     run(many())
 
 
-def test_cancelling_ends_the_waiter_at_once(run) -> None:
+def test_cancelling_ends_the_waiter_at_once(run: Run) -> None:
     async def cancel() -> None:
         async with AsyncSmalt.sandbox() as smalt:
             tasks = [asyncio.ensure_future(slow(smalt)) for _ in range(64)]
@@ -102,12 +106,14 @@ def test_cancelling_ends_the_waiter_at_once(run) -> None:
     run(cancel())
 
 
-def test_a_cancelled_task_sends_nothing(run) -> None:
+def test_a_cancelled_task_sends_nothing(run: Run) -> None:
     async def cancelled() -> None:
         async with AsyncSmalt.sandbox() as smalt:
 
             async def late() -> None:
-                asyncio.current_task().cancel()
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
                 await smalt.account("never").ensure()
 
             with pytest.raises(asyncio.CancelledError):
@@ -142,7 +148,7 @@ def test_what_has_an_effect_goes_on_when_its_waiter_goes() -> None:
     asyncio.run(cancel())
 
 
-def test_a_timeout_is_an_error_of_both_worlds(run) -> None:
+def test_a_timeout_is_an_error_of_both_worlds(run: Run) -> None:
     async def late() -> None:
         async with AsyncSmalt.sandbox() as smalt:
             with pytest.raises(SmaltTimeoutError) as ended:
@@ -265,7 +271,7 @@ def test_what_is_left_does_not_grow() -> None:
             account = smalt.account("a")
             await account.ensure()
             await account.connect("sandbox-oauth")
-            for part in range(4):
+            for _ in range(4):
                 for n in range(calls // 4):
                     await account.credential("sandbox-oauth")
                     if n % 8 == 0:

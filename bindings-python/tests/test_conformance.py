@@ -7,8 +7,11 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from .conformance.driver import LONGEST, read_case, run
+import pytest
+
+from .conformance.driver import LONGEST, Mode, read_case, run
 from .conformance.matcher import Differs, matches
 from .conftest import REPOSITORY
 
@@ -16,41 +19,42 @@ ROOM = REPOSITORY / "tests" / "conformance"
 AT_ONCE = 8
 
 
-def test_every_case_holds() -> None:
+@pytest.mark.parametrize("backend", ["embedded", "remote"])
+def test_every_case_holds(backend: str) -> None:
     standard = json.loads((ROOM / "project.json").read_text())
     chosen = os.environ.get("CASE", "")
     cases = [case for path in sorted((ROOM / "cases").glob("*.json")) if chosen in (case := read_case(path))["id"]]
     assert cases, f"no case is called like `{chosen}`"
+    modes = [Mode(remote=backend == "remote", blocking=blocking) for blocking in (False, True)]
     failed: dict[str, list[str]] = {}
 
-    async def one(case: dict, blocking: bool, places: asyncio.Semaphore, pool: ThreadPoolExecutor) -> None:
+    async def one(case: dict[str, Any], mode: Mode, places: asyncio.Semaphore, pool: ThreadPoolExecutor) -> None:
         async with places:
             try:
-                await asyncio.wait_for(run(case, standard, ROOM, blocking, pool), LONGEST)
+                await asyncio.wait_for(run(case, standard, ROOM, mode, pool), LONGEST)
             except BaseException as why:
-                half = "blocking" if blocking else "async"
-                failed.setdefault(case["id"], []).append(f"{half}: {type(why).__name__}: {why}")
+                failed.setdefault(case["id"], []).append(f"{mode}: {type(why).__name__}: {why}")
 
     async def everything() -> None:
         places = asyncio.Semaphore(AT_ONCE)
         with ThreadPoolExecutor(256) as pool:
-            await asyncio.gather(*(one(case, blocking, places, pool) for case in cases for blocking in (False, True)))
+            await asyncio.gather(*(one(case, mode, places, pool) for case in cases for mode in modes))
 
     asyncio.run(everything())
     report = "\n".join(f"{name}: {why}" for name, whys in sorted(failed.items()) for why in whys)
-    print(f"python embedded: {len(cases) - len(failed)} passed, {len(failed)} failed")
+    print(f"python {backend}: {len(cases) - len(failed)} passed, {len(failed)} failed")
     if not chosen:
-        write(len(cases), len(failed))
+        write(backend, len(cases), len(failed))
     assert not failed, report
 
 
-def write(cases: int, failed: int) -> None:
+def write(backend: str, cases: int, failed: int) -> None:
     """This driver's row, beside those of the others."""
     path = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "conformance.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     known = json.loads(path.read_text()) if path.exists() else {}
-    grid = [row for row in known.get("grid", []) if (row["language"], row["backend"]) != ("python", "embedded")]
-    grid.append({"language": "python", "backend": "embedded", "passed": cases - failed, "failed": failed})
+    grid = [row for row in known.get("grid", []) if (row["language"], row["backend"]) != ("python", backend)]
+    grid.append({"language": "python", "backend": backend, "passed": cases - failed, "failed": failed})
     path.write_text(json.dumps({"cases": cases, "grid": grid}, indent=2) + "\n")
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -17,12 +18,14 @@ from smalt.errors import ConfigurationError, NotFoundError, SmaltTimeoutError
 
 FULL = bool(os.environ.get("SMALT_FULL"))
 
+
 def script(text: str, *, timeout: float = 120, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs a program in an interpreter of its own."""
     environment = {**os.environ, **variables}
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(text)], capture_output=True, text=True, timeout=timeout, env=environment, cwd="/"
     )
+
 
 def test_ten_lines() -> None:
     with Smalt.sandbox() as smalt:
@@ -35,6 +38,7 @@ def test_ten_lines() -> None:
         receipt = account.disconnect("sandbox-oauth")
     assert connection.status == "active" and config.version == 1 and answer.status == 200
     assert credential.access_token is not None and receipt.revocation == "revoked"
+
 
 def test_a_session_has_less_power() -> None:
     with Smalt.sandbox() as smalt:
@@ -50,7 +54,8 @@ def test_a_session_has_less_power() -> None:
             session.list_apps()
         assert ended.value.code == "invalid_token"
 
-def test_a_missing_key_names_its_cure(tmp_path) -> None:
+
+def test_a_missing_key_names_its_cure(tmp_path: Path) -> None:
     without = {name: value for name, value in os.environ.items() if not name.startswith("SMALT_")}
     before = dict(os.environ)
     os.environ.clear()
@@ -65,7 +70,8 @@ def test_a_missing_key_names_its_cure(tmp_path) -> None:
     finally:
         os.environ.update(before)
 
-def test_32_threads_block_side_by_side(tmp_path) -> None:
+
+def test_32_threads_block_side_by_side(tmp_path: Path) -> None:
     with Smalt.embedded(tmp_path / "smalt.db", key=make_key()) as smalt:
         failed: list[BaseException] = []
 
@@ -83,6 +89,7 @@ def test_32_threads_block_side_by_side(tmp_path) -> None:
             thread.join()
         assert not failed and smalt.count_accounts() == 320
 
+
 def test_other_threads_run_while_one_waits() -> None:
     with Smalt.sandbox() as smalt:
         since = None
@@ -92,9 +99,11 @@ def test_other_threads_run_while_one_waits() -> None:
         waiting.join(60)
         assert not waiting.is_alive()
 
+
 def test_a_timeout_ends_the_wait() -> None:
     with Smalt.sandbox() as smalt, pytest.raises(SmaltTimeoutError):
         smalt.with_timeout(0.05).events_page(wait=3600)
+
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
 def test_ctrl_c_ends_the_wait_at_once() -> None:
@@ -112,6 +121,7 @@ def test_ctrl_c_ends_the_wait_at_once() -> None:
     ended = script(program)
     assert ended.stdout == "interrupted, and 1\n", ended.stderr
 
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
 def test_a_signal_that_is_handled_does_not_end_the_wait() -> None:
     program = """
@@ -125,6 +135,7 @@ def test_a_signal_that_is_handled_does_not_end_the_wait() -> None:
             print(len(heard))
     """
     assert script(program).stdout == "1\n"
+
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.parametrize("half", ["Smalt", "AsyncSmalt"])
@@ -166,6 +177,7 @@ def test_s80_a_forked_child_opens_its_own(half: str) -> None:
     ended = script(program)
     assert ended.stdout == "ok\n", ended.stderr
 
+
 def test_s80_multiprocessing_by_fork() -> None:
     program = """
         import multiprocessing, tempfile
@@ -183,6 +195,7 @@ def test_s80_multiprocessing_by_fork() -> None:
     """
     ended = script(program)
     assert ended.stdout == f"{[f'a-{n}' for n in range(8)]}\n9\n", ended.stderr
+
 
 EXIT = """
     import asyncio, threading, sys
@@ -209,6 +222,7 @@ EXIT = """
     time.sleep(0.15)
 """
 
+
 def test_the_interpreter_ends_with_calls_in_flight() -> None:
     """Daemon threads are blocked in calls, and loops await some, while the interpreter ends: nobody aborts, nobody hangs."""
     runs = 300 if FULL else 15
@@ -221,6 +235,7 @@ def test_the_interpreter_ends_with_calls_in_flight() -> None:
                 failed.append((number, process.returncode, said[-500:]))
     assert not failed, f"{len(failed)} of {runs}: {failed[:3]}"
 
+
 def test_errors_are_pickled() -> None:
     with Smalt.sandbox() as smalt, pytest.raises(NotFoundError) as raised:
         smalt.account("nobody").get()
@@ -228,6 +243,7 @@ def test_errors_are_pickled() -> None:
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is NotFoundError and str(again) == str(error)
     assert (again.code, again.retry, again.context, again.http_status) == (error.code, error.retry, error.context, 404)
+
 
 def test_the_import_is_cheap() -> None:
     program = "import sys, time; t = time.perf_counter(); import smalt; print(time.perf_counter() - t, 'asyncio' in sys.modules)"

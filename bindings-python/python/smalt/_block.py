@@ -49,4 +49,3 @@ def plugin_loop() -> asyncio.AbstractEventLoop:
             threading.Thread(target=serve, name="smalt-plugins", daemon=True).start()
             _loop, _process = loop, os.getpid()
         return _loop
-

@@ -40,4 +40,3 @@ def scope_now() -> Any:
 def plugin_loop() -> asyncio.AbstractEventLoop:
     """The loop on which plugins that are registered now run."""
     return asyncio.get_running_loop()
-

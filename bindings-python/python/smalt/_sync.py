@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Iterator, Generator, Iterator, Mapping, Sequence, TypeVar
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, Sequence, TypeVar
 
 from . import _smalt
 from ._sync_operations import AccountOperations, SharedOperations, SmaltOperations
@@ -269,7 +269,8 @@ class Account(_AsyncVerbs, AccountOperations):
         return Pages(self, application, method, path, options)
 
     def httpx_auth(self, application: str, *, connection: str | None = None) -> Any:
-        """An `httpx.Auth` that puts a valid credential into each request, and a renewed one after a 401. Needs the extra `httpx`.
+        """An `httpx.Auth` that puts a valid credential into each request, and into one that was answered with 401 the renewed one if
+        there is one by now. Needs the extra `httpx`.
 
         Args:
             application: The application's slug.
@@ -483,6 +484,61 @@ class Smalt(_AsyncHandle, SmaltOperations):
         opening = Opening(cls, options, (), None, None, None, None)
         return opening.open()
 
+    @classmethod
+    def remote(
+        cls,
+        url: str,
+        *,
+        api_key: Secret | str | None = None,
+        timeout: timedelta | float | None = None,
+        attempt_timeout: timedelta | float | None = None,
+        connect_timeout: timedelta | float | None = None,
+        retries: int | None = None,
+        max_answer: int | None = None,
+        plain_http: bool = False,
+        certificate_authority: str | None = None,
+        proxy: bool = True,
+        presenter: str | None = None,
+        actor: str | None = None,
+    ) -> Smalt:
+        """The organisation's authority at a server: `smalt serve`, or the hosted service. No I/O: whether it is there shows at the first
+        call.
+
+        Args:
+            url: The server's address; it may end in a path.
+            api_key: The organisation's API key, which also says which environment is meant. Absent: the variable `SMALT_API_KEY`.
+            timeout: How long a call may take in all, tries and waits included; default 60 s.
+            attempt_timeout: How long one try may take; default 30 s.
+            connect_timeout: The time to connect, within a try's; default 5 s.
+            retries: How often a call is sent again, for each sort of trouble; 0: never; default 2.
+            max_answer: The largest answer, in bytes; default 16 MiB.
+            plain_http: Allows plain http to an address that is not this machine.
+            certificate_authority: A certificate authority to trust beside the platform's: PEM.
+            proxy: Whether the proxies of the environment are used.
+            presenter: Opens authorize pages in `connect`: `"browser"` or `"print"`.
+            actor: Who asks, for the server's audit.
+
+        Raises:
+            InvalidError: `invalid_request` for an address or a key that cannot be one; `address_refused` for plain http to another
+                machine.
+        """
+        options = {
+            "url": url,
+            "api_key": api_key,
+            "timeout": _seconds(timeout),
+            "attempt_timeout": _seconds(attempt_timeout),
+            "connect_timeout": _seconds(connect_timeout),
+            "retries": retries,
+            "max_answer": max_answer,
+            "plain_http": plain_http,
+            "certificate_authority": certificate_authority,
+            "no_proxy": not proxy,
+            "presenter": presenter,
+            "actor": actor,
+        }
+        return cls(_smalt.open_remote(without_none(options)))
+
+
     def __enter__(self) -> Smalt:
         return self
 
@@ -599,7 +655,8 @@ class Opening:
     def open(self) -> Smalt:
         """Opens it."""
         host = self._host()
-        port, connectors, presenter = None, [], None
+        port, presenter = None, None
+        connectors: list[tuple[str, Any, list[str]]] = []
         if host is not None:
             port = host.port
             for connector in self._connectors:

@@ -48,7 +48,7 @@ class SharedOperations:
 
     def list_apps(self) -> list[Application]:
         """Lists the enabled applications with their status for the linked account."""
-        request = {"account": self._id}
+        request: dict[str, Any] = {"account": self._id}
         answer: list[Application] = self._operation("list_apps", request)
         return answer
 
@@ -58,7 +58,7 @@ class SharedOperations:
         Args:
             application: The application's slug.
         """
-        request = {"account": self._id, "application": application}
+        request: dict[str, Any] = {"account": self._id, "application": application}
         answer: Application = self._operation("get_app", request)
         return answer
 
@@ -86,7 +86,7 @@ class SharedOperations:
             device: Takes the device flow (RFC 8628): the user enters a code at a page, on any device, and nobody
                 comes back.
         """
-        request = without_none({
+        request: dict[str, Any] = without_none({
             "account": self._id,
             "application": application,
             "inputs": inputs,
@@ -123,7 +123,7 @@ class SharedOperations:
             device: Takes the device flow (RFC 8628): the user enters a code at a page, on any device, and nobody
                 comes back.
         """
-        request = without_none({
+        request: dict[str, Any] = without_none({
             "account": self._id,
             "application": application,
             "inputs": inputs,
@@ -150,7 +150,12 @@ class SharedOperations:
             cookie: The cookie that `start_connect` gave: its value, or the request's whole `Cookie` header.
             claim: The one-time claim of a parked callback.
         """
-        request = without_none({"account": self._id, "callback_url": callback_url, "cookie": cookie, "claim": claim})
+        request: dict[str, Any] = without_none({
+            "account": self._id,
+            "callback_url": callback_url,
+            "cookie": cookie,
+            "claim": claim,
+        })
         answer: Connection = self._operation("finish_connect", request)
         return answer
 
@@ -160,7 +165,7 @@ class SharedOperations:
         Args:
             flow: The flow's id.
         """
-        request = {"account": self._id, "flow": flow}
+        request: dict[str, Any] = {"account": self._id, "flow": flow}
         answer: ConnectFlow = self._operation("get_flow", request)
         return answer
 
@@ -171,7 +176,7 @@ class SharedOperations:
             flow: The flow's id.
             timeout: How long at most; default until the flow ends.
         """
-        request = without_none({"account": self._id, "flow": flow, "timeout": timeout})
+        request: dict[str, Any] = without_none({"account": self._id, "flow": flow, "timeout": timeout})
         answer: ConnectFlow = self._operation("wait_flow", request)
         return answer
 
@@ -181,7 +186,7 @@ class SharedOperations:
         Args:
             flow: The flow's id.
         """
-        request = {"account": self._id, "flow": flow}
+        request: dict[str, Any] = {"account": self._id, "flow": flow}
         answer: ConnectFlow = self._operation("cancel_flow", request)
         return answer
 
@@ -199,7 +204,7 @@ class SharedOperations:
             inputs: What the user entered, by input name.
             connection: The connection to authorise again.
         """
-        request = without_none({
+        request: dict[str, Any] = without_none({
             "account": self._id,
             "application": application,
             "inputs": inputs,
@@ -214,7 +219,7 @@ class SharedOperations:
         Args:
             application: The application's slug; absent: of all applications.
         """
-        request = without_none({"account": self._id, "application": application})
+        request: dict[str, Any] = without_none({"account": self._id, "application": application})
         answer: list[Connection] = self._operation("list_connections", request)
         return answer
 
@@ -224,7 +229,7 @@ class SharedOperations:
         Args:
             connection: The connection's id.
         """
-        request = {"account": self._id, "connection": connection}
+        request: dict[str, Any] = {"account": self._id, "connection": connection}
         answer: Connection = self._operation("get_connection", request)
         return answer
 
@@ -234,7 +239,7 @@ class SharedOperations:
         Args:
             connection: The connection's id.
         """
-        request = {"account": self._id, "connection": connection}
+        request: dict[str, Any] = {"account": self._id, "connection": connection}
         answer: Connection = self._operation("set_default_connection", request)
         return answer
 
@@ -256,7 +261,7 @@ class SharedOperations:
             siblings: What to do about connections that share the grant; default ask.
             wait: How long to wait for the provider's answer before `queued` is answered; default 2 s.
         """
-        request = without_none({
+        request: dict[str, Any] = without_none({
             "account": self._id,
             "application": application,
             "connection": connection,
@@ -273,7 +278,7 @@ class SharedOperations:
         Args:
             receipt: The receipt's id.
         """
-        request = {"account": self._id, "receipt": receipt}
+        request: dict[str, Any] = {"account": self._id, "receipt": receipt}
         answer: Receipt = self._operation("get_receipt", request)
         return answer
 
@@ -295,7 +300,7 @@ class SharedOperations:
             seed: Values and switches to begin with, used only when the config is made.
             without_options: Leaves choices out instead of resolving them.
         """
-        request = without_none({
+        request: dict[str, Any] = without_none({
             "account": self._id,
             "application": application,
             "config_id": config_id,
@@ -323,7 +328,7 @@ class SharedOperations:
             or_empty: Reading: answers what a new config would hold (version 0) where there is none, and makes
                 none.
         """
-        request = without_none({
+        request: dict[str, Any] = without_none({
             "account": self._id,
             "application": application,
             "config_id": config_id,
@@ -355,7 +360,7 @@ class SharedOperations:
             version: The version that the caller saw; another one in the store is a `config_conflict`.
             without_options: Leaves choices out instead of resolving them.
         """
-        request = without_none({
+        request: dict[str, Any] = without_none({
             "account": self._id,
             "application": application,
             "config_id": config_id,
@@ -382,7 +387,7 @@ class SharedOperations:
             or_empty: Reading: answers what a new config would hold (version 0) where there is none, and makes
                 none.
         """
-        request = without_none({
+        request: dict[str, Any] = without_none({
             "account": self._id,
             "application": application,
             "config_id": config_id,
@@ -397,7 +402,7 @@ class SharedOperations:
         Args:
             application: The application's slug.
         """
-        request = {"account": self._id, "application": application}
+        request: dict[str, Any] = {"account": self._id, "application": application}
         answer: list[str] = self._operation("list_configs", request)
         return answer
 
@@ -421,7 +426,7 @@ class SharedOperations:
             parent_value: Stands in for the stored value of the parent, for this call only.
             search: What the user typed.
         """
-        request = without_none({
+        request: dict[str, Any] = without_none({
             "account": self._id,
             "application": application,
             "config_id": config_id,
@@ -451,7 +456,7 @@ class SharedOperations:
             field: The field's id.
             value: The value; absent clears it.
         """
-        request = without_none({
+        request: dict[str, Any] = without_none({
             "account": self._id,
             "application": application,
             "config_id": config_id,
@@ -471,7 +476,7 @@ class SharedOperations:
             field: The field's id.
             lhs: The chosen left side.
         """
-        request = without_none({
+        request: dict[str, Any] = without_none({
             "account": self._id,
             "application": application,
             "workflow": workflow,
@@ -497,7 +502,7 @@ class AccountOperations:
         Args:
             force: Makes a new one even if the last has more than half its life left.
         """
-        request = without_none({"account": self._id, "force": force})
+        request: dict[str, Any] = without_none({"account": self._id, "force": force})
         answer: SessionInfo = self._operation("create_session", request)
         return answer
 
@@ -520,7 +525,7 @@ class AccountOperations:
                 possible.
             scopes: OAuth: the granted scopes.
         """
-        request = without_none({
+        request: dict[str, Any] = without_none({
             "account": self._id,
             "application": application,
             "auth_type": auth_type,
@@ -547,7 +552,7 @@ class AccountOperations:
             workflow: The workflow's id.
             payload: Passed on to the runner.
         """
-        request = without_none({
+        request: dict[str, Any] = without_none({
             "account": self._id,
             "application": application,
             "config_id": config_id,
@@ -580,7 +585,7 @@ class SmaltOperations:
             name: A name for people.
             properties: Replaces the whole set when present.
         """
-        request = {"id": id, "update": given(name=name, properties=properties)}
+        request: dict[str, Any] = {"id": id, "update": given(name=name, properties=properties)}
         answer: LinkedAccount = self._operation("create_account", request)
         return answer
 
@@ -598,7 +603,7 @@ class SmaltOperations:
             name: A name for people.
             properties: Replaces the whole set when present.
         """
-        request = {"id": id, "update": given(name=name, properties=properties)}
+        request: dict[str, Any] = {"id": id, "update": given(name=name, properties=properties)}
         answer: UpsertedAccount = self._operation("upsert_account", request)
         return answer
 
@@ -608,7 +613,7 @@ class SmaltOperations:
         Args:
             account: The linked account's id.
         """
-        request = {"account": account}
+        request: dict[str, Any] = {"account": account}
         answer: LinkedAccount = self._operation("get_account", request)
         return answer
 
@@ -628,7 +633,7 @@ class SmaltOperations:
             search: A part of the id or the name.
             skip: How many to pass over first, for pages by number; a cursor is cheaper.
         """
-        request = without_none({"cursor": cursor, "limit": limit, "search": search, "skip": skip})
+        request: dict[str, Any] = without_none({"cursor": cursor, "limit": limit, "search": search, "skip": skip})
         answer: Page[LinkedAccount] = self._operation("list_accounts", request)
         return answer
 
@@ -638,7 +643,7 @@ class SmaltOperations:
         Args:
             search: A part of the id or the name.
         """
-        request = without_none({"search": search})
+        request: dict[str, Any] = without_none({"search": search})
         answer: int = self._operation("count_accounts", request)
         return answer
 
@@ -648,7 +653,7 @@ class SmaltOperations:
         Args:
             account: The linked account's id.
         """
-        request = {"account": account}
+        request: dict[str, Any] = {"account": account}
         self._operation("delete_account", request)
 
     def verify_session(self, token: Secret | str) -> SessionInfo:
@@ -657,7 +662,7 @@ class SmaltOperations:
         Args:
             token: The token.
         """
-        request = {"token": token}
+        request: dict[str, Any] = {"token": token}
         answer: SessionInfo = self._operation("verify_session", request)
         return answer
 
@@ -667,7 +672,7 @@ class SmaltOperations:
         Args:
             token: The token.
         """
-        request = {"token": token}
+        request: dict[str, Any] = {"token": token}
         answer: bool = self._operation("revoke_session", request)
         return answer
 
@@ -677,13 +682,13 @@ class SmaltOperations:
         Args:
             name: What people tell it apart by, e.g. the backend that uses it.
         """
-        request = {"name": name}
+        request: dict[str, Any] = {"name": name}
         answer: NewApiKey = self._operation("create_api_key", request)
         return answer
 
     def list_api_keys(self) -> list[ApiKey]:
         """Lists API keys without the keys themselves."""
-        request = {}
+        request: dict[str, Any] = {}
         answer: list[ApiKey] = self._operation("list_api_keys", request)
         return answer
 
@@ -693,7 +698,7 @@ class SmaltOperations:
         Args:
             id: The key's id.
         """
-        request = {"id": id}
+        request: dict[str, Any] = {"id": id}
         answer: bool = self._operation("revoke_api_key", request)
         return answer
 
@@ -703,7 +708,7 @@ class SmaltOperations:
         Args:
             key: The key.
         """
-        request = {"key": key}
+        request: dict[str, Any] = {"key": key}
         answer: ApiKey = self._operation("verify_api_key", request)
         return answer
 
@@ -713,7 +718,7 @@ class SmaltOperations:
         Args:
             ticket: The one-time ticket.
         """
-        request = {"ticket": ticket}
+        request: dict[str, Any] = {"ticket": ticket}
         answer: HandoffPreview = self._operation("get_handoff", request)
         return answer
 
@@ -723,7 +728,7 @@ class SmaltOperations:
         Args:
             ticket: The one-time ticket.
         """
-        request = {"ticket": ticket}
+        request: dict[str, Any] = {"ticket": ticket}
         answer: StartedConnect = self._operation("take_handoff", request)
         return answer
 
@@ -734,7 +739,7 @@ class SmaltOperations:
             callback_url: The whole URL that the provider sent the browser to.
             cookie: The cookie's value, if the browser sent it.
         """
-        request = without_none({"callback_url": callback_url, "cookie": cookie})
+        request: dict[str, Any] = without_none({"callback_url": callback_url, "cookie": cookie})
         answer: ParkedCallback = self._operation("park_callback", request)
         return answer
 
@@ -745,7 +750,7 @@ class SmaltOperations:
             cursor: Where the last page ended.
             limit: How many; 1 to 500, default 50.
         """
-        request = without_none({"cursor": cursor, "limit": limit})
+        request: dict[str, Any] = without_none({"cursor": cursor, "limit": limit})
         answer: Page[AuditEntry] = self._operation("audit", request)
         return answer
 
@@ -756,13 +761,13 @@ class SmaltOperations:
             watch: The new key's id, to watch the rotation to it instead of beginning one.
             wait: How long to wait for the end; default until it is there.
         """
-        request = without_none({"watch": watch, "wait": wait})
+        request: dict[str, Any] = without_none({"watch": watch, "wait": wait})
         answer: KeyRotation = self._operation("rotate_keys", request)
         return answer
 
     def get_project(self) -> Project:
         """Reads the project."""
-        request = {}
+        request: dict[str, Any] = {}
         answer: Project = self._operation("get_project", request)
         return answer
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ._errors import Retry, SmaltError, made, made_here
+from ._errors import Retry, SmaltError, made
 
 
 class InvalidError(SmaltError):
@@ -414,6 +414,3 @@ __all__ = [
     "UnavailableError",
     "UnsupportedError",
 ]
-
-
-assert made_here

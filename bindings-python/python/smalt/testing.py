@@ -6,13 +6,17 @@ The pytest plugin of this package has fixtures of both: `smalt_sandbox`, `smalt`
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
-from ._smalt import FixedClock, run, start_sandbox, visit
+from ._smalt import FixedClock, run, serve, start_sandbox, visit
 
-__all__ = ["FixedClock", "Sandbox"]
+if TYPE_CHECKING:
+    from ._async import AsyncSmalt
+    from ._sync import Smalt
+
+__all__ = ["FixedClock", "Sandbox", "Served"]
 
 
 class Sandbox:
@@ -74,3 +78,27 @@ class Sandbox:
         query = [*parse_qsl(parts.query), ("sandbox_user", user), ("sandbox_decision", "allow" if allow else "deny")]
         callback: str = run(visit(urlunsplit(parts._replace(query=urlencode(query)))))
         return callback
+
+
+class Served:
+    """An engine's HTTP API on a free loopback port of this process: what `Smalt.remote(served.url, api_key=…)` and SDKs of other
+    languages can speak to in tests. `smalt serve` is the server for everything else."""
+
+    def __init__(self, smalt: Smalt | AsyncSmalt, environment: str = "test") -> None:
+        self._native: Any = run(serve(smalt._engine, environment))
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        url: str = self._native.url
+        return url
+
+    def close(self) -> None:
+        """Ends it; the engine stays open."""
+        self._native.stop()
+
+    def __enter__(self) -> Served:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()

@@ -924,37 +924,37 @@ class Timings(Model):
     _fields = __slots__
     _none_counts = ("ahead",)
 
-    flow_lifetime: timedelta | None
+    flow_lifetime: timedelta
     """How long a user may stay at the provider. Default 10 minutes."""
-    park: timedelta | None
+    park: timedelta
     """How long a parked code waits for its claim. Default 60 s."""
-    provider: timedelta | None
+    provider: timedelta
     """A provider's time for one call. Default 10 s; shorter than the lease."""
-    lease: timedelta | None
+    lease: timedelta
     """How long a refresh may hold its connection. Default 14 s."""
-    cooldown: timedelta | None
+    cooldown: timedelta
     """No second refresh within this time after a failed one. Default 30 s."""
     ahead: timedelta | None
     """How often due connections are looked for, to renew them before their tokens end. Default once a second; `None`
     looks never in this engine. How they are renewed stands in the project: `crate::project::RefreshSettings`.
     """
-    suspended: timedelta | None
+    suspended: timedelta
     """The first wait before a grant that the provider refuses for now is tried again; it doubles, up to a day. Default 5
     minutes.
     """
-    plugin: timedelta | None
+    plugin: timedelta
     """A plugin's time for one call. Default 10 s."""
-    poll: timedelta | None
+    poll: timedelta
     """How often other processes' changes are looked for. Default 250 ms."""
-    revoke_backoff: timedelta | None
+    revoke_backoff: timedelta
     """The first wait before a revocation is tried again; it doubles. Default 5 s."""
     revoke_attempts: int
     """How often a revocation is tried. Default 14 (about 45 hours)."""
-    read_window: timedelta | None
+    read_window: timedelta
     """Credential reads within this time share one audit row. Default 60 s."""
-    event_retention: timedelta | None
+    event_retention: timedelta
     """How long events are kept. Default 30 days."""
-    flow_retention: timedelta | None
+    flow_retention: timedelta
     """How long ended flows and sessions are kept. Default 24 hours."""
     cached_credentials: int
     """How many credentials are kept in memory. Default 20,000."""
@@ -962,20 +962,20 @@ class Timings(Model):
     def __init__(
         self,
         *,
-        flow_lifetime: timedelta | float | None = None,
-        park: timedelta | float | None = None,
-        provider: timedelta | float | None = None,
-        lease: timedelta | float | None = None,
-        cooldown: timedelta | float | None = None,
-        ahead: timedelta | float | None = {'secs': 1, 'nanos': 0},
-        suspended: timedelta | float | None = None,
-        plugin: timedelta | float | None = None,
-        poll: timedelta | float | None = None,
-        revoke_backoff: timedelta | float | None = None,
+        flow_lifetime: timedelta | float = 600.0,
+        park: timedelta | float = 60.0,
+        provider: timedelta | float = 10.0,
+        lease: timedelta | float = 14.0,
+        cooldown: timedelta | float = 30.0,
+        ahead: timedelta | float | None = 1.0,
+        suspended: timedelta | float = 300.0,
+        plugin: timedelta | float = 10.0,
+        poll: timedelta | float = 0.25,
+        revoke_backoff: timedelta | float = 5.0,
         revoke_attempts: int = 14,
-        read_window: timedelta | float | None = None,
-        event_retention: timedelta | float | None = None,
-        flow_retention: timedelta | float | None = None,
+        read_window: timedelta | float = 60.0,
+        event_retention: timedelta | float = 2592000.0,
+        flow_retention: timedelta | float = 86400.0,
         cached_credentials: int = 20000,
     ) -> None:
         set_(self, "flow_lifetime", flow_lifetime)

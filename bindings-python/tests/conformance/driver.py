@@ -9,9 +9,11 @@ import copy
 import json
 import re
 import tempfile
+import threading
 import traceback
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
@@ -21,7 +23,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from smalt import AsyncSmalt, Connector, Identity, Option, Rejected, Secret, Smalt, SmaltError, WorkflowRunner, make_key
 from smalt._model import Model
-from smalt.testing import FixedClock, Sandbox
+from smalt.testing import FixedClock, Sandbox, Served
 
 from .matcher import Differs, matches
 
@@ -123,7 +125,8 @@ class Scripted(Connector):
     """A connector whose behaviour a case chooses; its methods are coroutines."""
 
     def __init__(self, slug: str, world: World) -> None:
-        self.slug, self.world, self.behaviour = slug, world, None
+        self.slug, self.world = slug, world
+        self.behaviour: str | None = None
 
     async def common(self) -> None:
         if self.behaviour == "hangs":
@@ -135,7 +138,7 @@ class Scripted(Connector):
             return None
         await self.common()
         if self.behaviour == "reenters":
-            await self.world.call(self.world.smalt.account(ctx.account_id).credential, ctx.application)
+            await self.world.host.account(ctx.account_id).credential(ctx.application)
         return Identity(id="" if self.behaviour == "nonsense" else "plugin-1", label="Plugin")
 
     async def options(self, ctx: Any) -> list[Option] | None:
@@ -143,7 +146,7 @@ class Scripted(Connector):
             return None
         await self.common()
         if self.behaviour == "reenters":
-            await self.world.call(self.world.smalt.account(ctx.account_id).config, ctx.application)
+            await self.world.host.account(ctx.account_id).config(ctx.application)
         return choices(self.behaviour)
 
 
@@ -151,7 +154,8 @@ class ScriptedPlain(Connector):
     """The same with plain functions, for the blocking half."""
 
     def __init__(self, slug: str, world: World) -> None:
-        self.slug, self.world, self.behaviour = slug, world, None
+        self.slug, self.world = slug, world
+        self.behaviour: str | None = None
 
     def common(self) -> None:
         if self.behaviour == "hangs":
@@ -163,7 +167,7 @@ class ScriptedPlain(Connector):
             return None
         self.common()
         if self.behaviour == "reenters":
-            self.world.smalt.account(ctx.account_id).credential(ctx.application)
+            self.world.host.account(ctx.account_id).credential(ctx.application)
         return Identity(id="" if self.behaviour == "nonsense" else "plugin-1", label="Plugin")
 
     def options(self, ctx: Any) -> list[Option] | None:
@@ -171,7 +175,7 @@ class ScriptedPlain(Connector):
             return None
         self.common()
         if self.behaviour == "reenters":
-            self.world.smalt.account(ctx.account_id).config(ctx.application)
+            self.world.host.account(ctx.account_id).config(ctx.application)
         return choices(self.behaviour)
 
 
@@ -198,16 +202,30 @@ class Runner(WorkflowRunner):
         return arguments
 
 
+# What the operations table keeps to embedded engines; see docs/operations.md.
+EMBEDDED_ONLY = {"rotate_keys", "set_project"}
 BEHAVIOURS = {"ok", "throws", "hangs", "nonsense", "panics", "reenters", "rejects"}
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How the cases are run."""
+
+    remote: bool
+    blocking: bool
+
+    def __str__(self) -> str:
+        return f"{'remote' if self.remote else 'embedded'}, {'blocking' if self.blocking else 'async'}"
 
 
 class World:
     """What one case runs in."""
 
-    def __init__(self, case: dict[str, Any], standard: dict[str, Any], room: Path, blocking: bool, pool: ThreadPoolExecutor) -> None:
-        import threading
-
-        self.case, self.standard, self.blocking, self.pool = case, standard, blocking, pool
+    def __init__(self, case: dict[str, Any], standard: dict[str, Any], room: Path, mode: Mode, pool: ThreadPoolExecutor) -> None:
+        self.case, self.standard, self.pool = case, standard, pool
+        self.blocking, self.is_remote = mode.blocking, mode.remote
+        # The engine's own half: behind a server it is always the async one.
+        self.blocking_host = mode.blocking and not mode.remote
         self.closed = threading.Event()
         self.given = {"keys": str(room / "keys")}
         verbs = [step["do"] for step in case["steps"]]
@@ -217,11 +235,15 @@ class World:
             at = datetime.fromisoformat(case["clock"].replace("Z", "+00:00"))
             self.clock = FixedClock(round(at.timestamp() * 1000))
         slugs = {step["args"]["application"] for step in case["steps"] if step["do"] == "register_connector"}
-        make = ScriptedPlain if blocking else Scripted
+        make = ScriptedPlain if self.blocking_host else Scripted
         self.connectors = {slug: make(slug, self) for slug in sorted(slugs)}
         self.runner = Runner() if "register_runner" in verbs else None
         self.key = make_key()
+        # The engine, and what the case speaks to: the same, or a remote handle on it.
+        self.host: Any = None
         self.smalt: Any = None
+        self.served: Served | None = None
+        self.api_key: Secret | None = None
 
     async def thread(self, function: Any, *arguments: Any, **named: Any) -> Any:
         import contextvars
@@ -239,28 +261,44 @@ class World:
         self.given["sandbox"] = self.sandbox.origin
         await self.start()
 
-    def project(self, project: dict[str, Any]) -> dict[str, Any]:
+    def project(self, project: Any) -> Any:
         return merge(project, {"sandbox": {"url": self.sandbox.origin}})
 
     async def start(self) -> None:
-        make = Smalt if self.blocking else AsyncSmalt
-        self.smalt = await self.call(
-            make.embedded,
-            Path(self.folder.name) / "smalt.db" if self.folder else None,
-            project=self.project(merge(self.standard, fill(self.case.get("project", {}), self.given))),
-            environment=self.case.get("environment", "test"),
-            key=self.key,
-            manifests=[fill(manifest, self.given) for manifest in self.case.get("manifests", [])],
-            connectors=list(self.connectors.values()),
-            runner=self.runner,
-            timings=TIMINGS,
-            clock=self.clock,
-        )
+        options = {
+            "project": self.project(merge(self.standard, fill(self.case.get("project", {}), self.given))),
+            "environment": self.case.get("environment", "test"),
+            "key": self.key,
+            "manifests": [fill(manifest, self.given) for manifest in self.case.get("manifests", [])],
+            "connectors": list(self.connectors.values()),
+            "runner": self.runner,
+            "timings": TIMINGS,
+            "clock": self.clock,
+        }
+        path = Path(self.folder.name) / "smalt.db" if self.folder else None
+        if self.blocking_host:
+            self.host = await self.thread(Smalt.embedded, path, **options)
+        else:
+            self.host = await AsyncSmalt.embedded(path, **options)
+        self.smalt = self.host
+        if self.is_remote:
+            if self.api_key is None:
+                self.api_key = (await self.host.create_api_key("conformance")).key
+            served: Served = await self.thread(Served, self.host, options["environment"])
+            remote = Smalt if self.blocking else AsyncSmalt
+            self.served, self.smalt = served, remote.remote(served.url, api_key=self.api_key, proxy=False)
 
     async def stop(self) -> None:
-        if self.smalt is not None:
-            smalt, self.smalt = self.smalt, None
-            await self.call(smalt.close if self.blocking else smalt.aclose)
+        if self.host is None:
+            return
+        if self.served is not None:
+            self.served.close()
+            await self.call(self.smalt.close if self.blocking else self.smalt.aclose)
+        host, self.host, self.smalt = self.host, None, None
+        if self.blocking_host:
+            await self.thread(host.close)
+        else:
+            await host.aclose()
 
     async def end(self) -> None:
         self.closed.set()
@@ -283,8 +321,22 @@ class World:
         smalt = self.smalt
         name = {"events": "events_page"}.get(verb, verb)
         if verb == "set_project":
-            await self.call(smalt.set_project, self.project(args.pop("project")), **args)
-            return {}
+            args = {**args, "project": self.project(args["project"])}
+        if self.is_remote and verb in EMBEDDED_ONLY:
+            try:
+                await self.call(getattr(smalt, verb), **args)
+            except SmaltError as refused:
+                if refused.code != "unsupported" or "embedded" not in refused.reason:
+                    raise Failed(f"expected `unsupported` of a remote backend, got {refused!r}") from None
+            else:
+                raise Failed("a remote backend offers what the table keeps to embedded engines")
+            return (
+                self.answer(verb, await getattr(self.host, verb)(**args))
+                if verb != "set_project"
+                else nothing(await self.host.set_project(**args))
+            )
+        if verb == "set_project":
+            return nothing(await self.call(smalt.set_project, **args))
         if verb in ("get_account", "delete_account"):
             return self.answer(verb, await self.call(getattr(smalt, name), args.pop("account"), **args))
         if "account" in args:
@@ -395,6 +447,11 @@ def forms(secret: bytes) -> set[bytes]:
     return found
 
 
+def nothing(answer: None) -> dict[str, Any]:
+    assert answer is None
+    return {}
+
+
 def response(answer: Any) -> dict[str, Any]:
     try:
         body = answer.json()
@@ -403,9 +460,9 @@ def response(answer: Any) -> dict[str, Any]:
     return {"status": answer.status, "headers": {header.name: header.value for header in answer.headers}, "json": body}
 
 
-async def run(case: dict[str, Any], standard: dict[str, Any], room: Path, blocking: bool, pool: ThreadPoolExecutor) -> None:
+async def run(case: dict[str, Any], standard: dict[str, Any], room: Path, mode: Mode, pool: ThreadPoolExecutor) -> None:
     """Runs a case; raises when it does not hold."""
-    world = World(case, standard, room, blocking, pool)
+    world = World(case, standard, room, mode, pool)
     await world.open()
     saved: dict[str, Any] = dict(world.given)
     try:

@@ -2,10 +2,10 @@ use schemars::SchemaGenerator;
 use serde_json::json;
 use smalt::{Code, backend::Capabilities, model::Json};
 
-use crate::{ConnectOptions, EmbeddedOptions, What};
+use crate::{ConnectOptions, EmbeddedOptions, RemoteOptions, What};
 
 /// What a language package is made from, beside [`smalt::backend::schema`]: the table of errors, the options of an embedded
-/// engine and of `connect`, what a backend says of itself, and the answers of host code.
+/// engine, of a server's handle and of `connect`, what a backend says of itself, and the answers of host code.
 pub fn schema() -> Json {
     let mut generator = SchemaGenerator::default();
     let errors: Vec<Json> = Code::ALL
@@ -27,6 +27,7 @@ pub fn schema() -> Json {
         "title": "What language packages of Smalt are made from, version 1",
         "errors": errors,
         "embedded": generator.subschema_for::<EmbeddedOptions>(),
+        "remote": generator.subschema_for::<RemoteOptions>(),
         "connect": generator.subschema_for::<ConnectOptions>(),
         "capabilities": generator.subschema_for::<Capabilities>(),
         "host": host,
