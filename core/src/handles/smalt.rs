@@ -329,6 +329,10 @@ impl Smalt {
         Smalt { backend: Arc::new(engine), presenter, caller: Caller::Organisation("organisation".into()) }
     }
 
+    pub(super) fn registered_presenter(&self) -> Option<Arc<dyn Presenter>> {
+        self.presenter.clone()
+    }
+
     /// Over any backend.
     pub fn over(backend: Arc<dyn Backend>) -> Smalt {
         Smalt { backend, presenter: None, caller: Caller::Organisation("organisation".into()) }

@@ -18,6 +18,7 @@ pub use connector::{Connector, ConnectorContext, OptionsRequest, RevokeRequest, 
 pub use guard::{Fault, guarded};
 pub use key_provider::KeyProvider;
 pub use presenter::{PresentRequest, Presenter};
+pub use reentry::Scope;
 pub(crate) use reentry::{inherit, inside, refuse_reentry};
 pub use store::{JobAnswer, ReadJob, Store, StoreExt, Tx, WriteJob};
 pub use stream::{BodySource, HttpStream, StreamRequest, Upload, UploadSource};
