@@ -20,7 +20,7 @@ pub async fn run(context: &Context, args: args::Serve) -> Result<Answer> {
     let public = args.public_url.or(own).unwrap_or_else(|| url.clone());
 
     // Unlike other commands, it stays: tokens are renewed ahead of their end.
-    let host = context.builder(true)?.timings(Timings::default()).public_url(public.as_str()).host()?;
+    let host = context.builder(true)?.timings(Timings::default()).deliver_webhooks().public_url(public.as_str()).host()?;
     let mut engines = Vec::new();
     for environment in [Environment::Test, Environment::Production] {
         engines.push((environment, host.environment(environment).await?.acting_as("server")));
