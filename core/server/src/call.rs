@@ -8,12 +8,15 @@ use smalt::{Smalt, backend::Backend, model::Json};
 use crate::{
     answer::Trouble,
     api::Api,
+    settings::Settings,
     who::{Who, header},
 };
 
 /// One request.
 pub(crate) struct Call {
     pub(crate) api: Api,
+    /// The limits in force.
+    pub(crate) settings: Arc<Settings>,
     pub(crate) method: Method,
     /// The path as it came, without the prefix that a mount took away, and the query.
     pub(crate) target: String,

@@ -134,6 +134,10 @@ codes! {
     StoreNewer = "store_newer", Configuration, Never, 500, "A newer version of Smalt wrote this store and does not let this version open it.", "Upgrade Smalt.";
     StoreCorrupt = "store_corrupt", Unavailable, Never, 500, "A row of the store is damaged; the context names it, others are served.", "Restore the row from a backup, or connect the application again.";
 
+    // The server.
+    RateLimited = "rate_limited", Unavailable, Later, 429, "This caller or this address calls too often.", "Try again after `retry_after`; `[server.rates]` of the project file sets the limits.";
+    Overloaded = "overloaded", Unavailable, Later, 503, "The server has as much under way as it may have.", "Try again after `retry_after`.";
+
     // Plugins.
     PluginFailed = "plugin_failed", Plugin, Later, 502, "A plugin raised an error.", "See the plugin's own message and trace.";
     PluginTimeout = "plugin_timeout", Plugin, Later, 504, "A plugin did not answer in its time.", "Make it faster, or raise its deadline.";

@@ -6,6 +6,7 @@ mod configs;
 mod connect;
 mod doorway;
 mod fields;
+mod health;
 mod openapi;
 mod org;
 mod pages;
@@ -66,6 +67,9 @@ macro_rules! table {
 }
 
 table! {
+    GET    "/healthz" Public health::alive "Tells that the process lives.";
+    GET    "/readyz" Public health::ready "Tells whether store and keys can be used.";
+
     POST   "/api/v2/public/linked-account" Organisation accounts::create "Makes a linked account.";
     PUT    "/api/v2/public/linked-account" Own accounts::upsert "Makes or changes a linked account.";
     GET    "/api/v2/public/linked-account" Organisation accounts::list "Lists linked accounts.";

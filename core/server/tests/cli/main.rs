@@ -6,5 +6,7 @@ mod apps;
 mod folder;
 #[cfg(unix)]
 mod life;
+#[cfg(unix)]
+mod serve;
 mod setup;
 mod show;

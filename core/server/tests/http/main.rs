@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod golden;
+mod limits;
 mod matrix;
 mod sockets;
 mod states;

@@ -89,7 +89,7 @@ async fn paths_are_decoded_exactly_once() {
 
 #[tokio::test]
 async fn what_is_not_there_not_offered_or_too_much() {
-    let world = World::with(ApiOptions { max_body: 2000, ..ApiOptions::default() }, |_| {}).await;
+    let world = World::with(ApiOptions::default(), |project| project.server.body_size = 2000).await;
     let lost = world.call("GET", "/api/v2/nothing?secret=1", &[], Json::Null).await.expect(404);
     assert!(lost.message().contains("/api/v2/nothing") && !lost.text.contains("secret"), "{}", lost.text);
     world.call("GET", "/", &[], Json::Null).await.expect(404);

@@ -453,6 +453,43 @@ pub struct Serve {
     /// Where the server is reached from outside [default: the project's org.public_url, then the address]
     #[arg(long, env = "SMALT_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+    /// To try things: throw-away key and store, the sandbox applications, pages on localhost. Reads and writes no file; on
+    /// this machine only
+    #[arg(long)]
+    pub dev: bool,
+    /// How log lines on the standard error output look
+    #[arg(long, env = "SMALT_LOG", default_value = "text", value_name = "FORM")]
+    pub log: LogForm,
+    /// What is logged; `info` has a line per request
+    #[arg(long, env = "SMALT_LOG_LEVEL", default_value = "warn", value_name = "LEVEL")]
+    pub log_level: LogLevel,
+    /// An address for metrics, as Prometheus reads them at /metrics; without a credential, so keep it inside
+    #[arg(long, env = "SMALT_METRICS", value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum LogForm {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+    /// None
+    Off,
+}
+
+/// What is logged.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum LogLevel {
+    /// What must not happen
+    Error,
+    /// What somebody should look at
+    Warn,
+    /// A line per request
+    Info,
+    /// Everything
+    Debug,
 }
 
 #[derive(Args)]

@@ -1,0 +1,162 @@
+//! `smalt serve` as a process.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+};
+
+use serde_json::Value;
+
+use crate::folder::{Folder, Running};
+
+/// One request over a connection of its own: status line, headers and body.
+fn ask(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
+    let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: smalt\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    said
+}
+
+fn first(serving: &mut Running) -> Value {
+    let line = serving.out_line();
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+fn text<'a>(first: &'a Value, name: &str) -> &'a str {
+    first[name].as_str().unwrap_or_else(|| panic!("`{name}`: {first}"))
+}
+
+#[test]
+fn dev_needs_nothing_says_what_one_needs_and_leaves_nothing() {
+    let folder = Folder::new();
+    let mut serving = folder.begin(&["serve", "--dev", "--listen", "127.0.0.1:0", "--json"]);
+    let said = first(&mut serving);
+    let url = text(&said, "url");
+    assert!(ask(url, "GET", "/readyz", &[], "").starts_with("HTTP/1.1 200 OK\r\n"));
+    let bearer = format!("Bearer {}", text(&said, "token"));
+    let apps = ask(url, "GET", "/api/v2/f-sdk/application", &[("authorization", &bearer), ("origin", "http://localhost:3000")], "");
+    assert!(apps.contains("\"sandbox-oauth\"") && apps.contains("access-control-allow-origin: http://localhost:3000\r\n"), "{apps}");
+    let elsewhere = ask(url, "GET", "/api/v2/f-sdk/application", &[("authorization", &bearer), ("origin", "https://example.com")], "");
+    assert!(!elsewhere.contains("access-control-allow-origin"), "{elsewhere}");
+    let account = format!("/api/v2/public/linked-account/{}", text(&said, "account"));
+    assert!(ask(url, "GET", &account, &[("x-api-key", text(&said, "key"))], "").starts_with("HTTP/1.1 200 OK\r\n"));
+    // A connect goes to its end, as far as one can go without a browser.
+    let begun = ask(url, "GET", "/api/v1/sandbox-oauth/integrate", &[("authorization", &bearer)], "");
+    assert!(begun.contains(&format!("\"auth_url\":\"{url}/connect/go/")), "{begun}");
+    let curl = text(&said, "curl");
+    assert!(curl.starts_with(&format!("curl {url}/")) && curl.contains(text(&said, "token")), "{curl}");
+    serving.terminate();
+    let ended = serving.end();
+    assert_eq!(ended.code, 0, "{}", ended.all());
+    assert_eq!(std::fs::read_dir(folder.path("")).unwrap().count(), 0, "nothing was written");
+
+    let mut serving = folder.begin(&["serve", "--dev", "--listen", "127.0.0.1:0"]);
+    let mut shown = String::new();
+    while !shown.contains("For trying only") {
+        let line = serving.out_line();
+        assert!(!line.is_empty(), "{shown}");
+        shown += &line;
+    }
+    for what in ["Serving at http://127.0.0.1:", "API key", "tk", "session token", "eyJ", "curl http://127.0.0.1:"] {
+        assert!(shown.contains(what), "{what}: {shown}");
+    }
+}
+
+#[test]
+fn dev_is_for_this_machine_only() {
+    let folder = Folder::new();
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
+        let said = folder.run(&["serve", "--dev", "--listen", address, "--json"]);
+        assert_eq!(said.code, 3, "{}", said.all());
+        assert_eq!(said.json()["error"]["code"], "invalid_request");
+    }
+}
+
+/// Logs are lines of JSON with the request's id and route, and nothing of what was sent; metrics have an address of their own.
+#[test]
+fn logs_and_metrics() {
+    let folder = Folder::new();
+    let flags = ["serve", "--dev", "--listen", "127.0.0.1:0", "--json", "--log", "json", "--log-level", "info", "--metrics", "127.0.0.1:0"];
+    let mut serving = folder.begin(&flags);
+    let said = first(&mut serving);
+    let (url, metrics) = (text(&said, "url"), text(&said, "metrics"));
+    let headers = [("x-request-id", "my-1"), ("authorization", "Bearer canary-token"), ("cookie", "canary=cookie")];
+    assert!(ask(url, "GET", "/connect/go/canary-ticket?x=canary", &headers, "").contains("x-request-id: my-1\r\n"));
+    let line: Value = loop {
+        let line = serving.line_with("{");
+        assert!(!line.contains("canary"), "{line}");
+        let line: Value = serde_json::from_str(&line).unwrap();
+        if line["request_id"] == "my-1" {
+            break line;
+        }
+    };
+    assert_eq!((&line["method"], &line["route"], &line["level"]), (&"GET".into(), &"/connect/go/{ticket}".into(), &"INFO".into()), "{line}");
+    assert!(line["status"].is_u64() && line["ms"].is_u64() && line["client"] == "127.0.0.1", "{line}");
+    let counted = ask(metrics, "GET", "/metrics", &[], "");
+    assert!(counted.contains("smalt_http_requests_total{method=\"GET\",route=\"/connect/go/{ticket}\",status=\"4xx\"} 1\n"), "{counted}");
+    assert!(!counted.contains("canary"), "{counted}");
+    assert!(ask(metrics, "GET", "/", &[], "").starts_with("HTTP/1.1 404 "));
+    assert!(ask(url, "GET", "/metrics", &[], "").starts_with("HTTP/1.1 404 "), "not where everybody can ask");
+}
+
+/// Who owns the files of a process in /proc: another user than its own where it may not be dumped.
+fn owner(id: u32) -> u32 {
+    std::fs::metadata(format!("/proc/{id}/environ")).unwrap().uid()
+}
+
+/// Not dumpable, no core files; store and key readable by their owner only; a key that others can read is refused.
+#[cfg(target_os = "linux")]
+#[test]
+fn s48_the_servers_memory_and_files_are_its_own() {
+    use std::os::unix::process::CommandExt;
+    let folder = Folder::initialised();
+    folder.run(&["keys", "api", "create"]).ok();
+    for file in ["smalt.key", "smalt.db"] {
+        assert_eq!(std::fs::metadata(folder.path(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+    }
+    let mut serving = folder.begin(&["serve", "--listen", "127.0.0.1:0", "--json"]);
+    first(&mut serving);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", serving.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    drop(serving);
+
+    // Root owns everything anyway, so another user must run it to see a difference; a sandbox is the same program without it.
+    let open = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(open.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let program = open.path().join("smalt");
+    std::fs::copy(env!("CARGO_BIN_EXE_smalt"), &program).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let own = std::fs::metadata(open.path()).unwrap().uid();
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(&program);
+        command.args(args).current_dir("/").env_clear().stdout(std::process::Stdio::piped());
+        if own == 0 {
+            command.uid(65534).gid(65534);
+        }
+        let mut child = command.spawn().unwrap();
+        let mut line = Vec::new();
+        let mut byte = [0];
+        // It has begun once it says where it is.
+        while child.stdout.as_mut().unwrap().read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {
+            line.push(byte[0]);
+        }
+        assert!(!line.is_empty(), "{args:?}");
+        let owner = owner(child.id());
+        let _ = child.kill();
+        let _ = child.wait();
+        owner
+    };
+    let user = if own == 0 { 65534 } else { own };
+    assert_eq!(run(&["sandbox", "--listen", "127.0.0.1:0", "--json"]), user, "that this can be seen here");
+    assert_eq!(run(&["serve", "--dev", "--listen", "127.0.0.1:0", "--json"]), 0);
+
+    std::fs::set_permissions(folder.path("smalt.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let said = folder.run(&["serve", "--listen", "127.0.0.1:0", "--json"]);
+    assert_eq!((said.code, &said.json()["error"]["code"]), (6, &"key_invalid".into()), "{}", said.all());
+}
