@@ -92,11 +92,48 @@ macro_rules! backend {
         /// # Errors
         /// `invalid_request` when the request has not the operation's form; the operation's own.
         pub async fn call_json(backend: &dyn Backend, caller: &Caller, operation: Operation, request: Json) -> Result<Json> {
-            match operation {
-                $(Operation::$operation => {
-                    let answer = backend.$name(caller, read(operation, request)?).await?;
-                    written(&Exposed(&answer))
-                })*
+            let answer = call(backend, caller, AnyRequest::read(operation, request)?).await?;
+            serde_json::to_value(Exposed(&answer)).map_err(|_| err!(Internal, "an answer has no JSON form"))
+        }
+
+        /// A request of any operation, for callers that choose the operation by its name: wires and bindings.
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum AnyRequest { $($(#[$doc])* $operation($request),)* }
+
+        impl AnyRequest {
+            /// The operation that it asks for.
+            pub fn operation(&self) -> Operation {
+                match self { $(AnyRequest::$operation(_) => Operation::$operation,)* }
+            }
+
+            /// Reads the operation's request from any format; from the host language's own objects without a text between.
+            ///
+            /// # Errors
+            /// `invalid_request` when it has not the operation's form. What is said of a mistake repeats no value.
+            pub fn read<'de, D: serde::Deserializer<'de>>(operation: Operation, from: D) -> Result<Self> {
+                match operation { $(Operation::$operation => read(operation, from).map(AnyRequest::$operation),)* }
+            }
+        }
+
+        /// The answer of any operation. It is written out by [`Exposed`] only.
+        #[derive(Clone)]
+        #[non_exhaustive]
+        pub enum AnyAnswer { $($(#[$doc])* $operation($answer),)* }
+
+        impl crate::Expose for AnyAnswer {
+            fn write_exposed<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+                match self { $(AnyAnswer::$operation(answer) => answer.write_exposed(serializer),)* }
+            }
+        }
+
+        /// Calls an operation that is chosen by its request. A new operation is here by itself.
+        ///
+        /// # Errors
+        /// The operation's own.
+        pub async fn call(backend: &dyn Backend, caller: &Caller, request: AnyRequest) -> Result<AnyAnswer> {
+            match request {
+                $(AnyRequest::$operation(request) => backend.$name(caller, request).await.map(AnyAnswer::$operation),)*
             }
         }
 
@@ -128,8 +165,8 @@ macro_rules! backend {
 }
 
 /// Reads a request. What it says of a mistake repeats no value: any of them may be a secret.
-fn read<T: serde::de::DeserializeOwned>(operation: Operation, request: Json) -> Result<T> {
-    serde_json::from_value(request).map_err(|error| {
+fn read<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(operation: Operation, request: D) -> Result<T> {
+    T::deserialize(request).map_err(|error| {
         let name = operation.row().name;
         let said = error.to_string();
         let names_a_field = ["unknown field `", "missing field `", "duplicate field `"].iter().any(|start| said.starts_with(start));
@@ -141,15 +178,13 @@ fn read<T: serde::de::DeserializeOwned>(operation: Operation, request: Json) -> 
     })
 }
 
-fn written(answer: &impl serde::Serialize) -> Result<Json> {
-    serde_json::to_value(answer).map_err(|_| err!(Internal, "an answer has no JSON form"))
-}
-
-fn unsupported(operation: Operation) -> crate::Error {
+pub(crate) fn unsupported(operation: Operation) -> crate::Error {
     err!(Unsupported, "this backend does not offer `{}`", operation.row().name)
 }
 
-backend! {
+/// Hands every row to the macro that is named: to the trait below, and to what stands before other backends.
+macro_rules! doorway {
+    ($then:ident) => { $then! {
     /// Makes a linked account. Errors: `linked_account_exists`, `invalid_id`.
     create_account: CreateAccount(PutAccount) -> LinkedAccount;
     /// Makes or changes a linked account; tells whether it is new.
@@ -247,7 +282,11 @@ backend! {
     get_project: Project(GetProject) -> Project;
     /// Replaces the project of this engine until it is closed.
     set_project: SetProject(Project) -> ();
+    } };
 }
+pub(crate) use doorway;
+
+doorway!(backend);
 
 #[cfg(test)]
 mod tests {
@@ -270,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_mistaken_request_is_named_without_its_values() {
-        let refused = |json: Json| read::<PutAccount>(Operation::CreateAccount, json).unwrap_err().to_string();
+        let refused = |json: Json| read::<PutAccount, _>(Operation::CreateAccount, json).unwrap_err().to_string();
         for (json, named) in [
             (serde_json::json!({"id": "a", "org": "canary"}), "`org`"),
             (serde_json::json!({"update": {}}), "`id`"),
