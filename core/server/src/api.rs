@@ -12,13 +12,14 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     extract::{RawPathParams, rejection::RawPathParamsRejection},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
+use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, Limited};
 use smalt::{
-    Code, Smalt,
+    Code, Error, Smalt,
     model::{Environment, Json},
     operations::Operation,
     project::ServerSettings,
@@ -29,11 +30,12 @@ use crate::{
     address::{self, Peer},
     answer::{Trouble, failed},
     call::Call,
+    feed::Feeds,
     guard::Guard,
     metrics::{Metrics, Place},
     path,
     rates::Rates,
-    routes::{Access, Route, routes},
+    routes::{Access, PASSING, Route, routes},
     settings::{Current, Settings, most, time},
     waits::Waits,
     who,
@@ -104,6 +106,7 @@ struct Inner {
     rates: Rates,
     metrics: Arc<Metrics>,
     waits: Arc<Waits>,
+    feeds: Feeds,
     /// When it was ready last.
     ready: Mutex<Option<Instant>>,
 }
@@ -148,6 +151,7 @@ impl Api {
             current: Current::default(),
             rates: Rates::new(),
             waits: Waits::new(metrics.clone()),
+            feeds: Feeds::default(),
             metrics,
             ready: Mutex::new(None),
         }))
@@ -184,12 +188,26 @@ impl Api {
         Ok(())
     }
 
+    /// More than so many at once would make all of them slow. Those that wait for an event have stepped aside.
+    fn has_room(&self, limits: &ServerSettings) -> Result<(), Trouble> {
+        let busy = self.0.metrics.under_way.load(Relaxed);
+        if usize::try_from(busy).unwrap_or(0) <= most(limits.requests) {
+            return Ok(());
+        }
+        let error = Error::new(Code::Overloaded, "too many requests are being answered");
+        Err(error.retry_after(Duration::from_secs(1)).into())
+    }
+
     pub(crate) fn counters(&self) -> &Arc<Metrics> {
         &self.0.metrics
     }
 
     pub(crate) fn waits(&self) -> &Arc<Waits> {
         &self.0.waits
+    }
+
+    pub(crate) fn feeds(&self) -> &Feeds {
+        &self.0.feeds
     }
 
     pub(crate) async fn settings(&self) -> Arc<Settings> {
@@ -225,7 +243,7 @@ impl Api {
     /// Answers one request.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
     where
-        B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
+        B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
         let (began, started) = (SystemTime::now(), Instant::now());
         let metrics = &self.0.metrics;
@@ -244,7 +262,10 @@ impl Api {
         let mut response = if head.method == Method::OPTIONS {
             preflight()
         } else {
-            let deadline = time(settings.server.request_time);
+            // A body that passes through has its own times; its answer begins when it has been sent.
+            let is_passing = path::normal(&head.uri).split('?').next() == Some(PASSING);
+            let limits = &settings.server;
+            let deadline = time(if is_passing { limits.stream_time } else { limits.request_time });
             let work = self.handle(&settings, client, &mut place, head, body);
             let done = match deadline {
                 Some(deadline) => tokio::time::timeout(deadline, work).await,
@@ -293,9 +314,10 @@ impl Api {
         body: B,
     ) -> Result<Response<Body>, (Trouble, Option<String>)>
     where
-        B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
+        B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
         head_fits(&head, &settings.server).map_err(|trouble| (trouble, None))?;
+        self.has_room(&settings.server).map_err(|trouble| (trouble, None))?;
         let target = path::normal(&head.uri);
         let Some(Matched(routes, params)) = self.find(&target).await else {
             return Err((
@@ -320,13 +342,16 @@ impl Api {
 
     async fn run<B>(&self, settings: &Arc<Settings>, found: Found, head: http::request::Parts, body: B) -> Result<Response<Body>, Trouble>
     where
-        B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
+        B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
         let Found { route, operation, target, params, client } = found;
         let guard = Guard { rates: &self.0.rates, metrics: &self.0.metrics, limits: &settings.server.rates, client };
         let guess = guard.before(route, &head.headers)?;
         let query = path::pairs(head.uri.query().unwrap_or_default());
-        let body = read_body(route, &head.headers, body, &settings.server).await?;
+        let (body, upload) = match route.path {
+            PASSING => (Json::Null, Some(passing(body))),
+            _ => (read_body(route, &head.headers, body, &settings.server).await?, None),
+        };
         let who = match route.access {
             Access::Public => None,
             access => {
@@ -339,7 +364,8 @@ impl Api {
             guard.proved(route, operation, who)?;
         }
         let settings = settings.clone();
-        let call = Call { api: self.clone(), settings, method: head.method, target, params, query, headers: head.headers, body, who };
+        let (method, headers) = (head.method, head.headers);
+        let call = Call { api: self.clone(), settings, method, target, params, query, headers, body, upload, who };
         let (account, slug) = (call.who.as_ref().map(|who| (who.account.clone(), who.environment)), call.params.get("slug").cloned());
         let smalt = call.who.as_ref().map(|who| who.smalt.clone());
         match (route.run)(call).await {
@@ -428,9 +454,25 @@ fn shown(uri: &http::Uri) -> String {
     uri.path().chars().take(200).collect()
 }
 
+/// A body of any sort as one of ours, unread.
+fn passing<B>(body: B) -> Body
+where
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    if body.is_end_stream() {
+        return Body::empty();
+    }
+    let whole = |mut data: B::Data| -> Bytes {
+        use bytes::Buf;
+        let len = data.remaining();
+        data.copy_to_bytes(len)
+    };
+    Body::new(body.map_frame(move |frame: Frame<B::Data>| frame.map_data(whole)))
+}
+
 async fn read_body<B>(route: &Route, headers: &HeaderMap, body: B, limits: &ServerSettings) -> Result<Json, Trouble>
 where
-    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
     let limit = most(limits.body_size);
     let too_large = || Trouble::Plain(413, "PAYLOAD_TOO_LARGE", format!("the body is larger than {limit} bytes"));

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use axum::body::Body;
 use http::{HeaderMap, Method};
 use smalt::{Smalt, backend::Backend, model::Json};
 
@@ -25,6 +26,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     /// The body; null where there is none.
     pub(crate) body: Json,
+    /// The body as it comes, on the one route that reads none before.
+    pub(crate) upload: Option<Body>,
     /// Absent on public routes.
     pub(crate) who: Option<Who>,
 }

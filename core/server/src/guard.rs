@@ -44,7 +44,7 @@ fn class(route: &Route, operation: Option<Operation>) -> Class {
         ) => Class::Connect,
         Some(_) => Class::Usual,
         None => match (route.method, route.path) {
-            (_, "/api/v2/f-sdk/application/{slug}" | "/api/v2/public/application/{slug}") => Class::Poll,
+            (_, "/api/v2/f-sdk/application/{slug}" | "/api/v2/public/application/{slug}" | "/smalt/v1/flows/{flow}/stream") => Class::Poll,
             (_, path) if path.contains("/integrate") || path.contains("/oauth-url/") || path.contains("/save") => Class::Connect,
             _ => Class::Usual,
         },

@@ -7,6 +7,7 @@ mod address;
 mod answer;
 mod api;
 mod call;
+mod feed;
 mod guard;
 mod metrics;
 mod path;

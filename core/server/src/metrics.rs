@@ -143,7 +143,7 @@ impl Metrics {
             let _ = writeln!(text, "smalt_http_refused_total{{rate=\"{}\"}} {}", what.as_str(), count.load(Relaxed));
         }
         for (name, help, value) in [
-            ("http_requests_under_way", "Requests that are being answered.", &self.under_way),
+            ("http_requests_under_way", "Requests that are being answered, without those that wait for an event.", &self.under_way),
             ("http_waiters", "Calls that wait for an event.", &self.waiters),
             ("connections", "Connections that are open.", &self.connections),
         ] {

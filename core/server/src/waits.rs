@@ -80,11 +80,28 @@ impl Waiting {
 
     /// The work, unless the server ends first.
     pub(crate) async fn or_end<T>(mut self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Trouble> {
+        let _aside = Aside::step(self.waits.metrics.clone());
         tokio::select! {
             biased;
             done = work => done.map_err(Trouble::from),
             () = self.ended() => Err(ending()),
         }
+    }
+}
+
+/// A request that is not busy meanwhile.
+struct Aside(Arc<Metrics>);
+
+impl Aside {
+    fn step(metrics: Arc<Metrics>) -> Self {
+        metrics.under_way.fetch_sub(1, Relaxed);
+        Self(metrics)
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_add(1, Relaxed);
     }
 }
 

@@ -50,6 +50,7 @@ use std::{
 
 use tokio::sync::{Notify, OnceCell, watch};
 
+pub use events::event_position;
 pub use open::EngineParts;
 
 use crate::{

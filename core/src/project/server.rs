@@ -36,6 +36,8 @@ project! {
         pub body_keys: usize,
         /// How long a request may take before it is answered with 504; what it began goes on. Default 60.
         pub request_time: f64,
+        /// Requests that are answered at once, without those that wait for an event; more are answered with 503. Default 1,024.
+        pub requests: usize,
         /// HTTP/2: requests at once on one connection. Counts from the next start. Default 100.
         pub streams: u32,
         /// HTTP/2: requests that a client may take back before they were looked at; more end the connection. Counts from the next
@@ -95,6 +97,7 @@ impl Default for ServerSettings {
             body_depth: 32,
             body_keys: 1000,
             request_time: 60.0,
+            requests: 1024,
             streams: 100,
             resets: 20,
             waiters: 10_000,

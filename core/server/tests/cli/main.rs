@@ -3,6 +3,7 @@
 
 #[cfg(unix)]
 mod apps;
+mod deploy;
 mod folder;
 #[cfg(unix)]
 mod life;

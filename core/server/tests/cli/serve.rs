@@ -104,6 +104,42 @@ fn logs_and_metrics() {
     assert!(ask(url, "GET", "/metrics", &[], "").starts_with("HTTP/1.1 404 "), "not where everybody can ask");
 }
 
+/// A collector gets a span per request, within the caller's trace; one that records nothing gets none.
+#[test]
+fn traces_go_to_a_collector() {
+    let collector = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = format!("http://{}", collector.local_addr().unwrap());
+    let folder = Folder::new();
+    let mut serving = folder.begin(&["serve", "--dev", "--listen", "127.0.0.1:0", "--json", "--traces", &at]);
+    let said = first(&mut serving);
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let parent = |flags: &str| format!("00-{trace}-b7ad6b7169203331-{flags}");
+    ask(text(&said, "url"), "GET", "/connect/go/canary?x=canary", &[("traceparent", &parent("00"))], "");
+    ask(text(&said, "url"), "GET", "/connect/go/canary?x=canary", &[("traceparent", &parent("01"))], "");
+    let (mut stream, _) = collector.accept().unwrap();
+    let mut got = Vec::new();
+    let body = loop {
+        let mut piece = [0; 4096];
+        let read = stream.read(&mut piece).unwrap();
+        got.extend_from_slice(&piece[..read]);
+        let text = String::from_utf8_lossy(&got);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+        if body.len() >= length {
+            assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n") && head.contains("content-type: application/json"), "{head}");
+            break serde_json::from_str::<Value>(body).unwrap();
+        }
+    };
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+    let spans = body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap();
+    assert_eq!(spans.len(), 1, "{body}");
+    assert_eq!((&spans[0]["traceId"], &spans[0]["parentSpanId"]), (&trace.into(), &"b7ad6b7169203331".into()));
+    assert_eq!((&spans[0]["name"], &spans[0]["kind"]), (&"GET /connect/go/{ticket}".into(), &2.into()));
+    assert!(!body.to_string().contains("canary"), "{body}");
+    let number = |name: &str| spans[0][name].as_str().unwrap().parse::<u128>().unwrap();
+    assert!(number("endTimeUnixNano") >= number("startTimeUnixNano"));
+}
+
 /// Who owns the files of a process in /proc: another user than its own where it may not be dumped.
 fn owner(id: u32) -> u32 {
     std::fs::metadata(format!("/proc/{id}/environ")).unwrap().uid()

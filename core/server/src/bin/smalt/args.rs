@@ -466,6 +466,9 @@ pub struct Serve {
     /// An address for metrics, as Prometheus reads them at /metrics; without a credential, so keep it inside
     #[arg(long, env = "SMALT_METRICS", value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,
+    /// An OpenTelemetry collector that takes OTLP over HTTP, e.g. http://127.0.0.1:4318: gets a span per request
+    #[arg(long, env = "SMALT_TRACES", value_name = "URL")]
+    pub traces: Option<String>,
 }
 
 /// How log lines look.

@@ -3,6 +3,7 @@
 use smalt_server::{Answered, Observer};
 use tracing::Level;
 
+use super::traces::Traces;
 use crate::args::{LogForm, LogLevel};
 
 /// Begins to write them.
@@ -22,8 +23,11 @@ pub fn begin(form: LogForm, level: LogLevel) {
     };
 }
 
-/// A line per request.
-pub struct Requests;
+/// A line per request, and a span where somebody wants them.
+pub struct Requests {
+    /// Who takes spans.
+    pub traces: Option<Traces>,
+}
 
 impl Observer for Requests {
     fn answered(&self, request: &Answered<'_>) {
@@ -37,5 +41,8 @@ impl Observer for Requests {
             client = request.client.map(tracing::field::display),
             "answered"
         );
+        if let Some(traces) = &self.traces {
+            traces.take(request);
+        }
     }
 }

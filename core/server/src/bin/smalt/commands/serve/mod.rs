@@ -4,6 +4,7 @@ mod dev;
 mod log;
 mod metrics;
 mod process;
+mod traces;
 
 use std::sync::Arc;
 
@@ -54,13 +55,15 @@ pub async fn run(context: &Context, args: args::Serve) -> Result<Answer> {
     }
     let test = engines[0].1.clone();
     let is_keyless = !args.dev && is_keyless(&engines).await?;
-    let options = ApiOptions { public_url: Some(public.clone()), observer: Some(Arc::new(log::Requests)) };
+    let (traces, sending) = args.traces.as_deref().map(traces::begin).transpose()?.unzip();
+    let options = ApiOptions { public_url: Some(public.clone()), observer: Some(Arc::new(log::Requests { traces })) };
     let api = Api::new(engines, options);
     let mut first = json!({ "url": url, "public_url": public });
+    let mut reader = None;
     if let (Some(listener), Some(address)) = (metrics, args.metrics) {
         let address = listener.local_addr().map_err(taken(address))?;
         first["metrics"] = format!("http://{address}").into();
-        tokio::spawn(metrics::serve(listener, api.clone()));
+        reader = Some(tokio::spawn(metrics::serve(listener, api.clone())));
     }
     let mut text = format!("Serving at {}. {}\n", paint(BOLD, &url), paint(DIM, "Ctrl-C ends it."));
     if args.dev {
@@ -77,6 +80,12 @@ pub async fn run(context: &Context, args: args::Serve) -> Result<Answer> {
     server.serve(api, stopped()).await;
     // What providers were asked for is still stored.
     host.close().await;
+    if let Some(reader) = reader {
+        reader.abort();
+    }
+    if let Some(sending) = sending {
+        sending.end().await;
+    }
     Ok(Answer::new(json!({}), ""))
 }
 
