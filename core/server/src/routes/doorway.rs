@@ -49,7 +49,7 @@ pub(super) async fn operate(call: Call) -> Result<Answer, Trouble> {
 fn waits(operation: Operation, request: &mut Json, limits: &ServerSettings) -> bool {
     let name = match operation {
         Operation::WaitFlow => "timeout",
-        Operation::Events | Operation::RotateKeys => "wait",
+        Operation::Events => "wait",
         _ => return false,
     };
     let Some(request) = request.as_object_mut() else { return false };

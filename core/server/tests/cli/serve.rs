@@ -196,3 +196,45 @@ fn s48_the_servers_memory_and_files_are_its_own() {
     let said = folder.run(&["serve", "--listen", "127.0.0.1:0", "--json"]);
     assert_eq!((said.code, &said.json()["error"]["code"]), (6, &"key_invalid".into()), "{}", said.all());
 }
+
+/// Every command that is about accounts works at a server as it does on a store; those on the file itself say why not.
+#[test]
+fn commands_work_at_a_server() {
+    let home = Folder::new();
+    let mut serving = home.begin(&["serve", "--dev", "--listen", "127.0.0.1:0", "--json"]);
+    let said = first(&mut serving);
+    let mut folder = Folder::new();
+    folder.variables =
+        vec![("SMALT_URL".to_owned(), text(&said, "url").to_owned()), ("SMALT_API_KEY".to_owned(), text(&said, "key").to_owned())];
+    let json = |args: &[&str]| folder.run(&[args, &["--json"]].concat()).ok().json();
+    assert_eq!(json(&["account", "create", "remote-1", "--name", "Remote"])["id"], "remote-1");
+    assert_eq!(json(&["account", "show", "remote-1"])["name"], "Remote");
+    assert!(json(&["account", "list"])["items"].as_array().unwrap().len() == 2);
+    assert!(json(&["session", "remote-1"])["token"].as_str().unwrap().starts_with("eyJ"));
+    let connect = ["connect", "sandbox-key", "--account", "remote-1", "--input", "workspace=acme", "--input", "key=-", "--json"];
+    let connected = folder.run_with(&connect, &format!("{}\n", smalt::sandbox::API_KEY)).ok().json();
+    assert_eq!((&connected["application"], &connected["status"]), (&"sandbox-key".into(), &"active".into()), "{connected}");
+    let id = connected["id"].as_str().unwrap().to_owned();
+    assert_eq!(json(&["connections", "list", "--account", "remote-1"])[0]["id"], id.as_str());
+    assert_eq!(json(&["connections", "show", &id, "--account", "remote-1"])["id"], id.as_str());
+    assert_eq!(json(&["config", "sandbox-key", "--account", "remote-1"])["application"], "sandbox-key");
+    assert_eq!(json(&["request", "sandbox-key", "GET", "echo", "--account", "remote-1"])["status"], 200);
+    assert_eq!(json(&["credential", "sandbox-key", "--account", "remote-1"])["values"]["workspace"], "acme");
+    assert!(json(&["events"]).to_string().contains("connection.created"));
+    let receipt = json(&["disconnect", "sandbox-key", "--account", "remote-1"]);
+    assert_eq!(json(&["receipt", receipt["id"].as_str().unwrap(), "--account", "remote-1"])["id"], receipt["id"]);
+    let key = json(&["keys", "api", "create", "--name", "second"]);
+    assert!(json(&["keys", "api", "list"]).as_array().unwrap().len() == 2);
+    assert_eq!(json(&["keys", "api", "revoke", key["id"].as_str().unwrap()])["revoked"], true);
+    assert_eq!(json(&["doctor"])["checks"][0]["status"], "ok");
+    folder.run(&["account", "delete", "remote-1", "--yes"]).ok();
+    for refused in [&["backup", "x"][..], &["restore", "x"], &["migrate"], &["keys", "rotate"], &["keys", "rewrap"]] {
+        let said = folder.run(&[refused, &["--json"]].concat());
+        assert_eq!((said.code, &said.json()["error"]["code"]), (9, &"unsupported".into()), "{refused:?} {}", said.all());
+    }
+    let wrong = folder.run(&["account", "list", "--environment", "production", "--json"]);
+    assert_eq!(wrong.json()["error"]["code"], "invalid_request", "the key is one of the test environment");
+    assert_eq!(std::fs::read_dir(folder.path("")).unwrap().count(), 0, "nothing was written here");
+    folder.variables[1].1 = "tk00000000-0000-4000-8000-000000000000".to_owned();
+    assert_eq!(folder.run(&["doctor", "--json"]).code, 1);
+}

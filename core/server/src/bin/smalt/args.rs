@@ -42,6 +42,9 @@ pub struct Global {
     /// The store
     #[arg(long, global = true, env = "SMALT_DATA", default_value = "smalt.db", value_name = "FILE")]
     pub data: PathBuf,
+    /// A server to work at in place of a store: `smalt serve`, or the hosted service; with SMALT_API_KEY
+    #[arg(long, global = true, env = "SMALT_URL", value_name = "URL")]
+    pub url: Option<String>,
     /// The project file [default: smalt.toml, if it is there]
     #[arg(long, global = true, env = "SMALT_PROJECT", value_name = "FILE")]
     pub project: Option<PathBuf>,
