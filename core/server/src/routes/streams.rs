@@ -88,9 +88,8 @@ impl Watcher {
 
     /// Whether the caller's authority ends with this event.
     fn ends_with(&self, event: &Event) -> bool {
-        let is_own = |kind: &str, key: &str| {
-            event.data.get(key).and_then(Json::as_str).is_some_and(|id| self.name.strip_prefix(kind) == Some(id))
-        };
+        let is_own =
+            |kind: &str, key: &str| event.data.get(key).and_then(Json::as_str).is_some_and(|id| self.name.strip_prefix(kind) == Some(id));
         match event.event_type {
             EventType::SessionRevoked => is_own("session:", "session"),
             EventType::ApiKeyRevoked => is_own("api_key:", "api_key"),

@@ -15,7 +15,8 @@ fn ask(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str
     let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();
-    let request = format!("{method} {path} HTTP/1.1\r\nhost: smalt\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}");
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nhost: smalt\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}");
     stream.write_all(request.as_bytes()).unwrap();
     let mut said = String::new();
     stream.read_to_string(&mut said).unwrap();
@@ -95,7 +96,11 @@ fn logs_and_metrics() {
             break line;
         }
     };
-    assert_eq!((&line["method"], &line["route"], &line["level"]), (&"GET".into(), &"/connect/go/{ticket}".into(), &"INFO".into()), "{line}");
+    assert_eq!(
+        (&line["method"], &line["route"], &line["level"]),
+        (&"GET".into(), &"/connect/go/{ticket}".into(), &"INFO".into()),
+        "{line}"
+    );
     assert!(line["status"].is_u64() && line["ms"].is_u64() && line["client"] == "127.0.0.1", "{line}");
     let counted = ask(metrics, "GET", "/metrics", &[], "");
     assert!(counted.contains("smalt_http_requests_total{method=\"GET\",route=\"/connect/go/{ticket}\",status=\"4xx\"} 1\n"), "{counted}");

@@ -167,7 +167,9 @@ async fn r72_a_stop_under_load_drops_nothing() {
         for _ in 0..32 {
             let (address, session, asked) = (serving.address, session.clone(), asked.clone());
             callers.spawn(async move {
-                let ask = format!("GET /api/v2/f-sdk/application HTTP/1.1\r\nhost: smalt\r\nauthorization: {session}\r\nconnection: close\r\n\r\n");
+                let ask = format!(
+                    "GET /api/v2/f-sdk/application HTTP/1.1\r\nhost: smalt\r\nauthorization: {session}\r\nconnection: close\r\n\r\n"
+                );
                 let mut stream = TcpStream::connect(address).await.unwrap();
                 stream.write_all(ask.as_bytes()).await.unwrap();
                 asked.wait().await;

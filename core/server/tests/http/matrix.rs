@@ -58,7 +58,8 @@ impl Matrix {
         self.world.connect_key(&session).await.expect(200);
         let fields = json!({"slug": "sandbox-key", "fields": {"colour": CANARY}});
         self.world.call("POST", "/api/v2/f-sdk/config", &[("authorization", &session)], fields).await.expect(200);
-        let begun = self.world.backend("POST", "/smalt/v1/start_connect", json!({"account": account, "application": "sandbox-oauth"})).await;
+        let begun =
+            self.world.backend("POST", "/smalt/v1/start_connect", json!({"account": account, "application": "sandbox-oauth"})).await;
         let flow = begun.expect(200).json()["flow_id"].as_str().unwrap().to_owned();
         Row { account, session, flow }
     }
@@ -97,9 +98,15 @@ fn request_in_test(route: &Route, row: &Row) -> (String, Json) {
     let slug = if route.path.contains("oauth-url") || route.path.contains("integrate") { "sandbox-oauth" } else { "sandbox-key" };
     let field = if route.path.contains("rule-engine") { "filter" } else { "colour" };
     let mut path = route.path.to_owned();
-    for (name, value) in
-        [("id", &*row.account), ("slug", slug), ("config", &row.account), ("workflow", "digest"), ("field", field), ("ticket", "nobodys"), ("flow", &row.flow)]
-    {
+    for (name, value) in [
+        ("id", &*row.account),
+        ("slug", slug),
+        ("config", &row.account),
+        ("workflow", "digest"),
+        ("field", field),
+        ("ticket", "nobodys"),
+        ("flow", &row.flow),
+    ] {
         path = path.replace(&format!("{{{name}}}"), value);
     }
     let new = || format!("new-{}", row.account);

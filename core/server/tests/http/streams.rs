@@ -54,11 +54,8 @@ impl Stream {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
                 let line = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
-                let sent = Sent {
-                    id: line("id: "),
-                    name: line("event: "),
-                    data: serde_json::from_str(&line("data: ")).unwrap_or_default(),
-                };
+                let sent =
+                    Sent { id: line("id: "), name: line("event: "), data: serde_json::from_str(&line("data: ")).unwrap_or_default() };
                 self.text = rest.to_owned();
                 if !sent.name.is_empty() {
                     return Some(sent);
