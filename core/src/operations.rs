@@ -68,7 +68,9 @@ impl Operation {
     pub const fn embedded_only(self) -> Option<&'static str> {
         match self {
             Operation::RotateKeys => Some("it needs the master keys, which stay where the engine runs: `smalt keys rotate` does it there"),
-            Operation::SetProject => Some("the project says where a server may go and whom it trusts: change its file where the engine runs"),
+            Operation::SetProject => {
+                Some("the project says where a server may go and whom it trusts: change its file where the engine runs")
+            }
             _ => None,
         }
     }

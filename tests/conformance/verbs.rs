@@ -7,7 +7,9 @@ use serde_json::json;
 use smalt::{
     Code, Error, Exposed, Secret, Timestamp,
     backend::*,
-    model::{ApiAnswer, Credential, Json, JsonMap, NameValue, NewApiKey, NewWebhook, SessionInfo, StartedConnect, UpsertedAccount, Webhook},
+    model::{
+        ApiAnswer, Credential, Json, JsonMap, NameValue, NewApiKey, NewWebhook, SessionInfo, StartedConnect, UpsertedAccount, Webhook,
+    },
     operations::Operation,
     plugin::{Clock, FixedClock, SystemClock},
 };

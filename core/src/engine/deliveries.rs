@@ -253,9 +253,8 @@ fn queued(about: &About, hook: &WebhookRow, row: &EventRow, event: WebhookEvent)
 
 /// Takes a delivery that is due; nothing when it is not ours to do.
 fn lease(tx: &mut dyn Tx, about: &About, id: &str, holder: &str, boot: &BootTime, lease: i64) -> Result<Option<(WebhookRow, DeliveryRow)>> {
-    let due = |row: &DeliveryRow| {
-        row.status == DeliveryStatus::Queued.as_str() && !is_leased(row, boot) && row.next_at <= about.now.millis()
-    };
+    let due =
+        |row: &DeliveryRow| row.status == DeliveryStatus::Queued.as_str() && !is_leased(row, boot) && row.next_at <= about.now.millis();
     let Some(mut row) = tx.delivery(&about.tenant, id)?.filter(due) else { return Ok(None) };
     let Some(hook) = tx.webhook(&about.tenant, &row.webhook_id)?.filter(|hook| hook.enabled) else { return Ok(None) };
     row.lease_owner = Some(holder.to_owned());
@@ -419,7 +418,10 @@ mod tests {
         let message = Message { payload: json!({"slug": "slack", "n": 7, "event": "Connection Created"}), account_name: "Ada".into() };
         for (template, filled) in [
             (json!("{{event}}"), message.payload.clone()),
-            (json!({"a": "{{event.slug}}", "b": ["{{ event.n }}", 1], "c": "{{event.none}}"}), json!({"a": "slack", "b": [7, 1], "c": null})),
+            (
+                json!({"a": "{{event.slug}}", "b": ["{{ event.n }}", 1], "c": "{{event.none}}"}),
+                json!({"a": "slack", "b": [7, 1], "c": null}),
+            ),
             (json!("{{event.slug}} of {{linked_account_name}}, {{event.n}}"), json!("slack of Ada, 7")),
             (json!("{{event.slug}}{{event.slug}}"), json!("slackslack")),
             (json!("{{other}} {{event.none}}. {{open"), json!("{{other}} . {{open")),

@@ -28,6 +28,7 @@ mod oauth1;
 mod open;
 mod outbox;
 mod pages;
+mod ready;
 mod refresh;
 mod renewal;
 mod request;
@@ -51,6 +52,7 @@ use std::{
 
 use tokio::sync::{Notify, OnceCell, watch};
 
+pub use events::event_position;
 pub use open::EngineParts;
 
 use crate::{

@@ -332,7 +332,12 @@ impl Inner {
                 DeliveryStatus::Queued.as_str().clone_into(&mut row.status);
                 (row.tries, row.next_at, row.changed_at) = (0, about.now.millis(), about.now.millis());
                 tx.put_delivery(&about.tenant, &row)?;
-                about.audit(tx, "webhook", None, &serde_json::json!({"webhook": row.webhook_id, "delivery": row.id, "did": "redeliver"}))?;
+                about.audit(
+                    tx,
+                    "webhook",
+                    None,
+                    &serde_json::json!({"webhook": row.webhook_id, "delivery": row.id, "did": "redeliver"}),
+                )?;
                 Ok(row)
             })
             .await?;
@@ -402,7 +407,10 @@ mod tests {
         assert_eq!((live(&target, 99), live(&target, 100)), (vec!["two".into(), "one".into()], vec!["two".into()]));
         // An overlap is not made longer by the next rotation.
         rotate(&mut target, "three".into(), at(50), Duration::from_millis(100));
-        assert_eq!((live(&target, 60), live(&target, 120)), (vec!["three".into(), "two".into(), "one".into()], vec!["three".into(), "two".into()]));
+        assert_eq!(
+            (live(&target, 60), live(&target, 120)),
+            (vec!["three".into(), "two".into(), "one".into()], vec!["three".into(), "two".into()])
+        );
         rotate(&mut target, "four".into(), at(60), Duration::ZERO);
         assert_eq!((live(&target, 60), target.secrets.len()), (vec!["four".into()], 1));
         for n in 0..5 {

@@ -25,6 +25,10 @@ macro_rules! project {
     )* };
 }
 
+// Below the macro, which it uses.
+mod server;
+pub use server::{AddressRange, RateSettings, ServerSettings};
+
 project! {
     /// The whole project.
     pub struct Project {
@@ -45,6 +49,9 @@ project! {
         /// The built-in sandbox applications.
         #[serde(default)]
         pub sandbox: SandboxSettings,
+        /// How much the HTTP API bears.
+        #[serde(default)]
+        pub server: ServerSettings,
         /// Folders with more manifests, relative to the project file; read again when they change.
         #[serde(default)]
         pub manifests: Vec<PathBuf>,
@@ -247,6 +254,7 @@ impl Default for Project {
             network: Network::default(),
             refresh: RefreshSettings::default(),
             sandbox: SandboxSettings::default(),
+            server: ServerSettings::default(),
             manifests: Vec::new(),
             apps: BTreeMap::new(),
         }

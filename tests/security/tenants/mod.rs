@@ -88,7 +88,8 @@ impl Tenants {
             let builder = Smalt::embedded(folder.path().join("smalt.db")).keys(LocalKey::parse(&key).unwrap());
             builder.transport(transport.clone()).manifest(crm()).manifest(keys())
         };
-        let sender = builder().deliver_webhooks().timings(Timings { poll: Duration::from_millis(20), ..Timings::default() }).host().unwrap();
+        let sender =
+            builder().deliver_webhooks().timings(Timings { poll: Duration::from_millis(20), ..Timings::default() }).host().unwrap();
         let host = builder()
             .workflow_runner(Echo)
             // Nothing ends by itself while rows are compared.
