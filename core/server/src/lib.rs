@@ -5,6 +5,7 @@
 
 mod answer;
 mod api;
+mod assets;
 mod call;
 mod path;
 mod routes;

@@ -27,6 +27,7 @@ mod oauth1;
 mod open;
 mod outbox;
 mod pages;
+mod portal;
 mod refresh;
 mod renewal;
 mod request;

@@ -9,6 +9,7 @@ mod fields;
 mod openapi;
 mod org;
 mod pages;
+mod portal;
 mod sessions;
 
 use std::{future::Future, pin::Pin};
@@ -93,6 +94,14 @@ table! {
     PUT    "/api/v2/public/migrate-token" Backend connect::migrate "Takes over credentials that were issued elsewhere.";
     DELETE "/api/v1/linked-acc/integration/{slug}" Account connect::disconnect "Disconnects an application.";
     DELETE "/api/v2/public/linked-account/integration/{slug}" Account connect::disconnect "Disconnects an application.";
+
+    POST   "/api/v2/public/connect-url" Account portal::link "Makes a link to the hosted page.";
+    GET    "/api/v2/public/hosted-properties" Session portal::properties "Reads what was stored for the hosted page.";
+    GET    "/connect" Public portal::page "The hosted page, as it stands in the address bar.";
+    GET    "/connect/{ticket}" Public portal::page "The hosted page, as a link leads to it.";
+    POST   "/connect/open" Public portal::open "Trades a link's ticket for its session; for the hosted page only.";
+    GET    "/connect/assets/{build}/{file}" Public portal::asset "A file of the hosted page.";
+    GET    "/client/{version}/{file}" Public portal::client "The browser client, under its exact version or as `latest`.";
 
     GET    "/smalt/v1/capabilities" Public doorway::capabilities "Tells version and operations.";
     GET    "/smalt/v1/openapi.json" Public doorway::document "The OpenAPI document.";
