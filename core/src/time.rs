@@ -4,7 +4,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A point in time, in whole milliseconds since 1970-01-01T00:00:00Z. Serialises as ISO 8601 with milliseconds.
+/// A point in time, in whole milliseconds since 1970-01-01T00:00:00Z. Serialises as ISO 8601 with milliseconds; as that number
+/// in a format that is not for people.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
@@ -98,7 +99,7 @@ impl std::str::FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        if s.is_human_readable() { s.collect_str(self) } else { s.serialize_newtype_struct("Timestamp", &self.0) }
     }
 }
 

@@ -24,7 +24,7 @@ let product;
 
 before(async () => {
   product = await host();
-  server = await serve({ org: `return_to = ["${product.origin}"]\norigins = ["${product.origin}"]` });
+  server = await serve({ org: `return_to = ["${product.origin}", "com.example.app:/done", "http://127.0.0.1/done"]\norigins = ["${product.origin}"]` });
   browser = await launch();
 });
 after(async () => {
@@ -58,6 +58,23 @@ describe('as it is served', () => {
     const { bytes } = index.files['smalt.mjs'];
     assert.ok(bytes < 32 * 1024, `${bytes} bytes`);
   });
+});
+
+test('icons have an address of their own, which any page may show and keep', async () => {
+  const token = await server.session('icons-1');
+  const apps = (await server.call('GET', '/api/v2/f-sdk/application', { token })).body;
+  for (const { slug, icon } of apps) {
+    assert.equal(icon, `${server.url}/api/v2/public/application/${slug}/icon`);
+    const response = await fetch(icon);
+    assert.equal(response.headers.get('content-type'), 'image/svg+xml');
+    assert.equal(response.headers.get('cache-control'), 'public, max-age=86400');
+    assert.equal(response.headers.get('access-control-allow-origin'), '*');
+    assert.match(response.headers.get('content-security-policy'), /default-src 'none';.*sandbox/);
+    assert.match(await response.text(), /^<svg /);
+  }
+  const { body } = await server.call('POST', '/smalt/v1/get_app', { token, body: { account: 'icons-1', application: 'sandbox-key' } });
+  assert.match(body.brand.icon, /^data:image/, 'the bytes themselves, for clients that are offline');
+  assert.equal((await fetch(`${server.url}/api/v2/public/application/nothing/icon`)).status, 404);
 });
 
 describe('as it is packed', () => {
@@ -286,6 +303,49 @@ describe('on a page of another site', () => {
       assert.deepEqual(await opened.evaluate(() => globalThis.resumed), { code: 'claim_invalid' });
       assert.equal(opened.url(), `${product.origin}/done?x=1`);
     });
+  });
+
+  test('s11: a native app is sent its claim, and nobody else can use it', async () => {
+    const [token, other] = [await server.session('native-1'), await server.session('native-2')];
+    const begin = (return_to) => server.call('POST', '/smalt/v1/start_connect', { token, body: { account: 'native-1', application: 'sandbox-oauth', return_to } });
+    for (const near of ['com.example.app:/other', 'com.example.app2:/done', 'COM.EXAMPLE.APP:/done', 'acme://done', 'http://localhost:5000/done', 'http://127.0.0.1:5000/x/../done']) {
+      assert.equal((await begin(near)).body.code, 'return_to_not_allowed', near);
+    }
+    for (const [return_to, expected] of [['com.example.app:/done', 'com.example.app:/done?flow='], ['http://127.0.0.1:51004/done', 'http://127.0.0.1:51004/done?flow=']]) {
+      const { body: start } = await begin(return_to);
+      const decided = await fetch(`${start.authorize_url}&sandbox_user=ada&sandbox_decision=allow`, { redirect: 'manual' });
+      const came = await fetch(decided.headers.get('location'), { redirect: 'manual' });
+      const location = came.headers.get('location');
+      assert.equal(came.status, 303);
+      assert.ok(location.startsWith(expected), location);
+      const { claim, ...rest } = Object.fromEntries(new URLSearchParams(location.split('?')[1]));
+      assert.deepEqual(rest, { flow: start.flow_id, application: 'sandbox-oauth', outcome: 'claim' });
+      assert.ok(!location.includes(token));
+      if (return_to.startsWith('com.')) {
+        const finished = await server.call('POST', '/smalt/v1/finish_connect', { token, body: { account: 'native-1', claim } });
+        assert.equal(finished.body.status, 'active');
+      } else {
+        const stolen = await server.call('POST', '/smalt/v1/finish_connect', { token: other, body: { account: 'native-2', claim } });
+        assert.equal(stolen.body.code, 'claim_invalid');
+      }
+    }
+  });
+
+  test('a connect that is handed off leads back where it was told to, with how it ended', async () => {
+    const token = await server.session('handed-1');
+    for (const [decision, outcome, error] of [['allow', 'connected', null], ['deny', 'failed', 'user_denied']]) {
+      const body = { account: 'handed-1', application: 'sandbox-oauth', return_to: `${product.origin}/done` };
+      const { body: handoff } = await server.call('POST', '/smalt/v1/hand_off_connect', { token, body });
+      const gone = await fetch(`${server.url}/connect/go/${handoff.ticket}`, { method: 'POST', redirect: 'manual' });
+      const decided = await fetch(`${gone.headers.get('location')}&sandbox_user=ada&sandbox_decision=${decision}`, { redirect: 'manual' });
+      const cookie = gone.headers.get('set-cookie').split(';')[0];
+      const came = await fetch(decided.headers.get('location'), { redirect: 'manual', headers: { cookie } });
+      const back = new URL(came.headers.get('location'));
+      assert.equal(back.origin + back.pathname, `${product.origin}/done`);
+      assert.equal(back.searchParams.get('outcome'), outcome);
+      assert.equal(back.searchParams.get('error'), error);
+      assert.equal(back.searchParams.get('claim'), null, 'there is nothing left to claim');
+    }
   });
 
   test('a reload while the window is open; a token that ends while the client waits', async () => {

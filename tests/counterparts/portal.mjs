@@ -144,6 +144,17 @@ export async function host(routes = {}) {
   return { origin, routes, close: () => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))) };
 }
 
+/** With SMALT_PORTAL_SOURCES the page's files come from the sources, not from the build: for those who change them. */
+export async function fromSources(context) {
+  if (!process.env.SMALT_PORTAL_SOURCES) return;
+  await context.route('**/connect/assets/**', async (route) => {
+    const name = new URL(route.request().url()).pathname.split('/').pop();
+    const folder = name === 'smalt.mjs' ? 'client' : 'page';
+    const contentType = name.endsWith('.css') ? 'text/css' : 'text/javascript';
+    await route.fulfill({ contentType, body: await readFile(join(root, 'core/portal', folder, name)) });
+  });
+}
+
 /** Keeps a picture for people. */
 export async function shot(page, name, options = {}) {
   await mkdir(shots, { recursive: true });

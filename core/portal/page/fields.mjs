@@ -58,6 +58,7 @@ function combobox({ id, field, value, describedBy, onchange, search }) {
     } else input.removeAttribute('aria-activedescendant');
   };
   const draw = (found) => {
+    const marked = open() ? shown[active] : undefined;
     shown = found.slice(0, 100);
     list.replaceChildren(
       ...(shown.length
@@ -69,7 +70,8 @@ function combobox({ id, field, value, describedBy, onchange, search }) {
     note.textContent = `${shown.length} found`;
     list.hidden = false;
     input.setAttribute('aria-expanded', 'true');
-    active = -1;
+    // What comes in late does not take away what the keys have reached.
+    mark(marked ? shown.findIndex((option) => option.value === marked.value) : -1);
   };
   const here = () => {
     const sought = input.value.trim().toLowerCase();
@@ -108,7 +110,7 @@ function combobox({ id, field, value, describedBy, onchange, search }) {
       if (shown.length) mark((active + step + shown.length + (active < 0 && step < 0 ? 1 : 0)) % shown.length);
     } else if (event.key === 'Enter' && open()) {
       event.preventDefault();
-      if (shown[active]) pick(shown[active]);
+      if (shown[active] || shown.length === 1) pick(shown[active] ?? shown[0]);
     } else if (event.key === 'Escape' && open()) {
       event.preventDefault();
       close();

@@ -44,7 +44,11 @@ const WORDS = {
   provider_unreachable: 'The application cannot be reached at the moment. Please try again later.',
   provider_timeout: 'The application does not answer at the moment. Please try again later.',
 };
-const said = (error) => WORDS[error?.code] ?? (error instanceof SmaltError && error.message ? error.message : 'Something went wrong. Please try again.');
+/** What is told of an error. A code that came in the address is nobody's words. */
+function said(error) {
+  if (error instanceof SmaltError && Object.hasOwn(WORDS, error.code)) return WORDS[error.code];
+  return error instanceof SmaltError && error.message !== error.code ? error.message : 'Something went wrong. Please try again.';
+}
 const isOver = (error) => ['portal_link_invalid', 'invalid_token', 'linked_account_not_found'].includes(error?.code);
 
 async function open(ticket) {
@@ -595,8 +599,8 @@ function appView(app) {
 // ---- Which view
 
 function render(options) {
-  const slug = decodeURIComponent(/^#\/([^/]+)/.exec(location.hash)?.[1] ?? '');
-  const app = slug && find(slug);
+  // Slugs need no decoding.
+  const app = find(/^#\/([^/]+)/.exec(location.hash)?.[1]);
   if (app) show(`${app.name} – Connections`, appView(app), options);
   else show('Connections', listView(), options);
 }

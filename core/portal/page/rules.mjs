@@ -112,7 +112,7 @@ export function mappingEditor({ field, value, onchange }) {
         const remove = button(glyph(GLYPHS.remove), () => (rows.splice(index, 1), tell(), draw('add')), { class: 'icon', 'aria-label': `Remove ${nth}` });
         return h('div', { class: 'pair editable' }, from, glyph(GLYPHS.arrow), to, remove);
       }),
-      rows.length ? null : h('p', { class: 'quiet' }, 'Nothing is mapped yet.'),
+      ...(rows.length ? [] : [h('p', { class: 'quiet' }, 'Nothing is mapped yet.')]),
       button([glyph(GLYPHS.plus), 'Add a row'], () => (rows.push({}), draw('last')), { class: 'button small add' }),
     );
     if (focus === 'last') node.querySelectorAll('.pair.editable')[rows.length - 1]?.querySelector('select, input')?.focus();

@@ -24,6 +24,8 @@ pub(crate) enum Answer {
     Hosted(Hosted),
     /// A file that is built in.
     File(&'static File, Cache),
+    /// An application's picture.
+    Picture(Picture),
     /// 303, for pages only: API routes never redirect.
     Redirect { location: String, cookie: Option<Secret> },
 }
@@ -44,6 +46,12 @@ pub(crate) struct Hosted {
     pub(crate) nonce: String,
     /// Origins whose pages may show it in a frame.
     pub(crate) embed: Vec<String>,
+}
+
+/// An application's picture.
+pub(crate) struct Picture {
+    pub(crate) content_type: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// How long a file may be kept.
@@ -123,16 +131,22 @@ impl Answer {
             Answer::Page(page) => page.into_response(),
             Answer::Hosted(page) => page.into_response(),
             Answer::File(file, cache) => {
-                let mut response = with_body(200, file.content_type, file.bytes.to_vec());
+                let mut response = for_everybody(with_body(200, file.content_type, file.bytes.to_vec()));
                 let headers = response.headers_mut();
-                // Public, the same for everybody: any page may load it, and compare it with a hash.
-                set(headers, ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-                set(headers, HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
                 let keep = match cache {
                     Cache::Forever => "public, max-age=31536000, immutable",
                     Cache::Briefly => "public, max-age=300",
                 };
                 set(headers, CACHE_CONTROL, keep);
+                response
+            }
+            Answer::Picture(picture) => {
+                let mut response = for_everybody(with_body(200, &picture.content_type, picture.bytes));
+                let headers = response.headers_mut();
+                // Opened by itself, a drawing is a document of our origin: it may do nothing.
+                let policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'";
+                set(headers, HeaderName::from_static("content-security-policy"), policy);
+                set(headers, CACHE_CONTROL, "public, max-age=86400");
                 response
             }
             Answer::Redirect { location, cookie } => {
@@ -180,6 +194,13 @@ impl Hosted {
 /// Nothing of the address goes elsewhere with the next request.
 fn quiet(mut response: Response<Body>) -> Response<Body> {
     set(response.headers_mut(), REFERRER_POLICY, "no-referrer");
+    response
+}
+
+/// Public, and the same for everybody: any page may load it, and compare it with a hash.
+fn for_everybody(mut response: Response<Body>) -> Response<Body> {
+    set(response.headers_mut(), ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    set(response.headers_mut(), HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
     response
 }
 

@@ -70,8 +70,10 @@ fn integrity(file: &File) -> String {
 
 /// The client's files with their hashes.
 pub(crate) fn client_index() -> Json {
-    let files: serde_json::Map<String, Json> =
-        CLIENT.iter().map(|file| (file.name.to_owned(), serde_json::json!({"integrity": integrity(file), "bytes": file.bytes.len()}))).collect();
+    let files: serde_json::Map<String, Json> = CLIENT
+        .iter()
+        .map(|file| (file.name.to_owned(), serde_json::json!({"integrity": integrity(file), "bytes": file.bytes.len()})))
+        .collect();
     serde_json::json!({"version": VERSION, "files": files})
 }
 

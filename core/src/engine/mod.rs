@@ -56,6 +56,7 @@ use crate::{
     Timestamp,
     backend::Caller,
     error::{Result, bail, err},
+    expose::Seconds,
     ids,
     model::{EventType, Json, Tenant},
     operations::{Operation, Scope},
@@ -67,37 +68,65 @@ use crate::{
     vault::Vault,
 };
 
-/// How long things take. The defaults are for production; tests shorten them.
-#[derive(Clone, Debug)]
+/// How long things take. The defaults are for production; tests shorten them. In JSON each is a number of seconds, and what is
+/// left out keeps its default.
+#[derive(Clone, Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Timings {
     /// How long a user may stay at the provider. Default 10 minutes.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub flow_lifetime: Duration,
     /// How long a parked code waits for its claim. Default 60 s.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub park: Duration,
     /// A provider's time for one call. Default 10 s; shorter than the lease.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub provider: Duration,
     /// How long a refresh may hold its connection. Default 14 s.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub lease: Duration,
     /// No second refresh within this time after a failed one. Default 30 s.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub cooldown: Duration,
     /// How often due connections are looked for, to renew them before their tokens end. Default once a second; `None` looks never in
     /// this engine. How they are renewed stands in the project: [`crate::project::RefreshSettings`].
+    #[serde(deserialize_with = "Seconds::read")]
+    #[schemars(with = "Option<Seconds>")]
     pub ahead: Option<Duration>,
     /// The first wait before a grant that the provider refuses for now is tried again; it doubles, up to a day. Default 5 minutes.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub suspended: Duration,
     /// A plugin's time for one call. Default 10 s.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub plugin: Duration,
     /// How often other processes' changes are looked for. Default 250 ms.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub poll: Duration,
     /// The first wait before a revocation is tried again; it doubles. Default 5 s.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub revoke_backoff: Duration,
     /// How often a revocation is tried. Default 14 (about 45 hours).
     pub revoke_attempts: u32,
     /// Credential reads within this time share one audit row. Default 60 s.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub read_window: Duration,
     /// How long events are kept. Default 30 days.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub event_retention: Duration,
     /// How long ended flows and sessions are kept. Default 24 hours.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub flow_retention: Duration,
     /// How many credentials are kept in memory. Default 20,000.
     pub cached_credentials: u64,

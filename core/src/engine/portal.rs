@@ -41,14 +41,18 @@ fn return_to(org: &Org, properties: &JsonMap) -> Result<Option<String>> {
 }
 
 fn read(row: Option<PortalPropertiesRow>) -> Result<JsonMap> {
-    row.map_or_else(|| Ok(JsonMap::new()), |row| {
-        serde_json::from_str(&row.properties_json).map_err(|_| err!(StoreCorrupt, "what was stored for a hosted page cannot be read"))
-    })
+    row.map_or_else(
+        || Ok(JsonMap::new()),
+        |row| {
+            serde_json::from_str(&row.properties_json).map_err(|_| err!(StoreCorrupt, "what was stored for a hosted page cannot be read"))
+        },
+    )
 }
 
 /// The session of a link, while both are good.
 fn session(tx: &mut dyn Tx, tenant: &Tenant, link: &PortalLinkRow, now: Timestamp) -> Result<SessionRow> {
-    let good = |session: &SessionRow| session.revoked_at.is_none() && now.millis() <= session.expires_at && session.account_id == link.account_id;
+    let good =
+        |session: &SessionRow| session.revoked_at.is_none() && now.millis() <= session.expires_at && session.account_id == link.account_id;
     tx.session(tenant, &link.session_id)?.filter(|session| now.millis() <= link.expires_at && good(session)).ok_or_else(refused)
 }
 
@@ -149,7 +153,10 @@ impl Inner {
                 return Err(refused());
             }
             let session = session(tx, &tenant, &link, now)?;
-            tx.insert_portal_link(&tenant, &PortalLinkRow { hash: own, once: false, expires_at: session.expires_at, created_at: now.millis(), ..link })
+            tx.insert_portal_link(
+                &tenant,
+                &PortalLinkRow { hash: own, once: false, expires_at: session.expires_at, created_at: now.millis(), ..link },
+            )
         })
         .await?;
         Ok(ticket)
@@ -177,7 +184,12 @@ fn portal_link(
     let session = tx.session(&about.tenant, &session_id)?.filter(good).ok_or_else(token::refused)?;
     let (now, account_id) = (about.now, about.account.clone());
     if let Some(properties_json) = properties {
-        let row = PortalPropertiesRow { session_id: session_id.clone(), account_id: account_id.clone(), properties_json, changed_at: now.millis() };
+        let row = PortalPropertiesRow {
+            session_id: session_id.clone(),
+            account_id: account_id.clone(),
+            properties_json,
+            changed_at: now.millis(),
+        };
         tx.put_portal_properties(&about.tenant, &row)?;
     }
     let session_ends = Timestamp::from_millis(session.expires_at);

@@ -11,8 +11,8 @@ use crate::{
     engine::{Engine, EngineParts, Timings},
     manifest::AppManifest,
     model::{
-        AccountUpdate, ApiKey, AuditEntry, Environment, Event, KeyRotation, LinkedAccount, NewApiKey, Page, Portal, SessionInfo, StartedConnect,
-        UpsertedAccount,
+        AccountUpdate, ApiKey, AuditEntry, Environment, Event, KeyRotation, LinkedAccount, NewApiKey, Page, Portal, SessionInfo,
+        StartedConnect, UpsertedAccount,
     },
     plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, SystemClock, WorkflowRunner},
     project::{Project, ProjectSource},
@@ -316,9 +316,18 @@ impl Smalt {
         Smalt { backend: Arc::new(engine), presenter, caller: Caller::Organisation("organisation".into()) }
     }
 
+    pub(super) fn registered_presenter(&self) -> Option<Arc<dyn Presenter>> {
+        self.presenter.clone()
+    }
+
     /// Over any backend.
     pub fn over(backend: Arc<dyn Backend>) -> Smalt {
         Smalt { backend, presenter: None, caller: Caller::Organisation("organisation".into()) }
+    }
+
+    /// Over a backend that was made with a presenter.
+    pub(crate) fn at(backend: Arc<dyn Backend>, presenter: Option<Arc<dyn Presenter>>) -> Smalt {
+        Smalt { presenter, ..Self::over(backend) }
     }
 
     /// The same, with a name for the audit: who asks, e.g. `worker-3`.

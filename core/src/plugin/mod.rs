@@ -7,6 +7,7 @@ mod guard;
 mod key_provider;
 mod presenter;
 mod reentry;
+mod session_provider;
 mod store;
 mod stream;
 mod transport;
@@ -18,7 +19,9 @@ pub use connector::{Connector, ConnectorContext, OptionsRequest, RevokeRequest, 
 pub use guard::{Fault, guarded};
 pub use key_provider::KeyProvider;
 pub use presenter::{PresentRequest, Presenter};
+pub use reentry::Scope;
 pub(crate) use reentry::{inherit, inside, refuse_reentry};
+pub use session_provider::SessionProvider;
 pub use store::{JobAnswer, ReadJob, Store, StoreExt, Tx, WriteJob};
 pub use stream::{BodySource, HttpStream, StreamRequest, Upload, UploadSource};
 pub use transport::{HttpBody, HttpRequest, HttpResponse, HttpTransport};

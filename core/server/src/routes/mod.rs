@@ -81,6 +81,7 @@ table! {
     GET    "/api/v2/f-sdk/application/{slug}" Account apps::get "Describes an application.";
     GET    "/api/v2/public/application" Account apps::list "Lists applications.";
     GET    "/api/v2/public/application/{slug}" Account apps::get "Describes an application.";
+    GET    "/api/v2/public/application/{slug}/icon" Public apps::icon "An application's icon.";
     GET    "/api/v2/public/auth-structure/{slug}" Public apps::auth_structure "Tells what an import of credentials expects.";
 
     GET    "/api/v1/{slug}/integrate" Account connect::authorize_url "Begins an OAuth connect.";

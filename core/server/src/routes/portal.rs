@@ -134,9 +134,12 @@ mod tests {
 
     #[test]
     fn a_prefix_is_the_public_urls_path() {
-        for (url, expected) in
-            [("https://a.example", ""), ("https://a.example/", ""), ("https://a.example/backend/", "/backend"), ("http://[::1]:80/a/b", "/a/b")]
-        {
+        for (url, expected) in [
+            ("https://a.example", ""),
+            ("https://a.example/", ""),
+            ("https://a.example/backend/", "/backend"),
+            ("http://[::1]:80/a/b", "/a/b"),
+        ] {
             assert_eq!(prefix(url), expected, "{url}");
         }
     }

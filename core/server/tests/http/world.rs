@@ -163,12 +163,14 @@ impl World {
 
 /// Pages speak HTML, everything else JSON.
 pub fn is_page(target: &str) -> bool {
-    target.contains("/connect/go/") || target.contains("/callback") || (target.starts_with("/connect") && !target.starts_with("/connect/open"))
+    target.contains("/connect/go/")
+        || target.contains("/callback")
+        || (target.starts_with("/connect") && !target.starts_with("/connect/open"))
 }
 
 /// Files are built in, the same for everybody, and kept by browsers.
 fn is_file(target: &str) -> bool {
-    target.contains("/connect/assets/") || target.contains("/client/")
+    target.contains("/connect/assets/") || target.contains("/client/") || target.ends_with("/icon")
 }
 
 fn has_what_all_have(method: &str, target: &str, said: &Said) {

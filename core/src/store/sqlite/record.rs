@@ -3,8 +3,8 @@
 use rusqlite::{Row, ToSql, types::FromSql};
 
 use crate::store::rows::{
-    AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, FlowRow, NewEvent, PortalLinkRow, PortalPropertiesRow, ReceiptRow,
-    RevocationRow, SessionRow, SigningKeyRow,
+    AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, FlowRow, NewEvent, PortalLinkRow,
+    PortalPropertiesRow, ReceiptRow, RevocationRow, SessionRow, SigningKeyRow,
 };
 
 /// A row type that is kept in a table of its own.
