@@ -170,7 +170,8 @@ const asModule = () =>
 
 async function inBrowser(work) {
   const context = await browser.newContext();
-  context.setDefaultTimeout(30_000);
+  // Generous: it ends what hangs, and says nothing about speed.
+  context.setDefaultTimeout(120_000);
   const opened = await context.newPage();
   const seen = troubles(opened);
   try {

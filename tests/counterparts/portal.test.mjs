@@ -38,7 +38,8 @@ async function visitor({ properties = {}, query = '', name = 'Ada & <Sons>' } = 
 /** A browser of its own. What its pages complain about fails the test at its end. */
 async function inBrowser(options, work) {
   const context = await browser.newContext({ viewport: { width: 900, height: 900 }, ...options });
-  context.setDefaultTimeout(30_000);
+  // Generous: it ends what hangs, and says nothing about speed.
+  context.setDefaultTimeout(120_000);
   await fromSources(context);
   const page = await context.newPage();
   const seen = troubles(page);
@@ -534,6 +535,13 @@ describe('settings', () => {
       await shot(page, 'settings-refused');
       await page.unroute('**/update_config');
 
+      // Changes are not lost by a click on a link.
+      await page.getByRole('link', { name: 'All connections' }).click();
+      await page.getByRole('dialog').waitFor();
+      await accessible(page, 'the question before changes are lost');
+      await page.getByRole('button', { name: 'Cancel' }).click();
+      await page.getByRole('dialog').waitFor({ state: 'detached' });
+
       await server.call('PUT', '/api/v2/f-sdk/config', { token: made.token, body: { slug: 'sandbox-oauth', fields: { greeting: 'elsewhere' } } });
       await form.getByLabel('Greeting').fill('here');
       await save.click();
@@ -651,7 +659,7 @@ describe('in a frame', () => {
         const frames = page.frames().slice(1);
         assert.equal(frames.length, 20);
         if (shown) await Promise.all(frames.map((frame) => frame.locator('.card').first().waitFor()));
-        else while (refused.length < 20) await page.waitForTimeout(50);
+        else for (let n = 0; refused.length < 20 && n < 2_000; n += 1) await page.waitForTimeout(50);
         const seen = await Promise.all(frames.map((frame) => frame.locator('.card').count()));
         assert.deepEqual([seen.filter((count) => count > 0).length, refused.length], [shown, 20 - shown]);
       } finally {

@@ -657,6 +657,15 @@ async function start() {
   }
   render({ focus: false });
   window.addEventListener('hashchange', () => session && render());
+  document.addEventListener('click', async (event) => {
+    const link = event.target.closest?.('a[href^="#/"]');
+    if (!link || !unsaved()) return;
+    event.preventDefault();
+    const sure = await confirm({ title: 'Leave without saving?', text: 'The changes that you made here are lost then.', action: 'Leave' });
+    if (!sure) return;
+    unsaved = () => false;
+    location.hash = link.getAttribute('href');
+  });
   window.addEventListener('beforeunload', (event) => unsaved() && event.preventDefault());
   document.addEventListener('visibilitychange', async () => {
     if (document.visibilityState !== 'visible' || !session || waiting.size || unsaved() || document.querySelector('dialog')) return;
