@@ -108,6 +108,7 @@ function show(title, content, { focus = true } = {}) {
   unsaved = () => false;
   document.title = title;
   root.replaceChildren(content);
+  root.querySelector('.banner')?.scrollIntoView({ block: 'center' });
   if (focus) {
     const heading = root.querySelector('h1');
     heading?.setAttribute('tabindex', '-1');
