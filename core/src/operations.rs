@@ -98,6 +98,9 @@ operations! {
     CreateSession = "create_session", Organisation, false, "0.1", "Makes or reuses a session token of a linked account.";
     VerifySession = "verify_session", Public, false, "0.1", "Tells whose session token it is, or refuses it.";
     RevokeSession = "revoke_session", Account, false, "0.1", "Ends a session at once.";
+    PortalUrl = "portal_url", Account, false, "0.1", "Makes a link to the hosted page for a linked account.";
+    OpenPortal = "open_portal", Public, false, "0.1", "Trades the ticket of a link to the hosted page for its session.";
+    PortalProperties = "portal_properties", Public, false, "0.1", "Reads what was stored for the hosted page of a session.";
     CreateApiKey = "create_api_key", Organisation, false, "0.1", "Makes an API key for a backend; it is shown this once.";
     ListApiKeys = "list_api_keys", Organisation, false, "0.1", "Lists API keys without the keys themselves.";
     RevokeApiKey = "revoke_api_key", Organisation, false, "0.1", "Ends an API key at once.";

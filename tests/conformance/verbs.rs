@@ -8,7 +8,8 @@ use smalt::{
     Code, Error, Exposed, Secret, Timestamp,
     backend::*,
     model::{
-        ApiAnswer, Credential, Json, JsonMap, NameValue, NewApiKey, NewWebhook, SessionInfo, StartedConnect, UpsertedAccount, Webhook,
+        ApiAnswer, Credential, Json, JsonMap, NameValue, NewApiKey, NewWebhook, Portal, PortalLink, SessionInfo, StartedConnect,
+        UpsertedAccount, Webhook,
     },
     operations::Operation,
     plugin::{Clock, FixedClock, SystemClock},
@@ -140,6 +141,24 @@ fn handoff(handoff: Handoff) -> Json {
     json!({"flow_id": handoff.flow_id, "ticket": text(&handoff.ticket), "expires_at": handoff.expires_at})
 }
 
+/// The ticket beside the address that it ends, so that a case can present it.
+fn portal_link(link: PortalLink) -> Json {
+    let url = link.url.expose();
+    let ticket = url.rsplit('/').next().and_then(|last| last.split('?').next());
+    json!({"url": url, "ticket": ticket, "once": link.once, "expires_at": link.expires_at})
+}
+
+fn portal(portal: Portal) -> Json {
+    json!({
+        "session": session(portal.session),
+        "environment": portal.environment,
+        "config_id": portal.config_id,
+        "properties": portal.properties,
+        "return_to": portal.return_to,
+        "ticket": portal.ticket.as_ref().map(text),
+    })
+}
+
 fn new_api_key(made: NewApiKey) -> Json {
     let mut answer = plain(made.info);
     answer["key"] = text(&made.key);
@@ -237,6 +256,11 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
         }
         "get_handoff" => op!(get_handoff(TakeHandoff { ticket: need }) -> plain),
         "take_handoff" => op!(take_handoff(TakeHandoff { ticket: need }) -> started),
+        "portal_url" => {
+            op!(portal_url(GetPortalUrl { account: need, properties: maybe, config_id: maybe, return_to: maybe, once: some }) -> portal_link)
+        }
+        "open_portal" => op!(open_portal(OpenPortal { ticket: need }) -> portal),
+        "portal_properties" => op!(portal_properties(GetPortalProperties { token: need }) -> plain),
         "create_api_key" => op!(create_api_key(CreateApiKey { name: need }) -> new_api_key),
         "list_api_keys" => {
             a.end()?;

@@ -16,7 +16,7 @@ use axum::{
     extract::{RawPathParams, rejection::RawPathParamsRejection},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
-use http_body::{Body as _, Frame};
+use http_body::Frame;
 use http_body_util::{BodyExt, Limited};
 use smalt::{
     Code, Error, Smalt,
@@ -29,7 +29,7 @@ use tokio::sync::Mutex;
 use crate::{
     address::{self, Peer},
     answer::{Trouble, failed},
-    call::Call,
+    call::{Call, Upload},
     feed::Feeds,
     guard::Guard,
     metrics::{Metrics, Place},
@@ -365,7 +365,7 @@ impl Api {
         }
         let settings = settings.clone();
         let (method, headers) = (head.method, head.headers);
-        let call = Call { api: self.clone(), settings, method, target, params, query, headers, body, upload, who };
+        let call = Call { api: self.clone(), settings, method, target, params, query, headers, body, upload: Upload::new(upload), who };
         let (account, slug) = (call.who.as_ref().map(|who| (who.account.clone(), who.environment)), call.params.get("slug").cloned());
         let smalt = call.who.as_ref().map(|who| who.smalt.clone());
         match (route.run)(call).await {

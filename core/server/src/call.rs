@@ -1,6 +1,9 @@
 //! One request, read and proved, as routes see it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::body::Body;
 use http::{HeaderMap, Method};
@@ -12,6 +15,20 @@ use crate::{
     settings::Settings,
     who::{Who, header},
 };
+
+/// A body that nobody has read yet. Locked only so that a request can be looked at from several places at once.
+pub(crate) struct Upload(Mutex<Option<Body>>);
+
+impl Upload {
+    pub(crate) fn new(body: Option<Body>) -> Self {
+        Self(Mutex::new(body))
+    }
+
+    /// Once.
+    pub(crate) fn take(&self) -> Option<Body> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 /// One request.
 pub(crate) struct Call {
@@ -27,7 +44,7 @@ pub(crate) struct Call {
     /// The body; null where there is none.
     pub(crate) body: Json,
     /// The body as it comes, on the one route that reads none before.
-    pub(crate) upload: Option<Body>,
+    pub(crate) upload: Upload,
     /// Absent on public routes.
     pub(crate) who: Option<Who>,
 }

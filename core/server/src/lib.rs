@@ -6,6 +6,7 @@
 mod address;
 mod answer;
 mod api;
+mod assets;
 mod call;
 mod feed;
 mod guard;

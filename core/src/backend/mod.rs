@@ -16,8 +16,8 @@ use crate::{
     expose::Exposed,
     model::{
         ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Delivery, Event, Field, Json,
-        KeyRotation, LinkedAccount, NewApiKey, NewWebhook, Page, Receipt, RuleColumns, SessionInfo, StartedConnect, UpsertedAccount,
-        Webhook,
+        KeyRotation, LinkedAccount, NewApiKey, NewWebhook, Page, Portal, PortalLink, Receipt, RuleColumns, SessionInfo, StartedConnect,
+        UpsertedAccount, Webhook,
     },
     operations::Operation,
     plugin::{HttpStream, Upload},
@@ -205,6 +205,13 @@ macro_rules! doorway {
         verify_session: VerifySession(VerifySession) -> SessionInfo;
         /// Ends a session at once; false when it had ended.
         revoke_session: RevokeSession(RevokeSession) -> bool;
+        /// Makes a link to the hosted page. Errors: `return_to_not_allowed`, `invalid_request`, `project_invalid` without a public URL.
+        portal_url: PortalUrl(GetPortalUrl) -> PortalLink;
+        /// Trades a link's ticket for its session; a link that works once ends by it. Errors: `portal_link_invalid`, one answer for
+        /// every way in which a link can be wrong.
+        open_portal: OpenPortal(OpenPortal) -> Portal;
+        /// What was stored for the hosted page of a session; an empty object where nothing was. Errors: `invalid_token`.
+        portal_properties: PortalProperties(GetPortalProperties) -> Json;
         /// Makes an API key for a backend of the organisation; the key itself is shown this once.
         create_api_key: CreateApiKey(CreateApiKey) -> NewApiKey;
         /// Lists API keys without the keys themselves, newest first.

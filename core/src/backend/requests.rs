@@ -9,7 +9,7 @@ use crate::{
     Secret,
     expose::{Seconds, exposes},
     manifest::Pagination,
-    model::{AccountUpdate, ApiBody, AuthType, ConfigUpdate, Json, Labels, NameValue, SiblingPolicy, WebhookEvent, WebhookKind},
+    model::{AccountUpdate, ApiBody, AuthType, ConfigUpdate, Json, JsonMap, Labels, NameValue, SiblingPolicy, WebhookEvent, WebhookKind},
 };
 
 /// Structs whose Debug hides the fields after `hides`: what a user or a provider wrote may be a secret (S-41).
@@ -84,6 +84,31 @@ requests! {
     /// `revoke_session`.
     pub struct RevokeSession {
         /// The token.
+        pub token: Secret,
+    }
+    /// `portal_url`.
+    pub struct GetPortalUrl hides(properties) {
+        /// The linked account's id.
+        pub account: String,
+        /// What the page is told: `name`, `color`, `bgColor`, `base_color`, `button_color`, `redirect_url`, and what else a page of
+        /// yours reads. It replaces what was stored for the session before; absent: that stays. At most 16 KiB.
+        pub properties: Option<JsonMap>,
+        /// The config that the page edits; default the linked account's id.
+        pub config_id: Option<String>,
+        /// Where the page leads back to; on the project's list. The same as `redirect_url` in the properties, and comes before it.
+        pub return_to: Option<String>,
+        /// Whether the link works once, within 60 seconds; otherwise as long as the session.
+        #[serde(default)]
+        pub once: bool,
+    }
+    /// `open_portal`.
+    pub struct OpenPortal {
+        /// The ticket in the link.
+        pub ticket: Secret,
+    }
+    /// `portal_properties`.
+    pub struct GetPortalProperties {
+        /// The session's token.
         pub token: Secret,
     }
     /// `create_api_key`.

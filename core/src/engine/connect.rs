@@ -104,11 +104,7 @@ impl Inner {
         let client = app.settings().client.get(&self.tenant.environment);
         let own = match client.and_then(|client| client.redirect_uri.clone()) {
             Some(uri) => Some(uri),
-            None => self
-                .public_url
-                .as_ref()
-                .or(org.public_url.as_ref())
-                .map(|base| format!("{}/api/v1/{}/callback", base.trim_end_matches('/'), app.slug())),
+            None => self.public_base(org).map(|base| format!("{base}/api/v1/{}/callback", app.slug())),
         };
         match (asked, own) {
             (Some(asked), Some(own)) if asked == own => Ok(own),
@@ -124,6 +120,8 @@ impl Inner {
         let app = self.app(&request.application).await?;
         let given = request.inputs.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect();
         let return_to = match &request.return_to {
+            // The hosted page is ours.
+            Some(url) if self.portal_page(&app.project.project.org).as_ref() == Some(url) => Some(url.clone()),
             Some(url) => Some(urls::return_to_allowed(&app.project.project.org, url)?.to_string()),
             None => None,
         };

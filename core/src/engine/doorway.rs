@@ -8,17 +8,17 @@ use super::{Engine, Inner};
 use crate::{
     backend::{
         ApiPageRequest, ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CountAccounts, CreateApiKey, CreateSession,
-        Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetProject,
-        GetReceipt, GetRuleColumns, GetWebhook, Handoff, HandoffPreview, ImportConnection, ListAccounts, ListApiKeys, ListAudit,
-        ListConnections, ListDeliveries, ListEvents, ListWebhooks, ParkCallback, ParkedCallback, PutAccount, Redeliver, RevokeApiKey,
-        RevokeSession, RotateKeys, RotateWebhookSecret, RunWorkflow, SetConfigField, StartConnect, TakeHandoff, UpdateConfig,
-        UpdateWebhook, VerifyApiKey, VerifySession, WaitFlow, WebhookSettings,
+        Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetPortalProperties,
+        GetPortalUrl, GetProject, GetReceipt, GetRuleColumns, GetWebhook, Handoff, HandoffPreview, ImportConnection, ListAccounts,
+        ListApiKeys, ListAudit, ListConnections, ListDeliveries, ListEvents, ListWebhooks, OpenPortal, ParkCallback, ParkedCallback,
+        PutAccount, Redeliver, RevokeApiKey, RevokeSession, RotateKeys, RotateWebhookSecret, RunWorkflow, SetConfigField, StartConnect,
+        TakeHandoff, UpdateConfig, UpdateWebhook, VerifyApiKey, VerifySession, WaitFlow, WebhookSettings,
     },
     error::{Result, bail},
     model::{
         ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Delivery, Event, Field, Json,
-        KeyRotation, LinkedAccount, NewApiKey, NewWebhook, Page, Receipt, RuleColumns, SessionInfo, SiblingPolicy, StartedConnect,
-        UpsertedAccount, Webhook,
+        KeyRotation, LinkedAccount, NewApiKey, NewWebhook, Page, Portal, PortalLink, Receipt, RuleColumns, SessionInfo, SiblingPolicy,
+        StartedConnect, UpsertedAccount, Webhook,
     },
     operations::Operation,
     plugin::{HttpStream, Presenter, Upload, refuse_reentry},
@@ -146,6 +146,24 @@ doorway! {
             Caller::Session(_) => bail!(Forbidden, "a session can end itself only"),
         };
         self.0.revoke_session(actor, request).await
+    }
+
+    async fn portal_url(&self, caller: &Caller, request: GetPortalUrl) -> Result<PortalLink> {
+        let actor = self.0.authorize(Operation::PortalUrl, caller, &request.account).await?;
+        // The link of a session stands for that session; the organisation's for the account's newest.
+        let session = match caller {
+            Caller::Session(token) => Some(self.0.session_of(token).await?.session_id),
+            Caller::Organisation(_) => None,
+        };
+        self.0.portal_url(actor, session, request).await
+    }
+
+    async fn open_portal(&self, _caller: &Caller, request: OpenPortal) -> Result<Portal> {
+        self.0.open_portal(request).await
+    }
+
+    async fn portal_properties(&self, _caller: &Caller, request: GetPortalProperties) -> Result<Json> {
+        self.0.portal_properties(request).await
     }
 
     async fn disconnect(&self, caller: &Caller, request: Disconnect) -> Result<Receipt> {

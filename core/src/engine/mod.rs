@@ -28,6 +28,7 @@ mod oauth1;
 mod open;
 mod outbox;
 mod pages;
+mod portal;
 mod ready;
 mod refresh;
 mod renewal;

@@ -70,6 +70,7 @@ codes! {
     FieldNotFound = "field_not_found", NotFound, Never, 404, "The application or workflow has no field with this id.", "Check the id against `config(...)`.";
     ReceiptNotFound = "receipt_not_found", NotFound, Never, 404, "No disconnect receipt has this id.", "Use the id that `disconnect` answered.";
 
+    PortalLinkInvalid = "portal_link_invalid", NotFound, Never, 404, "The link to the hosted page is unknown, used or late, or its session has ended.", "Make a new one with `portal_url`.";
     ApiKeyNotFound = "api_key_not_found", NotFound, Never, 404, "No API key has this id in this environment.", "List the keys with `smalt keys api list`.";
 
     WebhookNotFound = "webhook_not_found", NotFound, Never, 404, "No webhook has this id in this environment.", "List the webhooks with `list_webhooks`.";

@@ -5,14 +5,14 @@ use crate::{
     Result,
     backend::{
         Backend, Caller, Capabilities, CountAccounts, CreateApiKey, GetAccount, GetProject, HandoffPreview, ListAccounts, ListApiKeys,
-        ListAudit, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RotateKeys, TakeHandoff, VerifyApiKey,
+        ListAudit, ListEvents, OpenPortal, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RotateKeys, TakeHandoff, VerifyApiKey,
         VerifySession,
     },
     engine::{Engine, EngineParts, Timings},
     manifest::AppManifest,
     model::{
-        AccountUpdate, ApiKey, AuditEntry, Environment, Event, KeyRotation, LinkedAccount, NewApiKey, Page, SessionInfo, StartedConnect,
-        UpsertedAccount,
+        AccountUpdate, ApiKey, AuditEntry, Environment, Event, KeyRotation, LinkedAccount, NewApiKey, Page, Portal, SessionInfo,
+        StartedConnect, UpsertedAccount,
     },
     plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, SystemClock, WorkflowRunner},
     project::{Project, ProjectSource},
@@ -466,6 +466,14 @@ impl Smalt {
     /// `claim_invalid` for a ticket that is unknown, used or late.
     pub async fn take_handoff(&self, ticket: impl Into<Secret>) -> Result<StartedConnect> {
         self.backend.take_handoff(&self.caller, TakeHandoff { ticket: ticket.into() }).await
+    }
+
+    /// Trades the ticket of a link to the hosted page for its session, as a server does that serves the page.
+    ///
+    /// # Errors
+    /// `portal_link_invalid`: one answer for every way in which a link can be wrong.
+    pub async fn open_portal(&self, ticket: impl Into<Secret>) -> Result<Portal> {
+        self.backend.open_portal(&self.caller, OpenPortal { ticket: ticket.into() }).await
     }
 
     /// Parks a provider's callback for a user who has yet to prove who it is.

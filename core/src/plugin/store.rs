@@ -8,7 +8,7 @@ use crate::{
     model::Tenant,
     store::rows::{
         AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, EventRow, FlowRow, NewEvent,
-        ReceiptRow, RevocationRow, SealedPage, SealedTable, SessionRow, SigningKeyRow, WebhookRow,
+        PortalLinkRow, PortalPropertiesRow, ReceiptRow, RevocationRow, SealedPage, SealedTable, SessionRow, SigningKeyRow, WebhookRow,
     },
 };
 
@@ -157,6 +157,15 @@ pub trait Tx {
     /// False when it is unknown or was revoked already.
     fn revoke_session(&mut self, tenant: &Tenant, id: &str, now: i64) -> Result<bool>;
     fn delete_sessions_before(&mut self, expired_before: i64, limit: u32) -> Result<u64>;
+
+    // Links to the hosted page. They go with their session.
+    fn portal_link(&mut self, tenant: &Tenant, hash: &str) -> Result<Option<PortalLinkRow>>;
+    fn insert_portal_link(&mut self, tenant: &Tenant, row: &PortalLinkRow) -> Result<()>;
+    /// False when it is not there, or not any more.
+    fn delete_portal_link(&mut self, tenant: &Tenant, hash: &str) -> Result<bool>;
+    fn portal_properties(&mut self, tenant: &Tenant, session: &str) -> Result<Option<PortalPropertiesRow>>;
+    /// Inserts or replaces.
+    fn put_portal_properties(&mut self, tenant: &Tenant, row: &PortalPropertiesRow) -> Result<()>;
 
     // Connect flows.
     fn flow(&mut self, tenant: &Tenant, id: &str) -> Result<Option<FlowRow>>;

@@ -40,6 +40,9 @@ project! {
         /// Session tokens.
         #[serde(default)]
         pub sessions: Sessions,
+        /// The hosted page.
+        #[serde(default)]
+        pub portal: PortalSettings,
         /// Where requests may go.
         #[serde(default)]
         pub network: Network,
@@ -69,7 +72,8 @@ project! {
         pub name: String,
         /// Where its backend is reached from outside; redirect URIs are built on it, never on a request's headers.
         pub public_url: Option<String>,
-        /// Exact origins (or full URLs) that users may be sent back to.
+        /// Where users may be sent back to: exact origins, full URLs, and for native apps `com.example.app:/path` (a private-use scheme in
+        /// reverse-DNS form) or `http://127.0.0.1/path`, whose port is free (RFC 8252 section 7).
         pub return_to: Vec<String>,
         /// Exact origins whose pages may call the HTTP API from a browser. Empty: any, without credentials of the browser.
         pub origins: Vec<String>,
@@ -82,6 +86,14 @@ project! {
     pub struct Sessions {
         /// Seconds that a token lives. Default 86,400.
         pub lifetime: u64,
+    }
+
+    /// The hosted page, on which users connect and set applications.
+    #[derive(Default)]
+    #[serde(default)]
+    pub struct PortalSettings {
+        /// Exact origins whose pages may show it in a frame. Empty: none; it can be redirected to all the same.
+        pub embed: Vec<String>,
     }
 
     /// Where requests may go.
@@ -251,6 +263,7 @@ impl Default for Project {
             version: 1,
             org: Org::default(),
             sessions: Sessions::default(),
+            portal: PortalSettings::default(),
             network: Network::default(),
             refresh: RefreshSettings::default(),
             sandbox: SandboxSettings::default(),

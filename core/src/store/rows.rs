@@ -99,6 +99,27 @@ pub struct SessionRow {
     pub revoked_at: Option<i64>,
 }
 
+/// A link to the hosted page; only the hash of its ticket is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortalLinkRow {
+    pub hash: String,
+    pub account_id: String,
+    pub session_id: String,
+    pub config_id: Option<String>,
+    pub once: bool,
+    pub created_at: i64,
+    pub expires_at: i64,
+}
+
+/// What the hosted page of a session is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortalPropertiesRow {
+    pub session_id: String,
+    pub account_id: String,
+    pub properties_json: String,
+    pub changed_at: i64,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowRow {
     pub id: String,

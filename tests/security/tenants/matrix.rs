@@ -76,6 +76,9 @@ fn kind(operation: Operation, field: &str) -> Option<&'static str> {
         "workflows",
         "settings",
         "overlap",
+        "properties",
+        "once",
+        "portal",
     ];
     Some(match field {
         "account" => "account",
@@ -145,6 +148,10 @@ async fn own(tenant: &Tenant, who: &Seeded, operation: Operation, kind: &str) ->
             let flow = started(tenant, &who.account).await;
             let request = json!({"callback_url": callback(&flow), "cookie": flow["cookie"]["value"]});
             tenant.done(Operation::ParkCallback, request).await["claim"].clone()
+        }
+        "ticket" if operation == Operation::OpenPortal => {
+            let url = tenant.done(Operation::PortalUrl, json!({"account": who.account})).await["url"].clone();
+            url.as_str().unwrap().rsplit('/').next().unwrap().into()
         }
         "ticket" => {
             let request = json!({"account": who.account, "application": "crm", "redirect_uri": super::CALLBACK});

@@ -144,7 +144,7 @@ async fn delivered(smalt: &Smalt, canary: &str) -> (String, String, String) {
 pub fn project(org: &str) -> Project {
     serde_json::from_value(json!({
         "version": 1,
-        "org": {"id": org, "return_to": ["https://app.example"], "redirect_uris": [CALLBACK]},
+        "org": {"id": org, "public_url": "https://app.example", "return_to": ["https://app.example"], "redirect_uris": [CALLBACK]},
         "apps": {
             "crm": {
                 "client": {"test": {"id": format!("{org}-test")}, "production": {"id": format!("{org}-production")}},

@@ -11,6 +11,7 @@ mod openapi;
 mod org;
 mod pages;
 mod passing;
+mod portal;
 mod sessions;
 mod streams;
 mod webhooks;
@@ -87,6 +88,7 @@ table! {
     GET    "/api/v2/f-sdk/application/{slug}" Account apps::get "Describes an application.";
     GET    "/api/v2/public/application" Account apps::list "Lists applications.";
     GET    "/api/v2/public/application/{slug}" Account apps::get "Describes an application.";
+    GET    "/api/v2/public/application/{slug}/icon" Public apps::icon "An application's icon.";
     GET    "/api/v2/public/auth-structure/{slug}" Public apps::auth_structure "Tells what an import of credentials expects.";
 
     GET    "/api/v1/{slug}/integrate" Account connect::authorize_url "Begins an OAuth connect.";
@@ -110,6 +112,13 @@ table! {
     PUT    "/api/v2/public/webhook/{id}" Organisation webhooks::update "Changes a webhook.";
     DELETE "/api/v2/public/webhook/{id}" Organisation webhooks::delete "Deletes a webhook; answers those that are left.";
     PUT    "/api/v2/public/webhooks/group/edit" Organisation webhooks::group "Puts webhooks into a group.";
+    POST   "/api/v2/public/connect-url" Account portal::link "Makes a link to the hosted page.";
+    GET    "/api/v2/public/hosted-properties" Session portal::properties "Reads what was stored for the hosted page.";
+    GET    "/connect" Public portal::page "The hosted page, as it stands in the address bar.";
+    GET    "/connect/{ticket}" Public portal::page "The hosted page, as a link leads to it.";
+    POST   "/connect/open" Public portal::open "Trades a link's ticket for its session; for the hosted page only.";
+    GET    "/connect/assets/{build}/{file}" Public portal::asset "A file of the hosted page.";
+    GET    "/client/{version}/{file}" Public portal::client "The browser client, under its exact version or as `latest`.";
 
     GET    "/smalt/v1/capabilities" Public doorway::capabilities "Tells version and operations.";
     GET    "/smalt/v1/openapi.json" Public doorway::document "The OpenAPI document.";

@@ -50,7 +50,7 @@ fn head(call: &Call) -> Result<ApiRequest, Trouble> {
 }
 
 /// Sends a call whose answer, and body if there is one, are streamed.
-pub(super) async fn pass(mut call: Call) -> Result<Answer, Trouble> {
+pub(super) async fn pass(call: Call) -> Result<Answer, Trouble> {
     let request = head(&call)?;
     let length = call.header("content-length").and_then(|text| text.parse::<u64>().ok());
     let content_type = call.header("content-type").unwrap_or("application/octet-stream").to_owned();

@@ -173,7 +173,10 @@ impl World {
 
 /// Pages speak HTML, everything else JSON.
 pub fn is_page(target: &str) -> bool {
-    target.contains("/connect/go/") || target.contains("/callback") || target.ends_with("/openapi")
+    target.contains("/connect/go/")
+        || target.contains("/callback")
+        || target.ends_with("/openapi")
+        || (target.starts_with("/connect") && !target.starts_with("/connect/open"))
 }
 
 /// What comes piece by piece is no JSON.
@@ -181,11 +184,21 @@ pub fn is_stream(target: &str) -> bool {
     target.contains("/stream")
 }
 
+/// Files are built in, the same for everybody, and kept by browsers.
+fn is_file(target: &str) -> bool {
+    target.contains("/connect/assets/") || target.contains("/client/") || target.ends_with("/icon")
+}
+
 fn has_what_all_have(method: &str, target: &str, said: &Said) {
     let what = format!("{method} {target}: {} {}", said.status, said.text);
     assert!(!said.header("x-request-id").is_empty(), "{what}");
     assert_eq!(said.header("x-content-type-options"), "nosniff", "{what}");
     assert!(said.headers.contains_key("access-control-allow-origin") || said.headers.contains_key("vary"), "{what}");
+    if is_file(target) && said.status == 200 && said.header("content-type") != "application/json; charset=utf-8" {
+        assert!(said.header("cache-control").starts_with("public, max-age="), "{what}");
+        assert_eq!(said.header("access-control-allow-origin"), "*", "{what}");
+        return;
+    }
     if method != "OPTIONS" {
         assert_eq!(said.header("cache-control"), "no-store", "{what}");
     }

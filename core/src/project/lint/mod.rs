@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 use super::{
     AddressRange, Project, ServerSettings,
-    urls::{is_origin, plain, redirect_form},
+    urls::{is_origin, plain, private_use, redirect_form},
 };
 use crate::{
     manifest::{Catalog, Finding, document::Report, file_finding, read_text, schema::with_id, shape},
@@ -198,9 +198,10 @@ fn org(report: &mut Report<'_>, p: &Project) {
     for (index, text) in org.return_to.iter().enumerate() {
         let index = index.to_string();
         let path = ["org", "return_to", index.as_str()];
-        let cure = "write an origin such as `https://app.example.com`, or a full URL; `*` does not exist";
-        match Url::parse(text).ok().filter(|u| plain(text) && matches!(u.scheme(), "http" | "https") && u.has_host()) {
-            None => report.error(&path, "is not an absolute http(s) URL", cure),
+        let cure = "write an origin such as `https://app.example.com`, a full URL, or `com.example.app:/path`; `*` does not exist";
+        let is_web = |u: &Url| matches!(u.scheme(), "http" | "https") && u.has_host();
+        match Url::parse(text).ok().filter(|u| plain(text) && (is_web(u) || private_use(u.scheme()))) {
+            None => report.error(&path, "is not an absolute http(s) URL, and has no scheme in reverse-DNS form", cure),
             // Compared as text, so it must be written as it is sent.
             Some(url) if !is_origin(text) && url.as_str() != text.as_str() => {
                 report.error(&path, "is not written in the usual form", format!("write `{}`", url.as_str().trim_end_matches('/')));
@@ -215,10 +216,14 @@ fn org(report: &mut Report<'_>, p: &Project) {
             report.warn(&path, "stands twice", "remove one");
         }
     }
-    for (index, origin) in org.origins.iter().enumerate() {
-        if !plain(origin) || !is_origin(origin) || Url::parse(origin).map_or(true, |url| url.origin().ascii_serialization() != *origin) {
-            let cure = "write scheme, host and port as a browser sends them, e.g. `https://app.example.com`; `*` and `null` do not exist";
-            report.error(&["org", "origins", &index.to_string()], "is not an origin", cure);
+    for (list, origins) in [(["org", "origins"], &org.origins), (["portal", "embed"], &p.portal.embed)] {
+        for (index, origin) in origins.iter().enumerate() {
+            if !plain(origin) || !is_origin(origin) || Url::parse(origin).map_or(true, |url| url.origin().ascii_serialization() != *origin)
+            {
+                let cure =
+                    "write scheme, host and port as a browser sends them, e.g. `https://app.example.com`; `*` and `null` do not exist";
+                report.error(&[list[0], list[1], &index.to_string()], "is not an origin", cure);
+            }
         }
     }
     for (index, uri) in org.redirect_uris.iter().enumerate() {

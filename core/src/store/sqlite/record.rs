@@ -3,8 +3,8 @@
 use rusqlite::{Row, ToSql, types::FromSql};
 
 use crate::store::rows::{
-    AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, FlowRow, NewEvent, ReceiptRow,
-    RevocationRow, SessionRow, SigningKeyRow, WebhookRow,
+    AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, FlowRow, NewEvent, PortalLinkRow,
+    PortalPropertiesRow, ReceiptRow, RevocationRow, SessionRow, SigningKeyRow, WebhookRow,
 };
 
 /// A row type that is kept in a table of its own.
@@ -102,6 +102,10 @@ record!(AccountRow in "accounts" of (org, environment) named id
     key (id) fixed (created_at) free (record_id, name, properties_json, updated_at));
 record!(SessionRow in "sessions" of (org, environment) named id
     key (id) fixed (account_id) free (kid, issued_at, expires_at, revoked_at));
+record!(PortalLinkRow in "portal_links" of (org, environment) named session_id
+    key (hash) fixed (account_id, session_id) free (config_id, once, created_at, expires_at));
+record!(PortalPropertiesRow in "portal_properties" of (org, environment) named session_id
+    key (session_id) fixed (account_id) free (properties_json, changed_at));
 record!(FlowRow in "flows" of (org, environment) named id
     key (id) fixed (account_id, created_at)
     free (application, client_key, status, state_hash, state_used, cookie_hash, claim_hash, redirect_uri, return_to, sealed, options_json,

@@ -46,6 +46,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 4, oldest_reader: 1, about: "rotation of data keys", sql: include_str!("migrations/0004.sql") },
     Migration { version: 5, oldest_reader: 1, about: "webhooks", sql: include_str!("migrations/0005.sql") },
+    Migration { version: 6, oldest_reader: 1, about: "links to the hosted page", sql: include_str!("migrations/0006.sql") },
 ];
 
 /// The version that this program writes.

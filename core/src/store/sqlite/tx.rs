@@ -13,7 +13,8 @@ use crate::{
     plugin::Tx,
     store::rows::{
         AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, EventRow, FlowRow, NewEvent,
-        ReceiptRow, RevocationRow, SealedPage, SealedRow, SealedTable, SessionRow, SigningKeyRow, WebhookRow,
+        PortalLinkRow, PortalPropertiesRow, ReceiptRow, RevocationRow, SealedPage, SealedRow, SealedTable, SessionRow, SigningKeyRow,
+        WebhookRow,
     },
 };
 
@@ -308,6 +309,28 @@ impl Tx for SqliteTx<'_> {
         let sql = "DELETE FROM sessions WHERE (org, environment, id) IN \
                    (SELECT org, environment, id FROM sessions WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)";
         Ok(self.run(sql, &[&expired_before, &limit], "sessions", "expired ones")? as u64)
+    }
+
+    fn portal_link(&mut self, tenant: &Tenant, hash: &str) -> Result<Option<PortalLinkRow>> {
+        self.one("WHERE org = ?1 AND environment = ?2 AND hash = ?3", &[&tenant.org, &environment(tenant), &hash], "by hash")
+    }
+
+    fn insert_portal_link(&mut self, tenant: &Tenant, row: &PortalLinkRow) -> Result<()> {
+        self.keep(PortalLinkRow::INSERT, tenant, row, &row.session_id)
+    }
+
+    fn delete_portal_link(&mut self, tenant: &Tenant, hash: &str) -> Result<bool> {
+        let sql = "DELETE FROM portal_links WHERE org = ?1 AND environment = ?2 AND hash = ?3";
+        Ok(self.run(sql, &[&tenant.org, &environment(tenant), &hash], "portal_links", "by hash")? > 0)
+    }
+
+    fn portal_properties(&mut self, tenant: &Tenant, session: &str) -> Result<Option<PortalPropertiesRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 AND session_id = ?3";
+        self.one(rest, &[&tenant.org, &environment(tenant), &session], session)
+    }
+
+    fn put_portal_properties(&mut self, tenant: &Tenant, row: &PortalPropertiesRow) -> Result<()> {
+        self.keep(PortalPropertiesRow::PUT, tenant, row, &row.session_id)
     }
 
     fn flow(&mut self, tenant: &Tenant, id: &str) -> Result<Option<FlowRow>> {
