@@ -134,6 +134,13 @@ operations! {
     RunWorkflow = "run_workflow", Organisation, false, "0.1", "Hands an enabled workflow to the host's runner.";
     Events = "events", Organisation, false, "0.1", "Reads the durable log of what happened.";
     Audit = "audit", Organisation, false, "0.1", "Reads who did what with secrets.";
+    CreateWebhook = "create_webhook", Organisation, false, "0.1", "Makes a webhook; the secret that signs its deliveries is shown this once.";
+    ListWebhooks = "list_webhooks", Organisation, false, "0.1", "Lists webhooks, oldest first.";
+    UpdateWebhook = "update_webhook", Organisation, false, "0.1", "Changes a webhook.";
+    DeleteWebhook = "delete_webhook", Organisation, false, "0.1", "Deletes a webhook with its deliveries.";
+    RotateWebhookSecret = "rotate_webhook_secret", Organisation, false, "0.1", "Replaces a webhook's secret; the old one signs on for a while.";
+    ListDeliveries = "list_deliveries", Organisation, false, "0.1", "Lists what was and is to be sent to a webhook, newest first.";
+    Redeliver = "redeliver", Organisation, false, "0.1", "Sends a delivery again.";
     RotateKeys = "rotate_keys", Organisation, false, "0.1", "Replaces the data keys and seals everything anew while others go on working.";
     Project = "get_project", Organisation, false, "0.1", "Reads the project.";
     SetProject = "set_project", Organisation, false, "0.1", "Replaces the project of this engine.";

@@ -15,8 +15,9 @@ use crate::{
     error::{Result, err},
     expose::Exposed,
     model::{
-        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, KeyRotation,
-        LinkedAccount, NewApiKey, Page, Receipt, RuleColumns, SessionInfo, StartedConnect, UpsertedAccount,
+        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Delivery, Event, Field, Json,
+        KeyRotation, LinkedAccount, NewApiKey, NewWebhook, Page, Receipt, RuleColumns, SessionInfo, StartedConnect, UpsertedAccount,
+        Webhook,
     },
     operations::Operation,
     plugin::{HttpStream, Upload},
@@ -276,6 +277,20 @@ macro_rules! doorway {
         events: Events(ListEvents) -> Page<Event>;
         /// Who did what with secrets, newest first.
         audit: Audit(ListAudit) -> Page<AuditEntry>;
+        /// Makes a webhook; its secret is shown this once. Errors: `address_refused`.
+        create_webhook: CreateWebhook(WebhookSettings) -> NewWebhook;
+        /// Lists webhooks, oldest first, without their secrets.
+        list_webhooks: ListWebhooks(ListWebhooks) -> Vec<Webhook>;
+        /// Changes a webhook. Errors: `webhook_not_found`, `address_refused`.
+        update_webhook: UpdateWebhook(UpdateWebhook) -> Webhook;
+        /// Deletes a webhook with its deliveries. Errors: `webhook_not_found`.
+        delete_webhook: DeleteWebhook(GetWebhook) -> ();
+        /// Replaces a webhook's secret; the new one is shown this once. Errors: `webhook_not_found`.
+        rotate_webhook_secret: RotateWebhookSecret(RotateWebhookSecret) -> NewWebhook;
+        /// What was and is to be sent to a webhook, newest first. Errors: `webhook_not_found`, `invalid_cursor`.
+        list_deliveries: ListDeliveries(ListDeliveries) -> Page<Delivery>;
+        /// Sends a delivery again, under its own id. Errors: `delivery_not_found`.
+        redeliver: Redeliver(Redeliver) -> Delivery;
         /// Begins a rotation of the organisation's data keys, of both environments, or joins the one under way. It goes on by itself.
         /// Errors: the key provider's.
         rotate_keys: RotateKeys(RotateKeys) -> KeyRotation;

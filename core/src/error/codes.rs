@@ -57,6 +57,7 @@ codes! {
     // Who is asking.
     InvalidToken = "invalid_token", Unauthenticated, Never, 401, "The session token is malformed, foreign, expired or revoked.", "Make a new session with `account.session()`.";
     InvalidApiKey = "invalid_api_key", Unauthenticated, Never, 401, "The API key is malformed, unknown, revoked, or of the other environment.", "Make one with `smalt keys api create`.";
+    WebhookUnverified = "webhook_unverified", Unauthenticated, Never, 401, "A delivery is not signed with one of the given secrets, or was sent too long ago.", "Answer it with 401 and do nothing else; check the secret, the clock, and that the body is verified as it came.";
     Forbidden = "forbidden", Forbidden, Never, 403, "The caller's scope does not cover this operation or this linked account.", "Call it with the organisation's authority, from a backend.";
 
     // What is not there.
@@ -70,6 +71,9 @@ codes! {
     ReceiptNotFound = "receipt_not_found", NotFound, Never, 404, "No disconnect receipt has this id.", "Use the id that `disconnect` answered.";
 
     ApiKeyNotFound = "api_key_not_found", NotFound, Never, 404, "No API key has this id in this environment.", "List the keys with `smalt keys api list`.";
+
+    WebhookNotFound = "webhook_not_found", NotFound, Never, 404, "No webhook has this id in this environment.", "List the webhooks with `list_webhooks`.";
+    DeliveryNotFound = "delivery_not_found", NotFound, Never, 404, "No delivery has this id, or it is no longer kept.", "List the deliveries of the webhook.";
 
     // What stands against it.
     LinkedAccountExists = "linked_account_exists", Conflict, Never, 409, "A linked account with this id exists already in this environment.", "Use `accounts.upsert`, or another id.";

@@ -13,6 +13,7 @@ mod pages;
 mod passing;
 mod sessions;
 mod streams;
+mod webhooks;
 
 use std::{future::Future, pin::Pin};
 
@@ -99,6 +100,16 @@ table! {
     PUT    "/api/v2/public/migrate-token" Backend connect::migrate "Takes over credentials that were issued elsewhere.";
     DELETE "/api/v1/linked-acc/integration/{slug}" Account connect::disconnect "Disconnects an application.";
     DELETE "/api/v2/public/linked-account/integration/{slug}" Account connect::disconnect "Disconnects an application.";
+
+    GET    "/api/v2/public/webhook" Organisation webhooks::list "Lists webhooks, oldest first.";
+    POST   "/api/v2/public/webhook" Organisation webhooks::create "Makes a webhook; shows its secret once.";
+    DELETE "/api/v2/public/webhook" Organisation webhooks::delete_oldest "Deletes the oldest webhook, for an old client.";
+    POST   "/api/v2/public/webhook/subscribe" Organisation webhooks::subscribe "Adds events to the oldest webhook, for an old client.";
+    POST   "/api/v2/public/webhook/unsubscribe" Organisation webhooks::unsubscribe "Takes an event from the oldest webhook, for an old client.";
+    GET    "/api/v2/public/webhook/{id}" Organisation webhooks::get "Reads a webhook.";
+    PUT    "/api/v2/public/webhook/{id}" Organisation webhooks::update "Changes a webhook.";
+    DELETE "/api/v2/public/webhook/{id}" Organisation webhooks::delete "Deletes a webhook; answers those that are left.";
+    PUT    "/api/v2/public/webhooks/group/edit" Organisation webhooks::group "Puts webhooks into a group.";
 
     GET    "/smalt/v1/capabilities" Public doorway::capabilities "Tells version and operations.";
     GET    "/smalt/v1/openapi.json" Public doorway::document "The OpenAPI document.";

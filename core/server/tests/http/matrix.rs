@@ -76,22 +76,49 @@ impl Matrix {
         })
     }
 
+    /// The one webhook that there is, made anew.
+    async fn webhook(&self) -> String {
+        for webhook in self.world.test.webhooks().await.unwrap() {
+            self.world.test.delete_webhook(webhook.id).await.unwrap();
+        }
+        let settings =
+            serde_json::from_value(json!({"url": "https://hooks.example/a", "events": ["connection.created"], "description": CANARY}));
+        self.world.test.create_webhook(settings.unwrap()).await.unwrap().webhook.id
+    }
+
     /// The account as it stands, so that a call that was refused can be shown to have changed nothing.
     async fn stands(&self, row: &Row) -> String {
         let read = async |path: &str| self.world.backend("GET", &format!("{path}{}", row.account), Json::Null).await.text;
         let account = read("/api/v2/public/linked-account/").await;
-        format!("{account} {}", read("/api/v2/public/slug/sandbox-key/config?linked_account_id=").await)
+        let webhooks = self.world.backend("GET", "/api/v2/public/webhook", Json::Null).await.text;
+        format!("{account} {} {webhooks}", read("/api/v2/public/slug/sandbox-key/config?linked_account_id=").await)
     }
 }
 
 /// A request that this route can answer, were it not for the credential.
-fn request(route: &Route, row: &Row, who: &str) -> (String, Json) {
-    let (path, body) = request_in_test(route, row);
+async fn request(matrix: &Matrix, route: &Route, row: &Row, who: &str) -> (String, Json) {
+    let (path, body) = if route.path.contains("/webhook") {
+        let id = matrix.webhook().await;
+        (route.path.replace("{id}", &id), webhook_body(route, &id))
+    } else {
+        request_in_test(route, row)
+    };
     if who != "production key" {
         return (path, body);
     }
     let elsewhere = |text: &str| text.replace("sandbox-key", "twilio").replace("sandbox-oauth", "twilio");
     (elsewhere(&path), serde_json::from_str(&elsewhere(&body.to_string())).unwrap())
+}
+
+fn webhook_body(route: &Route, id: &str) -> Json {
+    match (route.method, route.path.rsplit('/').next().unwrap()) {
+        ("POST", "webhook") => json!({"webhook_url": "https://hooks.example/b", "webhook_events": ["Connection Created"]}),
+        ("POST", "subscribe") => json!({"webhook_events": ["connection-deleted"]}),
+        ("POST", "unsubscribe") => json!({"webhook_event": "connection-created"}),
+        ("PUT", "{id}") => json!({"group": "changed"}),
+        ("PUT", "edit") => json!({"webhookIds": [id], "group": "changed"}),
+        _ => Json::Null,
+    }
 }
 
 fn request_in_test(route: &Route, row: &Row) -> (String, Json) {
@@ -149,6 +176,16 @@ fn expected(route: &Route, who: &str) -> u16 {
         // The header names the row's account, which is not theirs.
         (_, "other session") => 403,
         (_, "session" | "key") => 200,
+        // It is a good key, of an environment that has no webhook: what names one, or means the oldest, finds none.
+        (Organisation, "production key") if route.path == "/api/v2/public/webhook" => {
+            if route.method == "DELETE" {
+                404
+            } else {
+                200
+            }
+        }
+        (Organisation, "production key") if route.path.ends_with("/subscribe") || route.path.ends_with("/unsubscribe") => 404,
+        (Organisation, "production key") if route.path.contains("/webhook") => 400,
         // It is a good key, of an environment that has no such account: what names none, or makes one, is answered.
         (Organisation, "production key") if route.path == "/api/v2/public/linked-account" => 200,
         (Own, "production key") if route.method == "PUT" => 200,
@@ -166,7 +203,7 @@ async fn s29_every_route_with_every_credential() {
         let mut row = matrix.row().await;
         for who in WHO {
             let expected = expected(route, who);
-            let (path, body) = request(route, &row, who);
+            let (path, body) = request(&matrix, route, &row, who).await;
             let before = matrix.stands(&row).await;
             let mut headers =
                 vec![("linked_account_id", &*row.account), ("slug", if who == "production key" { "twilio" } else { "sandbox-key" })];
@@ -215,7 +252,10 @@ fn value(name: &str, row: &Row) -> Option<Json> {
         "inputs" | "values" => json!({"key": smalt::sandbox::API_KEY, "workspace": "acme"}),
         "update" | "payload" => json!({}),
         "token" => row.session.trim_start_matches("Bearer ").into(),
-        "id" | "connection" | "flow" | "receipt" | "key" | "ticket" | "callback_url" | "config_id" => "nobodys".into(),
+        "id" | "connection" | "flow" | "receipt" | "key" | "ticket" | "callback_url" | "config_id" | "webhook" | "delivery" => {
+            "nobodys".into()
+        }
+        "settings" => json!({}),
         "version" => 1.into(),
         _ => return None,
     })

@@ -48,7 +48,7 @@ pub async fn run(context: &Context, args: args::Serve) -> Result<Answer> {
         // Unlike other commands, it stays: tokens are renewed ahead of their end.
         None => context.builder(true)?.timings(Timings::default()),
     };
-    let host = builder.public_url(public.as_str()).host()?;
+    let host = builder.deliver_webhooks().public_url(public.as_str()).host()?;
     let mut engines = Vec::new();
     for environment in [Environment::Test, Environment::Production] {
         engines.push((environment, host.environment(environment).await?.acting_as("server")));
