@@ -87,13 +87,13 @@ impl Trouble {
         Trouble::Plain(400, "SERVER_ERROR", message.into())
     }
 
-    /// Whether a credential was presented, or none, and it was not good.
+    /// Whether the credential that was presented is not good.
     pub(crate) fn is_wrong_credential(&self) -> bool {
         match self {
             Trouble::Smalt(error) | Trouble::Known(error, ..) => {
                 [smalt::Code::InvalidToken, smalt::Code::InvalidApiKey].contains(&error.code())
             }
-            Trouble::Plain(status, ..) => *status == 401,
+            Trouble::Plain(..) => false,
         }
     }
 

@@ -43,7 +43,7 @@ use crate::{
 
 /// Headers that browsers may send. A `*` would not cover `authorization`.
 const ALLOWED_HEADERS: &str = "authorization, content-type, x-api-key, linked_account_id, linked-account-id, slug, config_id, config-id, \
-     sync_execution, sync-execution, disable_field_options, disable-field-options, include-headers, instance_tag, instance-tag, environment";
+     sync_execution, sync-execution, disable_field_options, disable-field-options, include-headers, instance_tag, instance-tag, environment, last-event-id, x-request-id, traceparent";
 const ALLOWED_METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS";
 /// How long the server is held to be ready after it was.
 const READY: Duration = Duration::from_secs(1);
@@ -317,8 +317,10 @@ impl Api {
         B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
         head_fits(&head, &settings.server).map_err(|trouble| (trouble, None))?;
-        self.has_room(&settings.server).map_err(|trouble| (trouble, None))?;
         let target = path::normal(&head.uri);
+        if !is_health(&target) {
+            self.has_room(&settings.server).map_err(|trouble| (trouble, None))?;
+        }
         let Some(Matched(routes, params)) = self.find(&target).await else {
             return Err((
                 Trouble::Plain(404, "RESOURCE_NOT_FOUND", format!("there is nothing at {} {}", head.method, shown(&head.uri))),
@@ -350,7 +352,13 @@ impl Api {
         let query = path::pairs(head.uri.query().unwrap_or_default());
         let (body, upload) = match route.path {
             PASSING => (Json::Null, Some(passing(body))),
-            _ => (read_body(route, &head.headers, body, &settings.server).await?, None),
+            _ => match read_body(route, &head.headers, body, &settings.server).await {
+                Ok(body) => (body, None),
+                Err(trouble) => {
+                    guard.untried(guess);
+                    return Err(trouble);
+                }
+            },
         };
         let who = match route.access {
             Access::Public => None,
@@ -413,6 +421,11 @@ fn allow_origin(headers: &mut HeaderMap, origin: Option<HeaderValue>, listed: &[
         }
     }
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-request-id, retry-after"));
+}
+
+/// Whoever asks whether the server lives is always answered.
+pub(crate) fn is_health(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz")
 }
 
 /// What is far too large does not come this far: the connection refuses it, without a body.

@@ -8,6 +8,7 @@ use smalt::{Code, Error, operations::Operation, project::RateSettings};
 use crate::{
     address::counted,
     answer::Trouble,
+    api::is_health,
     metrics::Metrics,
     rates::{Counted, Rates},
     routes::{Access, Route},
@@ -90,7 +91,7 @@ impl Guard<'_> {
     /// at all; a good one gets it back.
     pub(crate) fn before(&self, route: &Route, headers: &HeaderMap) -> Result<Option<Guess>, Trouble> {
         let client = self.client.map(counted);
-        if route.path == "/healthz" || route.path == "/readyz" {
+        if is_health(route.path) {
             return Ok(None);
         }
         let key = header(headers, "x-api-key");
@@ -127,9 +128,14 @@ impl Guard<'_> {
         let Some(guess) = guess else { return };
         // Renewed at each use.
         self.rates.note(&guess.credential, is_good);
-        if !is_good || !guess.counted {
-            return;
+        if is_good {
+            self.untried(Some(guess));
         }
+    }
+
+    /// The credential was good, or nobody looked at it.
+    pub(crate) fn untried(&self, guess: Option<Guess>) {
+        let Some(guess) = guess.filter(|guess| guess.counted) else { return };
         if let Some(client) = self.client.map(counted) {
             self.rates.give_back(Counted::GuessesFrom, client, self.limits.guesses);
         }

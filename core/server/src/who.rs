@@ -26,6 +26,14 @@ pub(crate) struct Who {
     pub(crate) name: String,
 }
 
+impl Who {
+    /// Whose waits are counted together: those of one linked account. Organisations may wait for as many as they like, of what
+    /// there is.
+    pub(crate) fn waits_as(&self) -> String {
+        if self.is_organisation { String::new() } else { format!("{}/{}", self.environment, self.account) }
+    }
+}
+
 /// A header under its name with underscores, or with hyphens for proxies that drop the others. An empty one counts as none.
 pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty());

@@ -35,11 +35,7 @@ pub(super) async fn operate(call: Call) -> Result<Answer, Trouble> {
     let work = |request| call_json(&**backend, &who.caller, operation, request);
     let answer = match waits(operation, &mut request, &call.settings.server) {
         false => work(request).await?,
-        true => {
-            // Organisations may wait for as many as they like, of what there is.
-            let account = if who.is_organisation { "" } else { &who.account };
-            call.api.waits().enter(account, &call.settings.server)?.or_end(work(request)).await?
-        }
+        true => call.api.waits().enter(&who.waits_as(), &call.settings.server)?.or_end(work(request)).await?,
     };
     // An empty body would look like a failure to some clients. What a workflow answered stays as it is.
     Ok(Answer::Json(if answer.is_null() && operation != Operation::RunWorkflow { serde_json::json!({}) } else { answer }))

@@ -11,6 +11,9 @@ use crate::{
     call::Call,
 };
 
+/// What a header's value may be.
+const PRINTABLE: &str = "^[!-~]([ -~]*[!-~])?$";
+
 fn security(access: Access) -> Json {
     match access {
         Access::Public => json!([]),
@@ -23,10 +26,10 @@ fn security(access: Access) -> Json {
 fn parameters(route: &Route) -> Json {
     let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let mut all: Vec<Json> =
-        in_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}})).collect();
+        in_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}})).collect();
     if matches!(route.access, Access::Account | Access::Backend) {
         all.push(json!({
-            "name": "linked_account_id", "in": "header", "required": false, "schema": {"type": "string"},
+            "name": "linked_account_id", "in": "header", "required": false, "schema": {"type": "string", "pattern": PRINTABLE},
             "description": "Whom the call is about, with an API key; also as a query parameter, or in the body."
         }));
     }
@@ -83,10 +86,14 @@ pub(super) fn document() -> Json {
         if let Some(media_type) = media_type(route) {
             item["responses"]["200"]["content"] = json!({media_type: {"schema": {"type": "string"}}});
         }
+        if route.path.starts_with("/connect/") || route.path.ends_with("/callback") {
+            item["responses"]["303"] = json!({"description": "Goes on at the provider, or back to the caller's page."});
+            item["responses"]["default"]["content"]["text/html"] = json!({"schema": {"type": "string"}});
+        }
         if media_type(route) == Some("text/event-stream") {
             let about = "The last `id` that came; the stream goes on behind it. Of the log also the query parameter `since`.";
             let parameter = json!({
-                "name": "last-event-id", "in": "header", "required": false, "schema": {"type": "string"}, "description": about
+                "name": "last-event-id", "in": "header", "required": false, "schema": {"type": "string", "pattern": PRINTABLE}, "description": about
             });
             item["parameters"].as_array_mut().into_iter().for_each(|all| all.push(parameter.clone()));
         }

@@ -69,8 +69,7 @@ enum Seen {
 impl Watcher {
     async fn new(call: &Call, account: Option<String>) -> Result<Self, Trouble> {
         let who = call.who()?;
-        let counted = if who.is_organisation { "" } else { &who.account };
-        let waiting = call.api.waits().enter(counted, &call.settings.server)?;
+        let waiting = call.api.waits().enter(&who.waits_as(), &call.settings.server)?;
         let feed = call.api.feeds().of(who.environment, &who.smalt).await?;
         let receiver = feed.watch();
         let lasts = time(call.settings.server.stream_time).unwrap_or(Duration::from_secs(365 * 86_400));
@@ -128,18 +127,15 @@ pub(super) async fn events(call: Call) -> Result<Answer, Trouble> {
     }
     let watcher = Watcher::new(&call, account).await?;
     // A cursor that is none is said now, with a status.
-    let begin = match last_id(&call) {
+    let begin = match last_id(&call).filter(|id| id != "now") {
         Some(cursor) => Ok(cursor),
         None => page(&smalt, Some("now".to_owned()), None).await.map(|page| page.next.unwrap_or_default()),
     }?;
-    let first = page(&smalt, Some(begin), None).await?;
-    let mut log = Log { smalt, watcher, since: String::new(), position: 0, ready: VecDeque::new(), is_over: false, is_behind: true };
-    let cursor = first.next.clone().unwrap_or_default();
-    log.ready.push_back("retry: 1000\n\n".into());
+    let first = page(&smalt, Some(begin.clone()), None).await?;
+    let position = event_position(&begin).unwrap_or(0);
+    let ready = VecDeque::from(["retry: 1000\n\n".into()]);
+    let mut log = Log { smalt, watcher, since: begin, position, ready, is_over: false, is_behind: true, is_ready: false };
     log.take(first.items.iter());
-    // From here a client that heard nothing else can go on.
-    log.ready.push_back(piece(Some(&cursor), "ready", &serde_json::json!({})));
-    log.go_to(&cursor);
     Ok(stream(log, Log::next))
 }
 
@@ -152,6 +148,8 @@ struct Log {
     ready: VecDeque<Bytes>,
     is_over: bool,
     is_behind: bool,
+    /// Whether the client was told that it has everything so far.
+    is_ready: bool,
 }
 
 impl Log {
@@ -189,6 +187,11 @@ impl Log {
                 let page = page(&self.smalt, Some(self.since.clone()), None).await.ok()?;
                 self.is_behind = !page.items.is_empty();
                 self.take(page.items.iter());
+                if !self.is_behind && !self.is_ready {
+                    self.is_ready = true;
+                    // From here a client that heard nothing else can go on.
+                    self.ready.push_back(piece(Some(&self.since), "ready", &serde_json::json!({})));
+                }
                 continue;
             }
             match self.watcher.next(HEARTBEAT).await {

@@ -254,7 +254,7 @@ async fn request_ids_go_through_and_observers_learn_no_secret() {
         let said = world.send("GET", "/nowhere", &[("x-request-id", id)], b"").await.expect(404);
         assert_eq!((said.header("x-request-id"), said.json()["request_id"].as_str().unwrap()), (id, id));
     }
-    for id in ["", "a b", "a\"b", "ä", "<x>", &"x".repeat(129)] {
+    for id in ["", "a b", "a\"b", "<x>", &"x".repeat(129)] {
         let said = world.send("GET", "/healthz", &[("x-request-id", id)], b"").await.expect(200);
         assert_eq!(said.header("x-request-id").len(), 36, "{id:?}");
     }
