@@ -28,6 +28,7 @@ mod open;
 mod outbox;
 mod pages;
 mod refresh;
+mod registration;
 mod renewal;
 mod request;
 mod rotation;

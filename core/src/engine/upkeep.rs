@@ -142,7 +142,8 @@ impl Inner {
                 .write_with(move |tx| {
                     Ok(tx.delete_flows_before(flows, BATCH)?
                         + tx.delete_sessions_before(flows, BATCH)?
-                        + tx.delete_events_before(events, BATCH)?)
+                        + tx.delete_events_before(events, BATCH)?
+                        + tx.delete_registrations_before(flows, BATCH)?)
                 })
                 .await?;
             if deleted < u64::from(BATCH) {
