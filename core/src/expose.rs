@@ -32,6 +32,44 @@ impl<T: Expose + ?Sized> Serialize for Exposed<'_, T> {
     }
 }
 
+/// The other way: what [`Exposed`] wrote, read from a message with its secrets in the clear. Whatever can be written out can
+/// be read, since both backends answer it.
+pub(crate) trait Received: Sized + Send + 'static {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the text is no JSON, or of another form. The error may repeat what stood there: say nothing of it.
+    fn received(json: &[u8]) -> serde_json::Result<Self>;
+}
+
+impl<T: Received> Received for Arc<T>
+where
+    Arc<T>: Send,
+{
+    fn received(json: &[u8]) -> serde_json::Result<Self> {
+        T::received(json).map(Arc::new)
+    }
+}
+
+/// Nothing is answered as any JSON: servers write `{}`, which is more to some clients than an empty body.
+impl Received for () {
+    fn received(json: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice::<serde::de::IgnoredAny>(json).map(drop)
+    }
+}
+
+impl<T: serde::de::DeserializeOwned + Send + 'static> Received for model::Page<T> {
+    fn received(json: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(json)
+    }
+}
+
+impl<T: serde::de::DeserializeOwned + Send + 'static> Received for Vec<T> {
+    fn received(json: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(json)
+    }
+}
+
 impl Expose for Secret {
     fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_newtype_struct("Secret", self.expose())
@@ -100,11 +138,23 @@ macro_rules! plain {
                 self.serialize(serializer)
             }
         }
+
+        impl Received for $type {
+            fn received(json: &[u8]) -> serde_json::Result<Self> {
+                serde_json::from_slice(json)
+            }
+        }
     )* };
 }
 
+impl Expose for () {
+    fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
 plain! {
-    (), bool, u16, u32, u64, String, crate::Timestamp, model::Json,
+    bool, u16, u32, u64, String, crate::Timestamp, model::Json,
 crate::manifest::Pagination, crate::project::Project, model::AccountUpdate, model::ApiKey, model::Application, model::AuthType, model::Config, model::ConfigUpdate, model::ConnectFlow, model::Connection, model::Field, model::HandoffPreview, model::KeyRotation, model::Labels, model::LinkedAccount, model::Receipt, model::RuleColumns, model::SiblingPolicy, model::UpsertedAccount, model::Delivery, model::WebhookEvent, model::WebhookKind,
 }
 
@@ -120,6 +170,12 @@ macro_rules! exposes {
                 let mut out = serializer.serialize_struct(stringify!($name), FIELDS.len())?;
                 $(out.serialize_field(stringify!($field), &$crate::expose::Exposed($field))?;)*
                 out.end()
+            }
+        }
+
+        impl $crate::expose::Received for $name {
+            fn received(json: &[u8]) -> serde_json::Result<Self> {
+                serde_json::from_slice(json)
             }
         }
     )* };

@@ -20,6 +20,7 @@ pub mod operations;
 pub mod plugin;
 pub mod present;
 pub mod project;
+pub mod remote;
 #[doc(hidden)]
 pub mod runtime;
 pub mod sandbox;

@@ -63,6 +63,29 @@ macro_rules! operations {
     };
 }
 
+impl Operation {
+    /// Why an engine in the caller's own process alone offers it; `None` where every backend does.
+    pub const fn embedded_only(self) -> Option<&'static str> {
+        match self {
+            Operation::RotateKeys => Some("it needs the master keys, which stay where the engine runs: `smalt keys rotate` does it there"),
+            Operation::SetProject => Some("the project says where a server may go and whom it trusts: change its file where the engine runs"),
+            _ => None,
+        }
+    }
+
+    /// The answer of everything that is no engine in the caller's own process, if this operation has none there.
+    ///
+    /// # Errors
+    /// `unsupported`, with the reason.
+    pub fn offered_remotely(self) -> crate::Result<()> {
+        match self.embedded_only() {
+            None => Ok(()),
+            Some(why) => Err(crate::error::err!(Unsupported, "an embedded engine alone offers `{}`; {why}", self.row().name)
+                .with("operation", self.row().name)),
+        }
+    }
+}
+
 operations! {
     CreateAccount = "create_account", Organisation, false, "0.1", "Makes a linked account; an error when it exists.";
     UpsertAccount = "upsert_account", Organisation, false, "0.1", "Makes a linked account or changes it.";

@@ -5,15 +5,20 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use smalt::{
-    Error, Exposed, Secret, Timestamp,
+    Code, Error, Exposed, Secret, Timestamp,
     backend::*,
     model::{ApiAnswer, Credential, Json, JsonMap, NameValue, NewApiKey, NewWebhook, SessionInfo, StartedConnect, UpsertedAccount, Webhook},
+    operations::Operation,
     plugin::{Clock, FixedClock, SystemClock},
 };
 use smalt_tests::counterpart::http;
 use url::Url;
 
-use crate::{plugins::Behaviour, search, world::World};
+use crate::{
+    plugins::Behaviour,
+    search,
+    world::{Embedded, World},
+};
 
 /// Why a verb has no answer.
 pub enum Failure {
@@ -77,10 +82,27 @@ pub async fn perform(world: &World, verb: &str, caller: Option<Caller>, args: Js
         Some(caller) => caller,
         None => session_of(world, args.get("account").and_then(Json::as_str).unwrap_or_default()).await?,
     };
+    if let (World::Served(served), Some(operation)) = (world, Operation::named(verb))
+        && let Some(why) = operation.embedded_only()
+    {
+        refused(world, verb, &caller, args.clone(), why).await?;
+        // The case goes on where the engine is.
+        return served.order(verb, Some(&caller), args).await;
+    }
     let a = Args(args);
     match own(world, verb, a).await {
         Ok(answer) => answer,
         Err(a) => operation(world, verb, &caller, a).await,
+    }
+}
+
+/// An operation that a server does not offer answers so in a remote backend, with the reason of the operations table.
+async fn refused(world: &World, verb: &str, caller: &Caller, args: JsonMap, why: &str) -> Result<(), Failure> {
+    match operation(world, verb, caller, Args(args)).await {
+        Err(Failure::Smalt(error)) if error.is(Code::Unsupported) && error.reason().contains(why) => Ok(()),
+        Err(Failure::Case(mistake)) => Err(Failure::Case(mistake)),
+        Err(Failure::Smalt(error)) => Err(Failure::Case(format!("a remote `{verb}` must be unsupported because {why}, got {error:?}"))),
+        Ok(answer) => Err(Failure::Case(format!("a remote `{verb}` must be unsupported because {why}, got {answer}"))),
     }
 }
 
@@ -358,23 +380,34 @@ async fn own(world: &World, verb: &str, a: Args) -> Result<Result<Json, Failure>
         "inbox" => inbox(world, a).await,
         "verify_webhook" => return Ok(verify_webhook(world, a)),
         "visit" => return Ok(visit(a).await),
-        "advance" => advance(world.clock.as_ref(), a),
-        "restart" => match a.end() {
-            Ok(()) => world.restart().await.map(nothing),
-            Err(mistake) => Err(mistake),
-        },
-        "register_connector" => register_connector(world, a),
-        "register_runner" => register_runner(world, a),
         "tamper_url" => tamper_url(a),
-        "search_store" => search_store(world, a),
+        "advance" | "restart" | "register_connector" | "register_runner" | "search_store" => match world {
+            World::Embedded(world) => host(world, verb, a).await,
+            World::Served(served) => return Ok(served.order(verb, None, a.0).await),
+        },
         _ => return Err(a),
     };
     Ok(done.map_err(Failure::Case))
 }
 
+/// What the process that has the engine does.
+async fn host(world: &Embedded, verb: &str, a: Args) -> Result<Json, String> {
+    match verb {
+        "advance" => advance(world.clock.as_ref(), a),
+        "restart" => {
+            a.end()?;
+            world.restart().await.map(nothing)
+        }
+        "register_connector" => register_connector(world, a),
+        "register_runner" => register_runner(world, a),
+        "search_store" => search_store(world, a),
+        other => Err(format!("there is no verb `{other}`")),
+    }
+}
+
 /// Over HTTP, as drivers of other languages do.
 async fn ask_sandbox(world: &World, method: &'static str, path: &str, body: Option<Json>) -> Result<Json, String> {
-    let url = format!("{}{path}", world.sandbox.origin());
+    let url = format!("{}{path}", world.sandbox());
     let asked = tokio::task::spawn_blocking(move || http(method, &url, &[], body.map(|body| ("application/json", body.to_string()))));
     asked.await.map_err(|e| e.to_string())
 }
@@ -410,7 +443,11 @@ fn verify_webhook(world: &World, mut a: Args) -> Result<Json, Failure> {
         smalt::webhook::verify_compatible(signature, body.as_bytes(), &secrets)?;
         return Ok(json!({}));
     }
-    let system = || world.clock.as_ref().map_or_else(|| SystemClock::default().now(), Clock::now);
+    // A server's clock is elsewhere; cases that need one for this state `now`.
+    let system = || match world {
+        World::Embedded(Embedded { clock: Some(clock), .. }) => clock.now(),
+        _ => SystemClock::default().now(),
+    };
     let headers: Vec<(String, String)> = headers.into_iter().collect();
     let verified = smalt::webhook::verify(&headers, body.as_bytes(), &secrets, now.unwrap_or_else(system), tolerance)?;
     Ok(json!({"id": verified.id, "sent_at": verified.sent_at}))
@@ -449,13 +486,13 @@ fn choose(behaviour: Option<&Behaviour>, chosen: String, known: &[&str]) -> Resu
     Ok(json!({}))
 }
 
-fn register_connector(world: &World, mut a: Args) -> Result<Json, String> {
+fn register_connector(world: &Embedded, mut a: Args) -> Result<Json, String> {
     let (slug, behaviour): (String, _) = (a.need("application")?, a.need("behaviour")?);
     a.end()?;
     choose(world.connectors.get(&slug), behaviour, &["ok", "throws", "hangs", "nonsense", "panics", "reenters", "rejects"])
 }
 
-fn register_runner(world: &World, mut a: Args) -> Result<Json, String> {
+fn register_runner(world: &Embedded, mut a: Args) -> Result<Json, String> {
     let behaviour = a.need("behaviour")?;
     a.end()?;
     choose(world.runner.as_ref(), behaviour, &["echo", "throws"])
@@ -471,7 +508,7 @@ fn tamper_url(mut a: Args) -> Result<Json, String> {
     Ok(json!({"url": url.as_str()}))
 }
 
-fn search_store(world: &World, mut a: Args) -> Result<Json, String> {
+fn search_store(world: &Embedded, mut a: Args) -> Result<Json, String> {
     let secrets: Vec<String> = a.need("secrets")?;
     a.end()?;
     let folder = world.folder.as_ref().ok_or("there is no file to search")?;

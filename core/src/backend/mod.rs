@@ -172,11 +172,13 @@ fn read<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(operation:
     })
 }
 
-fn unsupported(operation: Operation) -> crate::Error {
+pub(crate) fn unsupported(operation: Operation) -> crate::Error {
     err!(Unsupported, "this backend does not offer `{}`", operation.row().name)
 }
 
-backend! {
+/// Hands every row to the macro that is named: to the trait below, and to what stands before other backends.
+macro_rules! doorway {
+    ($then:ident) => { $then! {
     /// Makes a linked account. Errors: `linked_account_exists`, `invalid_id`.
     create_account: CreateAccount(PutAccount) -> LinkedAccount;
     /// Makes or changes a linked account; tells whether it is new.
@@ -288,7 +290,11 @@ backend! {
     get_project: Project(GetProject) -> Project;
     /// Replaces the project of this engine until it is closed.
     set_project: SetProject(Project) -> ();
+    } };
 }
+pub(crate) use doorway;
+
+doorway!(backend);
 
 #[cfg(test)]
 mod tests {

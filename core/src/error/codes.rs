@@ -138,6 +138,14 @@ codes! {
     StoreNewer = "store_newer", Configuration, Never, 500, "A newer version of Smalt wrote this store and does not let this version open it.", "Upgrade Smalt.";
     StoreCorrupt = "store_corrupt", Unavailable, Never, 500, "A row of the store is damaged; the context names it, others are served.", "Restore the row from a backup, or connect the application again.";
 
+    // A server that does the work.
+    ServerUnreachable = "server_unreachable", Unavailable, Later, 503, "No connection to the server could be made; nothing was sent.", "Check its address, and that it runs; try again later.";
+    ServerTimeout = "server_timeout", Timeout, Later, 504, "The server did not answer in time; the call changes nothing.", "Try again, or give the call more time.";
+    ServerError = "server_error", Unavailable, Later, 502, "The server, or what stands before it, failed.", "Try again later; its log knows the request id.";
+    ServerAnswer = "server_answer", Unavailable, Later, 502, "What came is no whole answer of such a server.", "Check that the address is that of the API, and what stands before it.";
+    ServerAnswerTooLarge = "server_answer_too_large", Unavailable, Never, 502, "The server's answer is larger than the client's limit.", "Ask for less, or raise the limit.";
+    RateLimited = "rate_limited", Unavailable, Later, 429, "The server limits the rate of calls.", "Try again after `retry_after`.";
+
     // Plugins.
     PluginFailed = "plugin_failed", Plugin, Later, 502, "A plugin raised an error.", "See the plugin's own message and trace.";
     PluginTimeout = "plugin_timeout", Plugin, Later, 504, "A plugin did not answer in its time.", "Make it faster, or raise its deadline.";

@@ -338,6 +338,11 @@ impl Smalt {
         Smalt { backend, presenter: None, caller: Caller::Organisation("organisation".into()) }
     }
 
+    /// Over a backend that was made with a presenter.
+    pub(crate) fn at(backend: Arc<dyn Backend>, presenter: Option<Arc<dyn Presenter>>) -> Smalt {
+        Smalt { presenter, ..Self::over(backend) }
+    }
+
     /// The same, with a name for the audit: who asks, e.g. `worker-3`.
     #[must_use]
     pub fn acting_as(&self, actor: &str) -> Smalt {

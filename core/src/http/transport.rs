@@ -15,7 +15,7 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     header::{HeaderName, HeaderValue},
 };
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, crypto::CryptoProvider};
 use rustls_platform_verifier::Verifier;
 use zeroize::Zeroizing;
 
@@ -45,7 +45,7 @@ const FRAMING: [&str; 11] = [
 ];
 
 /// The largest header block of an answer over HTTP/2, in bytes; HTTP/1 has hyper's own limits (400 KiB, 100 headers).
-const LARGEST_HEAD: u32 = 64 * 1024;
+pub(super) const LARGEST_HEAD: u32 = 64 * 1024;
 
 type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 type Lookup = Arc<dyn Fn(String) -> Looking + Send + Sync>;
@@ -158,25 +158,40 @@ impl ReqwestTransport {
 /// The TLS settings, and whether they trust nobody because this machine has no certificates: plain http to listed hosts
 /// must work there all the same.
 fn tls(roots: Option<&RootCertStore>) -> Result<(ClientConfig, bool)> {
-    static PLATFORM: OnceLock<Arc<Verifier>> = OnceLock::new();
-    // Named here, never installed for the process: the host may have a provider of its own.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|_| err!(Internal, "the TLS library offers no protocol version"))?;
-    let platform = || match PLATFORM.get() {
-        Some(verifier) => Some(verifier.clone()),
-        None => Verifier::new(provider).ok().map(|made| PLATFORM.get_or_init(|| Arc::new(made)).clone()),
-    };
-    let (mut config, trusts_nobody) = match roots {
-        Some(roots) => (builder.with_root_certificates(roots.clone()).with_no_client_auth(), false),
+    let config = match roots {
+        Some(roots) => builder()?.with_root_certificates(roots.clone()).with_no_client_auth(),
         None => match platform() {
-            Some(verifier) => (builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth(), false),
-            None => (builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth(), true),
+            Some(verifier) => builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth(),
+            None => return Ok((spoken(builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth()), true)),
         },
     };
+    Ok((spoken(config), false))
+}
+
+/// The certificates that the platform trusts, read once; `None` where it has none.
+pub(super) fn platform() -> Option<Arc<Verifier>> {
+    static PLATFORM: OnceLock<Arc<Verifier>> = OnceLock::new();
+    match PLATFORM.get() {
+        Some(verifier) => Some(verifier.clone()),
+        None => Verifier::new(crypto()).ok().map(|made| PLATFORM.get_or_init(|| Arc::new(made)).clone()),
+    }
+}
+
+/// Named where it is used, never installed for the process: the host may have a provider of its own.
+pub(super) fn crypto() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+pub(super) fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    ClientConfig::builder_with_provider(crypto())
+        .with_safe_default_protocol_versions()
+        .map_err(|_| err!(Internal, "the TLS library offers no protocol version"))
+}
+
+/// HTTP/2 where the other side speaks it.
+pub(super) fn spoken(mut config: ClientConfig) -> ClientConfig {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok((config, trusts_nobody))
+    config
 }
 
 struct Resolver {
@@ -270,7 +285,7 @@ pub(super) fn build(client: &reqwest::Client, request: HttpRequest) -> Result<re
     built.build().map_err(|_| err!(InvalidRequest, "the URL cannot be requested"))
 }
 
-async fn exchange(client: &reqwest::Client, request: reqwest::Request, max_body: usize, host: &str) -> Result<HttpResponse> {
+pub(super) async fn exchange(client: &reqwest::Client, request: reqwest::Request, max_body: usize, host: &str) -> Result<HttpResponse> {
     let too_large = || err!(AnswerTooLarge, "the answer of `{host}` is larger than {max_body} bytes").with("host", host);
     let head_only = request.method() == reqwest::Method::HEAD;
     let mut response = client.execute(request).await.map_err(|error| translate(&error, host))?;

@@ -9,7 +9,9 @@ use crate::{
 
 pub(super) async fn capabilities(call: Call) -> Result<Answer, Trouble> {
     let (_, smalt) = call.api.hosts().all().next().ok_or_else(|| Trouble::Plain(503, "SERVER_ERROR", "no engine is open".into()))?;
-    json(smalt.capabilities())
+    let mut all = smalt.capabilities();
+    all.operations.retain(|name| Operation::named(name).is_some_and(|operation| operation.embedded_only().is_none()));
+    json(all)
 }
 
 pub(super) async fn document(_call: Call) -> Result<Answer, Trouble> {
@@ -21,8 +23,14 @@ pub(super) async fn operate(call: Call) -> Result<Answer, Trouble> {
     let Some(operation) = Operation::named(&name) else {
         return Err(Trouble::Plain(404, "RESOURCE_NOT_FOUND", format!("there is no operation `{}`", name.escape_debug())));
     };
-    let request = if call.body.is_null() { Json::Object(serde_json::Map::new()) } else { call.body.clone() };
-    let answer = call_json(&**call.backend()?, &call.who()?.caller, operation, request).await?;
-    // An empty body would look like a failure to some clients.
-    Ok(Answer::Json(if answer.is_null() { serde_json::json!({}) } else { answer }))
+    operation.offered_remotely()?;
+    let mut request = if call.body.is_null() { Json::Object(serde_json::Map::new()) } else { call.body.clone() };
+    let who = call.who()?;
+    // A session may leave its account out: it has one.
+    if !who.is_organisation && request.get("account").and_then(Json::as_str) == Some("") {
+        request["account"] = who.account.clone().into();
+    }
+    let answer = call_json(&**call.backend()?, &who.caller, operation, request).await?;
+    // An empty body would look like a failure to some clients. What a workflow answered stays as it is.
+    Ok(Answer::Json(if answer.is_null() && operation != Operation::RunWorkflow { serde_json::json!({}) } else { answer }))
 }

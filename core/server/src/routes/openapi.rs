@@ -68,7 +68,7 @@ pub(super) fn document() -> Json {
         }
         add(route.path.to_owned(), route.method, item);
     }
-    for operation in Operation::ALL {
+    for operation in Operation::ALL.iter().filter(|operation| operation.embedded_only().is_none()) {
         let row = operation.row();
         let form = &operations["operations"][row.name];
         let mut responses = responses();
