@@ -46,9 +46,9 @@ pub(crate) fn new_secret() -> Result<Secret> {
 /// The key that a secret stands for: what follows the prefix in base64, or the text itself where it has none.
 fn key(secret: &Secret) -> Result<Zeroizing<Vec<u8>>> {
     match secret.expose().strip_prefix(PREFIX) {
-        Some(encoded) => {
-            Base64::decode_vec(encoded).map(Zeroizing::new).map_err(|_| err!(InvalidRequest, "a webhook's secret is no base64 after `{PREFIX}`"))
-        }
+        Some(encoded) => Base64::decode_vec(encoded)
+            .map(Zeroizing::new)
+            .map_err(|_| err!(InvalidRequest, "a webhook's secret is no base64 after `{PREFIX}`")),
         None if secret.is_empty() => bail!(InvalidRequest, "a webhook's secret is empty"),
         None => Ok(Zeroizing::new(secret.expose().as_bytes().to_vec())),
     }

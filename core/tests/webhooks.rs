@@ -112,7 +112,8 @@ async fn attempts(smalt: &Smalt, webhook: &Webhook, wanted: u64) -> Delivery {
 #[tokio::test]
 async fn a_webhook_to_which_every_try_of_three_days_failed_is_disabled() {
     let status = Arc::new(AtomicU16::new(500));
-    let (smalt, clock) = with_clock(&status, None, Timings { webhook_attempts: 1000, webhook_backoff: Duration::from_secs(5), ..timings() }).await;
+    let (smalt, clock) =
+        with_clock(&status, None, Timings { webhook_attempts: 1000, webhook_backoff: Duration::from_secs(5), ..timings() }).await;
     let webhook = smalt.create_webhook(settings()).await.unwrap().webhook;
     connect(&smalt, "a").await;
     attempts(&smalt, &webhook, 1).await;
@@ -150,7 +151,9 @@ async fn a_webhook_to_which_every_try_of_three_days_failed_is_disabled() {
     status.store(204, Ordering::SeqCst);
     smalt.update_webhook(&webhook.id, WebhookSettings { enabled: Some(true), ..WebhookSettings::default() }).await.unwrap();
     connect(&smalt, "c").await;
-    let all = until(async || Some(deliveries(&smalt, &webhook).await).filter(|all| all.len() == 2 && all[0].status == DeliveryStatus::Delivered)).await;
+    let all =
+        until(async || Some(deliveries(&smalt, &webhook).await).filter(|all| all.len() == 2 && all[0].status == DeliveryStatus::Delivered))
+            .await;
     assert_eq!((all[0].payload["linked_account_id"].clone(), all[1].attempts), (json!("c"), sent));
     assert_eq!(read().await.failing_since, None);
 }

@@ -62,13 +62,39 @@ fn told(row: &EventRow) -> Option<WebhookEvent> {
         EventType::ConnectionRecovered => (data()["had_expired"] == true).then_some(WebhookEvent::ConnectionCreated),
         EventType::ConnectionExpired => Some(WebhookEvent::ConnectionExpired),
         EventType::ConnectionDeleted => Some(WebhookEvent::ConnectionDeleted),
+        EventType::WorkflowCompleted => Some(WebhookEvent::WorkflowCompleted),
+        EventType::WorkflowErrored => Some(WebhookEvent::WorkflowErrored),
+        EventType::WorkflowTimedOut => Some(WebhookEvent::WorkflowTimedOut),
         _ => None,
     }
+}
+
+/// Whether a webhook that is narrowed to some workflows wants this one.
+fn is_wanted(target: &Target, row: &EventRow) -> bool {
+    let data: Json = serde_json::from_str(&row.event.data_json).unwrap_or_default();
+    let is_listed = || data["workflow"].as_str().is_some_and(|id| target.workflows.iter().any(|wanted| wanted == id));
+    (target.application.is_none() || target.application == row.event.application) && (target.workflows.is_empty() || is_listed())
 }
 
 /// The event as it is told.
 fn payload(about: &About, row: &EventRow, event: WebhookEvent) -> Json {
     let data: Json = serde_json::from_str(&row.event.data_json).unwrap_or_default();
+    if event.is_of_workflow() {
+        let status = event.as_str().rsplit('.').next().unwrap_or_default().to_ascii_uppercase();
+        return serde_json::json!({
+            "linked_account_id": row.event.account_id,
+            "instance_id": data["execution"],
+            "workflow_id": data["workflow"],
+            "config_id": data["config_id"],
+            "event": event.title(),
+            "workflow_name": data["workflow"],
+            "status": status,
+            "environment": about.tenant.environment,
+            "slug": row.event.application,
+            "error": data["error"],
+            "event_id": row.event.id,
+        });
+    }
     let mut payload = JsonMap::new();
     let mut put = |name: &str, value: Json| payload.insert(name.to_owned(), value);
     put("linked_account_id", row.event.account_id.clone().into());
@@ -146,6 +172,7 @@ impl Inner {
             return Ok(false);
         }
         let about = self.about("webhooks".to_owned(), "", None);
+        let vault = self.vault.clone();
         self.write(move |tx| {
             let mut more = false;
             for mut hook in tx.webhooks(&about.tenant)?.into_iter().filter(|hook| hook.enabled) {
@@ -154,6 +181,9 @@ impl Inner {
                 let wanted = events_of(&hook);
                 for row in &events {
                     let Some(event) = told(row).filter(|event| wanted.contains(event)) else { continue };
+                    if event.is_of_workflow() && !is_wanted(&webhooks::target(&vault, &about.tenant, &hook)?, row) {
+                        continue;
+                    }
                     tx.put_delivery(&about.tenant, &queued(&about, &hook, row, event)?)?;
                 }
                 hook.seen = last.seq;
@@ -253,9 +283,8 @@ fn queued(about: &About, hook: &WebhookRow, row: &EventRow, event: WebhookEvent)
 
 /// Takes a delivery that is due; nothing when it is not ours to do.
 fn lease(tx: &mut dyn Tx, about: &About, id: &str, holder: &str, boot: &BootTime, lease: i64) -> Result<Option<(WebhookRow, DeliveryRow)>> {
-    let due = |row: &DeliveryRow| {
-        row.status == DeliveryStatus::Queued.as_str() && !is_leased(row, boot) && row.next_at <= about.now.millis()
-    };
+    let due =
+        |row: &DeliveryRow| row.status == DeliveryStatus::Queued.as_str() && !is_leased(row, boot) && row.next_at <= about.now.millis();
     let Some(mut row) = tx.delivery(&about.tenant, id)?.filter(due) else { return Ok(None) };
     let Some(hook) = tx.webhook(&about.tenant, &row.webhook_id)?.filter(|hook| hook.enabled) else { return Ok(None) };
     row.lease_owner = Some(holder.to_owned());
@@ -419,7 +448,10 @@ mod tests {
         let message = Message { payload: json!({"slug": "slack", "n": 7, "event": "Connection Created"}), account_name: "Ada".into() };
         for (template, filled) in [
             (json!("{{event}}"), message.payload.clone()),
-            (json!({"a": "{{event.slug}}", "b": ["{{ event.n }}", 1], "c": "{{event.none}}"}), json!({"a": "slack", "b": [7, 1], "c": null})),
+            (
+                json!({"a": "{{event.slug}}", "b": ["{{ event.n }}", 1], "c": "{{event.none}}"}),
+                json!({"a": "slack", "b": [7, 1], "c": null}),
+            ),
             (json!("{{event.slug}} of {{linked_account_name}}, {{event.n}}"), json!("slack of Ada, 7")),
             (json!("{{event.slug}}{{event.slug}}"), json!("slackslack")),
             (json!("{{other}} {{event.none}}. {{open"), json!("{{other}} . {{open")),

@@ -279,7 +279,11 @@ pub(super) fn store(
     tx.put_connection(&about.tenant, &row)?;
     let event = if recovered { EventType::ConnectionRecovered } else { EventType::ConnectionRefreshed };
     // Whoever was told of its end learns that it is over.
-    let data = if recovered { serde_json::json!({"connection": row.id, "had_expired": had_expired}) } else { serde_json::json!({"connection": row.id}) };
+    let data = if recovered {
+        serde_json::json!({"connection": row.id, "had_expired": had_expired})
+    } else {
+        serde_json::json!({"connection": row.id})
+    };
     about.event(tx, event, &data)?;
     about.audit(tx, "refresh", Some(&row.id), &serde_json::json!({}))?;
     Ok(Ok(row))

@@ -300,7 +300,7 @@ impl Inner {
         let limit = request.limit.unwrap_or(50).clamp(1, 500);
         let list = format!("deliveries:{}", request.webhook);
         let before = match &request.cursor {
-            Some(cursor) => Some(self.open_cursor(&list, cursor)?),
+            Some(cursor) => Some(self.open_cursor(&list, cursor)?.0),
             None => None,
         };
         let (tenant, id) = (self.tenant.clone(), request.webhook);
@@ -313,7 +313,7 @@ impl Inner {
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next = match rows.last() {
-            Some(last) if more => Some(self.make_cursor(&list, last.created_at, &last.id)?),
+            Some(last) if more => Some(self.make_cursor(&list, last.seq, "")?),
             _ => None,
         };
         Ok(Page { items: rows.into_iter().map(delivery_model).collect::<Result<_>>()?, next })
@@ -332,7 +332,12 @@ impl Inner {
                 DeliveryStatus::Queued.as_str().clone_into(&mut row.status);
                 (row.tries, row.next_at, row.changed_at) = (0, about.now.millis(), about.now.millis());
                 tx.put_delivery(&about.tenant, &row)?;
-                about.audit(tx, "webhook", None, &serde_json::json!({"webhook": row.webhook_id, "delivery": row.id, "did": "redeliver"}))?;
+                about.audit(
+                    tx,
+                    "webhook",
+                    None,
+                    &serde_json::json!({"webhook": row.webhook_id, "delivery": row.id, "did": "redeliver"}),
+                )?;
                 Ok(row)
             })
             .await?;
@@ -402,7 +407,10 @@ mod tests {
         assert_eq!((live(&target, 99), live(&target, 100)), (vec!["two".into(), "one".into()], vec!["two".into()]));
         // An overlap is not made longer by the next rotation.
         rotate(&mut target, "three".into(), at(50), Duration::from_millis(100));
-        assert_eq!((live(&target, 60), live(&target, 120)), (vec!["three".into(), "two".into(), "one".into()], vec!["three".into(), "two".into()]));
+        assert_eq!(
+            (live(&target, 60), live(&target, 120)),
+            (vec!["three".into(), "two".into(), "one".into()], vec!["three".into(), "two".into()])
+        );
         rotate(&mut target, "four".into(), at(60), Duration::ZERO);
         assert_eq!((live(&target, 60), target.secrets.len()), (vec!["four".into()], 1));
         for n in 0..5 {

@@ -75,6 +75,9 @@ impl Effect {
             | Operation::RuleColumns
             | Operation::Events
             | Operation::Audit
+            | Operation::OwnCredentials
+            | Operation::ListExecutions
+            | Operation::GetExecution
             | Operation::ListWebhooks
             | Operation::ListDeliveries
             | Operation::Project => Effect::Reads,
@@ -84,6 +87,7 @@ impl Effect {
             | Operation::SetDefaultConnection
             | Operation::Credential
             | Operation::Config
+            | Operation::PutOwnCredentials
             | Operation::UpdateWebhook
             | Operation::SetConfigField => Effect::Idempotent,
             _ => Effect::Once,

@@ -120,7 +120,8 @@ pub(super) async fn unsubscribe(call: Call) -> Result<Answer, Trouble> {
 
 /// An empty group clears it.
 pub(super) async fn group(call: Call) -> Result<Answer, Trouble> {
-    let ids: Option<Vec<&str>> = call.body.get("webhookIds").and_then(Json::as_array).map(|ids| ids.iter().filter_map(Json::as_str).collect());
+    let ids: Option<Vec<&str>> =
+        call.body.get("webhookIds").and_then(Json::as_array).map(|ids| ids.iter().filter_map(Json::as_str).collect());
     let Some(ids) = ids.filter(|ids| !ids.is_empty()) else { return Err(Trouble::bad("webhookIds is required")) };
     let group = call.text("group").unwrap_or_default();
     // All of them are there, or none is changed.

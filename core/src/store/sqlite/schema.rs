@@ -46,6 +46,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 4, oldest_reader: 1, about: "rotation of data keys", sql: include_str!("migrations/0004.sql") },
     Migration { version: 5, oldest_reader: 1, about: "webhooks", sql: include_str!("migrations/0005.sql") },
+    Migration {
+        version: 6,
+        oldest_reader: 1,
+        about: "credentials for the organisation's own application, and runs of workflows",
+        sql: include_str!("migrations/0006.sql"),
+    },
 ];
 
 /// The version that this program writes.
