@@ -457,11 +457,12 @@ fn verify_webhook(world: &World, mut a: Args) -> Result<Json, Failure> {
         smalt::webhook::verify_compatible(signature, body.as_bytes(), &secrets)?;
         return Ok(json!({}));
     }
-    // A server's clock is elsewhere; cases that need one for this state `now`.
-    let system = || match world {
-        World::Embedded(Embedded { clock: Some(clock), .. }) => clock.now(),
-        _ => SystemClock::default().now(),
+    // A server's clock is not here: a case with a clock of its own states `now`.
+    let clock = match world {
+        World::Embedded(world) => world.clock.as_ref(),
+        World::Served(_) => None,
     };
+    let system = || clock.map_or_else(|| SystemClock::default().now(), Clock::now);
     let headers: Vec<(String, String)> = headers.into_iter().collect();
     let verified = smalt::webhook::verify(&headers, body.as_bytes(), &secrets, now.unwrap_or_else(system), tolerance)?;
     Ok(json!({"id": verified.id, "sent_at": verified.sent_at}))

@@ -69,6 +69,12 @@ macro_rules! backend {
                 Err(unsupported(Operation::Request))
             }
 
+            /// Whether operations can work now: the store takes writes, and the keys seal and open. For readiness checks of
+            /// servers; no operation.
+            async fn ready(&self) -> Result<()> {
+                Ok(())
+            }
+
             /// Ends background work and releases the store. Later calls answer `closed`.
             async fn close(&self) {}
 

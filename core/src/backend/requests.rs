@@ -461,7 +461,7 @@ requests! {
     }
     /// `events`.
     pub struct ListEvents {
-        /// Where the caller stopped; absent: from the oldest that is kept.
+        /// Where the caller stopped: a cursor; `now`: what comes from now on; absent: from the oldest that is kept.
         pub since: Option<String>,
         /// How many; 1 to 1,000, default 100.
         pub limit: Option<u32>,

@@ -78,6 +78,10 @@ doorway! {
         self.0.api_stream(request, upload).await
     }
 
+    async fn ready(&self) -> Result<()> {
+        self.0.ready().await
+    }
+
     async fn close(&self) {
         if !self.0.closed.swap(true, std::sync::atomic::Ordering::AcqRel) {
             // What a provider was asked for must still be stored.

@@ -30,6 +30,7 @@ mod open;
 mod outbox;
 mod own_credentials;
 mod pages;
+mod ready;
 mod refresh;
 mod renewal;
 mod request;
@@ -53,6 +54,7 @@ use std::{
 
 use tokio::sync::{Notify, OnceCell, watch};
 
+pub use events::event_position;
 pub use open::EngineParts;
 
 use crate::{

@@ -146,7 +146,8 @@ codes! {
     ServerError = "server_error", Unavailable, Later, 502, "The server, or what stands before it, failed.", "Try again later; its log knows the request id.";
     ServerAnswer = "server_answer", Unavailable, Later, 502, "What came is no whole answer of such a server.", "Check that the address is that of the API, and what stands before it.";
     ServerAnswerTooLarge = "server_answer_too_large", Unavailable, Never, 502, "The server's answer is larger than the client's limit.", "Ask for less, or raise the limit.";
-    RateLimited = "rate_limited", Unavailable, Later, 429, "The server limits the rate of calls.", "Try again after `retry_after`.";
+    RateLimited = "rate_limited", Unavailable, Later, 429, "The server limits the rate of calls.", "Try again after `retry_after`; `[server.rates]` of its project file sets the limits.";
+    Overloaded = "overloaded", Unavailable, Later, 503, "The server has as much under way as it may have, or is about to end.", "Try again after `retry_after`.";
 
     // Plugins.
     PluginFailed = "plugin_failed", Plugin, Later, 502, "A plugin raised an error.", "See the plugin's own message and trace.";

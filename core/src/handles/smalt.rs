@@ -354,6 +354,14 @@ impl Smalt {
         self.backend.capabilities()
     }
 
+    /// Whether operations can work now: the store takes writes, and the keys seal and open.
+    ///
+    /// # Errors
+    /// `store_busy`, `store_unavailable`, `closed`; what the key provider answers.
+    pub async fn ready(&self) -> Result<()> {
+        self.backend.ready().await
+    }
+
     /// The doorway itself, for servers and bindings.
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.backend

@@ -25,6 +25,10 @@ macro_rules! project {
     )* };
 }
 
+// Below the macro, which it uses.
+mod server;
+pub use server::{AddressRange, RateSettings, ServerSettings};
+
 project! {
     /// The whole project.
     pub struct Project {
@@ -48,6 +52,9 @@ project! {
         /// Who runs workflows, where the program has no runner of its own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub workflow_runner: Option<WorkflowReceiver>,
+        /// How much the HTTP API bears.
+        #[serde(default)]
+        pub server: ServerSettings,
         /// Folders with more manifests, relative to the project file; read again when they change.
         #[serde(default)]
         pub manifests: Vec<PathBuf>,
@@ -259,6 +266,7 @@ impl Default for Project {
             refresh: RefreshSettings::default(),
             sandbox: SandboxSettings::default(),
             workflow_runner: None,
+            server: ServerSettings::default(),
             manifests: Vec::new(),
             apps: BTreeMap::new(),
         }

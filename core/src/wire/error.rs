@@ -73,7 +73,7 @@ fn code(error: &Error) -> &'static str {
     match error.code() {
         Code::InvalidToken => "INVALID_TOKEN",
         Code::ApplicationNotFound => "INVALID_APP_ID",
-        Code::ProviderLimited => "RATE_LIMITED",
+        Code::ProviderLimited | Code::RateLimited => "RATE_LIMITED",
         Code::ReceiptNotFound
         | Code::ConnectionNotFound
         | Code::FlowNotFound

@@ -11,6 +11,8 @@ use crate::world::World;
 
 /// Method, path, who may call it.
 pub const ENDPOINTS: &[(&str, &str, Access)] = &[
+    ("GET", "/healthz", Public),
+    ("GET", "/readyz", Public),
     ("POST", "/api/v2/public/linked-account", Organisation),
     ("PUT", "/api/v2/public/linked-account", Own),
     ("GET", "/api/v2/public/linked-account", Organisation),
@@ -62,6 +64,10 @@ pub const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("PUT", "/api/v2/public/webhooks/group/edit", Organisation),
     ("GET", "/smalt/v1/capabilities", Public),
     ("GET", "/smalt/v1/openapi.json", Public),
+    ("GET", "/smalt/v1/openapi", Public),
+    ("GET", "/smalt/v1/events/stream", Own),
+    ("GET", "/smalt/v1/flows/{flow}/stream", Account),
+    ("POST", "/smalt/v1/request/stream", Organisation),
     ("GET", "/api/v3/org/basics", Session),
     ("POST", "/api/v2/f-sdk/config", Account),
     ("POST", "/api/v2/public/config", Account),

@@ -2,11 +2,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod endpoints;
+#[cfg(unix)]
+mod floods;
 mod golden;
+mod limits;
 mod matrix;
+mod nodes;
 mod pairs;
 mod sockets;
 mod states;
+mod streams;
 mod tenants;
 mod transport;
 mod world;

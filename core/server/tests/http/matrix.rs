@@ -1,6 +1,7 @@
 //! S-29: every route and every operation, with every kind of credential. The rows come from the routes' and operations'
 //! own tables: one that is new is in here by itself.
 
+use base64ct::{Base64UrlUnpadded, Encoding};
 use serde_json::json;
 use smalt::{
     backend::schema,
@@ -30,6 +31,7 @@ struct Row {
     session: String,
     /// A run of its workflow.
     execution: String,
+    flow: String,
 }
 
 impl Matrix {
@@ -38,6 +40,8 @@ impl Matrix {
         let world = World::with(ApiOptions::default(), |project| {
             let settings = project.apps["sandbox-key"].clone();
             project.apps.insert("twilio".into(), settings);
+            // Streams end soon.
+            project.server.stream_time = 0.1;
         })
         .await;
         let other = world.account("other").await;
@@ -60,7 +64,11 @@ impl Matrix {
         self.world.backend("PUT", "/api/v2/public/linked-account", own).await.expect(200);
         let headers = [("authorization", &*session), ("sync_execution", "true"), ("slug", "sandbox-key")];
         let run = self.world.call("POST", "/api/v2/public/workflow/digest/execute", &headers, Json::Null).await.expect(200).json();
-        Row { account, session, execution: run["execution_id"].as_str().unwrap().to_owned() }
+        let execution = run["execution_id"].as_str().unwrap().to_owned();
+        let begun =
+            self.world.backend("POST", "/smalt/v1/start_connect", json!({"account": account, "application": "sandbox-oauth"})).await;
+        let flow = begun.expect(200).json()["flow_id"].as_str().unwrap().to_owned();
+        Row { account, session, execution, flow }
     }
 
     fn credential<'a>(&'a self, who: &str, row: &'a Row) -> Option<(&'static str, &'a str)> {
@@ -144,6 +152,7 @@ fn request_in_test(route: &Route, row: &Row) -> (String, Json) {
         ("field", field),
         ("key", "token"),
         ("ticket", "nobodys"),
+        ("flow", &row.flow),
     ] {
         path = path.replace(&format!("{{{name}}}"), value);
     }
@@ -164,6 +173,12 @@ fn request_in_test(route: &Route, row: &Row) -> (String, Json) {
         _ => Json::Null,
     };
     (path, body)
+}
+
+/// The head of a call whose bodies pass through.
+fn passing(row: &Row, application: &str) -> String {
+    let call = json!({"account": row.account, "application": application, "method": "GET", "path": "echo"});
+    Base64UrlUnpadded::encode_string(call.to_string().as_bytes())
 }
 
 /// What must be answered.
@@ -214,6 +229,10 @@ async fn s29_every_route_with_every_credential() {
             let before = matrix.stands(&row).await;
             let mut headers =
                 vec![("linked_account_id", &*row.account), ("slug", if who == "production key" { "twilio" } else { "sandbox-key" })];
+            let passing = passing(&row, if who == "production key" { "twilio" } else { "sandbox-key" });
+            if route.path.ends_with("/request/stream") {
+                headers.push(("smalt-request", &passing));
+            }
             headers.extend(matrix.credential(who, &row));
             let said = matrix.world.call(route.method, &path, &headers, body).await;
             cells += 1;
