@@ -20,6 +20,7 @@ pub mod operations;
 pub mod plugin;
 pub mod present;
 pub mod project;
+pub mod remote;
 #[doc(hidden)]
 pub mod runtime;
 pub mod sandbox;
@@ -27,6 +28,7 @@ mod secret;
 pub mod store;
 mod time;
 pub mod vault;
+pub mod webhook;
 pub mod wire;
 
 pub use error::{Code, Error, Kind, Result, Retry};

@@ -18,6 +18,8 @@ pub(crate) enum Answer {
     Json(Json),
     /// A page of ours.
     Page(Page),
+    /// 200 with a body of another sort, or one that comes piece by piece.
+    Raw { content_type: &'static str, headers: Vec<(&'static str, String)>, body: Body },
     /// 303, for pages only: API routes never redirect.
     Redirect { location: String, cookie: Option<Secret> },
 }
@@ -52,6 +54,16 @@ impl Trouble {
     /// A request that lacks something.
     pub(crate) fn bad(message: impl Into<String>) -> Self {
         Trouble::Plain(400, "SERVER_ERROR", message.into())
+    }
+
+    /// Whether a credential was presented, or none, and it was not good.
+    pub(crate) fn is_wrong_credential(&self) -> bool {
+        match self {
+            Trouble::Smalt(error) | Trouble::Known(error, ..) => {
+                [smalt::Code::InvalidToken, smalt::Code::InvalidApiKey].contains(&error.code())
+            }
+            Trouble::Plain(status, ..) => *status == 401,
+        }
     }
 
     /// Its body.
@@ -98,6 +110,14 @@ impl Answer {
         match self {
             Answer::Json(body) => no_store(json_body(200, &body)),
             Answer::Page(page) => page.into_response(),
+            Answer::Raw { content_type, headers, body } => {
+                let mut response = Response::new(body);
+                set(response.headers_mut(), CONTENT_TYPE, content_type);
+                for (name, value) in headers {
+                    set(response.headers_mut(), HeaderName::from_static(name), &value);
+                }
+                no_store(response)
+            }
             Answer::Redirect { location, cookie } => {
                 let mut response = with_body(303, "text/plain; charset=utf-8", Vec::new());
                 set(response.headers_mut(), LOCATION, &location);

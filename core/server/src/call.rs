@@ -2,18 +2,22 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use axum::body::Body;
 use http::{HeaderMap, Method};
 use smalt::{Smalt, backend::Backend, model::Json};
 
 use crate::{
     answer::Trouble,
     api::Api,
+    settings::Settings,
     who::{Who, header},
 };
 
 /// One request.
 pub(crate) struct Call {
     pub(crate) api: Api,
+    /// The limits in force.
+    pub(crate) settings: Arc<Settings>,
     pub(crate) method: Method,
     /// The path as it came, without the prefix that a mount took away, and the query.
     pub(crate) target: String,
@@ -22,6 +26,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     /// The body; null where there is none.
     pub(crate) body: Json,
+    /// The body as it comes, on the one route that reads none before.
+    pub(crate) upload: Option<Body>,
     /// Absent on public routes.
     pub(crate) who: Option<Who>,
 }

@@ -269,7 +269,8 @@ pub(super) fn store(
     }
     sealed::seal_grant(vault, &about.tenant, &mut row, &new)?;
     release(&mut row, name);
-    let recovered = row.status != ConnectionStatus::Active.as_str() || row.trouble.is_some();
+    let had_expired = row.status != ConnectionStatus::Active.as_str();
+    let recovered = had_expired || row.trouble.is_some();
     ConnectionStatus::Active.as_str().clone_into(&mut row.status);
     (row.presented, row.cooldown_until, row.last_error_json, row.trouble, row.tries) = (None, None, None, None, 0);
     row.refreshed_at = now.millis();
@@ -284,7 +285,13 @@ pub(super) fn store(
     row.row_version += 1;
     tx.put_connection(&about.tenant, &row)?;
     let event = if recovered { EventType::ConnectionRecovered } else { EventType::ConnectionRefreshed };
-    about.event(tx, event, &serde_json::json!({"connection": row.id}))?;
+    // Whoever was told of its end learns that it is over.
+    let data = if recovered {
+        serde_json::json!({"connection": row.id, "had_expired": had_expired})
+    } else {
+        serde_json::json!({"connection": row.id})
+    };
+    about.event(tx, event, &data)?;
     about.audit(tx, "refresh", Some(&row.id), &serde_json::json!({}))?;
     Ok(Ok(row))
 }

@@ -57,6 +57,7 @@ codes! {
     // Who is asking.
     InvalidToken = "invalid_token", Unauthenticated, Never, 401, "The session token is malformed, foreign, expired or revoked.", "Make a new session with `account.session()`.";
     InvalidApiKey = "invalid_api_key", Unauthenticated, Never, 401, "The API key is malformed, unknown, revoked, or of the other environment.", "Make one with `smalt keys api create`.";
+    WebhookUnverified = "webhook_unverified", Unauthenticated, Never, 401, "A delivery is not signed with one of the given secrets, or was sent too long ago.", "Answer it with 401 and do nothing else; check the secret, the clock, and that the body is verified as it came.";
     Forbidden = "forbidden", Forbidden, Never, 403, "The caller's scope does not cover this operation or this linked account.", "Call it with the organisation's authority, from a backend.";
 
     // What is not there.
@@ -70,6 +71,9 @@ codes! {
     ReceiptNotFound = "receipt_not_found", NotFound, Never, 404, "No disconnect receipt has this id.", "Use the id that `disconnect` answered.";
 
     ApiKeyNotFound = "api_key_not_found", NotFound, Never, 404, "No API key has this id in this environment.", "List the keys with `smalt keys api list`.";
+
+    WebhookNotFound = "webhook_not_found", NotFound, Never, 404, "No webhook has this id in this environment.", "List the webhooks with `list_webhooks`.";
+    DeliveryNotFound = "delivery_not_found", NotFound, Never, 404, "No delivery has this id, or it is no longer kept.", "List the deliveries of the webhook.";
 
     // What stands against it.
     LinkedAccountExists = "linked_account_exists", Conflict, Never, 409, "A linked account with this id exists already in this environment.", "Use `accounts.upsert`, or another id.";
@@ -134,6 +138,15 @@ codes! {
     StoreForeign = "store_foreign", Configuration, Never, 500, "The file is not a Smalt store; it was not touched.", "Name another file, or leave it out to make a new one.";
     StoreNewer = "store_newer", Configuration, Never, 500, "A newer version of Smalt wrote this store and does not let this version open it.", "Upgrade Smalt.";
     StoreCorrupt = "store_corrupt", Unavailable, Never, 500, "A row of the store is damaged; the context names it, others are served.", "Restore the row from a backup, or connect the application again.";
+
+    // A server that does the work.
+    ServerUnreachable = "server_unreachable", Unavailable, Later, 503, "No connection to the server could be made; nothing was sent.", "Check its address, and that it runs; try again later.";
+    ServerTimeout = "server_timeout", Timeout, Later, 504, "The server did not answer in time; the call changes nothing.", "Try again, or give the call more time.";
+    ServerError = "server_error", Unavailable, Later, 502, "The server, or what stands before it, failed.", "Try again later; its log knows the request id.";
+    ServerAnswer = "server_answer", Unavailable, Later, 502, "What came is no whole answer of such a server.", "Check that the address is that of the API, and what stands before it.";
+    ServerAnswerTooLarge = "server_answer_too_large", Unavailable, Never, 502, "The server's answer is larger than the client's limit.", "Ask for less, or raise the limit.";
+    RateLimited = "rate_limited", Unavailable, Later, 429, "The server limits the rate of calls.", "Try again after `retry_after`; `[server.rates]` of its project file sets the limits.";
+    Overloaded = "overloaded", Unavailable, Later, 503, "The server has as much under way as it may have, or is about to end.", "Try again after `retry_after`.";
 
     // Plugins.
     PluginFailed = "plugin_failed", Plugin, Later, 502, "A plugin raised an error.", "See the plugin's own message and trace.";

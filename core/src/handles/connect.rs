@@ -33,6 +33,25 @@ pub struct ConnectBuilder {
     pub(super) device: bool,
 }
 
+impl super::Smalt {
+    /// A connect on another caller's authority, e.g. of a session that a binding or a server holds as a token. For others:
+    /// [`Account::connect`](crate::Account::connect) and [`Session::connect`](crate::Session::connect).
+    pub fn connect_as(&self, caller: Caller, account: impl Into<String>, application: impl Into<String>) -> ConnectBuilder {
+        ConnectBuilder {
+            backend: self.backend().clone(),
+            presenter: self.registered_presenter(),
+            caller,
+            account: account.into(),
+            application: application.into(),
+            inputs: BTreeMap::new(),
+            auth_type: None,
+            scopes: None,
+            connection: None,
+            device: false,
+        }
+    }
+}
+
 impl ConnectBuilder {
     /// One value that the user entered.
     #[must_use]

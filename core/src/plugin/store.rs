@@ -7,8 +7,8 @@ use crate::{
     error::err,
     model::Tenant,
     store::rows::{
-        AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow,
-        RegistrationRow, RevocationRow, SealedPage, SealedTable, SessionRow, SigningKeyRow,
+        AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, EventRow, FlowRow, NewEvent,
+        ReceiptRow, RegistrationRow, RevocationRow, SealedPage, SealedTable, SessionRow, SigningKeyRow, WebhookRow,
     },
 };
 
@@ -218,6 +218,24 @@ pub trait Tx {
     fn queued_revocations_by_grant(&mut self, tenant: &Tenant, grant_key: &str) -> Result<Vec<RevocationRow>>;
     /// Queued ones of this organisation and environment whose time has come, oldest first.
     fn due_revocations(&mut self, tenant: &Tenant, now: i64, limit: u32) -> Result<Vec<RevocationRow>>;
+
+    // Webhooks.
+    /// Oldest first.
+    fn webhooks(&mut self, tenant: &Tenant) -> Result<Vec<WebhookRow>>;
+    fn webhook(&mut self, tenant: &Tenant, id: &str) -> Result<Option<WebhookRow>>;
+    fn put_webhook(&mut self, tenant: &Tenant, row: &WebhookRow) -> Result<()>;
+    /// With its deliveries.
+    fn delete_webhook(&mut self, tenant: &Tenant, id: &str) -> Result<bool>;
+    fn put_delivery(&mut self, tenant: &Tenant, row: &DeliveryRow) -> Result<()>;
+    fn delivery(&mut self, tenant: &Tenant, id: &str) -> Result<Option<DeliveryRow>>;
+    /// Queued ones of one webhook whose time has come, the longest due first, then in the log's order.
+    fn due_deliveries(&mut self, tenant: &Tenant, webhook: &str, now: i64, limit: u32) -> Result<Vec<DeliveryRow>>;
+    /// Of one webhook, newest first, before the given place.
+    fn deliveries(&mut self, tenant: &Tenant, webhook: &str, before: Option<(i64, String)>, limit: u32) -> Result<Vec<DeliveryRow>>;
+    /// Ends all queued ones of a webhook.
+    fn fail_deliveries(&mut self, tenant: &Tenant, webhook: &str, error_code: &str, now: i64) -> Result<u64>;
+    /// Ended ones only.
+    fn delete_deliveries_before(&mut self, created_before: i64, limit: u32) -> Result<u64>;
 
     // The log.
     fn append_event(&mut self, tenant: &Tenant, event: &NewEvent) -> Result<i64>;

@@ -25,6 +25,10 @@ macro_rules! project {
     )* };
 }
 
+// Below the macro, which it uses.
+mod server;
+pub use server::{AddressRange, RateSettings, ServerSettings};
+
 project! {
     /// The whole project.
     pub struct Project {
@@ -45,6 +49,9 @@ project! {
         /// The built-in sandbox applications.
         #[serde(default)]
         pub sandbox: SandboxSettings,
+        /// How much the HTTP API bears.
+        #[serde(default)]
+        pub server: ServerSettings,
         /// Folders with more manifests, relative to the project file; read again when they change.
         #[serde(default)]
         pub manifests: Vec<PathBuf>,
@@ -149,6 +156,12 @@ project! {
         /// The client's secret; absent for a public client.
         #[serde(default)]
         pub secret: Option<SecretRef>,
+        /// Its certificate in PEM form, by which it proves itself (RFC 8705), with those that vouch for it; it may hold the key too.
+        #[serde(default)]
+        pub certificate: Option<SecretRef>,
+        /// The private key of the certificate, in PEM form.
+        #[serde(default)]
+        pub certificate_key: Option<SecretRef>,
         /// The redirect URI registered for it; default the project's own.
         #[serde(default)]
         pub redirect_uri: Option<String>,
@@ -240,6 +253,18 @@ project! {
     }
 }
 
+impl Client {
+    /// The certificate with its key, read now.
+    ///
+    /// # Errors
+    /// `secret_missing`, and `project_invalid` for what is no certificate or no key.
+    pub(crate) fn identity(&self, base_dir: &std::path::Path) -> crate::Result<Option<crate::plugin::ClientIdentity>> {
+        let Some(certificate) = &self.certificate else { return Ok(None) };
+        let key = self.certificate_key.as_ref().map(|key| key.resolve(base_dir)).transpose()?;
+        crate::plugin::ClientIdentity::from_pem(&certificate.resolve(base_dir)?, key.as_ref()).map(Some)
+    }
+}
+
 impl Default for Project {
     fn default() -> Self {
         Self {
@@ -249,6 +274,7 @@ impl Default for Project {
             network: Network::default(),
             refresh: RefreshSettings::default(),
             sandbox: SandboxSettings::default(),
+            server: ServerSettings::default(),
             manifests: Vec::new(),
             apps: BTreeMap::new(),
         }

@@ -34,6 +34,8 @@ words! {
         Device = "device",
         /// `POST /oauth1/access_token`.
         Oauth1 = "oauth1",
+        /// `/inbox/{name}`, which takes webhooks.
+        Inbox = "inbox",
         /// `POST /register`.
         Register = "register",
     }

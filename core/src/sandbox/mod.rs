@@ -8,6 +8,7 @@ mod connector;
 mod control;
 mod device;
 mod grants;
+mod inbox;
 mod oauth1;
 mod params;
 mod refusal;
@@ -252,6 +253,7 @@ fn work(shared: &Shared, endpoint: Endpoint, request: &Request) -> Answer {
         Endpoint::Login => state.login(request),
         Endpoint::Device => state.device_start(request),
         Endpoint::Oauth1 => state.oauth1_access(request),
+        Endpoint::Inbox => Ok(state.receive(request)),
         Endpoint::Register => state.register(request),
     };
     done.unwrap_or_else(|_| Answer::empty(500))
@@ -272,6 +274,7 @@ fn endpoint(request: &Request) -> Option<Endpoint> {
         ("GET" | "POST", "/userinfo") => Endpoint::Userinfo,
         ("GET", "/api/items" | "/api/channels") | (_, "/api/echo") => Endpoint::Api,
         ("GET", "/api/key-check") => Endpoint::KeyCheck,
+        ("POST" | "PUT" | "PATCH", path) if inbox::name(path).is_some() => Endpoint::Inbox,
         _ => return None,
     })
 }
@@ -294,6 +297,7 @@ fn plain(shared: &Arc<Shared>, request: &Request) -> Answer {
             let state = shared.state();
             json_answer(200, &json!({"stats": state.stats, "ways": state.ways, "tokens": state.tokens()}))
         }
+        ("GET", path) if inbox::name(path).is_some() => shared.state().inbox(path),
         ("POST", "/control") => control_over_http(shared, request),
         _ => nowhere(),
     }

@@ -120,6 +120,7 @@ pub(super) struct State {
     pub jwts: Jwts,
     pub devices: super::device::Devices,
     pub oauth1: super::oauth1::Oauth1,
+    pub inboxes: super::inbox::Inboxes,
     faults: BTreeMap<Endpoint, VecDeque<(Option<u32>, Misbehaviour)>>,
 }
 
@@ -142,6 +143,7 @@ impl State {
             jwts: Jwts::default(),
             devices: super::device::Devices::default(),
             oauth1: super::oauth1::Oauth1::default(),
+            inboxes: super::inbox::Inboxes::default(),
             faults: BTreeMap::new(),
         }
     }

@@ -21,12 +21,14 @@ pub enum SealedTable {
     Flows,
     Configs,
     Revocations,
+    Webhooks,
     Registrations,
 }
 
 impl SealedTable {
     /// All of them, in the order in which they are walked.
-    pub const ALL: [SealedTable; 5] = [Self::Connections, Self::Flows, Self::Configs, Self::Revocations, Self::Registrations];
+    pub const ALL: [SealedTable; 6] =
+        [Self::Connections, Self::Flows, Self::Configs, Self::Revocations, Self::Webhooks, Self::Registrations];
 
     /// The table's name.
     pub const fn name(self) -> &'static str {
@@ -35,6 +37,7 @@ impl SealedTable {
             Self::Flows => "flows",
             Self::Configs => "configs",
             Self::Revocations => "revocations",
+            Self::Webhooks => "webhooks",
             Self::Registrations => "registrations",
         }
     }
@@ -47,6 +50,7 @@ pub enum SealedRow {
     Flow(FlowRow),
     Config(ConfigRow),
     Revocation(RevocationRow),
+    Webhook(WebhookRow),
     Registration(RegistrationRow),
 }
 
@@ -274,6 +278,56 @@ pub struct RevocationRow {
     pub lease_boot: Option<String>,
     pub lease_until: Option<i64>,
     pub created_at: i64,
+}
+
+/// A place that is told what happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookRow {
+    pub id: String,
+    pub enabled: bool,
+    /// What it is told.
+    pub events_json: String,
+    /// Where to and with what, and the secrets that sign.
+    pub sealed: Vec<u8>,
+    /// Grows with every new `sealed`; part of its AAD.
+    pub secret_version: i64,
+    /// The log was looked through for it up to this number.
+    pub seen: i64,
+    /// Since when every try failed.
+    pub failing_since: Option<i64>,
+    /// The last try that failed.
+    pub failed_at: Option<i64>,
+    /// Why it was disabled, where it was not by hand.
+    pub disabled_json: Option<String>,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+/// One event on its way to one webhook, and afterwards what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryRow {
+    pub id: String,
+    pub webhook_id: String,
+    /// The event's number in the log.
+    pub seq: i64,
+    pub event: String,
+    pub payload_json: String,
+    /// `queued`, `delivered` or `failed`.
+    pub status: String,
+    /// How often it was sent.
+    pub attempts: i64,
+    /// Of these, since it was last queued.
+    pub tries: i64,
+    /// Not before this time of day.
+    pub next_at: i64,
+    pub lease_owner: Option<String>,
+    pub lease_boot: Option<String>,
+    pub lease_until: Option<i64>,
+    /// What the last try was answered.
+    pub http_status: Option<i64>,
+    pub error_code: Option<String>,
+    pub created_at: i64,
+    pub changed_at: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

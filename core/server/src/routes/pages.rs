@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Text for HTML, in an element or in a quoted attribute.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -3,9 +3,12 @@
 
 #[cfg(unix)]
 mod apps;
+mod deploy;
 mod folder;
 #[cfg(unix)]
 mod life;
+#[cfg(unix)]
+mod serve;
 mod setup;
 mod show;
 #[cfg(unix)]

@@ -156,7 +156,11 @@ fn migrate_says_what_would_run_and_runs_it() {
     let before = bytes();
     let would = folder.run(&["migrate", "--check", "--json"]).ok().json();
     let (known, pending) = (would["known"].as_u64().unwrap(), would["pending"].as_array().unwrap().clone());
-    assert_eq!((&would["schema"], &pending[0]["schema"], &pending.last().unwrap()["schema"]), (&json!(2), &json!(3), &json!(known)), "{would}");
+    assert_eq!(
+        (&would["schema"], &pending[0]["schema"], &pending.last().unwrap()["schema"]),
+        (&json!(2), &json!(3), &json!(known)),
+        "{would}"
+    );
     assert!(bytes() == before, "a look changes nothing");
     let told = folder.run(&["migrate", "--check"]).ok().out;
     assert!(pending.iter().all(|step| told.contains(step["about"].as_str().unwrap())), "{told}");

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use url::{Host, Url};
 
 use super::{
-    Project,
+    AddressRange, Project, ServerSettings,
     urls::{is_origin, plain, redirect_form},
 };
 use crate::{
@@ -97,7 +97,7 @@ fn clear_secrets(root: &DeTable<'_>) -> Vec<Vec<String>> {
         let clients = app.get_ref().as_table().and_then(|a| a.get("client")).and_then(|c| c.get_ref().as_table());
         for (environment, client) in clients.into_iter().flatten() {
             let client = client.get_ref().as_table();
-            for key in ["secret", "client_secret"] {
+            for key in ["secret", "client_secret", "certificate", "certificate_key"] {
                 if client.and_then(|c| c.get(key)).is_some_and(|s| matches!(s.get_ref(), DeValue::String(_))) {
                     found.push(["apps", slug.get_ref(), "client", environment.get_ref(), key].map(str::to_owned).to_vec());
                 }
@@ -151,7 +151,29 @@ fn check(report: &mut Report<'_>, p: &Project, catalog: Option<&Catalog>) {
     {
         report.error(&["sandbox", "listen"], "is not an address on this machine", "write e.g. `127.0.0.1:4600`; port 0 takes a free one");
     }
+    server(report, &p.server);
     apps::check(report, p, catalog);
+}
+
+fn server(report: &mut Report<'_>, server: &ServerSettings) {
+    for (name, seconds) in server.times() {
+        if !(seconds.is_finite() && (0.0..=86_400.0).contains(&seconds)) {
+            report.error(&["server", name], "is not a number of seconds between 0 and a day", "0 switches the limit off");
+        }
+    }
+    for (index, proxy) in server.trusted_proxies.iter().enumerate() {
+        match AddressRange::parse(proxy) {
+            None => {
+                let cure = "write an address or a range, e.g. `127.0.0.1` or `10.0.0.0/8`; names are not looked up";
+                report.error(&["server", "trusted_proxies", &index.to_string()], "is not an address", cure);
+            }
+            Some(range) if range.is_everything() => {
+                let cure = "list your proxies only: any client could otherwise choose the address that its limits count for";
+                report.error(&["server", "trusted_proxies", &index.to_string()], "trusts every address", cure);
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 fn org(report: &mut Report<'_>, p: &Project) {

@@ -3,8 +3,8 @@
 use rusqlite::{Row, ToSql, types::FromSql};
 
 use crate::store::rows::{
-    AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, FlowRow, NewEvent, ReceiptRow, RegistrationRow,
-    RevocationRow, SessionRow, SigningKeyRow,
+    AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, FlowRow, NewEvent, ReceiptRow,
+    RegistrationRow, RevocationRow, SessionRow, SigningKeyRow, WebhookRow,
 };
 
 /// A row type that is kept in a table of its own.
@@ -126,6 +126,12 @@ record!(RevocationRow in "revocations" of (org, environment) named id
     key (id) fixed ()
     free (receipt_id, account_id, application, client_key, connection_id, grant_key, status, sealed, secret_version, attempts, next_at,
           lease_owner, lease_boot, lease_until, created_at));
+record!(WebhookRow in "webhooks" of (org, environment) named id
+    key (id) fixed (created_at)
+    free (enabled, events_json, sealed, secret_version, seen, failing_since, failed_at, disabled_json, updated_at));
+record!(DeliveryRow in "deliveries" of (org, environment) named id
+    key (id) fixed (webhook_id, created_at)
+    free (seq, event, payload_json, status, attempts, tries, next_at, lease_owner, lease_boot, lease_until, http_status, error_code, changed_at));
 record!(NewEvent in "events" of (org, environment) named id
     key () fixed () free (id, event_type, account_id, application, data_json, at));
 record!(AuditRow in "audit" of (org, environment) named seq

@@ -567,6 +567,8 @@ fn write_statements() {
     put::<ConfigRow>(&mut lines);
     put::<ReceiptRow>(&mut lines);
     put::<RevocationRow>(&mut lines);
+    put::<WebhookRow>(&mut lines);
+    put::<DeliveryRow>(&mut lines);
     for (table, columns, insert) in [
         (DataKeyRow::TABLE, DataKeyRow::COLUMNS, DataKeyRow::INSERT),
         (SigningKeyRow::TABLE, SigningKeyRow::COLUMNS, SigningKeyRow::INSERT),

@@ -1,0 +1,100 @@
+//! The remote backend: the operations of a server, over HTTP.
+//!
+//! [`Smalt::remote`](crate::Smalt::remote) takes an API key and has the organisation's authority,
+//! [`Session::remote`](crate::Session::remote) a session token, or a provider of them, and has one linked account's. No I/O
+//! happens before the first verb. It then asks once which API answers: Smalt's own (`/smalt/v1`), or that of the hosted
+//! service.
+
+mod answer;
+mod builder;
+mod doorway;
+mod link;
+mod retry;
+mod tokens;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::OnceCell;
+
+pub use builder::{RemoteSession, RemoteSmalt};
+pub use retry::Retries;
+
+use self::{
+    doorway::Doorway,
+    link::{Call, Link},
+    retry::Effect,
+};
+use crate::{
+    backend::*,
+    error::{Result, err},
+    model::*,
+    operations::Operation,
+    plugin::{HttpStream, Upload},
+    project::Project,
+};
+
+/// A server as a backend.
+pub(crate) struct Remote {
+    link: Arc<Link>,
+    /// What answers there, once it is known.
+    side: OnceCell<Arc<dyn Backend>>,
+    presenter: bool,
+}
+
+impl Remote {
+    fn new(link: Link, presenter: bool) -> Self {
+        Self { link: Arc::new(link), side: OnceCell::new(), presenter }
+    }
+
+    /// Asks once, for all callers, which API answers. A failure is asked again next time.
+    async fn side(&self, caller: &Caller) -> Result<&Arc<dyn Backend>> {
+        self.side.get_or_try_init(|| self.look(caller)).await
+    }
+
+    async fn look(&self, caller: &Caller) -> Result<Arc<dyn Backend>> {
+        let mut call = Call::new(Operation::Account, "GET", "/smalt/v1/capabilities");
+        call.effect = Effect::Reads;
+        call.any_status = true;
+        let got = self.link.send(caller, call).await?;
+        if got.status == 200
+            && let Ok(server) = got.json::<Capabilities>()
+        {
+            return Ok(Arc::new(Doorway::new(self.link.clone(), server)));
+        }
+        Err(err!(Unsupported, "`{}` is no Smalt server", self.link.host).with("server", &self.link.host).request_id(&got.request_id))
+    }
+}
+
+macro_rules! delegate {
+    ($($(#[$doc:meta])* $name:ident: $operation:ident($request:ty) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Backend for Remote {
+            fn capabilities(&self) -> Capabilities {
+                let known = self.side.get().map(|side| side.capabilities());
+                let all = || Operation::ALL.iter().filter(|operation| operation.embedded_only().is_none());
+                let unknown = || Capabilities {
+                    backend: "remote".to_owned(),
+                    version: String::new(),
+                    operations: all().map(|operation| operation.row().name.to_owned()).collect(),
+                    workflows: false,
+                    presenter: false,
+                };
+                Capabilities { presenter: self.presenter, ..known.unwrap_or_else(unknown) }
+            }
+
+            async fn request_stream(&self, caller: &Caller, request: ApiRequest, upload: Option<Upload>) -> Result<HttpStream> {
+                self.side(caller).await?.request_stream(caller, request, upload).await
+            }
+
+            $(
+                async fn $name(&self, caller: &Caller, request: $request) -> Result<$answer> {
+                    Operation::$operation.offered_remotely()?;
+                    self.side(caller).await?.$name(caller, request).await
+                }
+            )*
+        }
+    };
+}
+
+doorway!(delegate);
