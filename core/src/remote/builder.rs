@@ -45,7 +45,7 @@ impl Settings {
 
     /// The base without a slash at its end, and the host for errors.
     fn address(&self) -> Result<(String, String)> {
-        let text = self.url.trim().trim_end_matches('/');
+        let text = self.url.trim();
         // Published SDKs take an address without a scheme, too.
         let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
         let Ok(url) = Url::parse(&text) else { bail!(InvalidRequest, "the server's address is no URL") };
@@ -71,7 +71,7 @@ impl Settings {
             Some(port) => format!("{host}:{port}"),
             None => host.to_string(),
         };
-        Ok((text.trim_end_matches('/').to_owned(), shown))
+        Ok((url.as_str().trim_end_matches('/').to_owned(), shown))
     }
 
     fn link(&self, key: Option<Secret>, tokens: Option<Arc<Tokens>>) -> Result<Link> {

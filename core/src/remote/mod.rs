@@ -10,6 +10,8 @@ mod builder;
 mod doorway;
 mod link;
 mod retry;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use std::sync::Arc;
@@ -55,7 +57,7 @@ impl Remote {
     async fn look(&self, caller: &Caller) -> Result<Arc<dyn Backend>> {
         let mut call = Call::new(Operation::Account, "GET", "/smalt/v1/capabilities");
         call.effect = Effect::Reads;
-        call.any_status = true;
+        (call.any_status, call.anonymous) = (true, true);
         let got = self.link.send(caller, call).await?;
         if got.status == 200
             && let Ok(server) = got.json::<Capabilities>()
