@@ -32,6 +32,7 @@ macro_rules! account_verbs {
                 scopes: None,
                 connection: None,
                 device: false,
+                within: None,
             }
         }
 

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use url::{Host, Url};
 
-use super::{Remote, Retries, link::Link, tokens::{Claims, Tokens}};
+use super::{Poll, Remote, Retries, link::Link, tokens::{Claims, Tokens}};
 use crate::{
     Secret, Session, Smalt,
     error::{Result, bail, err},
@@ -11,6 +11,11 @@ use crate::{
     plugin::{HttpTransport, Presenter, SessionProvider},
     time::Timestamp,
 };
+
+/// Where the hosted service answers backends, by its published API description.
+const HOSTED: &str = "https://app.refold.ai";
+/// Where it answers pages, by its published web SDK.
+const HOSTED_FOR_PAGES: &str = "https://api.gocobalt.io";
 
 /// The variable that an API key is taken from where none is passed.
 const KEY_VARIABLE: &str = "SMALT_API_KEY";
@@ -26,6 +31,9 @@ struct Settings {
     transport: Option<Arc<dyn HttpTransport>>,
     server: ServerOptions,
     presenter: Option<Arc<dyn Presenter>>,
+    poll: Poll,
+    /// It is known to have no `/smalt/v1`.
+    hosted: bool,
 }
 
 impl Settings {
@@ -40,6 +48,8 @@ impl Settings {
             transport: None,
             server: ServerOptions::default(),
             presenter: None,
+            poll: Poll::default(),
+            hosted: false,
         }
     }
 
@@ -160,6 +170,20 @@ macro_rules! settings {
             self
         }
 
+        /// Speaks the API of the hosted service, also where Smalt's own answers.
+        #[must_use]
+        pub fn compatible_routes(mut self) -> Self {
+            self.settings.hosted = true;
+            self
+        }
+
+        /// How often a server without `/smalt/v1` is asked whether the user has connected; see [`Poll`].
+        #[must_use]
+        pub fn poll(mut self, poll: Poll) -> Self {
+            self.settings.poll = poll;
+            self
+        }
+
         /// Opens authorize pages in `connect`.
         #[must_use]
         pub fn presenter(mut self, presenter: impl Presenter) -> Self {
@@ -198,7 +222,7 @@ impl RemoteSmalt {
         };
         let link = self.settings.link(Some(sendable(key, "API key")?), None)?;
         let presenter = self.settings.presenter;
-        Ok(Smalt::at(Arc::new(Remote::new(link, presenter.is_some())), presenter))
+        Ok(Smalt::at(Arc::new(Remote::new(link, self.settings.poll, self.settings.hosted, presenter.is_some())), presenter))
     }
 }
 
@@ -251,7 +275,7 @@ impl RemoteSession {
             created_at: Claims::time(claims.iat).unwrap_or_default(),
             expires_at: Claims::time(claims.exp).unwrap_or(Timestamp::from_millis(i64::MAX)),
         };
-        Ok(Session::new(Arc::new(Remote::new(link, presenter.is_some())), presenter, info))
+        Ok(Session::new(Arc::new(Remote::new(link, self.settings.poll, self.settings.hosted, presenter.is_some())), presenter, info))
     }
 }
 
@@ -266,11 +290,21 @@ impl Smalt {
     pub fn remote(url: impl Into<String>) -> RemoteSmalt {
         RemoteSmalt { settings: Settings::new(url.into()), key: None }
     }
+
+    /// The organisation's authority at the hosted service.
+    pub fn hosted() -> RemoteSmalt {
+        RemoteSmalt { settings: Settings { hosted: true, ..Settings::new(HOSTED.to_owned()) }, key: None }
+    }
 }
 
 impl Session {
     /// One linked account's authority at a server, with a token that the organisation's backend made.
     pub fn remote(url: impl Into<String>) -> RemoteSession {
         RemoteSession { settings: Settings::new(url.into()), source: None }
+    }
+
+    /// One linked account's authority at the hosted service.
+    pub fn hosted() -> RemoteSession {
+        RemoteSession { settings: Settings { hosted: true, ..Settings::new(HOSTED_FOR_PAGES.to_owned()) }, source: None }
     }
 }

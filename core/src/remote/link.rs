@@ -45,6 +45,8 @@ pub(super) struct Call {
     /// Below the base, encoded.
     pub(super) path: String,
     pub(super) query: Vec<(&'static str, String)>,
+    /// What a user entered, in the query.
+    pub(super) inputs: Vec<(String, String)>,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Option<Zeroizing<Vec<u8>>>,
     pub(super) effect: Effect,
@@ -67,6 +69,7 @@ impl Call {
             method,
             path: path.into(),
             query: Vec::new(),
+            inputs: Vec::new(),
             headers: Vec::new(),
             body: None,
             effect: Effect::of(operation),
@@ -226,6 +229,9 @@ impl Link {
         let mut url = Url::parse(&format!("{}{}", self.base, call.path)).map_err(|_| err!(InvalidRequest, "the call has no address"))?;
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
+        }
+        if !call.inputs.is_empty() {
+            url.query_pairs_mut().extend_pairs(&call.inputs);
         }
         let mut request = HttpRequest::new(call.method, url);
         if let Some((name, value)) = &credential.header {

@@ -30,7 +30,12 @@ pub(super) async fn operate(call: Call) -> Result<Answer, Trouble> {
     if !who.is_organisation && request.get("account").and_then(Json::as_str) == Some("") {
         request["account"] = who.account.clone().into();
     }
-    let answer = call_json(&**call.backend()?, &who.caller, operation, request).await?;
+    let mut answer = call_json(&**call.backend()?, &who.caller, operation, request).await?;
+    if let (Operation::HandOffConnect, Some(ticket)) = (operation, answer["ticket"].as_str())
+        && let Ok(public) = call.api.public_url(&who.smalt).await
+    {
+        answer["page"] = format!("{public}/connect/go/{ticket}").into();
+    }
     // An empty body would look like a failure to some clients. What a workflow answered stays as it is.
     Ok(Answer::Json(if answer.is_null() && operation != Operation::RunWorkflow { serde_json::json!({}) } else { answer }))
 }
