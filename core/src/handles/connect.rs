@@ -155,8 +155,8 @@ impl ConnectBuilder {
             account: self.account.clone(),
             application: self.application.clone(),
             inputs: self.inputs.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
-            scopes: self.scopes,
-            connection: self.connection,
+            scopes: self.scopes.clone(),
+            connection: self.connection.clone(),
             device: true,
             ..StartConnect::default()
         };
