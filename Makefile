@@ -50,7 +50,7 @@ lint: tools ## formatting, and every warning as an error
 	cargo clippy -q --workspace --all-targets -- -D warnings
 	cargo check -q -p smalt --no-default-features --features remote
 	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh; do bash -n "$$script"; done
-	for module in tests/*.mjs tests/counterparts/*.mjs; do node --check "$$module"; done
+	for module in tests/*.mjs tests/counterparts/*.mjs core/portal/*/*.mjs; do node --check "$$module"; done
 
 conformance: ## every case of tests/conformance against every backend, as a grid
 	@cargo test -q -p smalt-tests --test conformance --no-run

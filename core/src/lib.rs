@@ -38,6 +38,7 @@ pub mod store;
 mod time;
 #[cfg(feature = "embedded")]
 pub mod vault;
+pub mod webhook;
 pub mod wire;
 
 pub use error::{Code, Error, Kind, Result, Retry};

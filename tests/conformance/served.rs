@@ -161,9 +161,7 @@ pub fn play(room: &Path, case: &str) {
             let mut done = match perform(&world, &order.verb, Some(caller), order.args).await {
                 Ok(answer) => Done::Answer(answer),
                 Err(Failure::Case(mistake)) => Done::Mistake(mistake),
-                Err(Failure::Smalt(error)) => {
-                    Done::Refused { code: error.code().as_str().to_owned(), reason: error.reason().to_owned() }
-                }
+                Err(Failure::Smalt(error)) => Done::Refused { code: error.code().as_str().to_owned(), reason: error.reason().to_owned() },
             };
             if again {
                 match Running::start(world.smalt(), environment).await {

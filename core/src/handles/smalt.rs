@@ -19,11 +19,11 @@ use crate::{
     Result,
     backend::{
         Backend, Caller, Capabilities, CountAccounts, CreateApiKey, GetAccount, GetProject, HandoffPreview, ListAccounts, ListApiKeys,
-        ListAudit, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RotateKeys, TakeHandoff, VerifyApiKey,
+        ListAudit, ListEvents, OpenPortal, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RotateKeys, TakeHandoff, VerifyApiKey,
         VerifySession,
     },
     model::{
-        AccountUpdate, ApiKey, AuditEntry, Event, KeyRotation, LinkedAccount, NewApiKey, Page, SessionInfo, StartedConnect,
+        AccountUpdate, ApiKey, AuditEntry, Event, KeyRotation, LinkedAccount, NewApiKey, Page, Portal, SessionInfo, StartedConnect,
         UpsertedAccount,
     },
     plugin::Presenter,
@@ -36,7 +36,7 @@ use crate::{
 pub struct Smalt {
     backend: Arc<dyn Backend>,
     presenter: Option<Arc<dyn Presenter>>,
-    caller: Caller,
+    pub(super) caller: Caller,
 }
 
 #[cfg(feature = "embedded")]
@@ -70,6 +70,7 @@ pub struct SmaltBuilder {
     timings: Timings,
     store_options: StoreOptions,
     public_url: Option<String>,
+    deliver_webhooks: bool,
 }
 
 #[cfg(feature = "embedded")]
@@ -90,6 +91,7 @@ impl SmaltBuilder {
             timings: Timings::default(),
             store_options: StoreOptions::default(),
             public_url: None,
+            deliver_webhooks: false,
         }
     }
 
@@ -184,6 +186,14 @@ impl SmaltBuilder {
         self
     }
 
+    /// Sends the organisation's webhooks from this engine, for as long as it is open. `smalt serve` does; of several engines on
+    /// one store one is enough, and more share the work.
+    #[must_use]
+    pub fn deliver_webhooks(mut self) -> Self {
+        self.deliver_webhooks = true;
+        self
+    }
+
     /// Settings of the SQLite store.
     #[must_use]
     pub fn store_options(mut self, options: StoreOptions) -> Self {
@@ -234,6 +244,7 @@ impl SmaltBuilder {
             runner: self.runner,
             timings: self.timings,
             public_url: self.public_url,
+            deliver_webhooks: self.deliver_webhooks,
         })
     }
 }
@@ -275,6 +286,7 @@ pub(super) struct Parts {
     runner: Option<Arc<dyn WorkflowRunner>>,
     timings: Timings,
     public_url: Option<String>,
+    deliver_webhooks: bool,
 }
 
 #[cfg(feature = "embedded")]
@@ -293,6 +305,7 @@ impl Parts {
             runner: self.runner.clone(),
             timings: self.timings.clone(),
             public_url: self.public_url.clone(),
+            deliver_webhooks: self.deliver_webhooks,
         })
         .await
     }
@@ -360,6 +373,14 @@ impl Smalt {
     /// What this backend can do.
     pub fn capabilities(&self) -> Capabilities {
         self.backend.capabilities()
+    }
+
+    /// Whether operations can work now: the store takes writes, and the keys seal and open.
+    ///
+    /// # Errors
+    /// `store_busy`, `store_unavailable`, `closed`; what the key provider answers.
+    pub async fn ready(&self) -> Result<()> {
+        self.backend.ready().await
     }
 
     /// The doorway itself, for servers and bindings.
@@ -466,6 +487,14 @@ impl Smalt {
     /// `claim_invalid` for a ticket that is unknown, used or late.
     pub async fn take_handoff(&self, ticket: impl Into<Secret>) -> Result<StartedConnect> {
         self.backend.take_handoff(&self.caller, TakeHandoff { ticket: ticket.into() }).await
+    }
+
+    /// Trades the ticket of a link to the hosted page for its session, as a server does that serves the page.
+    ///
+    /// # Errors
+    /// `portal_link_invalid`: one answer for every way in which a link can be wrong.
+    pub async fn open_portal(&self, ticket: impl Into<Secret>) -> Result<Portal> {
+        self.backend.open_portal(&self.caller, OpenPortal { ticket: ticket.into() }).await
     }
 
     /// Parks a provider's callback for a user who has yet to prove who it is.

@@ -2,7 +2,11 @@ use std::{sync::Arc, time::Duration};
 
 use url::{Host, Url};
 
-use super::{Poll, Remote, Retries, link::Link, tokens::{Claims, Tokens}};
+use super::{
+    Poll, Remote, Retries,
+    link::Link,
+    tokens::{Claims, Tokens},
+};
 use crate::{
     Secret, Session, Smalt,
     error::{Result, bail, err},

@@ -175,7 +175,10 @@ impl Link {
         let finished = |error: Error, credential: &Credential| {
             let info = error.info();
             let error = if info.request_id.is_none() { error.request_id(&id) } else { error };
-            error.without(std::iter::once(credential.secret.expose())).with("server", &self.host).with("operation", call.operation.row().name)
+            error
+                .without(std::iter::once(credential.secret.expose()))
+                .with("server", &self.host)
+                .with("operation", call.operation.row().name)
         };
         loop {
             let left = until.saturating_duration_since(Instant::now());
