@@ -31,6 +31,7 @@ use self::{
     retry::Effect,
 };
 use crate::{
+    Secret,
     backend::*,
     error::{Code, Error, Result, err},
     model::*,
@@ -112,6 +113,11 @@ macro_rules! delegate {
                     presenter: false,
                 };
                 Capabilities { presenter: self.presenter, ..known.unwrap_or_else(unknown) }
+            }
+
+            /// Whether the server answers.
+            async fn ready(&self) -> Result<()> {
+                self.look(&Caller::Session(Secret::default())).await.map(drop)
             }
 
             async fn request_stream(&self, caller: &Caller, request: ApiRequest, upload: Option<Upload>) -> Result<HttpStream> {

@@ -76,6 +76,8 @@ impl Effect {
             | Operation::RuleColumns
             | Operation::Events
             | Operation::Audit
+            | Operation::ListWebhooks
+            | Operation::ListDeliveries
             | Operation::Project => Effect::Reads,
             // They state what shall be, or (`credential`) renew at most once whoever asks.
             Operation::UpsertAccount
