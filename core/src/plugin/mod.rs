@@ -9,6 +9,7 @@ mod key_provider;
 mod presenter;
 mod reentry;
 mod session_provider;
+#[cfg(feature = "embedded")]
 mod store;
 mod stream;
 mod transport;
@@ -25,6 +26,7 @@ pub use presenter::{PresentRequest, Presenter};
 pub use reentry::Scope;
 pub(crate) use reentry::{inherit, inside, refuse_reentry};
 pub use session_provider::SessionProvider;
+#[cfg(feature = "embedded")]
 pub use store::{JobAnswer, ReadJob, Store, StoreExt, Tx, WriteJob};
 pub use stream::{BodySource, HttpStream, StreamRequest, Upload, UploadSource};
 pub use transport::{HttpBody, HttpRequest, HttpResponse, HttpTransport};
