@@ -18,6 +18,7 @@ from .types import (
     ConfigUpdate,
     ConnectFlow,
     Connection,
+    Delivery,
     Field,
     Handoff,
     HandoffPreview,
@@ -25,6 +26,7 @@ from .types import (
     Labels,
     LinkedAccount,
     NewApiKey,
+    NewWebhook,
     Page,
     ParkedCallback,
     Portal,
@@ -36,6 +38,9 @@ from .types import (
     SiblingPolicy,
     StartedConnect,
     UpsertedAccount,
+    Webhook,
+    WebhookEvent,
+    WebhookKind,
     WorkflowUpdate,
 )
 
@@ -803,6 +808,146 @@ class SmaltOperations:
         """
         request: dict[str, Any] = without_none({"cursor": cursor, "limit": limit})
         answer: Page[AuditEntry] = self._operation("audit", request)
+        return answer
+
+    def create_webhook(
+        self,
+        *,
+        url: str | None = None,
+        events: Sequence[WebhookEvent | str] | None = None,
+        enabled: bool | None = None,
+        method: str | None = None,
+        kind: WebhookKind | str | None = None,
+        headers: Mapping[str, Secret | str] | None = None,
+        body: Any = None,
+        description: str | None = None,
+        group: str | None = None,
+        application: str | None = None,
+        workflows: Sequence[str] | None = None,
+    ) -> NewWebhook:
+        """Makes a webhook; the secret that signs its deliveries is shown this once.
+
+        Args:
+            url: Where deliveries go: https, to a public address, except where the project allows others.
+            events: What it is told, in any order.
+            enabled: Whether it is told anything; default true.
+            method: `POST` (the default), `PUT` or `PATCH`.
+            kind: What it is sent; default the event.
+            headers: Further headers; for a custom one the values are templates.
+            body: The template of a custom one; default `{{event}}`.
+            description: For people; empty clears it.
+            group: For people; empty clears it.
+            application: Workflows of this application only; empty clears it.
+            workflows: These workflows only.
+        """
+        request: dict[str, Any] = without_none({
+            "url": url,
+            "events": events,
+            "enabled": enabled,
+            "method": method,
+            "kind": kind,
+            "headers": headers,
+            "body": body,
+            "description": description,
+            "group": group,
+            "application": application,
+            "workflows": workflows,
+        })
+        answer: NewWebhook = self._operation("create_webhook", request)
+        return answer
+
+    def list_webhooks(self) -> list[Webhook]:
+        """Lists webhooks, oldest first."""
+        request: dict[str, Any] = {}
+        answer: list[Webhook] = self._operation("list_webhooks", request)
+        return answer
+
+    def update_webhook(
+        self,
+        webhook: str,
+        *,
+        url: str | None = None,
+        events: Sequence[WebhookEvent | str] | None = None,
+        enabled: bool | None = None,
+        method: str | None = None,
+        kind: WebhookKind | str | None = None,
+        headers: Mapping[str, Secret | str] | None = None,
+        body: Any | None = None,
+        description: str | None = None,
+        group: str | None = None,
+        application: str | None = None,
+        workflows: Sequence[str] | None = None,
+    ) -> Webhook:
+        """Changes a webhook.
+
+        Args:
+            webhook: The webhook's id.
+            url: Where deliveries go: https, to a public address, except where the project allows others.
+            events: What it is told, in any order.
+            enabled: Whether it is told anything; default true.
+            method: `POST` (the default), `PUT` or `PATCH`.
+            kind: What it is sent; default the event.
+            headers: Further headers; for a custom one the values are templates.
+            body: The template of a custom one; default `{{event}}`.
+            description: For people; empty clears it.
+            group: For people; empty clears it.
+            application: Workflows of this application only; empty clears it.
+            workflows: These workflows only.
+        """
+        request: dict[str, Any] = {
+            "webhook": webhook,
+            "settings": given(url=url, events=events, enabled=enabled, method=method, kind=kind, headers=headers, body=body, description=description, group=group, application=application, workflows=workflows),
+        }
+        answer: Webhook = self._operation("update_webhook", request)
+        return answer
+
+    def delete_webhook(self, webhook: str) -> None:
+        """Deletes a webhook with its deliveries.
+
+        Args:
+            webhook: The webhook's id.
+        """
+        request: dict[str, Any] = {"webhook": webhook}
+        self._operation("delete_webhook", request)
+
+    def rotate_webhook_secret(self, webhook: str, *, overlap: timedelta | float | None = None) -> NewWebhook:
+        """Replaces a webhook's secret; the old one signs on for a while.
+
+        Args:
+            webhook: The webhook's id.
+            overlap: How long the replaced secret goes on signing beside the new one; default 24 hours, at most 30
+                days.
+        """
+        request: dict[str, Any] = without_none({"webhook": webhook, "overlap": overlap})
+        answer: NewWebhook = self._operation("rotate_webhook_secret", request)
+        return answer
+
+    def list_deliveries(
+        self,
+        webhook: str,
+        *,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> Page[Delivery]:
+        """Lists what was and is to be sent to a webhook, newest first.
+
+        Args:
+            webhook: The webhook's id.
+            cursor: Where the last page ended.
+            limit: How many; 1 to 500, default 50.
+        """
+        request: dict[str, Any] = without_none({"webhook": webhook, "cursor": cursor, "limit": limit})
+        answer: Page[Delivery] = self._operation("list_deliveries", request)
+        return answer
+
+    def redeliver(self, delivery: str) -> Delivery:
+        """Sends a delivery again.
+
+        Args:
+            delivery: The delivery's id.
+        """
+        request: dict[str, Any] = {"delivery": delivery}
+        answer: Delivery = self._operation("redeliver", request)
         return answer
 
     def rotate_keys(self, *, watch: str | None = None, wait: timedelta | float | None = None) -> KeyRotation:

@@ -48,6 +48,8 @@ class UnauthenticatedError(SmaltError):
       `account.session()`.
     - `invalid_api_key`: The API key is malformed, unknown, revoked, or of the other environment. Make one with `smalt
       keys api create`.
+    - `webhook_unverified`: A delivery is not signed with one of the given secrets, or was sent too long ago. Answer it
+      with 401 and do nothing else; check the secret, the clock, and that the body is verified as it came.
     """
 
     kind = "unauthenticated"
@@ -84,6 +86,8 @@ class NotFoundError(SmaltError):
     - `field_not_found`: The application or workflow has no field with this id. Check the id against `config(...)`.
     - `receipt_not_found`: No disconnect receipt has this id. Use the id that `disconnect` answered.
     - `api_key_not_found`: No API key has this id in this environment. List the keys with `smalt keys api list`.
+    - `webhook_not_found`: No webhook has this id in this environment. List the webhooks with `list_webhooks`.
+    - `delivery_not_found`: No delivery has this id, or it is no longer kept. List the deliveries of the webhook.
     """
 
     kind = "not_found"
@@ -319,6 +323,7 @@ CODES: dict[str, str] = {
     "credential_missing": "invalid",
     "invalid_token": "unauthenticated",
     "invalid_api_key": "unauthenticated",
+    "webhook_unverified": "unauthenticated",
     "forbidden": "forbidden",
     "linked_account_not_found": "not_found",
     "application_not_found": "not_found",
@@ -329,6 +334,8 @@ CODES: dict[str, str] = {
     "field_not_found": "not_found",
     "receipt_not_found": "not_found",
     "api_key_not_found": "not_found",
+    "webhook_not_found": "not_found",
+    "delivery_not_found": "not_found",
     "linked_account_exists": "conflict",
     "config_conflict": "conflict",
     "not_connected": "conflict",

@@ -938,6 +938,9 @@ class Timings(Model):
         "poll",
         "revoke_backoff",
         "revoke_attempts",
+        "webhook_backoff",
+        "webhook_attempts",
+        "webhook_patience",
         "read_window",
         "event_retention",
         "flow_retention",
@@ -972,10 +975,18 @@ class Timings(Model):
     """The first wait before a revocation is tried again; it doubles. Default 5 s."""
     revoke_attempts: int
     """How often a revocation is tried. Default 14 (about 45 hours)."""
+    webhook_backoff: timedelta
+    """The first wait before a delivery to a webhook is tried again; it doubles, up to 6 hours, and is spread. Default 5
+    s.
+    """
+    webhook_attempts: int
+    """How often a delivery is tried. Default 14 (about 45 hours)."""
+    webhook_patience: timedelta
+    """A webhook to which every try failed for so long is disabled. Default 3 days."""
     read_window: timedelta
     """Credential reads within this time share one audit row. Default 60 s."""
     event_retention: timedelta
-    """How long events are kept. Default 30 days."""
+    """How long events and the log of deliveries are kept. Default 30 days."""
     flow_retention: timedelta
     """How long ended flows and sessions are kept. Default 24 hours."""
     cached_credentials: int
@@ -995,6 +1006,9 @@ class Timings(Model):
         poll: timedelta | float = 0.25,
         revoke_backoff: timedelta | float = 5.0,
         revoke_attempts: int = 14,
+        webhook_backoff: timedelta | float = 5.0,
+        webhook_attempts: int = 14,
+        webhook_patience: timedelta | float = 259200.0,
         read_window: timedelta | float = 60.0,
         event_retention: timedelta | float = 2592000.0,
         flow_retention: timedelta | float = 86400.0,
@@ -1011,6 +1025,9 @@ class Timings(Model):
         set_(self, "poll", poll)
         set_(self, "revoke_backoff", revoke_backoff)
         set_(self, "revoke_attempts", revoke_attempts)
+        set_(self, "webhook_backoff", webhook_backoff)
+        set_(self, "webhook_attempts", webhook_attempts)
+        set_(self, "webhook_patience", webhook_patience)
         set_(self, "read_window", read_window)
         set_(self, "event_retention", event_retention)
         set_(self, "flow_retention", flow_retention)
@@ -2493,6 +2510,14 @@ class EventType(Word):
     """An API key was revoked."""
     SESSION_REVOKED = "session.revoked"
     """A session was revoked."""
+    WEBHOOK_CREATED = "webhook.created"
+    """A webhook was made."""
+    WEBHOOK_UPDATED = "webhook.updated"
+    """A webhook was changed."""
+    WEBHOOK_DELETED = "webhook.deleted"
+    """A webhook was deleted."""
+    WEBHOOK_DISABLED = "webhook.disabled"
+    """A webhook was disabled, since it took nothing for too long, or said that it is gone."""
 
 
 class AuditEntry(Model):
@@ -2502,7 +2527,7 @@ class AuditEntry(Model):
     _fields = __slots__
 
     action: str
-    """What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`, `client`."""
+    """What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`, `client`, `webhook`."""
     actor: str
     """Who asked."""
     account_id: str | None
@@ -2538,6 +2563,238 @@ class AuditEntry(Model):
         set_(self, "account_id", account_id)
         set_(self, "application", application)
         set_(self, "connection_id", connection_id)
+
+
+class WebhookEvent(Word):
+    """What a webhook can be told."""
+
+    CONNECTION_CREATED = "connection.created"
+    """A connection became active: new, authorised again, or good again after it had expired."""
+    CONNECTION_DELETED = "connection.deleted"
+    """A connection was removed."""
+    CONNECTION_EXPIRED = "connection.expired"
+    """A connection cannot be used."""
+    WORKFLOW_COMPLETED = "workflow.completed"
+    """A workflow ran to its end."""
+    WORKFLOW_ERRORED = "workflow.errored"
+    """A workflow failed."""
+    WORKFLOW_STOPPED = "workflow.stopped"
+    """A workflow was stopped."""
+    WORKFLOW_TIMED_OUT = "workflow.timed_out"
+    """A workflow's time was over."""
+
+
+class WebhookKind(Word):
+    """What a webhook is sent."""
+
+    DEFAULT = "default"
+    """The event."""
+    SLACK = "slack"
+    """A message that Slack shows."""
+    CUSTOM = "custom"
+    """What its own template makes of the event."""
+
+
+class NewWebhook(Model):
+    """A webhook with its new secret."""
+
+    __slots__ = ("webhook", "secret")
+    _fields = __slots__
+
+    webhook: Webhook
+    """The webhook."""
+    secret: Secret
+    """What its deliveries are signed with: `whsec_…`. It is never shown again."""
+
+    def __init__(
+        self,
+        *,
+        webhook: Webhook | Mapping[str, Any],
+        secret: Secret | str,
+    ) -> None:
+        set_(self, "webhook", webhook)
+        set_(self, "secret", secret)
+
+
+class Webhook(Model):
+    """A place of the organisation that is told what happens. Debug hides where it is: the URL may be a secret itself, as
+    Slack's are.
+    """
+
+    __slots__ = (
+        "id",
+        "url",
+        "events",
+        "enabled",
+        "method",
+        "kind",
+        "headers",
+        "body",
+        "description",
+        "group",
+        "application",
+        "workflows",
+        "failing_since",
+        "disabled_because",
+        "old_secret_until",
+        "created_at",
+        "updated_at",
+    )
+    _fields = __slots__
+
+    id: str
+    """24 hex digits."""
+    url: Secret
+    """Where deliveries go."""
+    events: tuple[WebhookEvent, ...]
+    """What it is told."""
+    enabled: bool
+    """Whether it is told anything now. What happens while it is not is not sent later."""
+    method: str
+    """`POST`, `PUT` or `PATCH`."""
+    kind: WebhookKind
+    """What it is sent."""
+    headers: Mapping[str, Secret]
+    """Further headers of its deliveries."""
+    body: Any
+    """The template of a custom one."""
+    description: str | None
+    """For people."""
+    group: str | None
+    """For people: several webhooks may have one."""
+    application: str | None
+    """Workflows of this application only."""
+    workflows: tuple[str, ...]
+    """These workflows only; empty: all."""
+    failing_since: datetime | None
+    """Since when every try failed."""
+    disabled_because: str | None
+    """Why it was disabled, where that was not done by hand: `failing` or `gone`."""
+    old_secret_until: datetime | None
+    """When a replaced secret ends that still signs."""
+    created_at: datetime
+    """When it was made."""
+    updated_at: datetime
+    """When it was last changed."""
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        url: Secret | str,
+        events: Sequence[WebhookEvent | str],
+        enabled: bool,
+        method: str,
+        kind: WebhookKind | str,
+        headers: Mapping[str, Secret | str],
+        workflows: Sequence[str],
+        created_at: datetime,
+        updated_at: datetime,
+        body: Any | None = None,
+        description: str | None = None,
+        group: str | None = None,
+        application: str | None = None,
+        failing_since: datetime | None = None,
+        disabled_because: str | None = None,
+        old_secret_until: datetime | None = None,
+    ) -> None:
+        set_(self, "id", id)
+        set_(self, "url", url)
+        set_(self, "events", tuple(events))
+        set_(self, "enabled", enabled)
+        set_(self, "method", method)
+        set_(self, "kind", kind)
+        set_(self, "headers", read_only(headers))
+        set_(self, "workflows", tuple(workflows))
+        set_(self, "created_at", created_at)
+        set_(self, "updated_at", updated_at)
+        set_(self, "body", body)
+        set_(self, "description", description)
+        set_(self, "group", group)
+        set_(self, "application", application)
+        set_(self, "failing_since", failing_since)
+        set_(self, "disabled_because", disabled_because)
+        set_(self, "old_secret_until", old_secret_until)
+
+
+class Delivery(Model):
+    """One event on its way to a webhook, and what became of it."""
+
+    __slots__ = (
+        "id",
+        "webhook_id",
+        "event",
+        "payload",
+        "status",
+        "attempts",
+        "next_at",
+        "http_status",
+        "error",
+        "created_at",
+        "changed_at",
+    )
+    _fields = __slots__
+
+    id: str
+    """The value of its header `webhook-id`, the same for all tries."""
+    webhook_id: str
+    """Whose it is."""
+    event: WebhookEvent
+    """What it tells."""
+    payload: Any
+    """The event as it is told."""
+    status: DeliveryStatus
+    """How it stands."""
+    attempts: int
+    """How often it was sent."""
+    next_at: datetime | None
+    """When it is tried next."""
+    http_status: int | None
+    """The status that the last try was answered."""
+    error: str | None
+    """Why the last try had no answer, or why it is not tried: a code of the error table."""
+    created_at: datetime
+    """When it was queued."""
+    changed_at: datetime
+    """When it last changed."""
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        webhook_id: str,
+        event: WebhookEvent | str,
+        payload: Any,
+        status: DeliveryStatus | str,
+        attempts: int,
+        created_at: datetime,
+        changed_at: datetime,
+        next_at: datetime | None = None,
+        http_status: int | None = None,
+        error: str | None = None,
+    ) -> None:
+        set_(self, "id", id)
+        set_(self, "webhook_id", webhook_id)
+        set_(self, "event", event)
+        set_(self, "payload", payload)
+        set_(self, "status", status)
+        set_(self, "attempts", attempts)
+        set_(self, "created_at", created_at)
+        set_(self, "changed_at", changed_at)
+        set_(self, "next_at", next_at)
+        set_(self, "http_status", http_status)
+        set_(self, "error", error)
+
+
+class DeliveryStatus(Word):
+    """How a delivery stands."""
+
+    QUEUED = "queued"
+    """It is to be sent, or sent again."""
+    DELIVERED = "delivered"
+    """The receiver took it."""
+    FAILED = "failed"
+    """It is not tried any more."""
 
 
 class KeyRotation(Model):
@@ -2716,6 +2973,12 @@ _classes: dict[str, type] = {
     "Event": Event,
     "EventType": EventType,
     "AuditEntry": AuditEntry,
+    "WebhookEvent": WebhookEvent,
+    "WebhookKind": WebhookKind,
+    "NewWebhook": NewWebhook,
+    "Webhook": Webhook,
+    "Delivery": Delivery,
+    "DeliveryStatus": DeliveryStatus,
     "KeyRotation": KeyRotation,
     "RotationState": RotationState,
     "PortalSettings": PortalSettings,
@@ -2746,6 +3009,8 @@ __all__ = [
     "ConnectionHealth",
     "ConnectionStatus",
     "Credential",
+    "Delivery",
+    "DeliveryStatus",
     "DevicePrompt",
     "Environment",
     "Event",
@@ -2772,6 +3037,7 @@ __all__ = [
     "NameValue",
     "Network",
     "NewApiKey",
+    "NewWebhook",
     "Org",
     "Page",
     "PageStyle",
@@ -2799,6 +3065,9 @@ __all__ = [
     "StateCookie",
     "Timings",
     "UpsertedAccount",
+    "Webhook",
+    "WebhookEvent",
+    "WebhookKind",
     "Workflow",
     "WorkflowDef",
     "WorkflowUpdate",

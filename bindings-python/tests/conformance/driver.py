@@ -380,7 +380,7 @@ class World:
         return self.answer(verb, await self.call(session._operation, verb, args))
 
     def answer(self, verb: str, answer: Any) -> Any:
-        if verb in ("delete_account", "delete_config", "delete_webhook"):
+        if verb in ("delete_account", "delete_config", "delete_webhook", "put_own_credentials"):
             assert answer is None
             return {}
         if verb == "upsert_account":

@@ -4,6 +4,7 @@
 mod clock;
 mod connector;
 mod guard;
+mod identity;
 mod key_provider;
 mod presenter;
 mod reentry;
@@ -18,6 +19,7 @@ pub use clock::{BootTime, Clock, FixedClock, SystemClock};
 pub(crate) use connector::ContextCaller;
 pub use connector::{Connector, ConnectorContext, OptionsRequest, RevokeRequest, RuleRequest};
 pub use guard::{Fault, guarded};
+pub use identity::ClientIdentity;
 pub use key_provider::KeyProvider;
 pub use presenter::{PresentRequest, Presenter};
 pub use reentry::Scope;
