@@ -53,7 +53,9 @@ pub(super) fn entered_identity(values: &BTreeMap<String, Secret>) -> Result<Opti
     let Some(certificate) = values.get("client_certificate") else { return Ok(None) };
     match ClientIdentity::from_pem(certificate, values.get("client_key")) {
         Ok(identity) => Ok(Some(identity)),
-        Err(_) => Err(err!(InvalidInputs, "what was entered is no certificate with its key in PEM form").with("fields", "client_certificate")),
+        Err(_) => {
+            Err(err!(InvalidInputs, "what was entered is no certificate with its key in PEM form").with("fields", "client_certificate"))
+        }
     }
 }
 

@@ -46,7 +46,8 @@ impl Inner {
             Some(TokenClient::Inputs) => {
                 let Some(id) = values.get("client_id") else { bail!(InvalidInputs, "the value `client_id` is missing") };
                 let secret = values.get("client_secret").cloned();
-                let identity = if app.key_token().is_some_and(KeyToken::proves_by_own_certificate) { entered_identity(values)? } else { None };
+                let identity =
+                    if app.key_token().is_some_and(KeyToken::proves_by_own_certificate) { entered_identity(values)? } else { None };
                 Ok(Some(ClientCredentials { id: id.expose().to_owned(), secret, identity, now: self.now() }))
             }
         }

@@ -58,8 +58,7 @@ fn checking(
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     trusted.iter().for_each(|certificate| roots.add((*certificate).clone()).unwrap());
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).allow_unauthenticated().build().unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).allow_unauthenticated().build().unwrap();
     let (certificate, key) = authority.sign("good.test", |_| {});
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -107,7 +106,9 @@ async fn each_identity_has_connections_of_its_own() {
         transport.send(request).await.map(|answer| answer.json().unwrap().as_str().unwrap().to_owned())
     };
     // Never over a connection that another one proved, also when it comes again.
-    for (proof, who) in [(Some(&one), "one"), (None, "nobody"), (Some(&two), "two"), (Some(&one), "one"), (None, "nobody"), (Some(&two), "two")] {
+    for (proof, who) in
+        [(Some(&one), "one"), (None, "nobody"), (Some(&two), "two"), (Some(&one), "one"), (None, "nobody"), (Some(&two), "two")]
+    {
         assert_eq!(ask(proof).await.unwrap(), who);
     }
     assert_eq!(server.connections(), 3);
@@ -128,7 +129,12 @@ fn an_identity_is_read_from_pem_and_shows_nothing() {
     let both = Secret::new(format!("{}{}", proof.certificate.expose(), proof.key.expose()));
     assert!(ClientIdentity::from_pem(&both, None).unwrap() == proof.identity());
     assert_eq!(format!("{:?}", proof.identity()), "ClientIdentity(…)");
-    for (certificate, key) in [(&proof.key, None), (&proof.certificate, None), (&Secret::new("canary"), Some(&proof.key)), (&proof.certificate, Some(&Secret::new("canary")))] {
+    for (certificate, key) in [
+        (&proof.key, None),
+        (&proof.certificate, None),
+        (&Secret::new("canary"), Some(&proof.key)),
+        (&proof.certificate, Some(&Secret::new("canary"))),
+    ] {
         let error = ClientIdentity::from_pem(certificate, key).unwrap_err();
         assert!(error.is(Code::ProjectInvalid) && !error.reason().contains("canary") && !error.reason().contains("BEGIN"), "{error}");
     }
@@ -267,7 +273,9 @@ async fn customers_prove_themselves_by_certificates_of_their_own() {
     let proofs = [Proof::of(&clients.sign("one", |_| {})), Proof::of(&clients.sign("two", |_| {}))];
     let known: Vec<Vec<u8>> = proofs.iter().map(|proof| proof.der.clone()).collect();
     let server = checking(&authority, &[&clients.1], move |request, shown| {
-        let Some(who) = known.iter().position(|der| Some(der.as_slice()) == shown) else { return (401, json!({"error": "invalid_client"})) };
+        let Some(who) = known.iter().position(|der| Some(der.as_slice()) == shown) else {
+            return (401, json!({"error": "invalid_client"}));
+        };
         match request.split(' ').nth(1).unwrap_or_default() {
             "/token" if form(request).get("client_id") == Some(&format!("customer-{who}")) => {
                 (200, json!({"access_token": format!("bound-{who}"), "expires_in": 3600}))

@@ -35,7 +35,9 @@ pub use catalog::{Catalog, SANDBOX_SLUGS};
 pub(crate) use catalog::{file_finding, read_text};
 pub use finding::{Finding, Severity};
 pub use flow::{AuthorizeCallback, Copied, CopiedFrom, Pick, StateIn, Step};
-pub use grants::{Device, Jwt, JwtAlgorithm, KeyGrant, KeyToken, MtlsAliases, Oauth1, Oauth1Revoke, Oauth1Signature, Registration, TokenClient};
+pub use grants::{
+    Device, Jwt, JwtAlgorithm, KeyGrant, KeyToken, MtlsAliases, Oauth1, Oauth1Revoke, Oauth1Signature, Registration, TokenClient,
+};
 pub use lint::{lint, lint_file};
 pub use schema::schema;
 

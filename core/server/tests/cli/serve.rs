@@ -65,7 +65,9 @@ fn dev_needs_nothing_says_what_one_needs_and_leaves_nothing() {
         assert!(!line.is_empty(), "{shown}");
         shown += &line;
     }
-    for what in ["Serving at http://127.0.0.1:", "hosted page", "/connect/", "API key", "tk", "session token", "eyJ", "curl http://127.0.0.1:"] {
+    for what in
+        ["Serving at http://127.0.0.1:", "hosted page", "/connect/", "API key", "tk", "session token", "eyJ", "curl http://127.0.0.1:"]
+    {
         assert!(shown.contains(what), "{what}: {shown}");
     }
 }

@@ -249,7 +249,9 @@ impl Templates<'_, '_, '_> {
             }
             if let Some(aliases) = &oauth.mtls_endpoint_aliases {
                 let names = with(&names, &["token", "token_type_hint"]);
-                for (key, url) in [("token_url", &aliases.token_url), ("revoke_url", &aliases.revoke_url), ("device_url", &aliases.device_url)] {
+                for (key, url) in
+                    [("token_url", &aliases.token_url), ("revoke_url", &aliases.revoke_url), ("device_url", &aliases.device_url)]
+                {
                     if let Some(url) = url {
                         self.url(&["oauth2", "mtls_endpoint_aliases", key], url, &names, false);
                     }

@@ -610,13 +610,7 @@ pub(super) const CASES: &[(&str, &str, &str, &str, bool)] = &[
         true,
     ),
     // Certificates.
-    (
-        "[api]",
-        "[api]\nclient_certificate = true",
-        "api.client_certificate",
-        "to which no token is bound",
-        true,
-    ),
+    ("[api]", "[api]\nclient_certificate = true", "api.client_certificate", "to which no token is bound", true),
     (
         "token_url =",
         "mtls_endpoint_aliases = { token_url = \"https://mtls.acme.example.com/token\" }\ntoken_url =",
@@ -631,11 +625,5 @@ pub(super) const CASES: &[(&str, &str, &str, &str, bool)] = &[
         "did you mean `{shop}`?",
         true,
     ),
-    (
-        "token_url =",
-        "client_auth = \"tls_client_aut\"\ntoken_url =",
-        "oauth2.client_auth",
-        "did you mean \"tls_client_auth\"?",
-        true,
-    ),
+    ("token_url =", "client_auth = \"tls_client_aut\"\ntoken_url =", "oauth2.client_auth", "did you mean \"tls_client_auth\"?", true),
 ];
