@@ -91,6 +91,14 @@ pub const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("DELETE", "/api/v2/public/config/field/{field}", Account),
     ("POST", "/api/v2/public/config/rule-engine/{field}", Account),
     ("GET", "/api/v2/public/config/rule-engine/{field}", Account),
+    ("GET", "/api/v2/public/application/{slug}/icon", Public),
+    ("POST", "/api/v2/public/connect-url", Account),
+    ("GET", "/api/v2/public/hosted-properties", Session),
+    ("GET", "/connect", Public),
+    ("GET", "/connect/{ticket}", Public),
+    ("POST", "/connect/open", Public),
+    ("GET", "/connect/assets/{build}/{file}", Public),
+    ("GET", "/client/{version}/{file}", Public),
 ];
 
 /// The document as a client gets it.
