@@ -41,7 +41,8 @@ impl World {
         }))
         .unwrap();
         let clock = FixedClock::at(smalt::plugin::SystemClock::default().now());
-        let smalt = Smalt::in_memory().keys(LocalKey::generate().unwrap()).project_value(project).clock(clock.clone()).open().await.unwrap();
+        let smalt =
+            Smalt::in_memory().keys(LocalKey::generate().unwrap()).project_value(project).clock(clock.clone()).open().await.unwrap();
         let key = smalt.create_api_key("backend").await.unwrap().key.expose().to_owned();
         smalt.account("acme-1").ensure().await.unwrap();
         let api = Api::new([(Environment::Test, smalt.clone())], ApiOptions::default());
@@ -72,7 +73,9 @@ fn browse(method: &str, url: &str, cookie: Option<&str>) -> (u16, Vec<(String, S
     let mut stream = std::net::TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).unwrap();
     let (target, host) = (&url[url::Position::BeforePath..], &url[url::Position::BeforeHost..url::Position::AfterPort]);
     let cookie = cookie.map(|cookie| format!("cookie: {cookie}\r\n")).unwrap_or_default();
-    let head = format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nsec-fetch-site: same-origin\r\ncontent-length: 0\r\n{cookie}\r\n");
+    let head = format!(
+        "{method} {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nsec-fetch-site: same-origin\r\ncontent-length: 0\r\n{cookie}\r\n"
+    );
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
@@ -203,7 +206,9 @@ async fn the_known_routes_tell_what_they_can() {
     assert!(denied.is(Code::ConnectTimeout), "{denied:?}");
     let keys = session.connect("sandbox-key").input("key", API_KEY).input("workspace", "acme").await.unwrap();
     assert_eq!(keys.application, "sandbox-key");
-    assert!(session.connect("sandbox-key").input("key", "wrong").input("workspace", "acme").await.unwrap_err().is(Code::CredentialsRejected));
+    assert!(
+        session.connect("sandbox-key").input("key", "wrong").input("workspace", "acme").await.unwrap_err().is(Code::CredentialsRejected)
+    );
     let receipt = session.disconnect("sandbox-oauth").await.unwrap();
     assert_eq!(receipt.connections.len(), 1);
     assert!(session.connections(Some("sandbox-oauth")).await.unwrap().is_empty());
@@ -212,7 +217,10 @@ async fn the_known_routes_tell_what_they_can() {
 /// The life of an account by the routes of the hosted service, against the real server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_known_routes_carry_accounts_and_configs() {
-    use smalt::{backend::ListAccounts, model::{AccountUpdate, ConfigUpdate}};
+    use smalt::{
+        backend::ListAccounts,
+        model::{AccountUpdate, ConfigUpdate},
+    };
     let world = World::new().await;
     let smalt = Smalt::remote(&world.url).no_proxy().api_key(&*world.key).compatible_routes().open().unwrap();
     let named = AccountUpdate { name: Some("Two".into()), ..AccountUpdate::default() };

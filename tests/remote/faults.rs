@@ -78,7 +78,9 @@ async fn reads_end_with_what_does_not_pass() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_are_none_are_not_asked_for_again() {
-    for (trouble, code) in [(Fault::HalfJson, Code::ServerAnswer), (Fault::Page, Code::ServerAnswer), (Fault::Endless, Code::ServerAnswerTooLarge)] {
+    for (trouble, code) in
+        [(Fault::HalfJson, Code::ServerAnswer), (Fault::Page, Code::ServerAnswer), (Fault::Endless, Code::ServerAnswerTooLarge)]
+    {
         let server = FaultServer::start([trouble.clone()]);
         let error = read(&client(&server)).await.unwrap_err();
         assert_eq!((error.code(), server.seen().len()), (code, 1), "{trouble:?} {error:?}");

@@ -126,7 +126,9 @@ fn read_body(stream: &mut TcpStream, head: &str) {
 
 fn whole(stream: &mut TcpStream, status: u16, content_type: &str, more: &str, body: &str) -> bool {
     let length = body.len();
-    let text = format!("HTTP/1.1 {status} X\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n{more}x-request-id: at-the-server\r\n\r\n{body}");
+    let text = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n{more}x-request-id: at-the-server\r\n\r\n{body}"
+    );
     stream.write_all(text.as_bytes()).is_ok()
 }
 

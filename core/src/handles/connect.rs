@@ -227,7 +227,8 @@ impl ConnectBuilder {
         let Some(page) = started.page else {
             bail!(Unsupported, "the server does not know where its pages are reached: set `org.public_url` there");
         };
-        let shown = PresentRequest { authorize_url: page.expose().to_owned(), redirect_uri: String::new(), application: name, device: None };
+        let shown =
+            PresentRequest { authorize_url: page.expose().to_owned(), redirect_uri: String::new(), application: name, device: None };
         let flow = ConnectHandle {
             backend: self.backend.clone(),
             caller: self.caller.clone(),

@@ -5,16 +5,6 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use super::Account;
 #[cfg(feature = "embedded")]
 use super::Host;
-#[cfg(feature = "embedded")]
-use crate::{
-    engine::{Engine, EngineParts, Timings},
-    manifest::AppManifest,
-    model::Environment,
-    plugin::{Clock, Connector, HttpTransport, KeyProvider, Store, SystemClock, WorkflowRunner},
-    project::ProjectSource,
-    store::{SqliteStore, StoreOptions},
-    vault::{KeyRing, LocalKey},
-};
 use crate::{
     Result,
     backend::{
@@ -29,6 +19,16 @@ use crate::{
     plugin::Presenter,
     project::Project,
     secret::Secret,
+};
+#[cfg(feature = "embedded")]
+use crate::{
+    engine::{Engine, EngineParts, Timings},
+    manifest::AppManifest,
+    model::Environment,
+    plugin::{Clock, Connector, HttpTransport, KeyProvider, Store, SystemClock, WorkflowRunner},
+    project::ProjectSource,
+    store::{SqliteStore, StoreOptions},
+    vault::{KeyRing, LocalKey},
 };
 
 /// One organisation in one environment. Cheap to clone.

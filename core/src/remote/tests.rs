@@ -172,9 +172,12 @@ async fn reads_are_tried_again_within_their_budgets() {
         server(vec![unreachable(), broken(), slow(), unreachable(), status(503, &[], ""), status(429, &[], ""), ok(&account())]);
     assert!(read(&smalt).await.is_ok());
     assert_eq!(sent(&transport), 7);
-    for (trouble, code) in
-        [(broken(), Code::ServerError), (slow(), Code::ServerTimeout), (status(503, &[], ""), Code::ServerError), (status(429, &[], ""), Code::RateLimited)]
-    {
+    for (trouble, code) in [
+        (broken(), Code::ServerError),
+        (slow(), Code::ServerTimeout),
+        (status(503, &[], ""), Code::ServerError),
+        (status(429, &[], ""), Code::RateLimited),
+    ] {
         let (smalt, transport) = server(vec![trouble.clone(), trouble.clone(), trouble]);
         let error = read(&smalt).await.unwrap_err();
         assert_eq!((error.code(), sent(&transport)), (code, 3), "{error:?}");
@@ -294,7 +297,11 @@ fn guarded_server(good: impl Fn(&str) -> bool + Send + Sync + 'static) -> Script
             return Ok(ScriptedTransport::json(200, &capabilities()));
         }
         let bearer = header(request, "authorization").unwrap().strip_prefix("Bearer ").unwrap();
-        if good(bearer) { ok(&account()) } else { Ok(ScriptedTransport::json(401, &json!({"code": "invalid_token", "message": "Invalid token"}))) }
+        if good(bearer) {
+            ok(&account())
+        } else {
+            Ok(ScriptedTransport::json(401, &json!({"code": "invalid_token", "message": "Invalid token"})))
+        }
     })
 }
 
@@ -409,7 +416,14 @@ async fn a_provider_that_calls_its_own_session_is_told_so() {
 #[test]
 fn addresses_are_read_once_and_strictly() {
     let open = |url: &str| Smalt::remote(url).api_key(KEY).open().map(drop).map_err(|error| error.code());
-    for good in ["https://smalt.test", "smalt.test/backend/", "http://127.0.0.1:4500", "http://localhost:1/x", "http://[::1]:4500/", "https://u.test:8443"] {
+    for good in [
+        "https://smalt.test",
+        "smalt.test/backend/",
+        "http://127.0.0.1:4500",
+        "http://localhost:1/x",
+        "http://[::1]:4500/",
+        "https://u.test:8443",
+    ] {
         assert_eq!(open(good), Ok(()), "{good}");
     }
     for (bad, code) in [

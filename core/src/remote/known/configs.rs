@@ -140,8 +140,7 @@ impl Known {
             return Err(cannot("choices cannot be searched there: leave `search` out"));
         }
         let names = (&*request.account, &*request.application, &*request.field);
-        let mut call =
-            self.field_call(caller, Operation::ConfigField, "POST", "field", names, request.workflow, request.config_id)?;
+        let mut call = self.field_call(caller, Operation::ConfigField, "POST", "field", names, request.workflow, request.config_id)?;
         let body = request.parent_value.map_or_else(|| json!({}), |value| json!({"value": value}));
         call.body = Some(link::json(&body)?);
         self.ask::<wire::Field>(caller, call).await.map(Field::from)
@@ -150,8 +149,7 @@ impl Known {
     pub(super) async fn write_field(&self, caller: &Caller, request: SetConfigField) -> Result<Field> {
         let method = if request.value.is_some() { "PUT" } else { "DELETE" };
         let names = (&*request.account, &*request.application, &*request.field);
-        let mut call =
-            self.field_call(caller, Operation::SetConfigField, method, "field", names, request.workflow, request.config_id)?;
+        let mut call = self.field_call(caller, Operation::SetConfigField, method, "field", names, request.workflow, request.config_id)?;
         if let Some(value) = request.value {
             call.body = Some(link::json(&json!({"value": value}))?);
         }

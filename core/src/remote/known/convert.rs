@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Timestamp,
-    model::{
-        AppStatus, Application, AuthType, Brand, Connection, ConnectionHealth, ConnectionStatus, Identity, InputField, InputOption,
-    },
+    model::{AppStatus, Application, AuthType, Brand, Connection, ConnectionHealth, ConnectionStatus, Identity, InputField, InputOption},
     wire,
 };
 

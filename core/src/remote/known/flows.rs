@@ -84,7 +84,8 @@ impl Flows {
 
     fn with<T>(&self, id: &str, account: &str, act: impl FnOnce(&mut Begun) -> T) -> Result<T> {
         let mut begun = self.begun();
-        let own = begun.get_mut(id).filter(|begun| account.is_empty() || begun.flow.account_id.is_empty() || begun.flow.account_id == account);
+        let own =
+            begun.get_mut(id).filter(|begun| account.is_empty() || begun.flow.account_id.is_empty() || begun.flow.account_id == account);
         let found = own.ok_or_else(|| Error::code_only(Code::FlowNotFound).with("flow", id))?;
         if !found.flow.status.is_final() && Instant::now() >= found.until {
             end(&mut found.flow, FlowStatus::Expired, Code::FlowExpired);

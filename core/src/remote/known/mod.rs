@@ -106,13 +106,26 @@ impl Known {
         Ok(apps.iter().flat_map(|app| connections(account, app)).collect())
     }
 
-    async fn put_account(&self, caller: &Caller, operation: Operation, method: &'static str, request: PutAccount) -> Result<wire::LinkedAccount> {
+    async fn put_account(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        method: &'static str,
+        request: PutAccount,
+    ) -> Result<wire::LinkedAccount> {
         let mut call = Call::new(operation, method, "/api/v2/public/linked-account");
         call.body = Some(json(&wire::Written::new(&request.id, request.update))?);
         self.ask(caller, call).await
     }
 
-    async fn page(&self, caller: &Caller, operation: Operation, page: u64, limit: u32, search: Option<String>) -> Result<wire::Listed<wire::LinkedAccount>> {
+    async fn page(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        page: u64,
+        limit: u32,
+        search: Option<String>,
+    ) -> Result<wire::Listed<wire::LinkedAccount>> {
         let mut call = Call::new(operation, "GET", "/api/v2/public/linked-account");
         call.query = vec![("page", page.to_string()), ("limit", limit.to_string())];
         call.query.extend(search.map(|search| ("search", search)));
@@ -234,7 +247,10 @@ impl Backend for Known {
     async fn list_accounts(&self, caller: &Caller, request: ListAccounts) -> Result<Page<LinkedAccount>> {
         let limit = request.limit.unwrap_or(50).clamp(1, LARGEST_PAGE);
         let number = |cursor: &String| {
-            let (stated, page) = cursor.strip_prefix("page:")?.split_once('/').and_then(|(page, limit)| Some((limit.parse::<u32>().ok()?, page.parse().ok()?)))?;
+            let (stated, page) = cursor
+                .strip_prefix("page:")?
+                .split_once('/')
+                .and_then(|(page, limit)| Some((limit.parse::<u32>().ok()?, page.parse().ok()?)))?;
             (stated == limit).then_some(page)
         };
         let page = match (&request.cursor, request.skip.unwrap_or(0)) {
@@ -353,7 +369,8 @@ impl Backend for Known {
             slug: &request.application,
             auth_object: BTreeMap::from([(auth_type, Values(&request.values))]),
         };
-        let mut call = self.about(caller, &request.account, Operation::ImportConnection, "PUT", "/api/v2/public/migrate-token".to_owned())?;
+        let mut call =
+            self.about(caller, &request.account, Operation::ImportConnection, "PUT", "/api/v2/public/migrate-token".to_owned())?;
         call.body = Some(json(&body)?);
         self.ask::<Done>(caller, call).await?.check("taken over the credentials")?;
         self.made(caller, &request.account, &request.application, auth_type, Operation::ImportConnection).await

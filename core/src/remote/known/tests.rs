@@ -128,7 +128,10 @@ async fn accounts_and_tokens() {
     assert_eq!((made.id.as_str(), &*made.properties["plan"], made.record_id.len()), ("u@e.com", "gold", 24));
     assert!(!smalt.upsert_account("u@e.com", update).await.unwrap().is_new);
     assert_eq!(smalt.account("u@e.com").get().await.unwrap().name.as_deref(), Some("Acme"));
-    let page = smalt.list_accounts(ListAccounts { limit: Some(1), skip: Some(1), search: Some("a&b".into()), ..ListAccounts::default() }).await.unwrap();
+    let page = smalt
+        .list_accounts(ListAccounts { limit: Some(1), skip: Some(1), search: Some("a&b".into()), ..ListAccounts::default() })
+        .await
+        .unwrap();
     assert_eq!((page.items.len(), page.next.as_deref()), (1, Some("page:3/1")));
     let page = smalt.list_accounts(ListAccounts { limit: Some(1), cursor: page.next, ..ListAccounts::default() }).await.unwrap();
     assert_eq!(page.next, None);
@@ -139,18 +142,21 @@ async fn accounts_and_tokens() {
     assert_eq!(session.info().await.unwrap().account_id, "u@e.com");
     assert!(session.revoke().await.unwrap());
     let written = json!({"linked_account_id": "u@e.com", "name": "Acme", "udf": {"plan": "gold"}});
-    assert_eq!(sent(&transport), [
-        json!(["POST", "/api/v2/public/linked-account", key(), written]),
-        json!(["PUT", "/api/v2/public/linked-account", key(), written]),
-        json!(["GET", "/api/v2/public/linked-account/u%40e.com", key(), null]),
-        json!(["GET", "/api/v2/public/linked-account?page=2&limit=1&search=a%26b", key(), null]),
-        json!(["GET", "/api/v2/public/linked-account?page=3&limit=1", key(), null]),
-        json!(["GET", "/api/v2/public/linked-account?page=1&limit=1", key(), null]),
-        json!(["DELETE", "/api/v2/public/linked-account/u%40e.com", key(), null]),
-        json!(["POST", "/api/v2/public/session-token?force_refresh=true", key(), {"linked_account_id": "u@e.com"}]),
-        json!(["GET", "/api/v2/public/session/active-linked-account", {"authorization": "Bearer t1"}, null]),
-        json!(["POST", "/api/v2/public/session-token/revoke", {"authorization": "Bearer t1"}, null]),
-    ]);
+    assert_eq!(
+        sent(&transport),
+        [
+            json!(["POST", "/api/v2/public/linked-account", key(), written]),
+            json!(["PUT", "/api/v2/public/linked-account", key(), written]),
+            json!(["GET", "/api/v2/public/linked-account/u%40e.com", key(), null]),
+            json!(["GET", "/api/v2/public/linked-account?page=2&limit=1&search=a%26b", key(), null]),
+            json!(["GET", "/api/v2/public/linked-account?page=3&limit=1", key(), null]),
+            json!(["GET", "/api/v2/public/linked-account?page=1&limit=1", key(), null]),
+            json!(["DELETE", "/api/v2/public/linked-account/u%40e.com", key(), null]),
+            json!(["POST", "/api/v2/public/session-token?force_refresh=true", key(), {"linked_account_id": "u@e.com"}]),
+            json!(["GET", "/api/v2/public/session/active-linked-account", {"authorization": "Bearer t1"}, null]),
+            json!(["POST", "/api/v2/public/session-token/revoke", {"authorization": "Bearer t1"}, null]),
+        ]
+    );
 }
 
 #[tokio::test]
@@ -187,13 +193,16 @@ async fn applications_and_connections() {
     let (app, path) = ("/api/v2/public/application/slack?linked_account_id=u%40e.com", "?linked_account_id=u%40e.com");
     let writes: Vec<_> = sent(&transport).into_iter().filter(|request| request[0] != "GET").collect();
     assert_eq!(sent(&transport)[0], json!(["GET", app, for_account(), null]));
-    assert_eq!(writes, [
-        json!(["PUT", format!("/api/v2/public/linked-account/integration/save-key-credentials/slack{path}"), for_account(), {"token": "xoxb-1"}]),
-        json!(["PUT", format!("/api/v2/public/migrate-token{path}"), for_account(), {
-            "linked_account_id": "u@e.com", "slug": "slack", "auth_object": {"oauth2": {"access_token": "a", "refresh_token": "r"}}
-        }]),
-        json!(["DELETE", format!("/api/v2/public/linked-account/integration/slack{path}&auth_type=keybased"), for_account(), null]),
-    ]);
+    assert_eq!(
+        writes,
+        [
+            json!(["PUT", format!("/api/v2/public/linked-account/integration/save-key-credentials/slack{path}"), for_account(), {"token": "xoxb-1"}]),
+            json!(["PUT", format!("/api/v2/public/migrate-token{path}"), for_account(), {
+                "linked_account_id": "u@e.com", "slug": "slack", "auth_object": {"oauth2": {"access_token": "a", "refresh_token": "r"}}
+            }]),
+            json!(["DELETE", format!("/api/v2/public/linked-account/integration/slack{path}&auth_type=keybased"), for_account(), null]),
+        ]
+    );
 }
 
 #[tokio::test]
@@ -213,9 +222,16 @@ async fn a_session_uses_the_routes_of_the_web_sdk() {
     session.apps().await.unwrap();
     session.connect("slack").auth_type(AuthType::Keybased).input("token", "x").await.unwrap();
     session.disconnect("slack").await.unwrap();
-    let labels = Labels::ByObject(BTreeMap::from([("Deal".to_owned(), vec![Label { name: Some("A".into()), value: json!("a"), multiple: false }])]));
-    let found = session.find_config(FindConfig { application: "slack".into(), labels: Some(labels), without_options: true, ..FindConfig::default() }).await.unwrap();
-    assert_eq!((found.fields[0].value.clone(), found.fields[1].field_type, found.workflows[0].enabled), (Some(json!("C1")), FieldType::Text, true));
+    let labels =
+        Labels::ByObject(BTreeMap::from([("Deal".to_owned(), vec![Label { name: Some("A".into()), value: json!("a"), multiple: false }])]));
+    let found = session
+        .find_config(FindConfig { application: "slack".into(), labels: Some(labels), without_options: true, ..FindConfig::default() })
+        .await
+        .unwrap();
+    assert_eq!(
+        (found.fields[0].value.clone(), found.fields[1].field_type, found.workflows[0].enabled),
+        (Some(json!("C1")), FieldType::Text, true)
+    );
     assert_eq!((found.field_errors[0].message.as_str(), found.account_id.as_str()), ("Could not load", ""));
     session.get_config("slack", None).await.unwrap();
     session.get_config("slack", Some("my id")).await.unwrap();
@@ -230,16 +246,19 @@ async fn a_session_uses_the_routes_of_the_web_sdk() {
     let requests = sent(&transport);
     assert!(requests.iter().all(|request| request[2]["authorization"] == "Bearer t0" && request[2]["x-api-key"].is_null()));
     let told: Vec<_> = requests.into_iter().filter(|request| !request[1].as_str().unwrap().contains("application")).collect();
-    assert_eq!(told, [
-        json!(["POST", "/api/v2/app/slack/save", bearer(), {"token": "x"}]),
-        json!(["DELETE", "/api/v1/linked-acc/integration/slack", bearer(), null]),
-        json!(["POST", "/api/v2/f-sdk/config", {"authorization": "Bearer t0", "disable_field_options": "true"}, {"slug": "slack", "labels": {"Deal": [{"name": "A", "value": "a", "multiple": false}]}}]),
-        json!(["GET", "/api/v2/f-sdk/slug/slack/config", bearer(), null]),
-        json!(["GET", "/api/v2/f-sdk/slug/slack/config/my%20id", bearer(), null]),
-        json!(["PUT", "/api/v2/f-sdk/config", bearer(), {"slug": "slack", "fields": {"f1": "C2", "f2": null}, "workflows": [{"id": "w1", "enabled": false}]}]),
-        json!(["GET", "/api/v2/public/slug/slack/configs", bearer(), null]),
-        json!(["DELETE", "/api/v2/f-sdk/slug/slack/config", bearer(), null]),
-    ]);
+    assert_eq!(
+        told,
+        [
+            json!(["POST", "/api/v2/app/slack/save", bearer(), {"token": "x"}]),
+            json!(["DELETE", "/api/v1/linked-acc/integration/slack", bearer(), null]),
+            json!(["POST", "/api/v2/f-sdk/config", {"authorization": "Bearer t0", "disable_field_options": "true"}, {"slug": "slack", "labels": {"Deal": [{"name": "A", "value": "a", "multiple": false}]}}]),
+            json!(["GET", "/api/v2/f-sdk/slug/slack/config", bearer(), null]),
+            json!(["GET", "/api/v2/f-sdk/slug/slack/config/my%20id", bearer(), null]),
+            json!(["PUT", "/api/v2/f-sdk/config", bearer(), {"slug": "slack", "fields": {"f1": "C2", "f2": null}, "workflows": [{"id": "w1", "enabled": false}]}]),
+            json!(["GET", "/api/v2/public/slug/slack/configs", bearer(), null]),
+            json!(["DELETE", "/api/v2/f-sdk/slug/slack/config", bearer(), null]),
+        ]
+    );
 }
 
 #[tokio::test]
@@ -254,9 +273,21 @@ async fn fields_and_rules() {
         ("POST /api/v2/public/config/field", 200, config()),
     ]);
     let account = smalt.account("u@e.com");
-    let of = ConfigField { application: "slack".into(), field: "f1".into(), workflow: Some("w1".into()), parent_value: Some(json!([1])), ..ConfigField::default() };
+    let of = ConfigField {
+        application: "slack".into(),
+        field: "f1".into(),
+        workflow: Some("w1".into()),
+        parent_value: Some(json!([1])),
+        ..ConfigField::default()
+    };
     assert_eq!(account.config_field(of).await.unwrap().value, Some(json!(0)));
-    let set = SetConfigField { application: "slack".into(), field: "f1".into(), config_id: Some("c".into()), value: Some(json!(false)), ..SetConfigField::default() };
+    let set = SetConfigField {
+        application: "slack".into(),
+        field: "f1".into(),
+        config_id: Some("c".into()),
+        value: Some(json!(false)),
+        ..SetConfigField::default()
+    };
     account.set_config_field(set.clone()).await.unwrap();
     account.set_config_field(SetConfigField { value: None, ..set }).await.unwrap();
     let rule = GetRuleColumns { application: "slack".into(), field: "f1".into(), lhs: json!("stage"), ..GetRuleColumns::default() };
@@ -265,20 +296,27 @@ async fn fields_and_rules() {
     smalt.backend().get_config(&Caller::Organisation("o".into()), empty).await.unwrap();
     let headers = json!({"linked_account_id": "u@e.com", "slug": "slack", "x-api-key": KEY});
     let query = "linked_account_id=u%40e.com";
-    assert_eq!(sent(&transport), [
-        json!(["POST", format!("/api/v2/public/config/field/f1?{query}&workflow_id=w1"), headers, {"value": [1]}]),
-        json!(["PUT", format!("/api/v2/public/config/field/f1?{query}&config_id=c"), headers, {"value": false}]),
-        json!(["DELETE", format!("/api/v2/public/config/field/f1?{query}&config_id=c"), headers, null]),
-        json!(["POST", format!("/api/v2/public/config/rule-engine/f1?{query}"), headers, {"rule_column": {"lhs": "stage"}}]),
-        json!(["POST", format!("/api/v2/public/config/field?{query}"), headers, {}]),
-    ]);
+    assert_eq!(
+        sent(&transport),
+        [
+            json!(["POST", format!("/api/v2/public/config/field/f1?{query}&workflow_id=w1"), headers, {"value": [1]}]),
+            json!(["PUT", format!("/api/v2/public/config/field/f1?{query}&config_id=c"), headers, {"value": false}]),
+            json!(["DELETE", format!("/api/v2/public/config/field/f1?{query}&config_id=c"), headers, null]),
+            json!(["POST", format!("/api/v2/public/config/rule-engine/f1?{query}"), headers, {"rule_column": {"lhs": "stage"}}]),
+            json!(["POST", format!("/api/v2/public/config/field?{query}"), headers, {}]),
+        ]
+    );
 }
 
 #[tokio::test]
 async fn documented_errors_have_their_codes() {
     let told = |code: &str, message: &str| json!({"status_code": 400, "http_error_type": "X", "error": code, "message": message});
     for (status, body, code) in [
-        (404, told("SERVER_ERROR", "Linked Account with account id u for org o in environment test not found"), Code::LinkedAccountNotFound),
+        (
+            404,
+            told("SERVER_ERROR", "Linked Account with account id u for org o in environment test not found"),
+            Code::LinkedAccountNotFound,
+        ),
         (404, told("INVALID_APP_ID", "Application with app_type 'slack' not found for org o"), Code::ApplicationNotFound),
         (500, told("EXTERNAL_API_FAILURE", "Application with app_type 'slack' not found for org o"), Code::ApplicationNotFound),
         (404, told("SERVER_ERROR", "Config with config id c not found"), Code::ConfigNotFound),
@@ -320,11 +358,25 @@ async fn what_these_routes_lack_is_unsupported_by_name() {
     // What an operation can and its routes cannot express.
     let account = smalt.account("u");
     let errors: Vec<Error> = vec![
-        account.disconnect_with(Disconnect { application: "slack".into(), siblings: Some(SiblingPolicy::Kill), ..Disconnect::default() }).await.unwrap_err(),
+        account
+            .disconnect_with(Disconnect { application: "slack".into(), siblings: Some(SiblingPolicy::Kill), ..Disconnect::default() })
+            .await
+            .unwrap_err(),
         account.update_config("slack", ConfigUpdate { version: Some(1), ..ConfigUpdate::default() }).await.unwrap_err(),
         account.hand_off_connect("slack", StartConnect { scopes: Some(vec!["a".into()]), ..StartConnect::default() }).await.unwrap_err(),
-        account.config_field(ConfigField { application: "slack".into(), field: "f".into(), search: Some("x".into()), ..ConfigField::default() }).await.unwrap_err(),
-        account.import(ImportConnection { application: "slack".into(), expires_in: Some(1), ..ImportConnection::default() }).await.unwrap_err(),
+        account
+            .config_field(ConfigField {
+                application: "slack".into(),
+                field: "f".into(),
+                search: Some("x".into()),
+                ..ConfigField::default()
+            })
+            .await
+            .unwrap_err(),
+        account
+            .import(ImportConnection { application: "slack".into(), expires_in: Some(1), ..ImportConnection::default() })
+            .await
+            .unwrap_err(),
     ];
     assert!(errors.iter().all(|error| error.is(Code::Unsupported) && error.reason().contains("hosted.test")), "{errors:?}");
     assert_eq!(transport.requests().len(), requests, "nothing was asked for in vain");
@@ -338,18 +390,29 @@ async fn what_these_routes_lack_is_unsupported_by_name() {
 /// A request in the operation's form, with `x` wherever a text is needed.
 fn request_of(operation: Operation) -> Json {
     let schema = schema();
-    let name = schema["operations"][operation.row().name]["request"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
-    let form = &schema["$defs"][name];
-    let mut request = json!({});
-    for field in form["required"].as_array().into_iter().flatten().filter_map(Json::as_str) {
-        request[field] = match form["properties"][field]["type"].as_str() {
-            Some("object") => json!({}),
-            Some("array") => json!([]),
-            Some("integer") => json!(1),
-            _ => json!("x"),
-        };
+    value_of(&schema["operations"][operation.row().name]["request"], &schema["$defs"])
+}
+
+fn value_of(form: &Json, defs: &Json) -> Json {
+    if let Some(name) = form["$ref"].as_str().and_then(|name| name.rsplit('/').next()) {
+        return value_of(&defs[name], defs);
     }
-    request
+    if let Some(first) = form["enum"].as_array().and_then(|words| words.first()) {
+        return first.clone();
+    }
+    if let Some(first) = form["oneOf"].as_array().or_else(|| form["anyOf"].as_array()).and_then(|forms| forms.first()) {
+        return first.get("const").cloned().unwrap_or_else(|| value_of(first, defs));
+    }
+    match form["type"].as_str() {
+        Some("object") => {
+            let fields = form["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
+            Json::Object(fields.map(|field| (field.to_owned(), value_of(&form["properties"][field], defs))).collect())
+        }
+        Some("array") => json!([]),
+        Some("integer" | "number") => json!(1),
+        Some("boolean") => json!(true),
+        _ => json!("x"),
+    }
 }
 
 /// The page is at the server, and the application tells when the user has connected.
