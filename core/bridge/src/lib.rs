@@ -3,8 +3,8 @@
 //! A binding converts values and knows its language's futures; everything else is here or in core. It is built like this:
 //!
 //! 1. **Open.** Read [`EmbeddedOptions`] from the host's own objects (they are `Deserialize`; nothing needs a JSON text), put
-//!    the host's plugins into [`Plugins`], and [`start`] `Engine::embedded(options, plugins)`. [`Engine::over`] takes any other
-//!    [`smalt::Smalt`], e.g. a remote one.
+//!    the host's plugins into [`Plugins`], and [`start`] `Engine::embedded(options, plugins)`. `Engine::remote(`[`RemoteOptions`]`, …)` makes a
+//!    handle on a server, and [`Engine::over`] takes any other [`smalt::Smalt`].
 //! 2. **Call.** [`AnyRequest::read`](smalt::backend::AnyRequest::read) reads an operation's request on the host's thread;
 //!    [`Engine::call`] makes the future; [`start`] runs it on the process's runtime and hands its end to a closure, on a worker
 //!    thread. `connect` is no operation but several: [`Engine::connect`]. For a *ready* operation ask
@@ -45,7 +45,7 @@ pub use engine::{ConnectOptions, Engine};
 pub use host::{
     Host, HostAnswer, HostArguments, HostCall, HostConnector, HostKeys, HostMessage, HostPresenter, HostRunner, What, context_request,
 };
-pub use open::{EmbeddedOptions, Plugins, PresenterOption, ProjectOption};
+pub use open::{EmbeddedOptions, Plugins, PresenterOption, ProjectOption, RemoteOptions};
 #[cfg(unix)]
 pub use port::Descriptor;
 pub use port::{Port, Wake};

@@ -1,4 +1,4 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use smalt::{
@@ -9,6 +9,7 @@ use smalt::{
     plugin::{FixedClock, KeyProvider},
     present::{PrintUrl, ScriptedConsent, SystemBrowser},
     project::Project,
+    remote::Retries,
     vault::{KeyRing, LocalKey},
 };
 use zeroize::Zeroizing;
@@ -49,6 +50,36 @@ pub struct EmbeddedOptions {
     /// Opens authorize pages, where no presenter of the host does.
     pub presenter: Option<PresenterOption>,
     /// Who asks, for the audit; default `organisation`.
+    pub actor: Option<String>,
+}
+
+/// What a handle on a server is made with: values only. What is left out keeps its default.
+#[derive(Clone, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RemoteOptions {
+    /// The server's address; it may end in a path.
+    pub url: String,
+    /// The organisation's API key, which also says which environment is meant. Absent: the variable `SMALT_API_KEY`.
+    pub api_key: Option<Secret>,
+    /// Seconds that a call may take in all, tries and waits included. Default 60.
+    pub timeout: Option<f64>,
+    /// Seconds that one try may take. Default 30.
+    pub attempt_timeout: Option<f64>,
+    /// Seconds to connect, within a try's. Default 5.
+    pub connect_timeout: Option<f64>,
+    /// How often a call is sent again, for each sort of trouble; 0: never. Default 2.
+    pub retries: Option<u32>,
+    /// The largest answer, in bytes. Default 16 MiB.
+    pub max_answer: Option<u64>,
+    /// Allows plain http to an address that is not this machine.
+    pub plain_http: bool,
+    /// A certificate authority to trust beside the platform's: PEM.
+    pub certificate_authority: Option<String>,
+    /// Leaves the proxies of the environment unused.
+    pub no_proxy: bool,
+    /// Opens authorize pages, where no presenter of the host does.
+    pub presenter: Option<PresenterOption>,
+    /// Who asks, for the server's audit.
     pub actor: Option<String>,
 }
 
@@ -124,7 +155,60 @@ fn keys(options: &EmbeddedOptions, own: Option<HostKeys>) -> Result<Keys> {
     }
 }
 
+fn seconds(name: &str, time: f64) -> Result<Duration> {
+    let read = Duration::try_from_secs_f64(time);
+    read.map_err(|_| Error::new(Code::InvalidRequest, format!("`{name}` takes a number of seconds")))
+}
+
 impl Engine {
+    /// A handle on a server. No I/O: whether it is there shows at the first call.
+    ///
+    /// # Errors
+    /// As [`RemoteSmalt::open`](smalt::remote::RemoteSmalt::open); `invalid_request` for a time that is none.
+    pub fn remote(options: RemoteOptions, presenter: Option<HostPresenter>) -> Result<Self> {
+        let mut builder = Smalt::remote(options.url);
+        if let Some(key) = options.api_key {
+            builder = builder.api_key(key);
+        }
+        if let Some(time) = options.timeout {
+            builder = builder.timeout(seconds("timeout", time)?);
+        }
+        if let Some(time) = options.attempt_timeout {
+            builder = builder.attempt_timeout(seconds("attempt_timeout", time)?);
+        }
+        if let Some(time) = options.connect_timeout {
+            builder = builder.connect_timeout(seconds("connect_timeout", time)?);
+        }
+        if let Some(times) = options.retries {
+            builder = builder.retries(Retries { connect: times, read: times, status: times, ..Retries::default() });
+        }
+        if let Some(most) = options.max_answer {
+            builder = builder.max_answer(usize::try_from(most).unwrap_or(usize::MAX));
+        }
+        if options.plain_http {
+            builder = builder.plain_http();
+        }
+        if let Some(pem) = options.certificate_authority {
+            builder = builder.certificate_authority(pem);
+        }
+        if options.no_proxy {
+            builder = builder.no_proxy();
+        }
+        builder = match (presenter, options.presenter) {
+            (Some(own), _) => builder.presenter(own),
+            (None, Some(PresenterOption::Browser)) => builder.presenter(SystemBrowser),
+            (None, Some(PresenterOption::Print)) => builder.presenter(PrintUrl::to_stderr()),
+            (None, Some(PresenterOption::Consents(user))) => builder.presenter(ScriptedConsent::allow(&user)),
+            (None, Some(PresenterOption::Denies(user))) => builder.presenter(ScriptedConsent::deny(&user)),
+            (None, None) => builder,
+        };
+        let smalt = builder.open()?;
+        Ok(Engine::over(match options.actor {
+            Some(actor) => smalt.acting_as(&actor),
+            None => smalt,
+        }))
+    }
+
     /// Opens an embedded engine.
     ///
     /// # Errors

@@ -3,6 +3,9 @@
 //! Routes translate, the engine decides: each one turns a request into a call of the doorway and its answer into a body.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "cli")]
+extern crate self as smalt_server;
+
 mod address;
 mod answer;
 mod api;
@@ -19,6 +22,31 @@ mod serve;
 mod settings;
 mod waits;
 mod who;
+
+#[cfg(feature = "cli")]
+#[path = "bin/smalt/args.rs"]
+mod args;
+#[cfg(feature = "cli")]
+#[path = "bin/smalt/command.rs"]
+pub mod command;
+#[cfg(feature = "cli")]
+#[path = "bin/smalt/commands/mod.rs"]
+mod commands;
+#[cfg(feature = "cli")]
+#[path = "bin/smalt/context.rs"]
+mod context;
+#[cfg(feature = "cli")]
+#[path = "bin/smalt/demo.rs"]
+mod demo;
+#[cfg(feature = "cli")]
+#[path = "bin/smalt/exit.rs"]
+mod exit;
+#[cfg(feature = "cli")]
+#[path = "bin/smalt/output.rs"]
+mod output;
+#[cfg(feature = "cli")]
+#[path = "bin/smalt/prompt.rs"]
+mod prompt;
 
 pub use address::Peer;
 pub use api::{Answered, Api, ApiOptions, Observer};

@@ -142,7 +142,7 @@ impl Error {
     }
 
     /// An error in the words of another Smalt, which end with what to do next.
-    pub(crate) fn received(code: Code, reason: impl Into<String>) -> Self {
+    pub fn received(code: Code, reason: impl Into<String>) -> Self {
         let mut error = Self::code_only(code);
         error.info_mut().reason = reason.into();
         error

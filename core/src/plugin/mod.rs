@@ -4,6 +4,7 @@
 mod clock;
 mod connector;
 mod guard;
+mod identity;
 mod key_provider;
 mod presenter;
 mod reentry;
@@ -12,12 +13,14 @@ mod session_provider;
 mod store;
 mod stream;
 mod transport;
+mod webhook_runner;
 mod workflow;
 
 pub use clock::{BootTime, Clock, FixedClock, SystemClock};
 pub(crate) use connector::ContextCaller;
 pub use connector::{Connector, ConnectorContext, OptionsRequest, RevokeRequest, RuleRequest};
 pub use guard::{Fault, guarded};
+pub use identity::ClientIdentity;
 pub use key_provider::KeyProvider;
 pub use presenter::{PresentRequest, Presenter};
 pub use reentry::Scope;
@@ -27,4 +30,5 @@ pub use session_provider::SessionProvider;
 pub use store::{JobAnswer, ReadJob, Store, StoreExt, Tx, WriteJob};
 pub use stream::{BodySource, HttpStream, StreamRequest, Upload, UploadSource};
 pub use transport::{HttpBody, HttpRequest, HttpResponse, HttpTransport};
+pub use webhook_runner::WebhookRunner;
 pub use workflow::{WorkflowRun, WorkflowRunner};

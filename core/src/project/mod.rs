@@ -52,6 +52,9 @@ project! {
         /// The built-in sandbox applications.
         #[serde(default)]
         pub sandbox: SandboxSettings,
+        /// Who runs workflows, where the program has no runner of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub workflow_runner: Option<WorkflowReceiver>,
         /// How much the HTTP API bears.
         #[serde(default)]
         pub server: ServerSettings,
@@ -102,6 +105,14 @@ project! {
     pub struct Network {
         /// Hosts (`host` or `host:port`) that may be private, and be called over plain http, e.g. a provider on your own network.
         pub allow: Vec<String>,
+    }
+
+    /// A server of the organisation that runs its workflows, told by signed POSTs.
+    pub struct WorkflowReceiver {
+        /// Where it listens; https, or a host of `network.allow`.
+        pub url: String,
+        /// What the POSTs are signed with: `whsec_…`, or any text that both sides have.
+        pub secret: SecretRef,
     }
 
     /// How tokens are renewed before they end, by engines that stay open.
@@ -168,6 +179,12 @@ project! {
         /// The client's secret; absent for a public client.
         #[serde(default)]
         pub secret: Option<SecretRef>,
+        /// Its certificate in PEM form, by which it proves itself (RFC 8705), with those that vouch for it; it may hold the key too.
+        #[serde(default)]
+        pub certificate: Option<SecretRef>,
+        /// The private key of the certificate, in PEM form.
+        #[serde(default)]
+        pub certificate_key: Option<SecretRef>,
         /// The redirect URI registered for it; default the project's own.
         #[serde(default)]
         pub redirect_uri: Option<String>,
@@ -259,6 +276,18 @@ project! {
     }
 }
 
+impl Client {
+    /// The certificate with its key, read now.
+    ///
+    /// # Errors
+    /// `secret_missing`, and `project_invalid` for what is no certificate or no key.
+    pub(crate) fn identity(&self, base_dir: &std::path::Path) -> crate::Result<Option<crate::plugin::ClientIdentity>> {
+        let Some(certificate) = &self.certificate else { return Ok(None) };
+        let key = self.certificate_key.as_ref().map(|key| key.resolve(base_dir)).transpose()?;
+        crate::plugin::ClientIdentity::from_pem(&certificate.resolve(base_dir)?, key.as_ref()).map(Some)
+    }
+}
+
 impl Default for Project {
     fn default() -> Self {
         Self {
@@ -269,6 +298,7 @@ impl Default for Project {
             network: Network::default(),
             refresh: RefreshSettings::default(),
             sandbox: SandboxSettings::default(),
+            workflow_runner: None,
             server: ServerSettings::default(),
             manifests: Vec::new(),
             apps: BTreeMap::new(),

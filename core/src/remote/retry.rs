@@ -76,6 +76,9 @@ impl Effect {
             | Operation::RuleColumns
             | Operation::Events
             | Operation::Audit
+            | Operation::OwnCredentials
+            | Operation::ListExecutions
+            | Operation::GetExecution
             | Operation::ListWebhooks
             | Operation::ListDeliveries
             | Operation::Project => Effect::Reads,
@@ -85,6 +88,8 @@ impl Effect {
             | Operation::SetDefaultConnection
             | Operation::Credential
             | Operation::Config
+            | Operation::PutOwnCredentials
+            | Operation::UpdateWebhook
             | Operation::SetConfigField => Effect::Idempotent,
             _ => Effect::Once,
         }

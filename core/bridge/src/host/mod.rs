@@ -255,6 +255,36 @@ pub struct HostCall {
     pub deadline: Duration,
 }
 
+impl What {
+    /// How errors name the plugin that is asked.
+    fn label(self, plugin: &str) -> String {
+        match self {
+            What::Verify | What::Options | What::RuleColumns | What::Revoke => format!("connector {plugin}"),
+            What::Present => "presenter".to_owned(),
+            What::KeyId | What::Wrap | What::Unwrap => "key_provider".to_owned(),
+            What::Run => "workflow runner".to_owned(),
+        }
+    }
+}
+
+impl HostCall {
+    /// How errors name the plugin, e.g. `connector slack`.
+    pub fn label(&self) -> String {
+        self.what.label(&self.plugin)
+    }
+
+    /// The answer when host code did what comes closest to a panic: it ended in a way that is not meant to be caught.
+    pub fn panicked(&self, message: &str, trace: Option<String>) -> Fault {
+        let (label, what) = (self.label(), self.what.name());
+        let error = Error::new(Code::PluginPanicked, format!("`{label}` panicked in `{what}`: {message}"));
+        let error = error.with("plugin", label).with("call", what);
+        Fault::Smalt(match trace {
+            Some(trace) => error.trace(trace),
+            None => error,
+        })
+    }
+}
+
 impl fmt::Debug for HostCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HostCall({} {}.{})", self.number, self.plugin, self.what.name())
@@ -335,14 +365,16 @@ impl Host {
         if !(self.0.sink)(HostMessage::Call(Box::new(call))) {
             return Err(gone());
         }
-        let answer = tokio::time::timeout(deadline, told).await;
+        // Core watches the deadline itself, and drops this: the time here is for whoever asks without that.
+        let answer = tokio::time::timeout(deadline * 2, told).await;
         drop(asked);
         match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(gone()),
             Err(_) => {
-                let late = format!("`{plugin}` did not answer `{}` within {deadline:?}", what.name());
-                Err(Fault::Smalt(Error::new(Code::PluginTimeout, late).with("plugin", plugin).with("call", what.name())))
+                let label = what.label(plugin);
+                let late = format!("`{label}` did not answer `{}` within {deadline:?}", what.name());
+                Err(Fault::Smalt(Error::new(Code::PluginTimeout, late).with("plugin", label).with("call", what.name())))
             }
         }
     }

@@ -97,7 +97,7 @@ fn clear_secrets(root: &DeTable<'_>) -> Vec<Vec<String>> {
         let clients = app.get_ref().as_table().and_then(|a| a.get("client")).and_then(|c| c.get_ref().as_table());
         for (environment, client) in clients.into_iter().flatten() {
             let client = client.get_ref().as_table();
-            for key in ["secret", "client_secret"] {
+            for key in ["secret", "client_secret", "certificate", "certificate_key"] {
                 if client.and_then(|c| c.get(key)).is_some_and(|s| matches!(s.get_ref(), DeValue::String(_))) {
                     found.push(["apps", slug.get_ref(), "client", environment.get_ref(), key].map(str::to_owned).to_vec());
                 }
@@ -134,6 +134,11 @@ fn check(report: &mut Report<'_>, p: &Project, catalog: Option<&Catalog>) {
             let cure = "write `host` or `host:port`, without a scheme, path or `*`";
             report.error(&["network", "allow", &index.to_string()], "is not a host", cure);
         }
+    }
+    if let Some(receiver) = &p.workflow_runner
+        && !Url::parse(&receiver.url).is_ok_and(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
+    {
+        report.error(&["workflow_runner", "url"], "is not a URL", "write e.g. `https://app.example.com/run`");
     }
     let sandbox = &p.sandbox;
     if let Some(url) = &sandbox.url {
