@@ -19,6 +19,8 @@ from .types import (
     ConnectFlow,
     Connection,
     Delivery,
+    Executed,
+    Execution,
     Field,
     Handoff,
     HandoffPreview,
@@ -27,6 +29,8 @@ from .types import (
     LinkedAccount,
     NewApiKey,
     NewWebhook,
+    OwnChange,
+    OwnCredentials,
     Page,
     ParkedCallback,
     Portal,
@@ -522,6 +526,76 @@ class AsyncSharedOperations:
         answer: RuleColumns = await self._operation("rule_columns", request)
         return answer
 
+    async def put_own_credentials(self, values: Mapping[str, Secret | str]) -> None:
+        """Replaces the linked account's credentials for the organisation's own application.
+
+        Args:
+            values: The values by name.
+        """
+        request: dict[str, Any] = {"account": self._id, "values": values}
+        await self._operation("put_own_credentials", request)
+
+    async def set_own_credential(self, name: str, value: Secret | str | None = None) -> OwnChange:
+        """Sets or removes one of these credentials.
+
+        Args:
+            name: The value's name.
+            value: The value; absent: it is removed.
+        """
+        request: dict[str, Any] = without_none({"account": self._id, "name": name, "value": value})
+        answer: OwnChange = await self._operation("set_own_credential", request)
+        return answer
+
+    async def execute_workflow(
+        self,
+        application: str,
+        workflow: str,
+        payload: Any = None,
+        *,
+        config_id: str | None = None,
+        wait: bool = False,
+    ) -> Executed:
+        """Runs an enabled workflow, and answers the run.
+
+        Args:
+            application: The application's slug.
+            config_id: Default the linked account's id.
+            workflow: The workflow's id.
+            payload: Passed on to the runner.
+            wait: Whether to wait for its end. Default false: it is answered as running.
+        """
+        request: dict[str, Any] = without_none({
+            "account": self._id,
+            "application": application,
+            "config_id": config_id,
+            "workflow": workflow,
+            "payload": payload,
+            "wait": wait,
+        })
+        answer: Executed = await self._operation("execute_workflow", request)
+        return answer
+
+    async def list_executions(self, *, cursor: str | None = None, limit: int | None = None) -> Page[Execution]:
+        """Lists runs of workflows, newest first.
+
+        Args:
+            cursor: Where the last page ended.
+            limit: How many; 1 to 500, default 50.
+        """
+        request: dict[str, Any] = without_none({"account": self._id, "cursor": cursor, "limit": limit})
+        answer: Page[Execution] = await self._operation("list_executions", request)
+        return answer
+
+    async def get_execution(self, execution: str) -> Execution:
+        """Reads one run of a workflow.
+
+        Args:
+            execution: The execution's id.
+        """
+        request: dict[str, Any] = {"account": self._id, "execution": execution}
+        answer: Execution = await self._operation("get_execution", request)
+        return answer
+
 
 class AsyncAccountOperations:
     """What the organisation may do with one linked account."""
@@ -570,6 +644,12 @@ class AsyncAccountOperations:
             "scopes": scopes,
         })
         answer: Connection = await self._operation("import_connection", request)
+        return answer
+
+    async def own_credentials(self) -> OwnCredentials:
+        """Answers these credentials."""
+        request: dict[str, Any] = {"account": self._id}
+        answer: OwnCredentials = await self._operation("own_credentials", request)
         return answer
 
     async def run_workflow(

@@ -182,6 +182,12 @@ async fn reads_are_tried_again_within_their_budgets() {
         let error = read(&smalt).await.unwrap_err();
         assert_eq!((error.code(), sent(&transport)), (code, 3), "{error:?}");
     }
+    // A server that is full has done nothing, and says so in its own words.
+    let full = || status(503, &[("retry-after", "0")], r#"{"code":"overloaded","message":"Too many calls.","retry":"later"}"#);
+    let (smalt, transport) = server(vec![full(), ok(&account()), full(), full(), full()]);
+    assert!(read(&smalt).await.is_ok());
+    assert!(read(&smalt).await.unwrap_err().is(Code::Overloaded));
+    assert_eq!(sent(&transport), 5);
     let transport = ScriptedTransport::answering(|_| broken());
     let smalt = Smalt::remote(BASE).api_key(KEY).retries(Retries::none()).transport(transport.clone()).open().unwrap();
     assert!(read(&smalt).await.unwrap_err().is(Code::ServerError));

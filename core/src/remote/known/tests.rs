@@ -390,18 +390,29 @@ async fn what_these_routes_lack_is_unsupported_by_name() {
 /// A request in the operation's form, with `x` wherever a text is needed.
 fn request_of(operation: Operation) -> Json {
     let schema = schema();
-    let name = schema["operations"][operation.row().name]["request"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
-    let form = &schema["$defs"][name];
-    let mut request = json!({});
-    for field in form["required"].as_array().into_iter().flatten().filter_map(Json::as_str) {
-        request[field] = match form["properties"][field]["type"].as_str() {
-            Some("object") => json!({}),
-            Some("array") => json!([]),
-            Some("integer") => json!(1),
-            _ => json!("x"),
-        };
+    value_of(&schema["operations"][operation.row().name]["request"], &schema["$defs"])
+}
+
+fn value_of(form: &Json, defs: &Json) -> Json {
+    if let Some(name) = form["$ref"].as_str().and_then(|name| name.rsplit('/').next()) {
+        return value_of(&defs[name], defs);
     }
-    request
+    if let Some(first) = form["enum"].as_array().and_then(|words| words.first()) {
+        return first.clone();
+    }
+    if let Some(first) = form["oneOf"].as_array().or_else(|| form["anyOf"].as_array()).and_then(|forms| forms.first()) {
+        return first.get("const").cloned().unwrap_or_else(|| value_of(first, defs));
+    }
+    match form["type"].as_str() {
+        Some("object") => {
+            let fields = form["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
+            Json::Object(fields.map(|field| (field.to_owned(), value_of(&form["properties"][field], defs))).collect())
+        }
+        Some("array") => json!([]),
+        Some("integer" | "number") => json!(1),
+        Some("boolean") => json!(true),
+        _ => json!("x"),
+    }
 }
 
 /// The page is at the server, and the application tells when the user has connected.
