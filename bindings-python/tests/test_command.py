@@ -39,7 +39,7 @@ def test_a_mistake_is_an_exit_status(tmp_path: Path) -> None:
     wrong = run(tmp_path, "no-such-command")
     assert wrong.returncode == 2 and "no-such-command" in wrong.stderr
     missing = run(tmp_path, "events")
-    assert missing.returncode == 6 and "smalt init" in missing.stderr
+    assert missing.returncode == 7 and "smalt.db" in missing.stderr
 
 
 def test_the_sandbox_serves_and_ends_with_ctrl_c(tmp_path: Path) -> None:

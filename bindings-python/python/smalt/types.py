@@ -228,6 +228,23 @@ class Sessions(Model):
         set_(self, "lifetime", lifetime)
 
 
+class PortalSettings(Model):
+    """The hosted page, on which users connect and set applications."""
+
+    __slots__ = ("embed",)
+    _fields = __slots__
+
+    embed: tuple[str, ...]
+    """Exact origins whose pages may show it in a frame. Empty: none; it can be redirected to all the same."""
+
+    def __init__(
+        self,
+        *,
+        embed: Sequence[str] = (),
+    ) -> None:
+        set_(self, "embed", tuple(embed))
+
+
 class Network(Model):
     """Where requests may go."""
 
@@ -316,6 +333,213 @@ class SandboxSettings(Model):
         set_(self, "enabled", enabled)
         set_(self, "url", url)
         set_(self, "listen", listen)
+
+
+class WorkflowReceiver(Model):
+    """A server of the organisation that runs its workflows, told by signed POSTs."""
+
+    __slots__ = ("url", "secret")
+    _fields = __slots__
+
+    url: str
+    """Where it listens; https, or a host of `network.allow`."""
+    secret: SecretRef
+    """What the POSTs are signed with: `whsec_…`, or any text that both sides have."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        secret: SecretRef,
+    ) -> None:
+        set_(self, "url", url)
+        set_(self, "secret", secret)
+
+
+class ServerSettings(Model):
+    """How much the HTTP API bears. A limit of 0 is none. Times are seconds and may have fractions."""
+
+    __slots__ = (
+        "connections",
+        "connections_per_address",
+        "connection_time",
+        "idle_time",
+        "head_time",
+        "write_time",
+        "head_size",
+        "headers",
+        "body_time",
+        "body_size",
+        "body_depth",
+        "body_keys",
+        "request_time",
+        "requests",
+        "streams",
+        "resets",
+        "waiters",
+        "waiters_per_account",
+        "stream_time",
+        "stop_time",
+        "trusted_proxies",
+        "rates",
+    )
+    _fields = __slots__
+
+    connections: int
+    """Connections at once; more wait in the operating system's queue. Counts from the next start. Default 4,096."""
+    connections_per_address: int
+    """Connections at once from one address (IPv6: one /64 network); more are closed. Trusted proxies are exempt. Counts
+    from the next start. Default 2,048.
+    """
+    connection_time: float
+    """How long a connection takes requests; twice that ends it whatever is under way. Counts from the next start. Default
+    600.
+    """
+    idle_time: float
+    """How long a connection may be open with nothing under way. On HTTP/1 `head_time` ends it too. Counts from the next
+    start. Default 60.
+    """
+    head_time: float
+    """How long a request's head may take to come. Counts from the next start. Default 10."""
+    write_time: float
+    """How long a client may take nothing of its answer. Counts from the next start. Default 30."""
+    head_size: int
+    """The largest head, in bytes, at least 8,192. Counts from the next start. Default 16,384."""
+    headers: int
+    """Header lines of one request. Counts from the next start. Default 80."""
+    body_time: float
+    """How long a request's body may take to come, whole. Default 10."""
+    body_size: int
+    """The largest body, in bytes. Default 65,536."""
+    body_depth: int
+    """Arrays and objects in each other. Default 32."""
+    body_keys: int
+    """Keys of all objects of one body together. Default 1,000."""
+    request_time: float
+    """How long a request may take before it is answered with 504; what it began goes on. Default 60."""
+    requests: int
+    """Requests that are answered at once, without those that wait for an event; more are answered with 503. Default
+    1,024.
+    """
+    streams: int
+    """HTTP/2: requests at once on one connection. Counts from the next start. Default 100."""
+    resets: int
+    """HTTP/2: requests that a client may take back before they were looked at; more end the connection. Counts from the
+    next start. Default 20.
+    """
+    waiters: int
+    """Calls that wait for an event at once: `wait_flow`, `events` with `wait`, event streams. Default 10,000."""
+    waiters_per_account: int
+    """The same for one linked account. Default 100."""
+    stream_time: float
+    """How long an event stream lasts; then the client comes back and goes on where it was. Default 300."""
+    stop_time: float
+    """How long open requests may take to end when the server is stopped; 0 waits for none. Counts from the next start.
+    Default 5.
+    """
+    trusted_proxies: tuple[str, ...]
+    """Addresses or ranges (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed. Default none: the address of the
+    connection counts, whatever a header says.
+    """
+    rates: RateSettings
+    """How often somebody may call."""
+
+    def __init__(
+        self,
+        *,
+        connections: int = 4096,
+        connections_per_address: int = 2048,
+        connection_time: float = 600.0,
+        idle_time: float = 60.0,
+        head_time: float = 10.0,
+        write_time: float = 30.0,
+        head_size: int = 16384,
+        headers: int = 80,
+        body_time: float = 10.0,
+        body_size: int = 65536,
+        body_depth: int = 32,
+        body_keys: int = 1000,
+        request_time: float = 60.0,
+        requests: int = 1024,
+        streams: int = 100,
+        resets: int = 20,
+        waiters: int = 10000,
+        waiters_per_account: int = 100,
+        stream_time: float = 300.0,
+        stop_time: float = 5.0,
+        trusted_proxies: Sequence[str] = (),
+        rates: RateSettings | Mapping[str, Any] | None = None,
+    ) -> None:
+        set_(self, "connections", connections)
+        set_(self, "connections_per_address", connections_per_address)
+        set_(self, "connection_time", connection_time)
+        set_(self, "idle_time", idle_time)
+        set_(self, "head_time", head_time)
+        set_(self, "write_time", write_time)
+        set_(self, "head_size", head_size)
+        set_(self, "headers", headers)
+        set_(self, "body_time", body_time)
+        set_(self, "body_size", body_size)
+        set_(self, "body_depth", body_depth)
+        set_(self, "body_keys", body_keys)
+        set_(self, "request_time", request_time)
+        set_(self, "requests", requests)
+        set_(self, "streams", streams)
+        set_(self, "resets", resets)
+        set_(self, "waiters", waiters)
+        set_(self, "waiters_per_account", waiters_per_account)
+        set_(self, "stream_time", stream_time)
+        set_(self, "stop_time", stop_time)
+        set_(self, "trusted_proxies", tuple(trusted_proxies))
+        set_(self, "rates", RateSettings() if rates is None else rates)
+
+
+class RateSettings(Model):
+    """How often somebody may call, per minute; 0 is no limit. Who was quiet may make the calls of ten seconds at once.
+    """
+
+    __slots__ = ("guesses", "address", "session", "key", "tenant", "polls", "connects")
+    _fields = __slots__
+
+    guesses: int
+    """Credentials that are tried and wrong, from one address, and of API keys with the same first ten characters.
+    Credentials that were good a while ago are not held up by it; the whole minute's may come at once. Default 100.
+    """
+    address: int
+    """Calls without a credential, from one address. Default 1,200."""
+    session: int
+    """Calls with one session token. Default 1,200."""
+    key: int
+    """Calls with one API key. Default 30,000."""
+    tenant: int
+    """Calls of the organisation and its sessions in one environment, all together. Default 120,000."""
+    polls: int
+    """Calls that ask how an application or a flow stands, with one session token: web SDKs do while a user is at the
+    provider. They count here only. Default 6,000.
+    """
+    connects: int
+    """Connects that are begun, or keys that are tried, for one linked account with a session token. They count here
+    beside `session`. Default 120.
+    """
+
+    def __init__(
+        self,
+        *,
+        guesses: int = 100,
+        address: int = 1200,
+        session: int = 1200,
+        key: int = 30000,
+        tenant: int = 120000,
+        polls: int = 6000,
+        connects: int = 120,
+    ) -> None:
+        set_(self, "guesses", guesses)
+        set_(self, "address", address)
+        set_(self, "session", session)
+        set_(self, "key", key)
+        set_(self, "tenant", tenant)
+        set_(self, "polls", polls)
+        set_(self, "connects", connects)
 
 
 class AppSettings(Model):
@@ -1016,7 +1240,7 @@ class Timings(Model):
     read_window: timedelta
     """Credential reads within this time share one audit row. Default 60 s."""
     event_retention: timedelta
-    """How long events and the log of deliveries are kept. Default 30 days."""
+    """How long events, the log of deliveries and runs of workflows are kept. Default 30 days."""
     flow_retention: timedelta
     """How long ended flows and sessions are kept. Default 24 hours."""
     cached_credentials: int
@@ -3055,230 +3279,6 @@ class RotationState(Word):
     """The replaced keys are dropped."""
 
 
-class PortalSettings(Model):
-    """The hosted page, on which users connect and set applications."""
-
-    __slots__ = ("embed",)
-    _fields = __slots__
-
-    embed: tuple[str, ...]
-    """Exact origins whose pages may show it in a frame. Empty: none; it can be redirected to all the same."""
-
-    def __init__(
-        self,
-        *,
-        embed: Sequence[str] = (),
-    ) -> None:
-        set_(self, "embed", tuple(embed))
-
-
-class WorkflowReceiver(Model):
-    """A server of the organisation that runs its workflows, told by signed POSTs."""
-
-    __slots__ = ("url", "secret")
-    _fields = __slots__
-
-    url: str
-    """Where it listens; https, or a host of `network.allow`."""
-    secret: SecretRef
-    """What the POSTs are signed with: `whsec_…`, or any text that both sides have."""
-
-    def __init__(
-        self,
-        *,
-        url: str,
-        secret: SecretRef,
-    ) -> None:
-        set_(self, "url", url)
-        set_(self, "secret", secret)
-
-
-class ServerSettings(Model):
-    """How much the HTTP API bears. A limit of 0 is none. Times are seconds and may have fractions."""
-
-    __slots__ = (
-        "connections",
-        "connections_per_address",
-        "connection_time",
-        "idle_time",
-        "head_time",
-        "write_time",
-        "head_size",
-        "headers",
-        "body_time",
-        "body_size",
-        "body_depth",
-        "body_keys",
-        "request_time",
-        "requests",
-        "streams",
-        "resets",
-        "waiters",
-        "waiters_per_account",
-        "stream_time",
-        "stop_time",
-        "trusted_proxies",
-        "rates",
-    )
-    _fields = __slots__
-
-    connections: int
-    """Connections at once; more wait in the operating system's queue. Counts from the next start. Default 4,096."""
-    connections_per_address: int
-    """Connections at once from one address (IPv6: one /64 network); more are closed. Trusted proxies are exempt. Counts
-    from the next start. Default 2,048.
-    """
-    connection_time: float
-    """How long a connection takes requests; twice that ends it whatever is under way. Counts from the next start. Default
-    600.
-    """
-    idle_time: float
-    """How long a connection may be open with nothing under way. On HTTP/1 `head_time` ends it too. Counts from the next
-    start. Default 60.
-    """
-    head_time: float
-    """How long a request's head may take to come. Counts from the next start. Default 10."""
-    write_time: float
-    """How long a client may take nothing of its answer. Counts from the next start. Default 30."""
-    head_size: int
-    """The largest head, in bytes, at least 8,192. Counts from the next start. Default 16,384."""
-    headers: int
-    """Header lines of one request. Counts from the next start. Default 80."""
-    body_time: float
-    """How long a request's body may take to come, whole. Default 10."""
-    body_size: int
-    """The largest body, in bytes. Default 65,536."""
-    body_depth: int
-    """Arrays and objects in each other. Default 32."""
-    body_keys: int
-    """Keys of all objects of one body together. Default 1,000."""
-    request_time: float
-    """How long a request may take before it is answered with 504; what it began goes on. Default 60."""
-    requests: int
-    """Requests that are answered at once, without those that wait for an event; more are answered with 503. Default
-    1,024.
-    """
-    streams: int
-    """HTTP/2: requests at once on one connection. Counts from the next start. Default 100."""
-    resets: int
-    """HTTP/2: requests that a client may take back before they were looked at; more end the connection. Counts from the
-    next start. Default 20.
-    """
-    waiters: int
-    """Calls that wait for an event at once: `wait_flow`, `events` with `wait`, event streams. Default 10,000."""
-    waiters_per_account: int
-    """The same for one linked account. Default 100."""
-    stream_time: float
-    """How long an event stream lasts; then the client comes back and goes on where it was. Default 300."""
-    stop_time: float
-    """How long open requests may take to end when the server is stopped; 0 waits for none. Counts from the next start.
-    Default 5.
-    """
-    trusted_proxies: tuple[str, ...]
-    """Addresses or ranges (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed. Default none: the address of the
-    connection counts, whatever a header says.
-    """
-    rates: RateSettings
-    """How often somebody may call."""
-
-    def __init__(
-        self,
-        *,
-        connections: int = 4096,
-        connections_per_address: int = 2048,
-        connection_time: float = 600.0,
-        idle_time: float = 60.0,
-        head_time: float = 10.0,
-        write_time: float = 30.0,
-        head_size: int = 16384,
-        headers: int = 80,
-        body_time: float = 10.0,
-        body_size: int = 65536,
-        body_depth: int = 32,
-        body_keys: int = 1000,
-        request_time: float = 60.0,
-        requests: int = 1024,
-        streams: int = 100,
-        resets: int = 20,
-        waiters: int = 10000,
-        waiters_per_account: int = 100,
-        stream_time: float = 300.0,
-        stop_time: float = 5.0,
-        trusted_proxies: Sequence[str] = (),
-        rates: RateSettings | Mapping[str, Any] | None = None,
-    ) -> None:
-        set_(self, "connections", connections)
-        set_(self, "connections_per_address", connections_per_address)
-        set_(self, "connection_time", connection_time)
-        set_(self, "idle_time", idle_time)
-        set_(self, "head_time", head_time)
-        set_(self, "write_time", write_time)
-        set_(self, "head_size", head_size)
-        set_(self, "headers", headers)
-        set_(self, "body_time", body_time)
-        set_(self, "body_size", body_size)
-        set_(self, "body_depth", body_depth)
-        set_(self, "body_keys", body_keys)
-        set_(self, "request_time", request_time)
-        set_(self, "requests", requests)
-        set_(self, "streams", streams)
-        set_(self, "resets", resets)
-        set_(self, "waiters", waiters)
-        set_(self, "waiters_per_account", waiters_per_account)
-        set_(self, "stream_time", stream_time)
-        set_(self, "stop_time", stop_time)
-        set_(self, "trusted_proxies", tuple(trusted_proxies))
-        set_(self, "rates", RateSettings() if rates is None else rates)
-
-
-class RateSettings(Model):
-    """How often somebody may call, per minute; 0 is no limit. Who was quiet may make the calls of ten seconds at once.
-    """
-
-    __slots__ = ("guesses", "address", "session", "key", "tenant", "polls", "connects")
-    _fields = __slots__
-
-    guesses: int
-    """Credentials that are tried and wrong, from one address, and of API keys with the same first ten characters.
-    Credentials that were good a while ago are not held up by it; the whole minute's may come at once. Default 100.
-    """
-    address: int
-    """Calls without a credential, from one address. Default 1,200."""
-    session: int
-    """Calls with one session token. Default 1,200."""
-    key: int
-    """Calls with one API key. Default 30,000."""
-    tenant: int
-    """Calls of the organisation and its sessions in one environment, all together. Default 120,000."""
-    polls: int
-    """Calls that ask how an application or a flow stands, with one session token: web SDKs do while a user is at the
-    provider. They count here only. Default 6,000.
-    """
-    connects: int
-    """Connects that are begun, or keys that are tried, for one linked account with a session token. They count here
-    beside `session`. Default 120.
-    """
-
-    def __init__(
-        self,
-        *,
-        guesses: int = 100,
-        address: int = 1200,
-        session: int = 1200,
-        key: int = 30000,
-        tenant: int = 120000,
-        polls: int = 6000,
-        connects: int = 120,
-    ) -> None:
-        set_(self, "guesses", guesses)
-        set_(self, "address", address)
-        set_(self, "session", session)
-        set_(self, "key", key)
-        set_(self, "tenant", tenant)
-        set_(self, "polls", polls)
-        set_(self, "connects", connects)
-
-
 
 SecretRef = Mapping[str, Any]
 """Where a secret is read from; it never stands in the project file."""
@@ -3298,9 +3298,13 @@ _classes: dict[str, type] = {
     "Project": Project,
     "Org": Org,
     "Sessions": Sessions,
+    "PortalSettings": PortalSettings,
     "Network": Network,
     "RefreshSettings": RefreshSettings,
     "SandboxSettings": SandboxSettings,
+    "WorkflowReceiver": WorkflowReceiver,
+    "ServerSettings": ServerSettings,
+    "RateSettings": RateSettings,
     "AppSettings": AppSettings,
     "Client": Client,
     "InputField": InputField,
@@ -3376,10 +3380,6 @@ _classes: dict[str, type] = {
     "DeliveryStatus": DeliveryStatus,
     "KeyRotation": KeyRotation,
     "RotationState": RotationState,
-    "PortalSettings": PortalSettings,
-    "WorkflowReceiver": WorkflowReceiver,
-    "ServerSettings": ServerSettings,
-    "RateSettings": RateSettings,
 }
 
 

@@ -142,6 +142,10 @@ impl Inner {
             return self.begin_flow(actor, &request, beginning).await;
         }
         app.oauth()?;
+        if app.registration().is_none() {
+            // What the organisation left out is told first.
+            self.client(&app)?;
+        }
         let redirect_uri = self.redirect_uri(&app, request.redirect_uri.as_deref())?;
         let inputs = inputs(&app)?;
         let scopes = scopes(&app, request.scopes.as_deref())?;

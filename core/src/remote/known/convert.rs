@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Timestamp,
-    model::{AppStatus, Application, AuthType, Brand, Connection, ConnectionHealth, ConnectionStatus, Identity, InputField, InputOption},
+    model::{AppStatus, Application, AuthType, Brand, Connection, ConnectionHealth, ConnectionStatus, Identity, InputField},
     wire,
 };
 
@@ -71,7 +71,7 @@ fn input(body: wire::InputField) -> InputField {
         prefix: None,
         suffix: None,
         default: None,
-        options: body.options.unwrap_or_default().into_iter().map(|InputOption { name, value }| InputOption { name, value }).collect(),
+        options: body.options.unwrap_or_default(),
     }
 }
 
