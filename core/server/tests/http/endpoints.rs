@@ -1,5 +1,5 @@
-//! Every endpoint and who may call it, written by hand from the contract of the hosted service's clients. The OpenAPI document
-//! is compared with it: a route that is new without a row here fails, and so does a row without a route.
+//! Every endpoint and who may call it, first filled from the routes: it guards against drift, and proves nothing about
+//! the hosted service's contract (the golden pairs do). The OpenAPI document is compared with it: a route that is new without a row here fails, and so does a row without a route.
 
 use std::collections::{BTreeMap, BTreeSet};
 
