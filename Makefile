@@ -1,6 +1,6 @@
 # The same words for people and for CI. `make help` lists them.
 #
-# Needed beforehand: Rust, Node with npm, make. What the tests need beside that installs itself into ignored folders
+# Needed beforehand: Rust, Node with npm, Python 3.10 or newer with venv, make. What the tests need beside that installs itself into ignored folders
 # (`.cache/`, `tests/counterparts/node_modules`); Chromium comes from apt when it is missing and you are root.
 
 SHELL := bash
@@ -8,7 +8,7 @@ SHELL := bash
 .ONESHELL:
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test lint conformance reliability fuzz bench counterparts tools
+.PHONY: help demo test python lint conformance reliability fuzz bench counterparts tools
 
 # Where cargo builds. Demo and tests share one folder and the dev profile, so that nothing is built twice.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -43,17 +43,25 @@ test: lint counterparts ## everything that must hold: lint, Rust tests, counterp
 	cargo test --workspace --no-fail-fast
 	echo "== Counterparts: a provider and a browser that others wrote"
 	npm --prefix tests/counterparts test --silent
+	$(MAKE) python
+
+python: ## the Python package: its wheel in a clean virtualenv, and its tests
+	@echo "== Python"
+	bindings-python/test.sh
 
 lint: tools ## formatting, and every warning as an error
 	@echo "== Lint"
 	cargo fmt --all --check
 	cargo clippy -q --workspace --all-targets -- -D warnings
-	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh; do bash -n "$$script"; done
-	for module in tests/*.mjs tests/counterparts/*.mjs; do node --check "$$module"; done
+	cargo check -q -p smalt --no-default-features --features remote
+	python3 bindings-python/generate.py --check
+	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh bindings-python/*.sh; do bash -n "$$script"; done
+	for module in tests/*.mjs tests/counterparts/*.mjs core/portal/*/*.mjs; do node --check "$$module"; done
 
 conformance: ## every case of tests/conformance against every backend, as a grid
 	@cargo test -q -p smalt-tests --test conformance --no-run
 	cargo test -q -p smalt-tests --test conformance -- --nocapture
+	bindings-python/test.sh -s -k every_case_holds
 
 # Tests that prove a numbered requirement are named after it (`s50_...`, `r09_...`). One at a time: they use all cores themselves.
 reliability: counterparts ## the reliability and security requirements at their full figures (hours); writes target/reliability.json
@@ -64,6 +72,7 @@ reliability: counterparts ## the reliability and security requirements at their 
 	export SMALT_FULL=1
 	cargo test --workspace --lib --bins --tests --no-fail-fast -- --exact --test-threads=1 "$${names[@]}" | tee "$(TARGET)/reliability.log" || true
 	node tests/report.mjs "$(TARGET)/reliability.log" > "$(TARGET)/reliability.json"
+	bindings-python/test.sh -k "s41 or s78 or s80 or interpreter_ends or what_is_left"
 	unset SMALT_FULL
 	tests/fuzz/run.sh 60
 
@@ -72,6 +81,7 @@ fuzz: ## look for inputs that break what reads them, a minute for each target
 
 bench: ## measure against named peers; writes target/bench.json
 	@cargo run -q --release -p smalt-bench
+	bindings-python/bench.sh
 
 counterparts:
 	@tests/counterparts/install.sh

@@ -2,6 +2,10 @@
 //!
 //! A type that holds a secret, or what a user or a provider wrote, has no `Serialize`, so that none of it gets into a file
 //! or a log by accident. Whoever must write one out says so by name: `serde_json::to_vec(&Exposed(&session))`.
+//!
+//! For bindings, which write the host language's own objects: a secret, a timestamp and a duration come as newtypes of these
+//! names (`serialize_newtype_struct("Secret", …)`), structs and enums under the names that the schema has. To a serializer
+//! that is not human readable a timestamp is a number of milliseconds, and bytes are bytes.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -28,15 +32,56 @@ impl<T: Expose + ?Sized> Serialize for Exposed<'_, T> {
     }
 }
 
-impl Expose for Secret {
-    fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.expose())
+/// The other way: what [`Exposed`] wrote, read from a message with its secrets in the clear. Whatever can be written out can
+/// be read, since both backends answer it.
+pub(crate) trait Received: Sized + Send + 'static {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the text is no JSON, or of another form. The error may repeat what stood there: say nothing of it.
+    fn received(json: &[u8]) -> serde_json::Result<Self>;
+}
+
+impl<T: Received> Received for Arc<T>
+where
+    Arc<T>: Send,
+{
+    fn received(json: &[u8]) -> serde_json::Result<Self> {
+        T::received(json).map(Arc::new)
     }
 }
 
-/// Base64 (RFC 4648 section 4).
+/// Nothing is answered as any JSON: servers write `{}`, which is more to some clients than an empty body.
+impl Received for () {
+    fn received(json: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice::<serde::de::IgnoredAny>(json).map(drop)
+    }
+}
+
+impl<T: serde::de::DeserializeOwned + Send + 'static> Received for model::Page<T> {
+    fn received(json: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(json)
+    }
+}
+
+impl<T: serde::de::DeserializeOwned + Send + 'static> Received for Vec<T> {
+    fn received(json: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(json)
+    }
+}
+
+impl Expose for Secret {
+    fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct("Secret", self.expose())
+    }
+}
+
+/// Base64 (RFC 4648 section 4); bytes in a format that is not for people.
 impl Expose for Vec<u8> {
     fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return serializer.serialize_bytes(self);
+        }
         serializer.serialize_str(&zeroize::Zeroizing::new(Base64::encode_string(self)))
     }
 }
@@ -44,7 +89,7 @@ impl Expose for Vec<u8> {
 /// Seconds.
 impl Expose for Duration {
     fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.as_secs_f64())
+        serializer.serialize_newtype_struct("Duration", &self.as_secs_f64())
     }
 }
 
@@ -93,12 +138,23 @@ macro_rules! plain {
                 self.serialize(serializer)
             }
         }
+
+        impl Received for $type {
+            fn received(json: &[u8]) -> serde_json::Result<Self> {
+                serde_json::from_slice(json)
+            }
+        }
     )* };
 }
 
+impl Expose for () {
+    fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
 plain! {
-    (), bool, u16, u32, u64, String, crate::Timestamp, model::Json,
-crate::manifest::Pagination, crate::project::Project, model::AccountUpdate, model::ApiKey, model::Application, model::AuthType, model::Config, model::ConfigUpdate, model::ConnectFlow, model::Connection, model::Field, model::HandoffPreview, model::KeyRotation, model::Labels, model::LinkedAccount, model::Receipt, model::RuleColumns, model::SiblingPolicy, model::UpsertedAccount,
+bool, u16, u32, u64, String, crate::Timestamp, model::Json, model::JsonMap, model::Environment, crate::manifest::Pagination, crate::project::Project, model::AccountUpdate, model::ApiKey, model::Application, model::AuthType, model::Config, model::ConfigUpdate, model::ConnectFlow, model::Connection, model::Field, model::HandoffPreview, model::KeyRotation, model::Labels, model::LinkedAccount, model::Receipt, model::RuleColumns, model::SiblingPolicy, model::UpsertedAccount, model::Delivery, model::WebhookEvent, model::WebhookKind, model::Execution, model::OwnChange,
 }
 
 /// The fields of a struct, each exposed; a field that is forgotten here does not compile.
@@ -115,6 +171,12 @@ macro_rules! exposes {
                 out.end()
             }
         }
+
+        impl $crate::expose::Received for $name {
+            fn received(json: &[u8]) -> serde_json::Result<Self> {
+                serde_json::from_slice(json)
+            }
+        }
     )* };
 }
 pub(crate) use exposes;
@@ -129,6 +191,11 @@ impl Seconds {
         let read = |seconds| Duration::try_from_secs_f64(seconds).map_err(|_| D::Error::custom("a number of seconds is expected"));
         seconds.map(read).transpose()
     }
+
+    /// Reads one that must be there.
+    pub(crate) fn read_some<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        Self::read(from)?.ok_or_else(|| D::Error::custom("a number of seconds is expected"))
+    }
 }
 
 impl schemars::JsonSchema for Seconds {
@@ -140,12 +207,34 @@ impl schemars::JsonSchema for Seconds {
     }
 }
 
-/// How bytes stand in JSON: base64 with padding (RFC 4648 section 4).
+/// How bytes stand in JSON: base64 with padding (RFC 4648 section 4). In a format that is not for people they are bytes.
 pub(crate) struct Bytes;
+
+/// Takes bytes as they are.
+struct Raw;
+
+impl<'de> serde::de::Visitor<'de> for Raw {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        Ok(bytes.to_vec())
+    }
+
+    fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+        Ok(bytes)
+    }
+}
 
 impl Bytes {
     /// Reads them. The error does not repeat what stood there.
     pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        if !from.is_human_readable() {
+            return from.deserialize_byte_buf(Raw).map_err(|_| D::Error::custom("bytes are expected"));
+        }
         let text = zeroize::Zeroizing::new(String::deserialize(from).map_err(|_| D::Error::custom("a string is expected"))?);
         Base64::decode_vec(&text).map_err(|_| D::Error::custom("base64 is expected"))
     }

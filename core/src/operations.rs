@@ -63,6 +63,31 @@ macro_rules! operations {
     };
 }
 
+impl Operation {
+    /// Why an engine in the caller's own process alone offers it; `None` where every backend does.
+    pub const fn embedded_only(self) -> Option<&'static str> {
+        match self {
+            Operation::RotateKeys => Some("it needs the master keys, which stay where the engine runs: `smalt keys rotate` does it there"),
+            Operation::SetProject => {
+                Some("the project says where a server may go and whom it trusts: change its file where the engine runs")
+            }
+            _ => None,
+        }
+    }
+
+    /// The answer of everything that is no engine in the caller's own process, if this operation has none there.
+    ///
+    /// # Errors
+    /// `unsupported`, with the reason.
+    pub fn offered_remotely(self) -> crate::Result<()> {
+        match self.embedded_only() {
+            None => Ok(()),
+            Some(why) => Err(crate::error::err!(Unsupported, "an embedded engine alone offers `{}`; {why}", self.row().name)
+                .with("operation", self.row().name)),
+        }
+    }
+}
+
 operations! {
     CreateAccount = "create_account", Organisation, false, "0.1", "Makes a linked account; an error when it exists.";
     UpsertAccount = "upsert_account", Organisation, false, "0.1", "Makes a linked account or changes it.";
@@ -73,6 +98,9 @@ operations! {
     CreateSession = "create_session", Organisation, false, "0.1", "Makes or reuses a session token of a linked account.";
     VerifySession = "verify_session", Public, false, "0.1", "Tells whose session token it is, or refuses it.";
     RevokeSession = "revoke_session", Account, false, "0.1", "Ends a session at once.";
+    PortalUrl = "portal_url", Account, false, "0.1", "Makes a link to the hosted page for a linked account.";
+    OpenPortal = "open_portal", Public, false, "0.1", "Trades the ticket of a link to the hosted page for its session.";
+    PortalProperties = "portal_properties", Public, false, "0.1", "Reads what was stored for the hosted page of a session.";
     CreateApiKey = "create_api_key", Organisation, false, "0.1", "Makes an API key for a backend; it is shown this once.";
     ListApiKeys = "list_api_keys", Organisation, false, "0.1", "Lists API keys without the keys themselves.";
     RevokeApiKey = "revoke_api_key", Organisation, false, "0.1", "Ends an API key at once.";
@@ -106,9 +134,22 @@ operations! {
     ConfigField = "config_field", Account, false, "0.1", "Reads one field with its choices resolved afresh.";
     SetConfigField = "set_config_field", Account, false, "0.1", "Sets or clears one field.";
     RuleColumns = "rule_columns", Account, false, "0.1", "Answers the columns of a rule for a left side.";
+    PutOwnCredentials = "put_own_credentials", Account, false, "0.1", "Replaces the linked account's credentials for the organisation's own application.";
+    SetOwnCredential = "set_own_credential", Account, false, "0.1", "Sets or removes one of these credentials.";
+    OwnCredentials = "own_credentials", Organisation, false, "0.1", "Answers these credentials.";
+    ExecuteWorkflow = "execute_workflow", Account, false, "0.1", "Runs an enabled workflow, and answers the run.";
+    ListExecutions = "list_executions", Account, false, "0.1", "Lists runs of workflows, newest first.";
+    GetExecution = "get_execution", Account, false, "0.1", "Reads one run of a workflow.";
     RunWorkflow = "run_workflow", Organisation, false, "0.1", "Hands an enabled workflow to the host's runner.";
     Events = "events", Organisation, false, "0.1", "Reads the durable log of what happened.";
     Audit = "audit", Organisation, false, "0.1", "Reads who did what with secrets.";
+    CreateWebhook = "create_webhook", Organisation, false, "0.1", "Makes a webhook; the secret that signs its deliveries is shown this once.";
+    ListWebhooks = "list_webhooks", Organisation, false, "0.1", "Lists webhooks, oldest first.";
+    UpdateWebhook = "update_webhook", Organisation, false, "0.1", "Changes a webhook.";
+    DeleteWebhook = "delete_webhook", Organisation, false, "0.1", "Deletes a webhook with its deliveries.";
+    RotateWebhookSecret = "rotate_webhook_secret", Organisation, false, "0.1", "Replaces a webhook's secret; the old one signs on for a while.";
+    ListDeliveries = "list_deliveries", Organisation, false, "0.1", "Lists what was and is to be sent to a webhook, newest first.";
+    Redeliver = "redeliver", Organisation, false, "0.1", "Sends a delivery again.";
     RotateKeys = "rotate_keys", Organisation, false, "0.1", "Replaces the data keys and seals everything anew while others go on working.";
     Project = "get_project", Organisation, false, "0.1", "Reads the project.";
     SetProject = "set_project", Organisation, false, "0.1", "Replaces the project of this engine.";

@@ -1,32 +1,44 @@
 //! One runtime per process, made when first needed. Work with an effect outside is spawned on it, so that a caller
 //! who goes away tears nothing.
 
-use std::{
-    future::Future,
-    sync::{Mutex, PoisonError},
-};
+use std::{future::Future, sync::OnceLock};
 
 use tokio::{runtime::Runtime, task::JoinHandle};
 
-static RUNTIME: Mutex<Option<(u32, &'static Runtime)>> = Mutex::new(None);
+/// A runtime and the process that made it; then that of a forked child, and of its child. No lock is held while one is looked up:
+/// a lock that another thread holds while the process forks would never be released in the child.
+struct Made {
+    runtime: OnceLock<(u32, Runtime)>,
+    child: OnceLock<Box<Made>>,
+}
+
+impl Made {
+    const fn new() -> Self {
+        Self { runtime: OnceLock::new(), child: OnceLock::new() }
+    }
+}
+
+static FIRST: Made = Made::new();
 
 /// The process's runtime. After a fork the child makes its own; the parent's threads do not exist there.
 pub fn runtime() -> &'static Runtime {
-    let mut slot = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     let pid = std::process::id();
-    match *slot {
-        Some((owner, runtime)) if owner == pid => runtime,
-        _ => {
-            let made = tokio::runtime::Builder::new_multi_thread()
-                .thread_name("smalt-worker")
-                .enable_all()
-                .build()
-                .expect("the operating system lets this process start threads");
-            let leaked: &'static Runtime = Box::leak(Box::new(made));
-            *slot = Some((pid, leaked));
-            leaked
+    let mut made = &FIRST;
+    loop {
+        let (owner, runtime) = made.runtime.get_or_init(|| (pid, build()));
+        if *owner == pid {
+            return runtime;
         }
+        made = made.child.get_or_init(|| Box::new(Made::new()));
     }
+}
+
+fn build() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .thread_name("smalt-worker")
+        .enable_all()
+        .build()
+        .expect("the operating system lets this process start threads")
 }
 
 /// Runs a future on the process's runtime, whatever becomes of the caller.

@@ -85,6 +85,12 @@ fn the_page_of_operations_is_the_table() {
         let ready = if row.ready { "yes" } else { "" };
         let _ = writeln!(page, "| `{}` | {who} | {ready} | {} | {} |", row.name, row.since, row.about);
     }
+    page.push_str("\n## Embedded engines only\n\nThese have no route; a server and a remote backend answer `unsupported`.\n\n");
+    for operation in Operation::ALL {
+        if let Some(why) = operation.embedded_only() {
+            let _ = writeln!(page, "- `{}`: {why}.", operation.row().name);
+        }
+    }
     generated("docs/operations.md", &page);
 }
 

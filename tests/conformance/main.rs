@@ -5,6 +5,7 @@ mod case;
 mod matcher;
 mod plugins;
 mod search;
+mod served;
 mod verbs;
 mod world;
 
@@ -21,7 +22,27 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use case::{Case, Step, fill};
 use verbs::{Failure, perform};
-use world::World;
+use world::{Embedded, World};
+
+/// Which implementation of the doorway runs the cases.
+#[derive(Clone, Copy)]
+enum Backend {
+    /// The engine, in this process.
+    Embedded,
+    /// The remote one, to a server in a process of its own.
+    Remote,
+}
+
+impl Backend {
+    const ALL: [Backend; 2] = [Backend::Embedded, Backend::Remote];
+
+    fn name(self) -> &'static str {
+        match self {
+            Backend::Embedded => "embedded",
+            Backend::Remote => "remote",
+        }
+    }
+}
 
 /// How long `eventually` waits.
 const EVENTUALLY: Duration = Duration::from_secs(10);
@@ -41,42 +62,62 @@ fn cases() -> Vec<Case> {
     files.iter().map(|file| Case::read(file)).collect()
 }
 
-/// Every case against the embedded engine. `CASE=<part of an id>` chooses some.
+/// Every case against every backend. `CASE=<part of an id>` chooses some, `BACKEND=embedded|remote` one of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_case_holds() {
     let standard: Arc<Json> = Arc::new(serde_json::from_str(&std::fs::read_to_string(room().join("project.json")).unwrap()).unwrap());
     let chosen = std::env::var("CASE").unwrap_or_default();
+    let only = std::env::var("BACKEND").ok();
     let cases: Vec<Case> = cases().into_iter().filter(|case| case.id.contains(&chosen)).collect();
     assert!(!cases.is_empty(), "no case is called like `{chosen}`");
     let count = cases.len();
+    let (mut grid, mut report) = (Vec::new(), Vec::new());
+    for backend in Backend::ALL.into_iter().filter(|backend| only.as_deref().is_none_or(|only| only == backend.name())) {
+        let results = run_all(cases.clone(), backend, &standard).await;
+        let name = backend.name();
+        println!("== rust {name}");
+        show(&results, !chosen.is_empty());
+        let failed = results.values().filter(|result| result.is_err()).count();
+        println!("rust {name}: {} passed, {failed} failed", count - failed);
+        grid.push(json!({"language": "rust", "backend": name, "passed": count - failed, "failed": failed}));
+        report.extend(results.iter().filter_map(|(id, result)| Some(format!("{name} {id}: {}", result.as_ref().err()?))));
+    }
+    assert!(!grid.is_empty(), "there is no backend `{}`", only.unwrap_or_default());
+    if chosen.is_empty() && only.is_none() {
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| room().join("../../target"), PathBuf::from);
+        let grid = json!({"cases": count, "grid": grid});
+        std::fs::write(target.join("conformance.json"), format!("{grid:#}\n")).unwrap();
+    }
+    assert!(report.is_empty(), "{}", report.join("\n"));
+}
+
+async fn run_all(cases: Vec<Case>, backend: Backend, standard: &Arc<Json>) -> BTreeMap<String, Result<(), String>> {
     let (places, mut running) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
     for case in cases {
         let (places, standard) = (places.clone(), standard.clone());
         running.spawn(async move {
             let _place = places.acquire_owned().await;
-            let ended = match tokio::time::timeout(LONGEST, run(&case, &standard)).await {
+            let ended = match tokio::time::timeout(LONGEST, run(&case, backend, &standard)).await {
                 Ok(ended) => ended,
                 Err(_) => Err(format!("did not end within {LONGEST:?}")),
             };
             (case.id, ended)
         });
     }
-    let mut results: BTreeMap<String, Result<(), String>> = BTreeMap::new();
+    let mut results = BTreeMap::new();
     while let Some(ended) = running.join_next().await {
         let (id, ended) = ended.unwrap();
         results.insert(id, ended);
     }
-    show(&results, !chosen.is_empty());
-    let failed = results.values().filter(|result| result.is_err()).count();
-    println!("rust embedded: {} passed, {failed} failed", count - failed);
-    if chosen.is_empty() {
-        let grid =
-            json!({"cases": count, "grid": [{"language": "rust", "backend": "embedded", "passed": count - failed, "failed": failed}]});
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| room().join("../../target"), PathBuf::from);
-        std::fs::write(target.join("conformance.json"), format!("{grid:#}\n")).unwrap();
+    results
+}
+
+/// Not a test by itself: the process of a server, which the remote backend's cases start.
+#[test]
+fn plays_the_server() {
+    if let Some(case) = smalt_tests::child::role() {
+        served::play(&room(), &case);
     }
-    let report: Vec<String> = results.iter().filter_map(|(id, result)| Some(format!("{id}: {}", result.as_ref().err()?))).collect();
-    assert!(report.is_empty(), "{}", report.join("\n"));
 }
 
 /// A line per subject, which is how ids begin; each case where some were chosen, and each that failed.
@@ -97,8 +138,11 @@ fn show(results: &BTreeMap<String, Result<(), String>>, each: bool) {
     }
 }
 
-async fn run(case: &Case, standard: &Json) -> Result<(), String> {
-    let world = Arc::new(World::open(case, standard).await?);
+async fn run(case: &Case, backend: Backend, standard: &Json) -> Result<(), String> {
+    let world = Arc::new(match backend {
+        Backend::Embedded => World::Embedded(Embedded::open(case, standard).await?),
+        Backend::Remote => World::Served(served::Served::start(case).await?),
+    });
     let mut saved = world.given();
     let mut ended = Ok(());
     for (number, step) in (1..).zip(&case.steps) {

@@ -5,15 +5,23 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use smalt::{
-    Error, Secret,
+    Code, Error, Exposed, Secret, Timestamp,
     backend::*,
-    model::{ApiAnswer, Credential, Json, JsonMap, NameValue, NewApiKey, SessionInfo, StartedConnect, UpsertedAccount},
-    plugin::FixedClock,
+    model::{
+        ApiAnswer, Credential, Json, JsonMap, NameValue, NewApiKey, NewWebhook, Portal, PortalLink, SessionInfo, StartedConnect,
+        UpsertedAccount, Webhook,
+    },
+    operations::Operation,
+    plugin::{Clock, FixedClock, SystemClock},
 };
 use smalt_tests::counterpart::http;
 use url::Url;
 
-use crate::{plugins::Behaviour, search, world::World};
+use crate::{
+    plugins::Behaviour,
+    search,
+    world::{Embedded, World},
+};
 
 /// Why a verb has no answer.
 pub enum Failure {
@@ -77,10 +85,27 @@ pub async fn perform(world: &World, verb: &str, caller: Option<Caller>, args: Js
         Some(caller) => caller,
         None => session_of(world, args.get("account").and_then(Json::as_str).unwrap_or_default()).await?,
     };
+    if let (World::Served(served), Some(operation)) = (world, Operation::named(verb))
+        && let Some(why) = operation.embedded_only()
+    {
+        refused(world, verb, &caller, args.clone(), why).await?;
+        // The case goes on where the engine is.
+        return served.order(verb, Some(&caller), args).await;
+    }
     let a = Args(args);
     match own(world, verb, a).await {
         Ok(answer) => answer,
         Err(a) => operation(world, verb, &caller, a).await,
+    }
+}
+
+/// An operation that a server does not offer answers so in a remote backend, with the reason of the operations table.
+async fn refused(world: &World, verb: &str, caller: &Caller, args: JsonMap, why: &str) -> Result<(), Failure> {
+    match operation(world, verb, caller, Args(args)).await {
+        Err(Failure::Smalt(error)) if error.is(Code::Unsupported) && error.reason().contains(why) => Ok(()),
+        Err(Failure::Case(mistake)) => Err(Failure::Case(mistake)),
+        Err(Failure::Smalt(error)) => Err(Failure::Case(format!("a remote `{verb}` must be unsupported because {why}, got {error:?}"))),
+        Ok(answer) => Err(Failure::Case(format!("a remote `{verb}` must be unsupported because {why}, got {answer}"))),
     }
 }
 
@@ -116,9 +141,41 @@ fn handoff(handoff: Handoff) -> Json {
     json!({"flow_id": handoff.flow_id, "ticket": text(&handoff.ticket), "expires_at": handoff.expires_at})
 }
 
+/// The ticket beside the address that it ends, so that a case can present it.
+fn portal_link(link: PortalLink) -> Json {
+    let url = link.url.expose();
+    let ticket = url.rsplit('/').next().and_then(|last| last.split('?').next());
+    json!({"url": url, "ticket": ticket, "once": link.once, "expires_at": link.expires_at})
+}
+
+fn portal(portal: Portal) -> Json {
+    json!({
+        "session": session(portal.session),
+        "environment": portal.environment,
+        "config_id": portal.config_id,
+        "properties": portal.properties,
+        "return_to": portal.return_to,
+        "ticket": portal.ticket.as_ref().map(text),
+    })
+}
+
 fn new_api_key(made: NewApiKey) -> Json {
     let mut answer = plain(made.info);
     answer["key"] = text(&made.key);
+    answer
+}
+
+fn exposed<T: smalt::Expose>(answer: T) -> Json {
+    serde_json::to_value(Exposed(&answer)).unwrap()
+}
+
+fn webhook(webhook: Webhook) -> Json {
+    exposed(webhook)
+}
+
+fn new_webhook(made: NewWebhook) -> Json {
+    let mut answer = webhook(made.webhook);
+    answer["secret"] = text(&made.secret);
     answer
 }
 
@@ -203,6 +260,11 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
         }
         "get_handoff" => op!(get_handoff(TakeHandoff { ticket: need }) -> plain),
         "take_handoff" => op!(take_handoff(TakeHandoff { ticket: need }) -> started),
+        "portal_url" => {
+            op!(portal_url(GetPortalUrl { account: need, properties: maybe, config_id: maybe, return_to: maybe, once: some }) -> portal_link)
+        }
+        "open_portal" => op!(open_portal(OpenPortal { ticket: need }) -> portal),
+        "portal_properties" => op!(portal_properties(GetPortalProperties { token: need }) -> plain),
         "create_api_key" => op!(create_api_key(CreateApiKey { name: need }) -> new_api_key),
         "list_api_keys" => {
             a.end()?;
@@ -313,6 +375,27 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
         }) -> plain),
         "events" => op!(events(ListEvents { since: maybe, limit: maybe, wait: seconds }) -> plain),
         "audit" => op!(audit(ListAudit { cursor: maybe, limit: maybe }) -> plain),
+        "put_own_credentials" => op!(put_own_credentials(PutOwnCredentials { account: need, values: need }) -> nothing),
+        "set_own_credential" => op!(set_own_credential(SetOwnCredential { account: need, name: need, value: maybe }) -> plain),
+        "own_credentials" => op!(own_credentials(GetAccount { account: need }) -> exposed),
+        "execute_workflow" => op!(execute_workflow(ExecuteWorkflow {
+            account: need, application: need, config_id: maybe, workflow: need, payload: some, wait: some
+        }) -> exposed),
+        "list_executions" => op!(list_executions(ListExecutions { account: need, cursor: maybe, limit: maybe }) -> plain),
+        "get_execution" => op!(get_execution(GetExecution { account: need, execution: need }) -> plain),
+        "create_webhook" => op!(create_webhook(WebhookSettings {
+            url: maybe, events: maybe, enabled: maybe, method: maybe, kind: maybe, headers: maybe, body: maybe, description: maybe, group: maybe,
+            application: maybe, workflows: maybe
+        }) -> new_webhook),
+        "list_webhooks" => {
+            a.end()?;
+            Ok(backend.list_webhooks(caller, ListWebhooks {}).await?.into_iter().map(webhook).collect())
+        }
+        "update_webhook" => op!(update_webhook(UpdateWebhook { webhook: need, settings: need }) -> webhook),
+        "delete_webhook" => op!(delete_webhook(GetWebhook { webhook: need }) -> nothing),
+        "rotate_webhook_secret" => op!(rotate_webhook_secret(RotateWebhookSecret { webhook: need, overlap: seconds }) -> new_webhook),
+        "list_deliveries" => op!(list_deliveries(ListDeliveries { webhook: need, cursor: maybe, limit: maybe }) -> plain),
+        "redeliver" => op!(redeliver(Redeliver { delivery: need }) -> plain),
         "rotate_keys" => op!(rotate_keys(RotateKeys { watch: maybe, wait: seconds }) -> plain),
         "get_project" => {
             a.end()?;
@@ -332,24 +415,37 @@ async fn own(world: &World, verb: &str, a: Args) -> Result<Result<Json, Failure>
     let done = match verb {
         "sandbox" => control(world, a).await,
         "stats" => stats(world, a).await,
+        "inbox" => inbox(world, a).await,
+        "verify_webhook" => return Ok(verify_webhook(world, a)),
         "visit" => return Ok(visit(a).await),
-        "advance" => advance(world.clock.as_ref(), a),
-        "restart" => match a.end() {
-            Ok(()) => world.restart().await.map(nothing),
-            Err(mistake) => Err(mistake),
-        },
-        "register_connector" => register_connector(world, a),
-        "register_runner" => register_runner(world, a),
         "tamper_url" => tamper_url(a),
-        "search_store" => search_store(world, a),
+        "advance" | "restart" | "register_connector" | "register_runner" | "search_store" => match world {
+            World::Embedded(world) => host(world, verb, a).await,
+            World::Served(served) => return Ok(served.order(verb, None, a.0).await),
+        },
         _ => return Err(a),
     };
     Ok(done.map_err(Failure::Case))
 }
 
+/// What the process that has the engine does.
+async fn host(world: &Embedded, verb: &str, a: Args) -> Result<Json, String> {
+    match verb {
+        "advance" => advance(world.clock.as_ref(), a),
+        "restart" => {
+            a.end()?;
+            world.restart().await.map(nothing)
+        }
+        "register_connector" => register_connector(world, a),
+        "register_runner" => register_runner(world, a),
+        "search_store" => search_store(world, a),
+        other => Err(format!("there is no verb `{other}`")),
+    }
+}
+
 /// Over HTTP, as drivers of other languages do.
 async fn ask_sandbox(world: &World, method: &'static str, path: &str, body: Option<Json>) -> Result<Json, String> {
-    let url = format!("{}{path}", world.sandbox.origin());
+    let url = format!("{}{path}", world.sandbox());
     let asked = tokio::task::spawn_blocking(move || http(method, &url, &[], body.map(|body| ("application/json", body.to_string()))));
     asked.await.map_err(|e| e.to_string())
 }
@@ -364,6 +460,36 @@ async fn control(world: &World, mut a: Args) -> Result<Json, String> {
 async fn stats(world: &World, a: Args) -> Result<Json, String> {
     a.end()?;
     Ok(ask_sandbox(world, "GET", "/stats", None).await?["stats"].take())
+}
+
+/// What came to an inbox of the sandbox, oldest first.
+async fn inbox(world: &World, mut a: Args) -> Result<Json, String> {
+    let name: String = a.need("name")?;
+    a.end()?;
+    Ok(ask_sandbox(world, "GET", &format!("/inbox/{name}"), None).await?["received"].take())
+}
+
+/// The helper that receivers have.
+fn verify_webhook(world: &World, mut a: Args) -> Result<Json, Failure> {
+    let headers: BTreeMap<String, String> = a.need("headers")?;
+    let (body, secrets): (String, Vec<Secret>) = (a.need("body")?, a.need("secrets")?);
+    let (now, tolerance) = (a.maybe::<Timestamp>("now")?, a.seconds("tolerance")?.unwrap_or(smalt::webhook::TOLERANCE));
+    let compatible: bool = a.some("compatible")?;
+    a.end()?;
+    if compatible {
+        let signature = headers.get(smalt::webhook::COMPATIBLE).ok_or("there is no compatible signature".to_owned())?;
+        smalt::webhook::verify_compatible(signature, body.as_bytes(), &secrets)?;
+        return Ok(json!({}));
+    }
+    // A server's clock is not here: a case with a clock of its own states `now`.
+    let clock = match world {
+        World::Embedded(world) => world.clock.as_ref(),
+        World::Served(_) => None,
+    };
+    let system = || clock.map_or_else(|| SystemClock::default().now(), Clock::now);
+    let headers: Vec<(String, String)> = headers.into_iter().collect();
+    let verified = smalt::webhook::verify(&headers, body.as_bytes(), &secrets, now.unwrap_or_else(system), tolerance)?;
+    Ok(json!({"id": verified.id, "sent_at": verified.sent_at}))
 }
 
 async fn visit(mut a: Args) -> Result<Json, Failure> {
@@ -399,13 +525,13 @@ fn choose(behaviour: Option<&Behaviour>, chosen: String, known: &[&str]) -> Resu
     Ok(json!({}))
 }
 
-fn register_connector(world: &World, mut a: Args) -> Result<Json, String> {
+fn register_connector(world: &Embedded, mut a: Args) -> Result<Json, String> {
     let (slug, behaviour): (String, _) = (a.need("application")?, a.need("behaviour")?);
     a.end()?;
     choose(world.connectors.get(&slug), behaviour, &["ok", "throws", "hangs", "nonsense", "panics", "reenters", "rejects"])
 }
 
-fn register_runner(world: &World, mut a: Args) -> Result<Json, String> {
+fn register_runner(world: &Embedded, mut a: Args) -> Result<Json, String> {
     let behaviour = a.need("behaviour")?;
     a.end()?;
     choose(world.runner.as_ref(), behaviour, &["echo", "throws"])
@@ -421,7 +547,7 @@ fn tamper_url(mut a: Args) -> Result<Json, String> {
     Ok(json!({"url": url.as_str()}))
 }
 
-fn search_store(world: &World, mut a: Args) -> Result<Json, String> {
+fn search_store(world: &Embedded, mut a: Args) -> Result<Json, String> {
     let secrets: Vec<String> = a.need("secrets")?;
     a.end()?;
     let folder = world.folder.as_ref().ok_or("there is no file to search")?;

@@ -1,4 +1,4 @@
-//! What one case runs in: an engine on a store of its own, and a sandbox.
+//! What one case runs in: an engine on a store of its own, and a sandbox. Both are here, or in a server's process.
 
 use std::{
     collections::BTreeMap,
@@ -21,9 +21,62 @@ use smalt::{
 use crate::{
     case::{self, Case},
     plugins::{Behaviour, Host, Scripted, ScriptedRunner},
+    served::Served,
 };
 
-pub struct World {
+/// Where a case runs.
+#[allow(clippy::large_enum_variant)] // there is one of them at a time
+pub enum World {
+    /// In this process.
+    Embedded(Embedded),
+    /// In a server's process; this one has a remote backend.
+    Served(Served),
+}
+
+impl World {
+    pub fn smalt(&self) -> Smalt {
+        match self {
+            World::Embedded(world) => world.smalt(),
+            World::Served(served) => served.smalt(),
+        }
+    }
+
+    pub fn sandbox(&self) -> String {
+        match self {
+            World::Embedded(world) => world.sandbox.origin(),
+            World::Served(served) => served.sandbox.clone(),
+        }
+    }
+
+    /// Values that every case may use.
+    pub fn given(&self) -> BTreeMap<String, Json> {
+        given(&self.sandbox())
+    }
+
+    /// A project that a case states; the sandbox is the one that this driver started.
+    pub fn read_project(&self, project: Json) -> Result<Project, String> {
+        read_project(project, &self.sandbox())
+    }
+
+    pub async fn close(&self) {
+        match self {
+            World::Embedded(world) => world.close().await,
+            World::Served(served) => served.close().await,
+        }
+    }
+}
+
+fn given(sandbox: &str) -> BTreeMap<String, Json> {
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/keys");
+    BTreeMap::from([("sandbox".to_owned(), sandbox.into()), ("keys".to_owned(), keys.into())])
+}
+
+fn read_project(mut project: Json, sandbox: &str) -> Result<Project, String> {
+    case::merge(&mut project, serde_json::json!({"sandbox": {"url": sandbox}}));
+    serde_json::from_value(project).map_err(|e| format!("the project: {e}"))
+}
+
+pub struct Embedded {
     pub sandbox: Sandbox,
     pub clock: Option<FixedClock>,
     pub folder: Option<tempfile::TempDir>,
@@ -43,21 +96,23 @@ fn timings() -> Timings {
         plugin: Duration::from_secs(2),
         poll: Duration::from_millis(20),
         revoke_backoff: Duration::from_millis(50),
+        webhook_backoff: Duration::from_millis(50),
+        webhook_attempts: 5,
         // What these look at happens when it is asked for.
         ahead: None,
         ..Timings::default()
     }
 }
 
-impl World {
+impl Embedded {
     /// An empty store and a fresh sandbox.
-    pub async fn open(case: &Case, standard: &Json) -> Result<World, String> {
+    pub async fn open(case: &Case, standard: &Json) -> Result<Embedded, String> {
         let clock = match &case.clock {
             Some(time) => Some(FixedClock::at(time.parse().map_err(|e| format!("`clock`: {e}"))?)),
             None => None,
         };
         let connectors = case.does("register_connector").filter_map(|step| step.args["application"].as_str());
-        let world = World {
+        let world = Embedded {
             sandbox: Sandbox::start(SandboxOptions::default()).await.map_err(|e| e.to_string())?,
             clock,
             folder: case.needs_file().then(|| tempfile::tempdir().unwrap()),
@@ -77,10 +132,8 @@ impl World {
         self.host.read().unwrap().clone().expect("the engine is open while a case runs")
     }
 
-    /// Values that every case may use.
-    pub fn given(&self) -> BTreeMap<String, Json> {
-        let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/keys");
-        BTreeMap::from([("sandbox".to_owned(), self.sandbox.origin().into()), ("keys".to_owned(), keys.into())])
+    fn given(&self) -> BTreeMap<String, Json> {
+        given(&self.sandbox.origin())
     }
 
     fn project(&self) -> Result<Project, String> {
@@ -88,13 +141,7 @@ impl World {
         if !self.case.project.is_null() {
             case::merge(&mut project, case::fill(&self.case.project, &self.given())?);
         }
-        self.read_project(project)
-    }
-
-    /// A project that a case states; the sandbox is the one that this driver started.
-    pub fn read_project(&self, mut project: Json) -> Result<Project, String> {
-        case::merge(&mut project, serde_json::json!({"sandbox": {"url": self.sandbox.origin()}}));
-        serde_json::from_value(project).map_err(|e| format!("the project: {e}"))
+        read_project(project, &self.sandbox.origin())
     }
 
     async fn start(&self) -> Result<(), String> {
@@ -107,6 +154,9 @@ impl World {
         builder = builder.environment(self.case.environment.unwrap_or(smalt::model::Environment::Test));
         if let Some(clock) = &self.clock {
             builder = builder.clock(clock.clone());
+        }
+        if self.case.does("create_webhook").next().is_some() {
+            builder = builder.deliver_webhooks();
         }
         for manifest in &self.case.manifests {
             let manifest: AppManifest =

@@ -15,8 +15,9 @@ use crate::{
     error::{Result, err},
     expose::Exposed,
     model::{
-        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, KeyRotation,
-        LinkedAccount, NewApiKey, Page, Receipt, RuleColumns, SessionInfo, StartedConnect, UpsertedAccount,
+        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Delivery, Event, Executed,
+        Execution, Field, Json, KeyRotation, LinkedAccount, NewApiKey, NewWebhook, OwnChange, OwnCredentials, Page, Portal, PortalLink,
+        Receipt, RuleColumns, SessionInfo, StartedConnect, UpsertedAccount, Webhook,
     },
     operations::Operation,
     plugin::{HttpStream, Upload},
@@ -113,6 +114,12 @@ macro_rules! backend {
                 Err(unsupported(Operation::Request))
             }
 
+            /// Whether operations can work now: the store takes writes, and the keys seal and open. For readiness checks of
+            /// servers; no operation.
+            async fn ready(&self) -> Result<()> {
+                Ok(())
+            }
+
             /// Ends background work and releases the store. Later calls answer `closed`.
             async fn close(&self) {}
 
@@ -131,19 +138,54 @@ macro_rules! backend {
         /// # Errors
         /// `invalid_request` when the request has not the operation's form; the operation's own.
         pub async fn call_json(backend: &dyn Backend, caller: &Caller, operation: Operation, request: Json) -> Result<Json> {
-            if operation == Operation::Credential {
-                let request = read(operation, request)?;
-                let answer = match backend.try_credential(caller, &request) {
-                    Some(ready) => ready?,
-                    None => backend.credential(caller, request).await?,
-                };
-                return written(&Exposed(&answer));
+            let answer = call(backend, caller, AnyRequest::read(operation, request)?).await?;
+            serde_json::to_value(Exposed(&answer)).map_err(|_| err!(Internal, "an answer has no JSON form"))
+        }
+
+        /// A request of any operation, for callers that choose the operation by its name: wires and bindings.
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum AnyRequest { $($(#[$doc])* $operation($request),)* }
+
+        impl AnyRequest {
+            /// The operation that it asks for.
+            pub fn operation(&self) -> Operation {
+                match self { $(AnyRequest::$operation(_) => Operation::$operation,)* }
             }
-            match operation {
-                $(Operation::$operation => {
-                    let answer = backend.$name(caller, read(operation, request)?).await?;
-                    written(&Exposed(&answer))
-                })*
+
+            /// Reads the operation's request from any format; from the host language's own objects without a text between.
+            ///
+            /// # Errors
+            /// `invalid_request` when it has not the operation's form. What is said of a mistake repeats no value.
+            pub fn read<'de, D: serde::Deserializer<'de>>(operation: Operation, from: D) -> Result<Self> {
+                match operation { $(Operation::$operation => read(operation, from).map(AnyRequest::$operation),)* }
+            }
+        }
+
+        /// The answer of any operation. It is written out by [`Exposed`] only.
+        #[derive(Clone)]
+        #[non_exhaustive]
+        pub enum AnyAnswer { $($(#[$doc])* $operation($answer),)* }
+
+        impl crate::Expose for AnyAnswer {
+            fn write_exposed<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+                match self { $(AnyAnswer::$operation(answer) => answer.write_exposed(serializer),)* }
+            }
+        }
+
+        /// Calls an operation that is chosen by its request. A new operation is here by itself.
+        ///
+        /// # Errors
+        /// The operation's own.
+        pub async fn call(backend: &dyn Backend, caller: &Caller, request: AnyRequest) -> Result<AnyAnswer> {
+            // What is in memory needs no wait.
+            if let AnyRequest::Credential(asked) = &request
+                && let Some(ready) = backend.try_credential(caller, asked)
+            {
+                return ready.map(AnyAnswer::Credential);
+            }
+            match request {
+                $(AnyRequest::$operation(request) => backend.$name(caller, request).await.map(AnyAnswer::$operation),)*
             }
         }
 
@@ -175,8 +217,8 @@ macro_rules! backend {
 }
 
 /// Reads a request. What it says of a mistake repeats no value: any of them may be a secret.
-fn read<T: serde::de::DeserializeOwned>(operation: Operation, request: Json) -> Result<T> {
-    serde_json::from_value(request).map_err(|error| {
+fn read<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(operation: Operation, request: D) -> Result<T> {
+    T::deserialize(request).map_err(|error| {
         let name = operation.row().name;
         let said = error.to_string();
         let names_a_field = ["unknown field `", "missing field `", "duplicate field `"].iter().any(|start| said.starts_with(start));
@@ -188,113 +230,150 @@ fn read<T: serde::de::DeserializeOwned>(operation: Operation, request: Json) -> 
     })
 }
 
-fn written(answer: &impl serde::Serialize) -> Result<Json> {
-    serde_json::to_value(answer).map_err(|_| err!(Internal, "an answer has no JSON form"))
-}
-
-fn unsupported(operation: Operation) -> crate::Error {
+pub(crate) fn unsupported(operation: Operation) -> crate::Error {
     err!(Unsupported, "this backend does not offer `{}`", operation.row().name)
 }
 
-backend! {
-    /// Makes a linked account. Errors: `linked_account_exists`, `invalid_id`.
-    create_account: CreateAccount(PutAccount) -> LinkedAccount;
-    /// Makes or changes a linked account; tells whether it is new.
-    upsert_account: UpsertAccount(PutAccount) -> UpsertedAccount;
-    /// Reads a linked account. Errors: `linked_account_not_found`.
-    get_account: Account(GetAccount) -> LinkedAccount;
-    /// Lists linked accounts, newest first.
-    list_accounts: ListAccounts(ListAccounts) -> Page<LinkedAccount>;
-    /// How many linked accounts there are.
-    count_accounts: CountAccounts(CountAccounts) -> u64;
-    /// Deletes a linked account with everything of it; queues the revocation of its grants.
-    delete_account: DeleteAccount(GetAccount) -> ();
-    /// Makes or reuses a session token.
-    create_session: CreateSession(CreateSession) -> SessionInfo;
-    /// Tells whose token it is. Errors: `invalid_token`, one answer for every way a token can be wrong.
-    verify_session: VerifySession(VerifySession) -> SessionInfo;
-    /// Ends a session at once; false when it had ended.
-    revoke_session: RevokeSession(RevokeSession) -> bool;
-    /// Makes an API key for a backend of the organisation; the key itself is shown this once.
-    create_api_key: CreateApiKey(CreateApiKey) -> NewApiKey;
-    /// Lists API keys without the keys themselves, newest first.
-    list_api_keys: ListApiKeys(ListApiKeys) -> Vec<ApiKey>;
-    /// Ends an API key at once; false when it had ended. Errors: `api_key_not_found`.
-    revoke_api_key: RevokeApiKey(RevokeApiKey) -> bool;
-    /// Tells which API key it is. Errors: `invalid_api_key`, one answer for every way a key can be wrong.
-    verify_api_key: VerifyApiKey(VerifyApiKey) -> ApiKey;
-    /// Lists the enabled applications.
-    list_apps: ListApps(GetAccount) -> Vec<Application>;
-    /// Describes one application. Errors: `application_not_found`.
-    get_app: App(GetApp) -> Application;
-    /// Begins an OAuth connect flow.
-    start_connect: StartConnect(StartConnect) -> StartedConnect;
-    /// Begins an OAuth connect flow for a browser that the caller does not hold.
-    hand_off_connect: HandOffConnect(StartConnect) -> Handoff;
-    /// Whose handed-off connect it is. Errors: `claim_invalid`.
-    get_handoff: GetHandoff(TakeHandoff) -> HandoffPreview;
-    /// Spends the ticket of a handed-off connect: the answer's cookie and page are for the browser that asked. Errors: `claim_invalid`.
-    take_handoff: TakeHandoff(TakeHandoff) -> StartedConnect;
-    /// Takes a provider's callback and parks its code until the user claims it (60 s at most).
-    park_callback: ParkCallback(ParkCallback) -> ParkedCallback;
-    /// Ends a connect flow for the user who came back.
-    finish_connect: FinishConnect(FinishConnect) -> Connection;
-    /// Reads a connect flow.
-    get_flow: Flow(GetFlow) -> ConnectFlow;
-    /// Waits for a connect flow's end, at most so long; answers it as it stands then.
-    wait_flow: WaitFlow(WaitFlow) -> ConnectFlow;
-    /// Cancels a connect flow.
-    cancel_flow: CancelFlow(GetFlow) -> ConnectFlow;
-    /// Verifies and saves what the user entered.
-    connect_key: ConnectKey(ConnectKey) -> Connection;
-    /// Takes over tokens or keys that were issued elsewhere.
-    import_connection: ImportConnection(ImportConnection) -> Connection;
-    /// Lists connections, default ones first.
-    list_connections: ListConnections(ListConnections) -> Vec<Connection>;
-    /// Reads one connection.
-    get_connection: Connection(GetConnection) -> Connection;
-    /// Makes a connection its application's default one.
-    set_default_connection: SetDefaultConnection(GetConnection) -> Connection;
-    /// A credential that is valid now. Errors: `not_connected`, `reauth_required`, `refresh_failed`.
-    credential: Credential(GetCredential) -> Arc<Credential>;
-    /// Sends an authenticated call; the provider's answer is returned whatever its status.
-    request: Request(ApiRequest) -> ApiAnswer;
-    /// Sends an authenticated call for one page of a list. Errors: `invalid_cursor`, `malformed_answer`, `unsupported`.
-    request_page: RequestPage(ApiPageRequest) -> ApiPage;
-    /// Removes connections and configs and queues the revocation, in one transaction.
-    disconnect: Disconnect(Disconnect) -> Receipt;
-    /// How the revocations of a disconnect ended.
-    get_receipt: Receipt(GetReceipt) -> Receipt;
-    /// Finds or makes a config.
-    config: Config(FindConfig) -> Config;
-    /// Reads a config; never makes one.
-    get_config: GetConfig(GetConfig) -> Config;
-    /// Changes a config.
-    update_config: UpdateConfig(UpdateConfig) -> Config;
-    /// Deletes a config; the connection stays.
-    delete_config: DeleteConfig(GetConfig) -> ();
-    /// The ids of an application's configs, newest first.
-    list_configs: ListConfigs(GetApp) -> Vec<String>;
-    /// One field with its choices resolved afresh.
-    config_field: ConfigField(ConfigField) -> Field;
-    /// Sets or clears one field.
-    set_config_field: SetConfigField(SetConfigField) -> Field;
-    /// The columns of a rule for a left side.
-    rule_columns: RuleColumns(GetRuleColumns) -> RuleColumns;
-    /// Hands an enabled workflow to the host's runner.
-    run_workflow: RunWorkflow(RunWorkflow) -> Json;
-    /// What happened since a cursor, oldest first; waits for the first event at most so long.
-    events: Events(ListEvents) -> Page<Event>;
-    /// Who did what with secrets, newest first.
-    audit: Audit(ListAudit) -> Page<AuditEntry>;
-    /// Begins a rotation of the organisation's data keys, of both environments, or joins the one under way. It goes on by itself.
-    /// Errors: the key provider's.
-    rotate_keys: RotateKeys(RotateKeys) -> KeyRotation;
-    /// The project in force.
-    get_project: Project(GetProject) -> Project;
-    /// Replaces the project of this engine until it is closed.
-    set_project: SetProject(Project) -> ();
+/// Hands every row to the macro that is named: to the trait below, and to what stands before other backends.
+macro_rules! doorway {
+    ($then:ident) => {
+        $then! {
+        /// Makes a linked account. Errors: `linked_account_exists`, `invalid_id`.
+        create_account: CreateAccount(PutAccount) -> LinkedAccount;
+        /// Makes or changes a linked account; tells whether it is new.
+        upsert_account: UpsertAccount(PutAccount) -> UpsertedAccount;
+        /// Reads a linked account. Errors: `linked_account_not_found`.
+        get_account: Account(GetAccount) -> LinkedAccount;
+        /// Lists linked accounts, newest first.
+        list_accounts: ListAccounts(ListAccounts) -> Page<LinkedAccount>;
+        /// How many linked accounts there are.
+        count_accounts: CountAccounts(CountAccounts) -> u64;
+        /// Deletes a linked account with everything of it; queues the revocation of its grants.
+        delete_account: DeleteAccount(GetAccount) -> ();
+        /// Makes or reuses a session token.
+        create_session: CreateSession(CreateSession) -> SessionInfo;
+        /// Tells whose token it is. Errors: `invalid_token`, one answer for every way a token can be wrong.
+        verify_session: VerifySession(VerifySession) -> SessionInfo;
+        /// Ends a session at once; false when it had ended.
+        revoke_session: RevokeSession(RevokeSession) -> bool;
+        /// Makes a link to the hosted page. Errors: `return_to_not_allowed`, `invalid_request`, `project_invalid` without a public URL.
+        portal_url: PortalUrl(GetPortalUrl) -> PortalLink;
+        /// Trades a link's ticket for its session; a link that works once ends by it. Errors: `portal_link_invalid`, one answer for
+        /// every way in which a link can be wrong.
+        open_portal: OpenPortal(OpenPortal) -> Portal;
+        /// What was stored for the hosted page of a session; an empty object where nothing was. Errors: `invalid_token`.
+        portal_properties: PortalProperties(GetPortalProperties) -> Json;
+        /// Makes an API key for a backend of the organisation; the key itself is shown this once.
+        create_api_key: CreateApiKey(CreateApiKey) -> NewApiKey;
+        /// Lists API keys without the keys themselves, newest first.
+        list_api_keys: ListApiKeys(ListApiKeys) -> Vec<ApiKey>;
+        /// Ends an API key at once; false when it had ended. Errors: `api_key_not_found`.
+        revoke_api_key: RevokeApiKey(RevokeApiKey) -> bool;
+        /// Tells which API key it is. Errors: `invalid_api_key`, one answer for every way a key can be wrong.
+        verify_api_key: VerifyApiKey(VerifyApiKey) -> ApiKey;
+        /// Lists the enabled applications.
+        list_apps: ListApps(GetAccount) -> Vec<Application>;
+        /// Describes one application. Errors: `application_not_found`.
+        get_app: App(GetApp) -> Application;
+        /// Begins an OAuth connect flow.
+        start_connect: StartConnect(StartConnect) -> StartedConnect;
+        /// Begins an OAuth connect flow for a browser that the caller does not hold.
+        hand_off_connect: HandOffConnect(StartConnect) -> Handoff;
+        /// Whose handed-off connect it is. Errors: `claim_invalid`.
+        get_handoff: GetHandoff(TakeHandoff) -> HandoffPreview;
+        /// Spends the ticket of a handed-off connect: the answer's cookie and page are for the browser that asked. Errors: `claim_invalid`.
+        take_handoff: TakeHandoff(TakeHandoff) -> StartedConnect;
+        /// Takes a provider's callback and parks its code until the user claims it (60 s at most).
+        park_callback: ParkCallback(ParkCallback) -> ParkedCallback;
+        /// Ends a connect flow for the user who came back.
+        finish_connect: FinishConnect(FinishConnect) -> Connection;
+        /// Reads a connect flow.
+        get_flow: Flow(GetFlow) -> ConnectFlow;
+        /// Waits for a connect flow's end, at most so long; answers it as it stands then.
+        wait_flow: WaitFlow(WaitFlow) -> ConnectFlow;
+        /// Cancels a connect flow.
+        cancel_flow: CancelFlow(GetFlow) -> ConnectFlow;
+        /// Verifies and saves what the user entered.
+        connect_key: ConnectKey(ConnectKey) -> Connection;
+        /// Takes over tokens or keys that were issued elsewhere.
+        import_connection: ImportConnection(ImportConnection) -> Connection;
+        /// Lists connections, default ones first.
+        list_connections: ListConnections(ListConnections) -> Vec<Connection>;
+        /// Reads one connection.
+        get_connection: Connection(GetConnection) -> Connection;
+        /// Makes a connection its application's default one.
+        set_default_connection: SetDefaultConnection(GetConnection) -> Connection;
+        /// A credential that is valid now. Errors: `not_connected`, `reauth_required`, `refresh_failed`.
+        credential: Credential(GetCredential) -> Arc<Credential>;
+        /// Sends an authenticated call; the provider's answer is returned whatever its status.
+        request: Request(ApiRequest) -> ApiAnswer;
+        /// Sends an authenticated call for one page of a list. Errors: `invalid_cursor`, `malformed_answer`, `unsupported`.
+        request_page: RequestPage(ApiPageRequest) -> ApiPage;
+        /// Removes connections and configs and queues the revocation, in one transaction.
+        disconnect: Disconnect(Disconnect) -> Receipt;
+        /// How the revocations of a disconnect ended.
+        get_receipt: Receipt(GetReceipt) -> Receipt;
+        /// Finds or makes a config.
+        config: Config(FindConfig) -> Config;
+        /// Reads a config; never makes one.
+        get_config: GetConfig(GetConfig) -> Config;
+        /// Changes a config.
+        update_config: UpdateConfig(UpdateConfig) -> Config;
+        /// Deletes a config; the connection stays.
+        delete_config: DeleteConfig(GetConfig) -> ();
+        /// The ids of an application's configs, newest first.
+        list_configs: ListConfigs(GetApp) -> Vec<String>;
+        /// One field with its choices resolved afresh.
+        config_field: ConfigField(ConfigField) -> Field;
+        /// Sets or clears one field.
+        set_config_field: SetConfigField(SetConfigField) -> Field;
+        /// The columns of a rule for a left side.
+        rule_columns: RuleColumns(GetRuleColumns) -> RuleColumns;
+        /// Replaces the account's credentials for the organisation's own application.
+        put_own_credentials: PutOwnCredentials(PutOwnCredentials) -> ();
+        /// Sets or removes one of them. Errors: `own_credentials_not_found`.
+        set_own_credential: SetOwnCredential(SetOwnCredential) -> OwnChange;
+        /// Answers them. Errors: `own_credentials_not_found`.
+        own_credentials: OwnCredentials(GetAccount) -> OwnCredentials;
+        /// Runs an enabled workflow; the answer is the run, also where the runner fails.
+        execute_workflow: ExecuteWorkflow(ExecuteWorkflow) -> Executed;
+        /// Runs of workflows, newest first.
+        list_executions: ListExecutions(ListExecutions) -> Page<Execution>;
+        /// Reads one. Errors: `execution_not_found`.
+        get_execution: GetExecution(GetExecution) -> Execution;
+        /// Hands an enabled workflow to the host's runner.
+        run_workflow: RunWorkflow(RunWorkflow) -> Json;
+        /// What happened since a cursor, oldest first; waits for the first event at most so long.
+        events: Events(ListEvents) -> Page<Event>;
+        /// Who did what with secrets, newest first.
+        audit: Audit(ListAudit) -> Page<AuditEntry>;
+        /// Makes a webhook; its secret is shown this once. Errors: `address_refused`.
+        create_webhook: CreateWebhook(WebhookSettings) -> NewWebhook;
+        /// Lists webhooks, oldest first, without their secrets.
+        list_webhooks: ListWebhooks(ListWebhooks) -> Vec<Webhook>;
+        /// Changes a webhook. Errors: `webhook_not_found`, `address_refused`.
+        update_webhook: UpdateWebhook(UpdateWebhook) -> Webhook;
+        /// Deletes a webhook with its deliveries. Errors: `webhook_not_found`.
+        delete_webhook: DeleteWebhook(GetWebhook) -> ();
+        /// Replaces a webhook's secret; the new one is shown this once. Errors: `webhook_not_found`.
+        rotate_webhook_secret: RotateWebhookSecret(RotateWebhookSecret) -> NewWebhook;
+        /// What was and is to be sent to a webhook, newest first. Errors: `webhook_not_found`, `invalid_cursor`.
+        list_deliveries: ListDeliveries(ListDeliveries) -> Page<Delivery>;
+        /// Sends a delivery again, under its own id. Errors: `delivery_not_found`.
+        redeliver: Redeliver(Redeliver) -> Delivery;
+        /// Begins a rotation of the organisation's data keys, of both environments, or joins the one under way. It goes on by itself.
+        /// Errors: the key provider's.
+        rotate_keys: RotateKeys(RotateKeys) -> KeyRotation;
+        /// The project in force.
+        get_project: Project(GetProject) -> Project;
+        /// Replaces the project of this engine until it is closed.
+        set_project: SetProject(Project) -> ();
+        }
+    };
 }
+pub(crate) use doorway;
+
+doorway!(backend);
 
 #[cfg(test)]
 mod tests {
@@ -317,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_mistaken_request_is_named_without_its_values() {
-        let refused = |json: Json| read::<PutAccount>(Operation::CreateAccount, json).unwrap_err().to_string();
+        let refused = |json: Json| read::<PutAccount, _>(Operation::CreateAccount, json).unwrap_err().to_string();
         for (json, named) in [
             (serde_json::json!({"id": "a", "org": "canary"}), "`org`"),
             (serde_json::json!({"update": {}}), "`id`"),

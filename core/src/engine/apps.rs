@@ -6,16 +6,18 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use super::{Inner, health, require_account};
+use super::{Inner, health, registration::Registered, require_account};
 use crate::{
+    Secret,
     backend::{GetAccount, GetApp},
     error::{Error, Result, bail, err},
     http::protocol::ClientCredentials,
     manifest::{
-        AppManifest, KeyGrant, KeyToken, Keybased, Oauth1, Oauth2, Placement, Placements, SANDBOX_SLUGS, document::did_you_mean,
-        template::Values,
+        AppManifest, KeyGrant, KeyToken, Keybased, Oauth1, Oauth2, Placement, Placements, Registration, SANDBOX_SLUGS,
+        document::did_you_mean, template::Values,
     },
-    model::{AppStatus, Application, AuthType, Connection, ConnectionStatus, Environment, GrantKind, InputField},
+    model::{AppStatus, Application, AuthType, Connection, ConnectionStatus, Credential, Environment, GrantKind, InputField},
+    plugin::ClientIdentity,
     project::{AppSettings, LoadedProject},
     sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions},
 };
@@ -34,6 +36,8 @@ pub(super) struct App {
     sandbox_origin: Option<String>,
     /// The organisation's client, where calls of the API name it.
     client: Option<ClientCredentials>,
+    /// The client that the provider registered, where the project names none.
+    registered: Option<Arc<Registered>>,
 }
 
 /// Whether calls of the API name the organisation's client, e.g. in a header.
@@ -75,6 +79,17 @@ impl Apps {
     }
 }
 
+/// The certificate that a customer entered.
+pub(super) fn entered_identity(values: &BTreeMap<String, Secret>) -> Result<Option<ClientIdentity>> {
+    let Some(certificate) = values.get("client_certificate") else { return Ok(None) };
+    match ClientIdentity::from_pem(certificate, values.get("client_key")) {
+        Ok(identity) => Ok(Some(identity)),
+        Err(_) => {
+            Err(err!(InvalidInputs, "what was entered is no certificate with its key in PEM form").with("fields", "client_certificate"))
+        }
+    }
+}
+
 /// Sandbox applications are those whose hosts are the sandbox's.
 pub(super) fn is_sandbox(slug: &str) -> bool {
     SANDBOX_SLUGS.contains(&slug)
@@ -86,7 +101,15 @@ impl App {
     pub(super) fn fixture(manifest: Arc<AppManifest>, project: crate::project::Project) -> Self {
         let project = crate::project::ProjectSource::value(project, ".").expect("the project is right").current();
         let variables = Arc::new(manifest.variable_values(&BTreeMap::new()));
-        Self { manifest, project, settings: Arc::new(AppSettings::default()), variables, sandbox_origin: None, client: None }
+        Self {
+            manifest,
+            project,
+            settings: Arc::new(AppSettings::default()),
+            variables,
+            sandbox_origin: None,
+            client: None,
+            registered: None,
+        }
     }
 
     pub(super) fn slug(&self) -> &str {
@@ -118,6 +141,41 @@ impl App {
             (AuthType::Keybased, None) => bail!(WrongAuthType, "the keys of `{}` are sent themselves", self.slug()),
             (AuthType::Oauth2, _) => self.oauth().map(Cow::Borrowed),
         }
+    }
+
+    pub(super) fn registration(&self) -> Option<&Registration> {
+        self.manifest.oauth2.as_ref().and_then(|oauth| oauth.registration.as_ref())
+    }
+
+    /// What a call of the API proves itself with below HTTP, where the manifest wants that.
+    pub(super) fn identity(&self, credential: &Credential) -> Result<Option<ClientIdentity>> {
+        if !self.manifest.api.client_certificate {
+            return Ok(None);
+        }
+        let own = self.key_token().filter(|token| credential.auth_type == AuthType::Keybased && token.proves_by_own_certificate());
+        let identity = match own {
+            Some(_) => entered_identity(&credential.values)?,
+            None => self.client.as_ref().and_then(|client| client.identity.clone()),
+        };
+        match identity {
+            Some(identity) => Ok(Some(identity)),
+            None => bail!(ProjectInvalid, "calls of `{}` present a certificate, and its client names none that can be read", self.slug()),
+        }
+    }
+
+    /// Whether calls of the API name the client.
+    pub(super) fn names_client(&self) -> bool {
+        names_client(&self.manifest)
+    }
+
+    /// The client that the provider registered for us, once it is known which one is meant.
+    pub(super) fn registered(&self) -> Option<&Registered> {
+        self.registered.as_deref()
+    }
+
+    /// Names the client in flows and connections.
+    pub(super) fn client_key(&self) -> &str {
+        self.registered().map_or(CLIENT_KEY, |registered| &registered.key)
     }
 
     pub(super) fn oauth1(&self) -> Option<&Oauth1> {
@@ -224,14 +282,14 @@ impl Inner {
         let known = self.apps.known(slug, &project, &manifest).unwrap_or_else(|| {
             let settings = project.project.apps.get(slug).cloned().unwrap_or_default();
             let variables = Arc::new(manifest.variable_values(&settings.variables));
-            let names_client = names_client(&manifest);
+            let names_client = names_client(&manifest) || manifest.api.client_certificate;
             let known = Known { manifest, project, settings: Arc::new(settings), variables, names_client };
             self.apps.remember(slug, &known);
             known
         });
         let Known { manifest, project, settings, variables, names_client } = known;
         let sandbox_origin = if is_sandbox(slug) { Some(self.sandbox_origin(&project).await?) } else { None };
-        let mut app = App { manifest, settings, variables, project, sandbox_origin, client: None };
+        let mut app = App { manifest, settings, variables, project, sandbox_origin, client: None, registered: None };
         if names_client {
             // Without one, only what needs it fails.
             app.client = self.client(&app).ok();
@@ -272,16 +330,42 @@ impl Inner {
         Ok(sandbox.origin())
     }
 
+    /// Whether the project names a client for it.
+    pub(super) fn names_own_client(&self, app: &App) -> bool {
+        app.settings().client.contains_key(&self.tenant.environment)
+    }
+
+    /// The application with a client that the provider registered.
+    pub(super) fn bind(&self, mut app: App, registered: Registered) -> Result<App> {
+        app.registered = Some(Arc::new(registered));
+        if app.names_client() {
+            app.client = Some(self.client(&app)?);
+        }
+        Ok(app)
+    }
+
     /// The organisation's client for an application in this environment.
     pub(super) fn client(&self, app: &App) -> Result<ClientCredentials> {
+        if let Some(registered) = app.registered() {
+            let (id, secret) = (registered.id.clone(), registered.secret.clone());
+            return Ok(ClientCredentials { id, secret, identity: None, now: self.now() });
+        }
         match app.settings().client.get(&self.tenant.environment) {
+            Some(_) if app.manifest.leads_anywhere() => {
+                bail!(ProjectInvalid, "`apps.{}.client` would be shown to any host that a user names; remove it", app.slug())
+            }
             Some(client) => Ok(ClientCredentials {
                 id: client.id.clone(),
                 secret: client.secret.as_ref().map(|secret| self.secrets.resolve(secret, &app.project.base_dir)).transpose()?,
+                identity: client.identity(&app.project.base_dir)?,
                 now: self.now(),
             }),
             None if is_sandbox(app.slug()) => {
-                Ok(ClientCredentials { id: CLIENT_ID.to_owned(), secret: Some(CLIENT_SECRET.into()), now: self.now() })
+                Ok(ClientCredentials { id: CLIENT_ID.to_owned(), secret: Some(CLIENT_SECRET.into()), identity: None, now: self.now() })
+            }
+            None if app.registration().is_some() => {
+                Err(err!(ClientMissing, "no client is registered for this connection with `{}`", app.slug())
+                    .with("application", app.slug()))
             }
             None => {
                 Err(err!(ClientMissing, "the project names no client for `{}` in the {} environment", app.slug(), self.tenant.environment)

@@ -14,11 +14,11 @@ use crate::{
     http::protocol::ClientCredentials,
     ids,
     manifest::{
-        KeyToken,
+        KeyToken, Oauth2,
         template::{self, Values},
     },
     model::{AuthType, Connection, ConnectionError, ConnectionHealth, ConnectionStatus, EventType, Tenant},
-    plugin::{BootTime, Tx},
+    plugin::{BootTime, ClientIdentity, Tx},
     store::rows::{AuditRow, ClientRow, ConnectionRow, NewEvent},
 };
 
@@ -37,6 +37,13 @@ pub(super) struct Place {
     pub(super) authority: String,
     /// Tells one pair of id and secret from another; absent where the project names none.
     pub(super) print: Option<String>,
+}
+
+impl Place {
+    /// Whether what is asked for here is each user's own: what one of them is told concerns no other.
+    pub(super) fn is_each_ones_own(&self) -> bool {
+        self.client_key == BY_VALUES
+    }
 }
 
 /// Whether a renewal may go out.
@@ -282,8 +289,8 @@ impl Inner {
     pub(super) fn place_of(&self, app: &App, auth_type: AuthType, client_key: &str, values: Values<'_>) -> Place {
         let key_token = app.key_token().filter(|_| auth_type == AuthType::Keybased);
         let url = match key_token {
-            Some(token) => Some(&token.url),
-            None => app.oauth().ok().map(|oauth| oauth.refresh_url.as_ref().unwrap_or(&oauth.token_url)),
+            Some(token) => Some(token.url.as_str()),
+            None => app.oauth().ok().map(Oauth2::refresh_endpoint),
         };
         // Where the values prove the request, the organisation's client has no part in it: its trouble is not theirs.
         let own = key_token.is_some_and(KeyToken::proves_by_values);
@@ -309,7 +316,9 @@ impl Inner {
     /// Under a key of the store: what stands in the row cannot be guessed at.
     fn client_print(&self, client: &ClientCredentials) -> String {
         let secret = client.secret.as_ref().map_or("", |secret| secret.expose());
-        self.keyed_print("client", &[client.id.as_bytes(), secret.as_bytes()])
+        let certificate = client.identity.as_ref().map(ClientIdentity::print);
+        let proof = [client.id.as_bytes(), secret.as_bytes()];
+        self.keyed_print("client", &proof.into_iter().chain(certificate.as_ref().map(<[u8; 32]>::as_slice)).collect::<Vec<_>>())
     }
 
     /// Connections as callers see them: what is the organisation's fault shows at each. `refused`: see [`refused`].

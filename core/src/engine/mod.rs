@@ -13,11 +13,13 @@ mod configs;
 mod connect;
 mod connections;
 mod credential;
+mod deliveries;
 mod device;
 mod disconnect;
 mod doorway;
 mod events;
 mod exchange;
+mod executions;
 #[cfg(test)]
 mod explore;
 mod handoff;
@@ -26,8 +28,12 @@ mod key_token;
 mod oauth1;
 mod open;
 mod outbox;
+mod own_credentials;
 mod pages;
+mod portal;
+mod ready;
 mod refresh;
+mod registration;
 mod renewal;
 mod request;
 mod rotation;
@@ -37,6 +43,7 @@ mod steps;
 mod stream;
 mod token;
 mod upkeep;
+mod webhooks;
 
 use std::{
     collections::HashMap,
@@ -49,12 +56,14 @@ use std::{
 
 use tokio::sync::{Notify, OnceCell, watch};
 
+pub use events::event_position;
 pub use open::EngineParts;
 
 use crate::{
     Timestamp,
     backend::Caller,
     error::{Result, bail, err},
+    expose::Seconds,
     ids,
     model::{EventType, Json, Tenant},
     operations::{Operation, Scope},
@@ -66,37 +75,75 @@ use crate::{
     vault::Vault,
 };
 
-/// How long things take. The defaults are for production; tests shorten them.
-#[derive(Clone, Debug)]
+/// How long things take. The defaults are for production; tests shorten them. In JSON each is a number of seconds, and what is
+/// left out keeps its default.
+#[derive(Clone, Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Timings {
     /// How long a user may stay at the provider. Default 10 minutes.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub flow_lifetime: Duration,
     /// How long a parked code waits for its claim. Default 60 s.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub park: Duration,
     /// A provider's time for one call. Default 10 s; shorter than the lease.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub provider: Duration,
     /// How long a refresh may hold its connection. Default 14 s.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub lease: Duration,
     /// No second refresh within this time after a failed one. Default 30 s.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub cooldown: Duration,
     /// How often due connections are looked for, to renew them before their tokens end. Default once a second; `None` looks never in
     /// this engine. How they are renewed stands in the project: [`crate::project::RefreshSettings`].
+    #[serde(deserialize_with = "Seconds::read")]
+    #[schemars(with = "Option<Seconds>")]
     pub ahead: Option<Duration>,
     /// The first wait before a grant that the provider refuses for now is tried again; it doubles, up to a day. Default 5 minutes.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub suspended: Duration,
     /// A plugin's time for one call. Default 10 s.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub plugin: Duration,
     /// How often other processes' changes are looked for. Default 250 ms.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub poll: Duration,
     /// The first wait before a revocation is tried again; it doubles. Default 5 s.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub revoke_backoff: Duration,
     /// How often a revocation is tried. Default 14 (about 45 hours).
     pub revoke_attempts: u32,
+    /// The first wait before a delivery to a webhook is tried again; it doubles, up to 6 hours, and is spread. Default 5 s.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
+    pub webhook_backoff: Duration,
+    /// How often a delivery is tried. Default 14 (about 45 hours).
+    pub webhook_attempts: u32,
+    /// A webhook to which every try failed for so long is disabled. Default 3 days.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
+    pub webhook_patience: Duration,
     /// Credential reads within this time share one audit row. Default 60 s.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub read_window: Duration,
-    /// How long events are kept. Default 30 days.
+    /// How long events, the log of deliveries and runs of workflows are kept. Default 30 days.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub event_retention: Duration,
     /// How long ended flows and sessions are kept. Default 24 hours.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
     pub flow_retention: Duration,
     /// How many credentials are kept in memory. Default 20,000.
     pub cached_credentials: u64,
@@ -117,6 +164,9 @@ impl Default for Timings {
             poll: Duration::from_millis(250),
             revoke_backoff: Duration::from_secs(5),
             revoke_attempts: 14,
+            webhook_backoff: Duration::from_secs(5),
+            webhook_attempts: 14,
+            webhook_patience: Duration::from_secs(3 * DAY),
             read_window: Duration::from_secs(60),
             event_retention: Duration::from_secs(30 * DAY),
             flow_retention: Duration::from_secs(DAY),
@@ -149,6 +199,8 @@ struct Inner {
     runner: Option<Arc<dyn WorkflowRunner>>,
     public_url: Option<String>,
     timings: Timings,
+    /// Whether deliveries to webhooks are sent from here.
+    delivers: bool,
     signing: Vec<token::SigningKey>,
     cursor_key: zeroize::Zeroizing<[u8; 32]>,
     sandbox: OnceCell<Sandbox>,

@@ -50,6 +50,11 @@ impl Inner {
                 Ok(row)
             })
             .await?;
+        self.with_token(row)
+    }
+
+    /// The session with its token; the same row always gives the same one.
+    pub(super) fn with_token(&self, row: SessionRow) -> Result<SessionInfo> {
         let key = self.signing.iter().find(|key| key.kid == row.kid).ok_or_else(token::refused)?;
         Ok(self.session_info(token::mint(&self.tenant, key, &row)?, row))
     }

@@ -55,10 +55,19 @@ pub(super) fn start(inner: &Arc<Inner>) {
             let _ = tokio::time::timeout(if busy { often } else { seldom }, wake.notified()).await;
         }
     });
+    if inner.delivers {
+        super::deliveries::start(inner);
+    }
     let weak = Arc::downgrade(inner);
     runtime::spawn(async move {
         while let Some(inner) = alive(&weak) {
-            for ended in [inner.sweep().await, inner.flush_reads().await, inner.flush_uses().await, inner.carry_on().await] {
+            for ended in [
+                inner.sweep().await,
+                inner.flush_reads().await,
+                inner.flush_uses().await,
+                inner.carry_on().await,
+                inner.end_lost_executions().await,
+            ] {
                 if let Err(error) = ended {
                     tracing::debug!(code = error.code().as_str(), "upkeep could not be done");
                 }
@@ -142,7 +151,10 @@ impl Inner {
                 .write_with(move |tx| {
                     Ok(tx.delete_flows_before(flows, BATCH)?
                         + tx.delete_sessions_before(flows, BATCH)?
-                        + tx.delete_events_before(events, BATCH)?)
+                        + tx.delete_events_before(events, BATCH)?
+                        + tx.delete_deliveries_before(events, BATCH)?
+                        + tx.delete_registrations_before(flows, BATCH)?
+                        + tx.delete_executions_before(events, BATCH)?)
                 })
                 .await?;
             if deleted < u64::from(BATCH) {

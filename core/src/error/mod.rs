@@ -141,6 +141,34 @@ impl Error {
         Self::new(code, code.row().meaning)
     }
 
+    /// An error in the words of another Smalt, which end with what to do next.
+    pub fn received(code: Code, reason: impl Into<String>) -> Self {
+        let mut error = Self::code_only(code);
+        error.info_mut().reason = reason.into();
+        error
+    }
+
+    /// States whether trying again can help, where that is not as the table has it.
+    #[must_use]
+    pub(crate) fn with_retry(mut self, retry: Retry) -> Self {
+        self.info_mut().retry = retry;
+        self
+    }
+
+    /// States the status that a server answered.
+    #[must_use]
+    pub(crate) fn http_status(mut self, status: u16) -> Self {
+        self.info_mut().http_status = Some(status);
+        self
+    }
+
+    /// States the id under which the server knows the request.
+    #[must_use]
+    pub(crate) fn request_id(mut self, id: impl Into<String>) -> Self {
+        self.info_mut().request_id = Some(id.into());
+        self
+    }
+
     /// Adds a named fact. Never pass a secret or a provider's body.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
@@ -203,13 +231,17 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let info = self.info();
-        f.debug_struct("Error")
+        let mut shown = f.debug_struct("Error");
+        shown
             .field("kind", &self.kind())
             .field("code", &info.code.as_str())
             .field("reason", &info.reason)
             .field("retry", &info.retry)
-            .field("context", &info.context)
-            .finish_non_exhaustive()
+            .field("context", &info.context);
+        if let Some(id) = &info.request_id {
+            shown.field("request_id", id);
+        }
+        shown.finish_non_exhaustive()
     }
 }
 

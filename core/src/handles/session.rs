@@ -4,10 +4,14 @@ use super::{ConnectBuilder, ConnectHandle, verbs::account_verbs};
 use crate::{
     Result, Secret, Timestamp,
     backend::{
-        Backend, Caller, ConfigField, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetReceipt,
-        GetRuleColumns, Handoff, ListConnections, RevokeSession, SetConfigField, StartConnect, UpdateConfig,
+        Backend, Caller, ConfigField, Disconnect, ExecuteWorkflow, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection,
+        GetExecution, GetPortalUrl, GetReceipt, GetRuleColumns, Handoff, ListConnections, ListExecutions, PutOwnCredentials, RevokeSession,
+        SetConfigField, SetOwnCredential, StartConnect, UpdateConfig, VerifySession,
     },
-    model::{Application, Config, ConfigUpdate, Connection, Field, Receipt, RuleColumns, SessionInfo, StartedConnect},
+    model::{
+        Application, Config, ConfigUpdate, Connection, Executed, Execution, Field, OwnChange, Page, PortalLink, Receipt, RuleColumns,
+        SessionInfo, StartedConnect,
+    },
     plugin::Presenter,
 };
 
@@ -22,23 +26,37 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) fn new(backend: Arc<dyn Backend>, presenter: Option<Arc<dyn Presenter>>, info: SessionInfo) -> Self {
+    pub(crate) fn new(backend: Arc<dyn Backend>, presenter: Option<Arc<dyn Presenter>>, info: SessionInfo) -> Self {
         Self { backend, presenter, caller: Caller::Session(info.token.clone()), id: info.account_id.clone(), info }
     }
 
-    /// The bearer token; give it to the user's browser or phone.
+    /// The doorway itself, for servers and bindings.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    /// The bearer token; give it to the user's browser or phone. Empty for a session whose tokens come from a provider.
     pub fn token(&self) -> &Secret {
         &self.info.token
     }
 
-    /// When it ends by itself.
+    /// When it ends by itself; far away for a session whose tokens come from a provider.
     pub fn expires_at(&self) -> Timestamp {
         self.info.expires_at
     }
 
-    /// The linked account that it speaks for.
+    /// The linked account that it speaks for. Empty where only the server knows it: for a session whose tokens come from a
+    /// provider, or with a token that does not say. [`Self::info`] asks.
     pub fn account_id(&self) -> &str {
         &self.id
+    }
+
+    /// What is known of the session now.
+    ///
+    /// # Errors
+    /// `invalid_token` when it is not good any more.
+    pub async fn info(&self) -> Result<SessionInfo> {
+        self.backend.verify_session(&self.caller, VerifySession { token: self.info.token.clone() }).await
     }
 
     /// Ends it at once, everywhere. False when it had ended already.

@@ -1,22 +1,32 @@
-use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
+#[cfg(feature = "embedded")]
+use std::path::PathBuf;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::{Account, Host};
+use super::Account;
+#[cfg(feature = "embedded")]
+use super::Host;
 use crate::{
     Result,
     backend::{
         Backend, Caller, Capabilities, CountAccounts, CreateApiKey, GetAccount, GetProject, HandoffPreview, ListAccounts, ListApiKeys,
-        ListAudit, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RotateKeys, TakeHandoff, VerifyApiKey,
+        ListAudit, ListEvents, OpenPortal, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RotateKeys, TakeHandoff, VerifyApiKey,
         VerifySession,
     },
-    engine::{Engine, EngineParts, Timings},
-    manifest::AppManifest,
     model::{
-        AccountUpdate, ApiKey, AuditEntry, Environment, Event, KeyRotation, LinkedAccount, NewApiKey, Page, SessionInfo, StartedConnect,
+        AccountUpdate, ApiKey, AuditEntry, Event, KeyRotation, LinkedAccount, NewApiKey, Page, Portal, SessionInfo, StartedConnect,
         UpsertedAccount,
     },
-    plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, SystemClock, WorkflowRunner},
-    project::{LoadedProject, Project, ProjectSource},
+    plugin::Presenter,
+    project::{LoadedProject, Project},
     secret::Secret,
+};
+#[cfg(feature = "embedded")]
+use crate::{
+    engine::{Engine, EngineParts, Timings},
+    manifest::AppManifest,
+    model::Environment,
+    plugin::{Clock, Connector, HttpTransport, KeyProvider, Store, SystemClock, WorkflowRunner},
+    project::ProjectSource,
     store::{SqliteStore, StoreOptions},
     vault::{KeyRing, LocalKey},
 };
@@ -26,15 +36,17 @@ use crate::{
 pub struct Smalt {
     backend: Arc<dyn Backend>,
     presenter: Option<Arc<dyn Presenter>>,
-    caller: Caller,
+    pub(super) caller: Caller,
 }
 
+#[cfg(feature = "embedded")]
 enum Place {
     File(PathBuf),
     Memory,
     Store(Arc<dyn Store>),
 }
 
+#[cfg(feature = "embedded")]
 enum ProjectFrom {
     None,
     File(PathBuf),
@@ -42,6 +54,7 @@ enum ProjectFrom {
 }
 
 /// Settings of an embedded engine; `open` makes it.
+#[cfg(feature = "embedded")]
 pub struct SmaltBuilder {
     place: Place,
     project: ProjectFrom,
@@ -57,8 +70,10 @@ pub struct SmaltBuilder {
     timings: Timings,
     store_options: StoreOptions,
     public_url: Option<String>,
+    deliver_webhooks: bool,
 }
 
+#[cfg(feature = "embedded")]
 impl SmaltBuilder {
     fn new(place: Place) -> Self {
         Self {
@@ -76,6 +91,7 @@ impl SmaltBuilder {
             timings: Timings::default(),
             store_options: StoreOptions::default(),
             public_url: None,
+            deliver_webhooks: false,
         }
     }
 
@@ -170,6 +186,14 @@ impl SmaltBuilder {
         self
     }
 
+    /// Sends the organisation's webhooks from this engine, for as long as it is open. `smalt serve` does; of several engines on
+    /// one store one is enough, and more share the work.
+    #[must_use]
+    pub fn deliver_webhooks(mut self) -> Self {
+        self.deliver_webhooks = true;
+        self
+    }
+
     /// Settings of the SQLite store.
     #[must_use]
     pub fn store_options(mut self, options: StoreOptions) -> Self {
@@ -220,16 +244,19 @@ impl SmaltBuilder {
             runner: self.runner,
             timings: self.timings,
             public_url: self.public_url,
+            deliver_webhooks: self.deliver_webhooks,
         })
     }
 }
 
 /// The project that the builder was given.
+#[cfg(feature = "embedded")]
 pub(super) struct OwnProject {
     from: ProjectFrom,
     organisation: Option<String>,
 }
 
+#[cfg(feature = "embedded")]
 impl OwnProject {
     /// Each engine has a source of its own: `set_project` of one changes no other.
     pub(super) fn source(&self) -> Result<ProjectSource> {
@@ -246,6 +273,7 @@ impl OwnProject {
 }
 
 /// What all engines of one store are made of.
+#[cfg(feature = "embedded")]
 pub(super) struct Parts {
     pub(super) store: Arc<dyn Store>,
     pub(super) project: OwnProject,
@@ -258,8 +286,10 @@ pub(super) struct Parts {
     runner: Option<Arc<dyn WorkflowRunner>>,
     timings: Timings,
     public_url: Option<String>,
+    deliver_webhooks: bool,
 }
 
+#[cfg(feature = "embedded")]
 impl Parts {
     pub(super) async fn engine(&self, project: ProjectSource, environment: Environment, store: Arc<dyn Store>) -> Result<Engine> {
         Engine::open(EngineParts {
@@ -275,11 +305,13 @@ impl Parts {
             runner: self.runner.clone(),
             timings: self.timings.clone(),
             public_url: self.public_url.clone(),
+            deliver_webhooks: self.deliver_webhooks,
         })
         .await
     }
 }
 
+#[cfg(feature = "embedded")]
 impl Smalt {
     /// The engine in this process, on an encrypted SQLite file that is made when it is missing.
     pub fn embedded(path: impl Into<PathBuf>) -> SmaltBuilder {
@@ -315,10 +347,21 @@ impl Smalt {
         let presenter = engine.presenter();
         Smalt { backend: Arc::new(engine), presenter, caller: Caller::Organisation("organisation".into()) }
     }
+}
+
+impl Smalt {
+    pub(super) fn registered_presenter(&self) -> Option<Arc<dyn Presenter>> {
+        self.presenter.clone()
+    }
 
     /// Over any backend.
     pub fn over(backend: Arc<dyn Backend>) -> Smalt {
         Smalt { backend, presenter: None, caller: Caller::Organisation("organisation".into()) }
+    }
+
+    /// Over a backend that was made with a presenter.
+    pub(crate) fn at(backend: Arc<dyn Backend>, presenter: Option<Arc<dyn Presenter>>) -> Smalt {
+        Smalt { presenter, ..Self::over(backend) }
     }
 
     /// The same, with a name for the audit: who asks, e.g. `worker-3`.
@@ -330,6 +373,14 @@ impl Smalt {
     /// What this backend can do.
     pub fn capabilities(&self) -> Capabilities {
         self.backend.capabilities()
+    }
+
+    /// Whether operations can work now: the store takes writes, and the keys seal and open.
+    ///
+    /// # Errors
+    /// `store_busy`, `store_unavailable`, `closed`; what the key provider answers.
+    pub async fn ready(&self) -> Result<()> {
+        self.backend.ready().await
     }
 
     /// The doorway itself, for servers and bindings.
@@ -449,6 +500,14 @@ impl Smalt {
     /// `claim_invalid` for a ticket that is unknown, used or late.
     pub async fn take_handoff(&self, ticket: impl Into<Secret>) -> Result<StartedConnect> {
         self.backend.take_handoff(&self.caller, TakeHandoff { ticket: ticket.into() }).await
+    }
+
+    /// Trades the ticket of a link to the hosted page for its session, as a server does that serves the page.
+    ///
+    /// # Errors
+    /// `portal_link_invalid`: one answer for every way in which a link can be wrong.
+    pub async fn open_portal(&self, ticket: impl Into<Secret>) -> Result<Portal> {
+        self.backend.open_portal(&self.caller, OpenPortal { ticket: ticket.into() }).await
     }
 
     /// Parks a provider's callback for a user who has yet to prove who it is.

@@ -4,10 +4,12 @@ mod breaker;
 mod policy;
 pub mod protocol;
 mod scripted;
+mod server;
 mod streaming;
 mod transport;
 
 pub use breaker::BreakerSettings;
 pub use policy::{AddressPolicy, HostPort, is_public};
 pub use scripted::ScriptedTransport;
+pub use server::{ServerOptions, ServerTransport};
 pub use transport::{ReqwestTransport, TransportOptions};

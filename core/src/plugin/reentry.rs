@@ -28,6 +28,30 @@ pub(crate) fn inherit<F: Future>(work: F) -> impl Future<Output = F::Output> + u
     RUNNING.scope(running(), work)
 }
 
+/// Which plugin calls run around the current task. Host code of another language runs outside of it: its binding takes the
+/// scope along, and calls that the host code makes run in it.
+#[derive(Clone, Default)]
+pub struct Scope(Running);
+
+impl Scope {
+    /// The scope of the current task.
+    pub fn current() -> Self {
+        Self(running())
+    }
+
+    /// The work, inside this scope.
+    pub fn run<F: Future>(self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        RUNNING.scope(self.0, work)
+    }
+}
+
+/// It names accounts only by their number.
+impl std::fmt::Debug for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Scope({})", self.0.len())
+    }
+}
+
 /// Whether the caller is a connector that runs for this account, and for this application where one is named: its
 /// application.
 fn reentry(tenant: &Tenant, account: &str, application: Option<&str>) -> Option<String> {
@@ -69,6 +93,9 @@ mod tests {
             let spawned = tokio::spawn(async move { refused("a", Some("slack")) });
             let inherited = tokio::spawn(inherit(async move { refused("a", Some("slack")) }));
             assert_eq!((spawned.await.unwrap(), inherited.await.unwrap()), (false, true));
+            // So does what a binding takes elsewhere.
+            let scope = Scope::current();
+            assert!(tokio::spawn(scope.run(async move { refused("a", Some("slack")) })).await.unwrap());
         };
         let here = tenant(Environment::Test);
         inside(&here, "a", "slack", async { inside(&here, "a", "notion", inner).await }).await;

@@ -26,6 +26,10 @@ macro_rules! project {
     )* };
 }
 
+// Below the macro, which it uses.
+mod server;
+pub use server::{AddressRange, RateSettings, ServerSettings};
+
 project! {
     /// The whole project.
     pub struct Project {
@@ -37,6 +41,9 @@ project! {
         /// Session tokens.
         #[serde(default)]
         pub sessions: Sessions,
+        /// The hosted page.
+        #[serde(default)]
+        pub portal: PortalSettings,
         /// Where requests may go.
         #[serde(default)]
         pub network: Network,
@@ -46,6 +53,12 @@ project! {
         /// The built-in sandbox applications.
         #[serde(default)]
         pub sandbox: SandboxSettings,
+        /// Who runs workflows, where the program has no runner of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub workflow_runner: Option<WorkflowReceiver>,
+        /// How much the HTTP API bears.
+        #[serde(default)]
+        pub server: ServerSettings,
         /// Folders with more manifests, relative to the project file; read again when they change.
         #[serde(default)]
         pub manifests: Vec<PathBuf>,
@@ -63,7 +76,8 @@ project! {
         pub name: String,
         /// Where its backend is reached from outside; redirect URIs are built on it, never on a request's headers.
         pub public_url: Option<String>,
-        /// Exact origins (or full URLs) that users may be sent back to.
+        /// Where users may be sent back to: exact origins, full URLs, and for native apps `com.example.app:/path` (a private-use scheme in
+        /// reverse-DNS form) or `http://127.0.0.1/path`, whose port is free (RFC 8252 section 7).
         pub return_to: Vec<String>,
         /// Exact origins whose pages may call the HTTP API from a browser. Empty: any, without credentials of the browser.
         pub origins: Vec<String>,
@@ -78,12 +92,28 @@ project! {
         pub lifetime: u64,
     }
 
+    /// The hosted page, on which users connect and set applications.
+    #[derive(Default)]
+    #[serde(default)]
+    pub struct PortalSettings {
+        /// Exact origins whose pages may show it in a frame. Empty: none; it can be redirected to all the same.
+        pub embed: Vec<String>,
+    }
+
     /// Where requests may go.
     #[derive(Default)]
     #[serde(default)]
     pub struct Network {
         /// Hosts (`host` or `host:port`) that may be private, and be called over plain http, e.g. a provider on your own network.
         pub allow: Vec<String>,
+    }
+
+    /// A server of the organisation that runs its workflows, told by signed POSTs.
+    pub struct WorkflowReceiver {
+        /// Where it listens; https, or a host of `network.allow`.
+        pub url: String,
+        /// What the POSTs are signed with: `whsec_…`, or any text that both sides have.
+        pub secret: SecretRef,
     }
 
     /// How tokens are renewed before they end, by engines that stay open.
@@ -125,6 +155,8 @@ project! {
         pub enabled: bool,
         /// The OAuth client, per environment.
         pub client: BTreeMap<Environment, Client>,
+        /// Where the provider registers clients for those only who have a token of its own (RFC 7591 section 3): that one.
+        pub registration_token: Option<SecretRef>,
         /// The scopes to ask for, beside the required ones; absent: the manifest's default.
         pub scopes: Option<Vec<String>>,
         /// Replaces the key-based input fields of the manifest.
@@ -148,6 +180,12 @@ project! {
         /// The client's secret; absent for a public client.
         #[serde(default)]
         pub secret: Option<SecretRef>,
+        /// Its certificate in PEM form, by which it proves itself (RFC 8705), with those that vouch for it; it may hold the key too.
+        #[serde(default)]
+        pub certificate: Option<SecretRef>,
+        /// The private key of the certificate, in PEM form.
+        #[serde(default)]
+        pub certificate_key: Option<SecretRef>,
         /// The redirect URI registered for it; default the project's own.
         #[serde(default)]
         pub redirect_uri: Option<String>,
@@ -239,15 +277,30 @@ project! {
     }
 }
 
+impl Client {
+    /// The certificate with its key, read now.
+    ///
+    /// # Errors
+    /// `secret_missing`, and `project_invalid` for what is no certificate or no key.
+    pub(crate) fn identity(&self, base_dir: &std::path::Path) -> crate::Result<Option<crate::plugin::ClientIdentity>> {
+        let Some(certificate) = &self.certificate else { return Ok(None) };
+        let key = self.certificate_key.as_ref().map(|key| key.resolve(base_dir)).transpose()?;
+        crate::plugin::ClientIdentity::from_pem(&certificate.resolve(base_dir)?, key.as_ref()).map(Some)
+    }
+}
+
 impl Default for Project {
     fn default() -> Self {
         Self {
             version: 1,
             org: Org::default(),
             sessions: Sessions::default(),
+            portal: PortalSettings::default(),
             network: Network::default(),
             refresh: RefreshSettings::default(),
             sandbox: SandboxSettings::default(),
+            workflow_runner: None,
+            server: ServerSettings::default(),
             manifests: Vec::new(),
             apps: BTreeMap::new(),
         }
@@ -284,6 +337,7 @@ impl Default for AppSettings {
         Self {
             enabled: true,
             client: BTreeMap::new(),
+            registration_token: None,
             scopes: None,
             inputs: None,
             skip_verify: false,

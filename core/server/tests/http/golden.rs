@@ -9,7 +9,7 @@ use smalt::model::Json;
 use crate::world::World;
 
 /// What is new with each run, by its form: ids, times, tokens, tickets.
-fn steady(text: &str) -> String {
+pub fn steady(text: &str) -> String {
     let hex = |word: &str, len: usize| word.len() == len && word.bytes().all(|b| b.is_ascii_hexdigit());
     let mut steady = String::new();
     let mut rest = text;
@@ -106,6 +106,15 @@ async fn answers_are_those_of_the_golden_file() {
         "key" POST "/api/v2/public/session-token" [] json!({"linked_account_id": "ada"});
         "key" POST "/api/v2/public/session-token" [] json!({"linked_account_id": "nobody"});
         "session" GET "/api/v3/org/basics" [] none.clone();
+        "session" GET "/api/v2/public/hosted-properties" [] none.clone();
+        "session" POST "/api/v2/public/connect-url?config_id=second" [] json!({"name": "Northwind", "color": "#123456", "own": [1, null]});
+        "session" GET "/api/v2/public/hosted-properties" [] none.clone();
+        "key" POST "/api/v2/public/connect-url" ["linked_account_id": "ada"] none.clone();
+        "session" GET "/api/v2/public/hosted-properties" [] none.clone();
+        "session" POST "/api/v2/public/connect-url" [] json!({"redirect_url": "https://elsewhere.example"});
+        "key" POST "/api/v2/public/connect-url" [] none.clone();
+        "key" POST "/api/v2/public/connect-url" ["linked_account_id": "nobody"] none.clone();
+        "nobody" GET "/api/v2/public/hosted-properties" [] none.clone();
         "session" GET "/api/v2/f-sdk/application/sandbox-oauth" [] none.clone();
         "session" GET "/api/v2/f-sdk/application/nothing" [] none.clone();
         "key" GET "/api/v2/public/application/sandbox-key" ["linked_account_id": "nobody"] none.clone();

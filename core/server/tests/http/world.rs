@@ -6,11 +6,12 @@ use serde_json::json;
 use smalt::{
     Smalt,
     model::{Environment, Json},
-    project::Project,
+    plugin::{Fault, WorkflowRun, WorkflowRunner},
+    project::{Project, RateSettings},
     sandbox::{Sandbox, SandboxOptions},
     vault::LocalKey,
 };
-use smalt_server::{Api, ApiOptions};
+use smalt_server::{Api, ApiOptions, Peer};
 
 /// Where the API is reached from outside: below a prefix that a proxy takes away.
 pub const PUBLIC: &str = "https://smalt.example/backend";
@@ -18,10 +19,21 @@ pub const PUBLIC: &str = "https://smalt.example/backend";
 pub struct World {
     pub sandbox: Sandbox,
     pub test: Smalt,
+    pub production: Smalt,
     pub api: Api,
     /// API keys of both environments.
     pub key: String,
     pub production_key: String,
+}
+
+/// Says what it ran.
+struct Echo;
+
+#[async_trait::async_trait]
+impl WorkflowRunner for Echo {
+    async fn run(&self, run: WorkflowRun) -> Result<Json, Fault> {
+        Ok(json!({"ran": run.workflow, "payload": run.payload}))
+    }
 }
 
 /// What was answered.
@@ -57,6 +69,8 @@ pub fn project(sandbox: &str) -> Project {
         "version": 1,
         "org": {"id": "acme", "name": "Acme", "public_url": PUBLIC},
         "sandbox": {"enabled": true, "url": sandbox},
+        // Tests call as fast as they can; those of rates set their own.
+        "server": {"rates": RateSettings::off()},
         "apps": {
             "sandbox-oauth": {"fields": [{"id": "greeting", "name": "Greeting"}]},
             "sandbox-key": {
@@ -85,18 +99,26 @@ impl World {
         change(&mut project);
         let open = async |environment| {
             let builder = Smalt::in_memory().keys(LocalKey::generate().unwrap()).project_value(project.clone());
-            builder.environment(environment).open().await.unwrap()
+            builder.environment(environment).workflow_runner(Echo).open().await.unwrap()
         };
         let (test, production) = (open(Environment::Test).await, open(Environment::Production).await);
         let key = async |smalt: &Smalt| smalt.create_api_key("backend").await.unwrap().key.expose().to_owned();
         let (key, production_key) = (key(&test).await, key(&production).await);
-        let engines = [(Environment::Test, test.clone()), (Environment::Production, production)];
-        World { sandbox, test, api: Api::new(engines, options), key, production_key }
+        let engines = [(Environment::Test, test.clone()), (Environment::Production, production.clone())];
+        World { sandbox, test, production, api: Api::new(engines, options), key, production_key }
     }
 
     /// One request. Whatever the answer is, it has what every answer has.
     pub async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Said {
+        self.send_from(None, method, target, headers, body).await
+    }
+
+    /// The same from an address.
+    pub async fn send_from(&self, peer: Option<&str>, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Said {
         let mut request = Request::builder().method(method).uri(target);
+        if let Some(peer) = peer {
+            request = request.extension(Peer(peer.parse().unwrap()));
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -163,7 +185,20 @@ impl World {
 
 /// Pages speak HTML, everything else JSON.
 pub fn is_page(target: &str) -> bool {
-    target.contains("/connect/go/") || target.contains("/callback")
+    target.contains("/connect/go/")
+        || target.contains("/callback")
+        || target.ends_with("/openapi")
+        || (target.starts_with("/connect") && !target.starts_with("/connect/open"))
+}
+
+/// What comes piece by piece is no JSON.
+pub fn is_stream(target: &str) -> bool {
+    target.contains("/stream")
+}
+
+/// Files are built in, the same for everybody, and kept by browsers.
+fn is_file(target: &str) -> bool {
+    target.contains("/connect/assets/") || target.contains("/client/") || target.ends_with("/icon")
 }
 
 fn has_what_all_have(method: &str, target: &str, said: &Said) {
@@ -171,6 +206,11 @@ fn has_what_all_have(method: &str, target: &str, said: &Said) {
     assert!(!said.header("x-request-id").is_empty(), "{what}");
     assert_eq!(said.header("x-content-type-options"), "nosniff", "{what}");
     assert!(said.headers.contains_key("access-control-allow-origin") || said.headers.contains_key("vary"), "{what}");
+    if is_file(target) && said.status == 200 && said.header("content-type") != "application/json; charset=utf-8" {
+        assert!(said.header("cache-control").starts_with("public, max-age="), "{what}");
+        assert_eq!(said.header("access-control-allow-origin"), "*", "{what}");
+        return;
+    }
     if method != "OPTIONS" {
         assert_eq!(said.header("cache-control"), "no-store", "{what}");
     }
@@ -181,6 +221,9 @@ fn has_what_all_have(method: &str, target: &str, said: &Said) {
     let is_html = said.header("content-type") == "text/html; charset=utf-8";
     if is_html {
         assert!(is_page(target), "{what}");
+        return;
+    }
+    if said.status == 200 && is_stream(target) {
         return;
     }
     assert_eq!(said.header("content-type"), "application/json; charset=utf-8", "{what}");

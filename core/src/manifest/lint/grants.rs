@@ -6,7 +6,9 @@ use super::{
     Report, inputs, pointer,
     templates::{Templates, with},
 };
-use crate::manifest::{AppManifest, ClientAuth, Jwt, JwtAlgorithm, KeyGrant, KeyToken, Keybased, Pkce, Placement, TokenClient};
+use crate::manifest::{
+    AppManifest, ClientAuth, Jwt, JwtAlgorithm, KeyGrant, KeyToken, Keybased, Oauth2, Pkce, Placement, Registration, TokenBody, TokenClient,
+};
 
 /// Parameters that the token request gets from Smalt itself.
 const TOKEN: [&str; 6] = ["grant_type", "assertion", "client_id", "client_secret", "client_assertion", "client_assertion_type"];
@@ -23,6 +25,19 @@ pub(super) fn is_client_input(m: &AppManifest, name: &str) -> bool {
 }
 
 pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
+    let by_certificate = m.oauth2.as_ref().is_some_and(|oauth| oauth.client_auth.is_mutual_tls())
+        || m.keybased.iter().flat_map(|keys| &keys.token).any(|token| token.client_auth.is_mutual_tls());
+    if m.api.client_certificate && !by_certificate {
+        let cure = "write `client_auth = \"tls_client_auth\"` or \"self_signed_tls_client_auth\" where tokens are asked for, or remove it";
+        report.error(&["api", "client_certificate"], "presents a certificate to which no token is bound", cure);
+    }
+    if let Some(oauth) = &m.oauth2
+        && oauth.mtls_endpoint_aliases.is_some()
+        && !oauth.client_auth.is_mutual_tls()
+    {
+        let cure = "remove it, or write `client_auth = \"tls_client_auth\"` or \"self_signed_tls_client_auth\"";
+        report.error(&["oauth2", "mtls_endpoint_aliases"], "is for clients that prove themselves by a certificate", cure);
+    }
     if m.oauth1.is_some() && m.oauth2.is_some() {
         report.error(&["oauth1"], "stands beside `[oauth2]`", "keep the one that the provider recommends");
     }
@@ -39,6 +54,11 @@ pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
                 report.error(&["oauth2", "device", "params", name], "is set by Smalt", "remove it");
             }
         }
+    }
+    if let Some(oauth) = &m.oauth2
+        && let Some(registration) = &oauth.registration
+    {
+        self::registration(report, oauth, registration);
     }
     if let Some(oauth) = &m.oauth1 {
         inputs(report, &["oauth1", "inputs"], &oauth.inputs);
@@ -62,6 +82,38 @@ pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
         && let Some(token) = &keys.token
     {
         self::token(report, keys, token);
+    }
+}
+
+fn registration(report: &mut Report<'_>, oauth: &Oauth2, registration: &Registration) {
+    let at = |key: &'static str| ["oauth2", "registration", key];
+    match (&registration.url, &registration.discovery) {
+        (None, None) => report.error(&["oauth2", "registration"], "says not where clients are registered", "add `url` or `discovery`"),
+        (Some(_), Some(_)) => report.error(&at("discovery"), "stands beside `url`", "keep one of them"),
+        _ => {}
+    }
+    if registration.body == TokenBody::Query {
+        report.error(&at("body"), "would put the registration into a URL", "write \"json\" or \"form\"");
+    }
+    if oauth.client_auth == ClientAuth::PrivateKeyJwt || oauth.client_auth.is_mutual_tls() {
+        let cure = "write a `client_auth` whose secret the provider makes: \"basic\", \"body\" or \"client_secret_jwt\"";
+        report.error(&["oauth2", "client_auth"], "proves a client by a key that no registration brings", cure);
+    }
+    for name in registration.headers.keys().filter(|name| name.eq_ignore_ascii_case("authorization")) {
+        let cure = "remove it; the project's `registration_token` goes there";
+        report.error(&["oauth2", "registration", "headers", name], "is set by Smalt", cure);
+    }
+    if registration.unused_life == Some(0) {
+        report.error(&at("unused_life"), "lets no client live", "write seconds, or leave it out where clients stay");
+    }
+    for (name, text) in &registration.params {
+        let path = ["oauth2", "registration", "params", name.as_str()];
+        if name.is_empty() {
+            report.error(&path, "has no name", "write the parameter's name");
+        }
+        if name == "redirect_uris" && text.is_empty() && !registration.params.values().any(|text| text.contains("{redirect_uris}")) {
+            report.error(&path, "is left out, so that nobody could be sent back", "name `{redirect_uris}` in another parameter");
+        }
     }
 }
 
@@ -91,7 +143,17 @@ fn token(report: &mut Report<'_>, keys: &Keybased, token: &KeyToken) {
     if token.client() == TokenClient::Inputs {
         let named = |name: &str| keys.inputs.iter().any(|input| input.name == name);
         let by_key = token.client_assertion.as_ref().is_some_and(|jwt| jwt.key.is_some());
-        if !named("client_id") || !(named("client_secret") || by_key || token.client_auth == ClientAuth::None) {
+        if token.client_auth.is_mutual_tls() {
+            if !named("client_id") || !named("client_certificate") {
+                let cure = "add both to `keybased.inputs`, the latter secret; `client_key` too where the key is entered by itself";
+                report.error(&at("client"), "asks for the inputs `client_id` and `client_certificate`", cure);
+            }
+            let certificate = ["client_certificate", "client_key"];
+            for (index, input) in keys.inputs.iter().enumerate().filter(|(_, i)| certificate.contains(&i.name.as_str()) && !i.secret) {
+                let path = ["keybased", "inputs", &index.to_string(), "secret"];
+                report.error(&path, format!("is not set, but `{}` may hold a private key", input.name), "write `secret = true`");
+            }
+        } else if !named("client_id") || !(named("client_secret") || by_key || token.client_auth == ClientAuth::None) {
             report.error(&at("client"), "asks for the inputs `client_id` and `client_secret`", "add both to `keybased.inputs`");
         }
     }
@@ -185,6 +247,29 @@ impl Templates<'_, '_, '_> {
             if let Some(jwt) = &oauth.client_assertion {
                 self.jwt(&["oauth2", "client_assertion"], jwt, &names);
             }
+            if let Some(aliases) = &oauth.mtls_endpoint_aliases {
+                let names = with(&names, &["token", "token_type_hint"]);
+                for (key, url) in
+                    [("token_url", &aliases.token_url), ("revoke_url", &aliases.revoke_url), ("device_url", &aliases.device_url)]
+                {
+                    if let Some(url) = url {
+                        self.url(&["oauth2", "mtls_endpoint_aliases", key], url, &names, false);
+                    }
+                }
+            }
+            if let Some(registration) = &oauth.registration {
+                // What stays readable beside a connection: the client is found by it again.
+                let mut names = self.common();
+                names.extend(oauth.inputs.iter().filter(|input| !input.secret).map(|input| input.name.clone()));
+                for (key, url) in [("url", &registration.url), ("discovery", &registration.discovery)] {
+                    if let Some(url) = url {
+                        self.url(&["oauth2", "registration", key], url, &names, false);
+                    }
+                }
+                let names = with(&names, &["client_name", "redirect_uris", "scope", "public_url"]);
+                self.texts(&["oauth2", "registration", "params"], &registration.params, &names);
+                self.headers(&["oauth2", "registration", "headers"], &registration.headers, &names);
+            }
             if let Some(device) = &oauth.device {
                 self.url(&["oauth2", "device", "url"], &device.url, &names, false);
                 self.texts(&["oauth2", "device", "params"], &device.params, &names);
@@ -219,6 +304,9 @@ impl Templates<'_, '_, '_> {
         if token.client() != TokenClient::None {
             names = with(&names, &["client_id", "client_secret"]);
             self.use_names(["client_id", "client_secret"]);
+        }
+        if token.proves_by_own_certificate() {
+            self.use_names(["client_certificate", "client_key"]);
         }
         for (key, jwt) in [("assertion", &token.assertion), ("client_assertion", &token.client_assertion)] {
             if let Some(jwt) = jwt {

@@ -6,7 +6,6 @@ use std::{
     io::{IsTerminal, Write},
     path::Path,
     pin::Pin,
-    process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -26,6 +25,8 @@ use smalt::{
     vault::LocalKey,
 };
 use url::Url;
+
+use crate::exit::ExitCode;
 
 /// A step that takes longer has failed.
 const STEP_TIME: Duration = Duration::from_secs(20);

@@ -3,12 +3,13 @@
 use std::{
     fmt::Write as _,
     io::{self, IsTerminal, Write},
-    process::ExitCode,
 };
 
 use anstyle::{AnsiColor, Style};
 use serde_json::json;
 use smalt::{Error, Kind, Retry, model::Json};
+
+use crate::exit::ExitCode;
 
 /// Headings and names.
 pub const BOLD: Style = Style::new().bold();

@@ -1,0 +1,85 @@
+"""Smalt lets the users of your product connect their Slack, QuickBooks, Twilio … to it.
+
+`AsyncSmalt` is for asyncio, `Smalt` the same without `await` for Django, Flask, Celery and scripts:
+
+    from smalt import Smalt
+
+    with Smalt.sandbox() as smalt:
+        account = smalt.account("customer-42")
+        account.ensure()
+        account.connect("sandbox-oauth")
+        print(account.request("sandbox-oauth", "GET", "items").json())
+"""
+
+from __future__ import annotations
+
+import atexit
+from typing import TYPE_CHECKING, Any
+
+from . import errors, types
+from ._smalt import Secret, __version__, leave, make_key
+from ._sync import Account, Flow, Session, Smalt
+from .errors import SmaltError
+
+if TYPE_CHECKING:
+    from ._async import AsyncAccount, AsyncFlow, AsyncSession, AsyncSmalt
+    from .plugins import AppManifest, Connector, Identity, KeyProvider, Option, Presenter, Rejected, WorkflowRunner
+
+# Threads that are inside the native module when the interpreter ends must not come back.
+atexit.register(leave)
+
+# Made when they are asked for: what they need takes longer to import than all of the above.
+_LATER = {
+    "AsyncAccount": "_async",
+    "AsyncFlow": "_async",
+    "AsyncSession": "_async",
+    "AsyncSmalt": "_async",
+    "AppManifest": "plugins",
+    "Connector": "plugins",
+    "Identity": "plugins",
+    "KeyProvider": "plugins",
+    "Option": "plugins",
+    "Presenter": "plugins",
+    "Rejected": "plugins",
+    "WorkflowRunner": "plugins",
+}
+
+__all__ = [
+    "Account",
+    "AppManifest",
+    "AsyncAccount",
+    "AsyncFlow",
+    "AsyncSession",
+    "AsyncSmalt",
+    "Connector",
+    "Flow",
+    "Identity",
+    "KeyProvider",
+    "Option",
+    "Presenter",
+    "Rejected",
+    "Secret",
+    "Session",
+    "Smalt",
+    "SmaltError",
+    "WorkflowRunner",
+    "__version__",
+    "errors",
+    "make_key",
+    "types",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _LATER.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,246 @@
+"""Calls into plugins: on which thread they run, and what becomes of what they answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import os
+import queue
+import threading
+import traceback
+from typing import Any, Callable, Mapping
+
+from ._errors import SmaltError, remember
+from ._loop import end
+from ._ports import close_port, open_port
+from ._requests import api_request
+from ._scope import scope
+from ._smalt import Context, HostCall, run
+from .plugins import Rejected
+from .types import ApiAnswer, Credential
+
+# Threads that run plain functions. One that hangs is given up when nobody waits for it any more, and replaced.
+_THREADS = 8
+_GIVEN_UP_AT_MOST = 64
+
+METHODS = ("verify", "options", "rule_columns", "revoke", "present", "key_id", "wrap", "unwrap", "run")
+
+
+class _BaseContext:
+    __slots__ = ("_native",)
+
+    def __init__(self, native: Context) -> None:
+        self._native = native
+
+    @property
+    def account_id(self) -> str:
+        """The linked account."""
+        return self._native.account_id
+
+    @property
+    def application(self) -> str:
+        """The application's slug."""
+        return self._native.application
+
+    @property
+    def credential(self) -> Credential | None:
+        """The credential; `None` while the application is not connected."""
+        return self._native.credential
+
+
+class AsyncConnectorContext(_BaseContext):
+    """What a connector's coroutine is given."""
+
+    __slots__ = ()
+
+    async def request(self, method: str, path: str, **options: Any) -> ApiAnswer:
+        """An authenticated call to the application; takes the options of `account.request`."""
+        answer: ApiAnswer = await end(self._native.request(api_request("", "", method, path, **options)))
+        return answer
+
+
+class ConnectorContext(_BaseContext):
+    """What a connector's plain function is given."""
+
+    __slots__ = ()
+
+    def request(self, method: str, path: str, **options: Any) -> ApiAnswer:
+        """An authenticated call to the application; takes the options of `account.request`."""
+        answer: ApiAnswer = run(self._native.request(api_request("", "", method, path, **options)))
+        return answer
+
+
+class _Method:
+    """A plugin's method, and which arguments it takes."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.is_async = inspect.iscoroutinefunction(function)
+        parameters = inspect.signature(function).parameters.values()
+        self.takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+        self.takes = {parameter.name for parameter in parameters}
+
+    def arguments(self, offered: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in offered.items() if self.takes_all or name in self.takes}
+
+
+class _Pool:
+    """Threads for plain functions, made when they are needed."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._idle = 0
+        self._given_up = 0
+
+    def submit(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            if self._idle <= self._work.qsize() and self._threads - self._given_up < _THREADS:
+                self._threads += 1
+                threading.Thread(target=self._serve, name="smalt-plugin", daemon=True).start()
+        self._work.put(work)
+
+    def give_up(self) -> None:
+        """A thread hangs in a call that nobody waits for."""
+        with self._lock:
+            self._given_up = min(self._given_up + 1, _GIVEN_UP_AT_MOST)
+
+    def come_back(self) -> None:
+        """It came back after all."""
+        with self._lock:
+            self._given_up = max(self._given_up - 1, 0)
+
+    def _serve(self) -> None:
+        while True:
+            with self._lock:
+                self._idle += 1
+            work = self._work.get()
+            with self._lock:
+                self._idle -= 1
+            work()
+
+
+_pool = _Pool()
+
+
+def _forget() -> None:
+    """In a forked child: the parent's threads do not run here."""
+    global _pool
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+class PluginHost:
+    """The plugins of one engine, on one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, plugins: Mapping[str, object]) -> None:
+        self.loop = loop
+        self.methods: dict[tuple[str, str], _Method] = {}
+        for name, plugin in plugins.items():
+            for method in METHODS:
+                function = getattr(plugin, method, None)
+                if callable(function):
+                    self.methods[name, method] = _Method(function)
+        self._running: dict[int, asyncio.Task[None] | None] = {}
+        self.port = open_port(loop, self._messages)
+
+    @classmethod
+    def on(cls, loop: asyncio.AbstractEventLoop, plugins: Mapping[str, object]) -> PluginHost:
+        """From another thread than the loop's."""
+
+        async def make() -> PluginHost:
+            return cls(loop, plugins)
+
+        return asyncio.run_coroutine_threadsafe(make(), loop).result()
+
+    def names(self, plugin: str) -> list[str]:
+        """The methods that a plugin has."""
+        return [method for name, method in self.methods if name == plugin]
+
+    def close(self) -> None:
+        """Nobody calls any more."""
+        close_port(self.loop, self.port)
+
+    def _messages(self, messages: list[HostCall | int]) -> None:
+        for message in messages:
+            if isinstance(message, int):
+                self._cancel(message)
+            else:
+                self._begin(message)
+
+    def _cancel(self, number: int) -> None:
+        if number not in self._running:
+            return
+        task = self._running.pop(number)
+        if task is not None:
+            task.cancel()
+        else:
+            _pool.give_up()
+
+    def _begin(self, call: HostCall) -> None:
+        method = self.methods.get((call.plugin, call.what))
+        if method is None:
+            call.fail(f"there is no `{call.what}`")
+            return
+        context = contextvars.copy_context()
+        context.run(scope.set, call.scope)
+        if method.is_async:
+            self._running[call.number] = context.run(self.loop.create_task, self._awaited(method, call))
+        else:
+            self._running[call.number] = None
+            _pool.submit(lambda: context.run(self._called, method, call))
+
+    def _offered(self, call: HostCall, method: _Method) -> dict[str, Any]:
+        offered = dict(call.arguments)
+        native = call.context
+        if native is not None:
+            context = AsyncConnectorContext(native) if method.is_async else ConnectorContext(native)
+            offered["ctx"] = context
+            if "credential" in method.takes:
+                offered["credential"] = context.credential
+        return method.arguments(offered)
+
+    async def _awaited(self, method: _Method, call: HostCall) -> None:
+        try:
+            call.answer(await method.function(**self._offered(call, method)))
+        except asyncio.CancelledError:
+            # Nobody waits any more; or the plugin's own doing, which is a fault.
+            call.fail("it was cancelled")
+        except BaseException as raised:
+            _failed(call, raised)
+            if isinstance(raised, (KeyboardInterrupt, SystemExit)):
+                raise
+        finally:
+            self._running.pop(call.number, None)
+
+    def _called(self, method: _Method, call: HostCall) -> None:
+        try:
+            call.answer(method.function(**self._offered(call, method)))
+        except BaseException as raised:
+            _failed(call, raised)
+        finally:
+            if call.number in self._running:
+                self._running.pop(call.number, None)
+            else:
+                _pool.come_back()
+
+
+def _failed(call: HostCall, raised: BaseException) -> None:
+    if isinstance(raised, Rejected):
+        call.reject(str(raised) or "The application refused the credentials.")
+        return
+    if isinstance(raised, SmaltError):
+        call.pass_on(raised)
+        return
+    trace = "".join(traceback.format_exception(type(raised), raised, raised.__traceback__))
+    remember(trace, raised)
+    message = str(raised) or type(raised).__name__
+    if isinstance(raised, Exception):
+        call.fail(message, trace)
+    else:
+        call.panicked(message, trace)

@@ -1,0 +1,77 @@
+"""Authenticated calls: friendlier arguments than the core's request has."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Iterable, Mapping, Union
+from urllib.parse import urlencode
+
+from ._model import without_none
+
+Pairs = Union[Mapping[str, Any], Iterable["tuple[str, Any]"]]
+
+
+def pairs(values: Pairs | None) -> list[dict[str, str]] | None:
+    """Names and values; a value that is a list is several."""
+    if values is None:
+        return None
+    items = values.items() if isinstance(values, Mapping) else values
+    made: list[dict[str, str]] = []
+    for name, value in items:
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            text = ("true" if one else "false") if isinstance(one, bool) else str(one)
+            made.append({"name": str(name), "value": text})
+    return made
+
+
+def body(json: Any, data: Pairs | None, content: bytes | str | None, content_type: str | None) -> dict[str, Any] | None:
+    """The body and its content type."""
+    if sum(given is not None for given in (json, data, content)) > 1:
+        raise TypeError("name one body: `json`, `data` or `content`")
+    if json is not None:
+        import json as codec
+
+        text = codec.dumps(json, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return {"content_type": content_type or "application/json", "content": text.encode("utf-8")}
+    if data is not None:
+        form = urlencode([(pair["name"], pair["value"]) for pair in pairs(data) or []])
+        return {"content_type": content_type or "application/x-www-form-urlencoded", "content": form.encode("ascii")}
+    if content is not None:
+        raw = content.encode("utf-8") if isinstance(content, str) else content
+        return {"content_type": content_type or "application/octet-stream", "content": raw}
+    return None
+
+
+def api_request(
+    account: str,
+    application: str,
+    method: str,
+    path: str,
+    *,
+    connection: str | None = None,
+    query: Pairs | None = None,
+    headers: Pairs | None = None,
+    json: Any = None,
+    data: Pairs | None = None,
+    content: bytes | str | None = None,
+    content_type: str | None = None,
+    timeout: timedelta | float | None = None,
+    max_body: int | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """The core's request."""
+    return without_none(
+        {
+            "account": account,
+            "application": application,
+            "connection": connection,
+            "method": method,
+            "path": path,
+            "query": pairs(query),
+            "headers": pairs(headers),
+            "body": body(json, data, content, content_type),
+            "timeout": timeout,
+            "max_body": max_body,
+            **more,
+        }
+    )

@@ -1,0 +1,300 @@
+"""The async contract: cancellation, time-outs, loops, threads."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from typing import Any, Callable, Coroutine
+
+import pytest
+
+from smalt import AsyncSmalt, SmaltError
+from smalt.errors import SmaltTimeoutError, UnavailableError
+from smalt.testing import Sandbox
+
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+def loops() -> list[Callable[[], asyncio.AbstractEventLoop]]:
+    made: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop]
+    try:
+        import uvloop
+
+        made.append(uvloop.new_event_loop)
+    except ImportError:
+        pass
+    return made
+
+
+class NoReader(asyncio.SelectorEventLoop):
+    """A loop that cannot watch descriptors, as on Windows."""
+
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:  # type: ignore[override]
+        raise NotImplementedError
+
+
+@pytest.fixture(params=[*loops(), NoReader], ids=lambda make: f"{make.__module__}.{make.__name__}")
+def run(request: pytest.FixtureRequest) -> Run:
+    """Runs a coroutine on each sort of loop."""
+
+    def run(coroutine: Coroutine[Any, Any, None]) -> None:
+        loop = request.param()
+        try:
+            loop.run_until_complete(coroutine)
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    return run
+
+
+async def slow(smalt: AsyncSmalt) -> None:
+    """A call that waits until it is cancelled: nothing happens after the last event."""
+    page = await smalt.events_page()
+    since = page.items[-1].cursor if page.items else None
+    while True:
+        page = await smalt.events_page(since=since, wait=3600)
+        since = page.items[-1].cursor
+
+
+def test_the_life_of_a_connection(run: Run) -> None:
+    async def life() -> None:
+        async with AsyncSmalt.sandbox() as smalt:
+            account = smalt.account("customer-42")
+            await account.ensure()
+            connection = await account.connect("sandbox-oauth")
+            assert connection.identity is not None and connection.identity.label == "ada@sandbox.example"
+            await account.credential("sandbox-oauth")
+            credential = await account.credential("sandbox-oauth")
+            assert credential is await account.credential("sandbox-oauth"), "made once, while core has it"
+            answer = await account.request("sandbox-oauth", "GET", "items")
+            assert answer.status == 200 and len(answer.json()["items"]) == 3
+            receipt = await account.disconnect("sandbox-oauth")
+            assert receipt.revocation == "revoked"
+        with pytest.raises(UnavailableError) as closed:
+            await account.get()
+        assert closed.value.code == "closed"
+
+    run(life())
+
+
+def test_64_at_once(run: Run) -> None:
+    async def many() -> None:
+        async with AsyncSmalt.sandbox() as smalt:
+            accounts = await asyncio.gather(*(smalt.account(f"c-{n}").ensure() for n in range(64)))
+            assert [account.id for account in accounts] == [f"c-{n}" for n in range(64)]
+            found = [account.id async for account in smalt.accounts()]
+            assert sorted(found) == sorted(account.id for account in accounts)
+
+    run(many())
+
+
+def test_cancelling_ends_the_waiter_at_once(run: Run) -> None:
+    async def cancel() -> None:
+        async with AsyncSmalt.sandbox() as smalt:
+            tasks = [asyncio.ensure_future(slow(smalt)) for _ in range(64)]
+            await asyncio.sleep(0.05)
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
+            # The loop and the engine are as good as before.
+            await smalt.account("a").ensure()
+
+    run(cancel())
+
+
+def test_a_cancelled_task_sends_nothing(run: Run) -> None:
+    async def cancelled() -> None:
+        async with AsyncSmalt.sandbox() as smalt:
+
+            async def late() -> None:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+                await smalt.account("never").ensure()
+
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.ensure_future(late())
+            assert await smalt.count_accounts() == 0
+
+    run(cancelled())
+
+
+def test_what_has_an_effect_goes_on_when_its_waiter_goes() -> None:
+    async def cancel() -> None:
+        sandbox = Sandbox()
+        project = {"version": 1, "sandbox": {"enabled": True, "url": sandbox.origin}, "apps": {"sandbox-oauth": {}}}
+        project["org"] = {"redirect_uris": ["http://127.0.0.1/callback"]}
+        from smalt import make_key
+
+        async with AsyncSmalt.embedded(project=project, key=make_key()) as smalt:
+            account = smalt.account("a")
+            await account.ensure()
+            started = await account.start_connect("sandbox-oauth", redirect_uri="http://127.0.0.1/callback")
+            callback = await asyncio.to_thread(sandbox.visit, started.authorize_url)
+            task = asyncio.ensure_future(account.finish_connect(callback, cookie=started.cookie.value))
+            while (await account.get_flow(started.flow_id)).status == "pending" and not task.done():
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            ended = await account.flow(started.flow_id).wait(60)
+            assert ended.status == "connected"
+            assert (await account.list_connections())[0].id == ended.connection_id
+        sandbox.close()
+
+    asyncio.run(cancel())
+
+
+def test_a_timeout_is_an_error_of_both_worlds(run: Run) -> None:
+    async def late() -> None:
+        async with AsyncSmalt.sandbox() as smalt:
+            with pytest.raises(SmaltTimeoutError) as ended:
+                await slow(smalt.with_timeout(0.05))
+            assert ended.value.code == "outcome_unknown" and isinstance(ended.value, TimeoutError)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(slow(smalt), 0.05)
+
+    run(late())
+
+
+def test_several_loops_and_threads_use_one_engine() -> None:
+    made = asyncio.run(open_one())
+    ended: list[object] = []
+
+    def work(number: int) -> None:
+        async def calls() -> None:
+            for n in range(20):
+                await made.account(f"t-{number}-{n}").ensure()
+
+        try:
+            for _ in range(3):
+                asyncio.run(calls())
+            ended.append(None)
+        except BaseException as why:
+            ended.append(why)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ended == [None] * 8
+    assert asyncio.run(made.count_accounts()) == 160
+    asyncio.run(made.aclose())
+
+
+async def open_one() -> AsyncSmalt:
+    return await AsyncSmalt.sandbox()
+
+
+def test_a_loop_that_is_closed_early_harms_nobody() -> None:
+    made = asyncio.run(open_one())
+    for _ in range(50):
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(slow(made))
+        loop.run_until_complete(asyncio.sleep(0.001))
+        # Neither awaited nor cancelled.
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        loop.close()
+        del task
+        gc.collect()
+    assert asyncio.run(made.count_accounts()) == 0
+    asyncio.run(made.aclose())
+
+
+def test_anyio_cancels_too() -> None:
+    anyio = pytest.importorskip("anyio")
+
+    async def scopes() -> None:
+        async with AsyncSmalt.sandbox() as smalt:
+            with anyio.move_on_after(0.05) as scope:
+                await slow(smalt)
+            assert scope.cancelled_caught
+            async with anyio.create_task_group() as group:
+                for n in range(8):
+                    group.start_soon(smalt.account(f"a-{n}").ensure)
+            assert await smalt.count_accounts() == 8
+
+    anyio.run(scopes)
+
+
+def test_events_are_an_async_iterator() -> None:
+    async def watch() -> None:
+        async with AsyncSmalt.sandbox() as smalt:
+            seen: list[str] = []
+
+            async def read() -> None:
+                async for event in smalt.events():
+                    seen.append(event.type)
+                    if event.account_id == "last":
+                        return
+
+            reader = asyncio.ensure_future(read())
+            for name in ("first", "second", "last"):
+                await smalt.account(name).ensure()
+            await asyncio.wait_for(reader, 60)
+            assert seen == ["account.created"] * 3
+
+    asyncio.run(watch())
+
+
+def test_pages_stop_when_nobody_asks() -> None:
+    async def pages() -> None:
+        async with AsyncSmalt.sandbox() as smalt:
+            account = smalt.account("a")
+            await account.ensure()
+            await account.connect("sandbox-oauth")
+            items = []
+            pagination = {"style": "offset", "items": "/items", "size_param": "limit", "size": 10}
+            async for item in account.pages("sandbox-oauth", "GET", "items", pagination=pagination):
+                items.append(item)
+                if len(items) == 2:
+                    break
+            assert len(items) == 2
+
+    asyncio.run(pages())
+
+
+def test_what_is_left_does_not_grow() -> None:
+    """The leak loop: memory is flat over many calls."""
+    import os
+    import resource
+
+    calls = 100_000 if os.environ.get("SMALT_FULL") else 5_000
+
+    async def loop() -> list[int]:
+        sizes = []
+        async with AsyncSmalt.sandbox() as smalt:
+            account = smalt.account("a")
+            await account.ensure()
+            await account.connect("sandbox-oauth")
+            for _ in range(4):
+                for n in range(calls // 4):
+                    await account.credential("sandbox-oauth")
+                    if n % 8 == 0:
+                        await asyncio.gather(*(account.get() for _ in range(8)))
+                gc.collect()
+                with open("/proc/self/statm") as statm:
+                    sizes.append(int(statm.read().split()[1]) * resource.getpagesize())
+        return sizes
+
+    if not os.path.exists("/proc/self/statm"):
+        pytest.skip("the system does not tell a process's memory")
+    sizes = asyncio.run(loop())
+    assert sizes[-1] - sizes[1] < 8 * 1024 * 1024, sizes
+
+
+def test_errors_come_with_their_facts() -> None:
+    async def unknown() -> SmaltError:
+        async with AsyncSmalt.sandbox() as smalt:
+            try:
+                await smalt.account("nobody").get()
+            except SmaltError as error:
+                return error
+        raise AssertionError
+
+    error = asyncio.run(unknown())
+    assert (error.code, error.kind, error.retry, error.context["account"]) == ("linked_account_not_found", "not_found", "never", "nobody")

@@ -1,0 +1,270 @@
+"""The examples, as they stand in the documentation."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from smalt import make_key
+
+from .conftest import REPOSITORY
+from .counterparts import manifest, project, provider, user
+
+EXAMPLES = REPOSITORY / "bindings-python" / "examples"
+SANDBOX = """
+version = 1
+[org]
+public_url = "http://127.0.0.1:8000"
+[sandbox]
+enabled = true
+[apps.sandbox-oauth]
+[apps.sandbox-key]
+"""
+
+
+def run(*arguments: str, **variables: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=180, cwd=EXAMPLES, env={**os.environ, **variables}
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store, a project and a key, named by the variables that the examples read."""
+    (tmp_path / "smalt.toml").write_text(SANDBOX)
+    monkeypatch.setenv("STORE", str(tmp_path / "smalt.db"))
+    monkeypatch.setenv("PROJECT", str(tmp_path / "smalt.toml"))
+    monkeypatch.setenv("SMALT_KEY", make_key().reveal())
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    return tmp_path
+
+
+def test_the_script() -> None:
+    assert run("script.py").endswith("revoked\n")
+
+
+def test_the_plugin() -> None:
+    said = run("plugin.py")
+    assert "label='acme'" in said and "'general'" in said
+
+
+def test_a_users_test_suite() -> None:
+    """The fixtures are there without being imported."""
+    said = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_app.py")
+    assert "3 passed" in said
+
+
+def module(name: str) -> Any:
+    sys.modules.pop(name, None)
+    return importlib.import_module(name)
+
+
+def test_fastapi_and_the_life_at_oidc_provider(folder: Path) -> None:
+    """A provider that others wrote; the callback goes through a route of FastAPI."""
+    base = "http://127.0.0.1:8000"
+    with provider(f"{base}/api/v1/counterpart/callback") as oidc, user() as ada:
+        manifests = folder / "manifests"
+        manifests.mkdir()
+        (manifests / "counterpart.toml").write_text(toml(manifest(oidc.said["issuer"])))
+        (folder / "smalt.toml").write_text(toml({**project(oidc.said, folder, base), "manifests": ["manifests"]}))
+        app = module("fastapi_app").app
+
+        async def life() -> None:
+            async with app.router.lifespan_context(app):
+                transport = httpx.ASGITransport(app=app)
+                async with httpx.AsyncClient(transport=transport, base_url=base, headers={"x-user": "ada"}) as client:
+                    session = (await client.post("/smalt-session")).json()
+                    assert session["token"]
+                    started = await client.get("/connect/counterpart")
+                    assert started.status_code == 302, started.text
+                    cookie = started.headers["set-cookie"].split(";")[0]
+                    seen = await asyncio.to_thread(
+                        ada.ask, {"id": 1, "url": started.headers["location"], "login": "ada", "decision": "allow"}
+                    )
+                    callback = seen["callback_url"]
+                    # Another user's browser cannot end it.
+                    stolen = await client.get(callback, headers={"cookie": cookie, "x-user": "eve"})
+                    assert stolen.status_code >= 400, stolen.text
+
+                    started = await client.get("/connect/counterpart")
+                    cookie = started.headers["set-cookie"].split(";")[0]
+                    seen = await asyncio.to_thread(
+                        ada.ask, {"id": 2, "url": started.headers["location"], "login": "ada", "decision": "allow"}
+                    )
+                    ended = await client.get(seen["callback_url"], headers={"cookie": cookie})
+                    assert ended.status_code == 200 and ended.json()["label"] == "ada", ended.text
+                    again = await client.get(seen["callback_url"], headers={"cookie": cookie})
+                    assert again.json()["code"] == "state_replayed"
+
+                    smalt = app.state.smalt
+                    credential = await smalt.account("ada").credential("counterpart")
+                    me = await smalt.account("ada").request("counterpart", "GET", "me")
+                    assert me.status == 200 and me.json()["sub"] == "ada"
+                    assert credential.access_token
+                    receipt = await smalt.account("ada").disconnect("counterpart")
+                    assert receipt.revocation == "revoked"
+                    gone = await client.get("/items/counterpart")
+                    assert gone.json()["code"] == "not_connected"
+                    mounted = await client.get("/smalt/smalt/v1/capabilities")
+                    assert mounted.status_code in (200, 401)
+
+        asyncio.run(life())
+
+
+def toml(value: dict[str, Any], path: str = "") -> str:
+    """Enough of TOML for a project: values first, then tables."""
+    simple = {name: inner for name, inner in value.items() if not isinstance(inner, dict)}
+    lines = [f"[{path}]"] if path and simple else []
+    lines += [f"{name} = {json.dumps(inner)}" for name, inner in simple.items()]
+    for name, inner in value.items():
+        if isinstance(inner, dict):
+            lines.append(toml(inner, f"{path}.{name}" if path else name))
+    return "\n".join(lines) + "\n"
+
+
+def test_django(folder: Path) -> None:
+    code = """
+import os, django_app
+from django.test import Client
+from smalt.testing import Sandbox
+client = Client(headers={"x-user": "ada"})
+started = client.get("/connect/sandbox-oauth")
+assert started.status_code == 302, started.content
+cookie = next(iter(started.cookies.values()))
+callback = Sandbox.visit(started["location"])
+path = callback.split("8000", 1)[1]
+ended = client.get(path)
+assert ended.status_code == 200, ended.content
+items = client.get("/items/sandbox-oauth")
+assert items.status_code == 200 and len(items.json()["items"]) == 3, items.content
+wrong = client.get("/items/sandbox-key")
+assert wrong.json()["code"] == "not_connected", wrong.content
+# A server that forked: the child opens its own.
+child = os.fork()
+if child == 0:
+    os._exit(0 if client.get("/items/sandbox-key").json()["code"] == "not_connected" else 1)
+assert os.waitpid(child, 0)[1] == 0
+print("ok")
+"""
+    assert run("-c", code) == "ok\n"
+
+
+def test_a_celery_worker_after_fork(folder: Path) -> None:
+    queue = folder / "queue"
+    results = folder / "results"
+    queue.mkdir()
+    results.mkdir()
+    variables = {"BROKER": "filesystem://", "BACKEND": results.as_uri(), "FOLDER": str(queue)}
+    from smalt import Smalt
+
+    with Smalt.embedded(folder / "smalt.db", project=folder / "smalt.toml") as smalt:
+        # The sandbox is this process's; the worker's engine talks to it over HTTP, as to any provider.
+        account = smalt.account("customer-42")
+        account.ensure()
+        from smalt.testing import Sandbox
+
+        with Sandbox() as sandbox:
+            (folder / "smalt.toml").write_text(SANDBOX.replace("enabled = true", f'enabled = true\nurl = "{sandbox.origin}"'))
+            smalt.set_project({**json_project(sandbox.origin)})
+            started = account.start_connect("sandbox-oauth", redirect_uri="http://127.0.0.1/callback")
+            account.finish_connect(sandbox.visit(started.authorize_url), cookie=started.cookie.value)
+            worker = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "celery",
+                    "-A",
+                    "celery_app",
+                    "worker",
+                    "--pool=prefork",
+                    "-c",
+                    "2",
+                    "--loglevel=WARNING",
+                    "--without-heartbeat",
+                    "--without-mingle",
+                    "--without-gossip",
+                ],
+                cwd=EXAMPLES,
+                env={**os.environ, **variables, "C_FORCE_ROOT": "1"},
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            try:
+                code = (
+                    "from celery_app import titles\n"
+                    "made = [titles.delay('customer-42', 'sandbox-oauth') for _ in range(4)]\n"
+                    "print([len(one.get(timeout=120)) for one in made])\n"
+                )
+                assert run("-c", code, **variables) == "[3, 3, 3, 3]\n"
+            finally:
+                worker.terminate()
+                _, said = worker.communicate(timeout=60)
+            assert "Traceback" not in said, said
+
+
+def json_project(origin: str) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "org": {"public_url": "http://127.0.0.1:8000"},
+        "sandbox": {"enabled": True, "url": origin},
+        "apps": {"sandbox-oauth": {}, "sandbox-key": {}},
+    }
+
+
+def test_s80_gunicorn_preload(folder: Path) -> None:
+    """The application, with an engine of its own, is loaded before the workers fork."""
+    import socket
+    import time
+
+    (folder / "preloaded.py").write_text(
+        "import os\n"
+        "from smalt import Smalt, SmaltError\n"
+        "parent = Smalt.embedded(os.environ['STORE'], project=os.environ['PROJECT'])\n"
+        "parent.account('parent').ensure()\n"
+        "own = {}\n"
+        "def app(environ, start_response):\n"
+        "    try:\n"
+        "        parent.account('parent').get()\n"
+        "        said = 'open'\n"
+        "    except SmaltError as error:\n"
+        "        said = error.code\n"
+        "    if os.getpid() not in own:\n"
+        "        own[os.getpid()] = Smalt.embedded(os.environ['STORE'], project=os.environ['PROJECT'])\n"
+        "    said += ' ' + own[os.getpid()].account('parent').get().id\n"
+        "    start_response('200 OK', [('content-type', 'text/plain')])\n"
+        "    return [said.encode()]\n"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--bind", f"127.0.0.1:{port}", "preloaded:app"],
+        cwd=folder,
+        env={**os.environ},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until = time.monotonic() + 60
+        said: set[str] = set()
+        with httpx.Client(trust_env=False) as client:
+            while len(said) == 0 and time.monotonic() < until:
+                try:
+                    said = {client.get(f"http://127.0.0.1:{port}/", timeout=30).text for _ in range(6)}
+                except httpx.ConnectError:
+                    time.sleep(0.05)
+        assert said == {"closed parent"}, said
+    finally:
+        server.terminate()
+        server.communicate(timeout=60)

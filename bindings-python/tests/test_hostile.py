@@ -1,0 +1,260 @@
+"""S-78: hostile arguments, and uses that nobody means: an error each time, and the process goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+import os
+import random
+import threading
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from smalt import Secret, Smalt, SmaltError, types
+from smalt.errors import InvalidError
+
+CALLS = 100_000 if os.environ.get("SMALT_FULL") else 5_000
+
+
+class Evil:
+    """Raises wherever it is looked at."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError("looked at")
+
+
+class EvilMapping(dict):  # type: ignore[type-arg]
+    def items(self) -> Any:
+        raise RuntimeError("looked at")
+
+
+def deep(levels: int) -> Any:
+    value: Any = 0
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def circle() -> Any:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+def hostile(random_: random.Random) -> Any:
+    return random_.choice(
+        [
+            None,
+            True,
+            0,
+            -1,
+            2**63,
+            2**64,
+            -(2**200),
+            1.5,
+            math.nan,
+            math.inf,
+            -0.0,
+            "",
+            "a",
+            "\0",
+            "\ud800",
+            "a/b?c#d",
+            " ",
+            "ä" * 300,
+            "x" * 10_000,
+            b"bytes",
+            bytearray(b"x"),
+            memoryview(b"x"),
+            [],
+            [1, "a", None],
+            (),
+            {},
+            {"a": 1},
+            {1: 2},
+            {"\ud800": 1},
+            {None: None},
+            set(),
+            frozenset({1}),
+            object(),
+            object,
+            Evil(),
+            EvilMapping(a=1),
+            circle(),
+            deep(100),
+            deep(50),
+            Secret("s"),
+            Decimal("1.5"),
+            datetime.now(),
+            timedelta(days=-1),
+            timedelta.max,
+            iter([1]),
+            lambda: 1,
+            Exception("x"),
+            types.AuthType.OAUTH2,
+            range(3),
+            1j,
+        ]
+    )
+
+
+# What a wrong argument may raise: Python's own for a wrong call, ours for a wrong value.
+EXPECTED = (SmaltError, TypeError, ValueError, UnicodeError, AttributeError, RuntimeError)
+
+
+def test_s78_hostile_arguments() -> None:
+    random_ = random.Random(78)
+    with Smalt.sandbox() as smalt:
+        account = smalt.account("a")
+        account.ensure()
+        account.connect("sandbox-key", {"key": "sandbox-key-good", "workspace": "acme"})
+        session = account.session()
+        names = [name for name in dir(account) if not name.startswith("_")]
+        targets = [(handle, name) for handle in (smalt, account, session) for name in dir(handle) if not name.startswith("_")]
+        left_out = {
+            "close",
+            "embedded",
+            "sandbox",
+            "remote",
+            "events",
+            "accounts",
+            "httpx_auth",
+            "rotate_keys",
+            "set_project",
+            "delete",
+            "delete_account",
+            "wait_flow",
+            "events_page",
+            "connect",
+            "request",
+            "request_page",
+            "disconnect",
+        }
+        targets = [(handle, name) for handle, name in targets if callable(getattr(handle, name)) and name not in left_out]
+        assert names and len(targets) > 50
+        counted = 0
+        raised = 0
+        while counted < CALLS:
+            handle, name = random_.choice(targets)
+            arguments = [hostile(random_) for _ in range(random_.randrange(4))]
+            named = {
+                random_.choice(
+                    ["cursor", "limit", "search", "application", "connection", "config_id", "timeout", "value", "lhs", "\ud800"]
+                ): hostile(random_)
+                for _ in range(random_.randrange(3))
+            }
+            counted += 1
+            try:
+                getattr(handle, name)(*arguments, **named)
+            except EXPECTED:
+                raised += 1
+        assert raised > counted // 2
+        assert smalt.account("a").get().id == "a"
+
+
+@pytest.mark.parametrize("value", ["x" * (100 * 1024 * 1024), b"x" * (100 * 1024 * 1024)], ids=["text", "bytes"])
+def test_s78_100_mib(value: Any) -> None:
+    with Smalt.sandbox() as smalt:
+        account = smalt.account("a")
+        account.ensure()
+        with pytest.raises(EXPECTED):
+            account.connect("sandbox-key", {"key": value, "workspace": "acme"})
+        with pytest.raises(EXPECTED):
+            smalt.account(value).get()
+        assert account.get().id == "a"
+
+
+def test_a_mistake_is_named_without_the_value() -> None:
+    with Smalt.sandbox() as smalt:
+        account = smalt.account("a")
+        account.ensure()
+        for mistake in (
+            {"key": {"canary-secret": 1}},
+            {"key": ["canary-secret"]},
+            {1: "canary-secret"},
+            "canary-secret",
+            {"key": math.nan},
+        ):
+            with pytest.raises(InvalidError) as raised:
+                account.connect_key("sandbox-key", mistake)  # type: ignore[arg-type]
+            assert "canary-secret" not in str(raised.value) and "canary-secret" not in repr(raised.value)
+        with pytest.raises(InvalidError, match="too deep|another type"):
+            account.run_workflow("sandbox-key", "w", deep(1000))
+        with pytest.raises(InvalidError):
+            account.run_workflow("sandbox-key", "w", circle())
+
+
+def test_s78_after_close() -> None:
+    smalt = Smalt.sandbox()
+    account = smalt.account("a")
+    account.ensure()
+    account.connect("sandbox-oauth")
+    account.credential("sandbox-oauth")
+    smalt.close()
+    smalt.close()
+    for call in (account.get, lambda: account.credential("sandbox-oauth"), account.session, smalt.get_project, smalt.list_accounts):
+        with pytest.raises(SmaltError) as raised:
+            call()
+        assert raised.value.code == "closed"
+
+
+def test_s78_32_threads_close_and_drop_and_call() -> None:
+    for _ in range(5):
+        smalt = Smalt.sandbox()
+        account = smalt.account("a")
+        account.ensure()
+        stop = threading.Event()
+        strange: list[BaseException] = []
+
+        def calls() -> None:
+            while not stop.is_set():
+                try:
+                    account.get()
+                    account.credential("sandbox-oauth")
+                except SmaltError as error:
+                    if error.code not in ("closed", "not_connected"):
+                        strange.append(error)
+                except BaseException as why:
+                    strange.append(why)
+
+        threads = [threading.Thread(target=calls) for _ in range(32)]
+        for thread in threads:
+            thread.start()
+        smalt.close()
+        del smalt
+        gc.collect()
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert not strange
+
+
+def test_s78_work_is_done_once() -> None:
+    from smalt._smalt import Port, run
+
+    with Smalt.sandbox() as smalt:
+        work = smalt._engine.operation("count_accounts", {})
+        assert run(work) == 0
+        with pytest.raises(RuntimeError):
+            run(work)
+        loop = asyncio.new_event_loop()
+        port = Port(True)
+        with pytest.raises(RuntimeError):
+            port.submit(work, loop.create_future())
+        for name in ("no_such", "", "\0", "credential\n"):
+            with pytest.raises(SmaltError):
+                smalt._engine.operation(name, {})
+        # Futures of a loop that is closed, and objects that are none.
+        port.submit(smalt._engine.operation("count_accounts", {}), object())
+        while not port.pending == 0:
+            try:
+                port.drain()
+            except AttributeError:
+                break
+        port.close()
+        port.close()
+        loop.close()

@@ -1,0 +1,402 @@
+"""Plugins in Python: every way one can end, its traceback, its threads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from smalt import (
+    AppManifest,
+    AsyncSmalt,
+    Connector,
+    Identity,
+    KeyProvider,
+    Option,
+    Presenter,
+    Rejected,
+    Smalt,
+    SmaltError,
+    WorkflowRunner,
+    make_key,
+)
+from smalt.errors import PluginError
+from smalt.testing import Sandbox
+
+KEY = {"key": "sandbox-key-good", "workspace": "acme"}
+PROJECT: dict[str, Any] = {
+    "version": 1,
+    "sandbox": {"enabled": True},
+    "apps": {
+        "sandbox-key": {"fields": [{"id": "item", "name": "Item", "type": "select", "options_from": "items"}]},
+        "sandbox-oauth": {"workflows": [{"id": "notify", "name": "Notify", "description": "Posts."}]},
+    },
+}
+TIMINGS = {"plugin": 5}
+
+
+def opened(*connectors: Connector, **options: Any) -> Smalt:
+    return Smalt.embedded(
+        project=PROJECT, key=make_key(), connectors=connectors, timings={**TIMINGS, **options.pop("timings", {})}, **options
+    )
+
+
+def connected(smalt: Smalt) -> Any:
+    account = smalt.account("a")
+    account.ensure()
+    return account.connect("sandbox-key", KEY)
+
+
+class Consents(Presenter):
+    """Ada, who consents at the sandbox."""
+
+    redirect_uri = "http://127.0.0.1/callback"
+
+    async def present(self, authorize_url: str, application: str) -> str:
+        return await asyncio.to_thread(Sandbox.visit, authorize_url)
+
+
+class Plain(Connector):
+    slug = "sandbox-key"
+
+    def verify(self, ctx: Any, credential: Any) -> Identity:
+        assert threading.current_thread().name == "smalt-plugin"
+        answer = ctx.request("GET", "channels", query={"limit": 1})
+        return Identity(id=credential.values["workspace"].reveal(), label=f"{answer.status} {ctx.account_id} {ctx.application}")
+
+
+class Awaited(Connector):
+    slug = "sandbox-key"
+
+    async def verify(self, ctx: Any, credential: Any) -> Identity:
+        answer = await ctx.request("GET", "channels", query=[("limit", 1)])
+        return Identity(id=credential.values["workspace"].reveal(), label=f"{answer.status} {ctx.account_id} {ctx.application}")
+
+    async def options(self, ctx: Any, field: str, search: str | None = None) -> list[Option]:
+        assert (field, search) == ("item", None)
+        answer = await ctx.request("GET", "channels", query={"limit": 3})
+        return [Option(value=channel["id"], name=channel["name"]) for channel in answer.json()["items"]]
+
+
+@pytest.mark.parametrize("make", [Plain, Awaited])
+def test_a_connector_is_asked_and_asks(make: type[Connector]) -> None:
+    with opened(make()) as smalt:
+        connection = connected(smalt)
+        assert connection.identity == Identity(id="acme", label="200 a sandbox-key")
+
+
+def test_async_methods_run_on_the_registering_loop() -> None:
+    seen: list[object] = []
+
+    class Where(Awaited):
+        async def verify(self, ctx: Any, credential: Any) -> Identity:
+            seen.append(asyncio.get_running_loop())
+            return await super().verify(ctx, credential)
+
+    async def life() -> None:
+        async with AsyncSmalt.embedded(project=PROJECT, key=make_key(), connectors=[Where()]) as smalt:
+            account = smalt.account("a")
+            await account.ensure()
+            await account.connect("sandbox-key", KEY)
+            assert seen == [asyncio.get_running_loop()]
+            config = await account.config("sandbox-key")
+            assert len(config.fields[0].options or ()) == 3
+
+    asyncio.run(life())
+
+
+class Broken(RuntimeError):
+    pass
+
+
+class Throws(Connector):
+    slug = "sandbox-key"
+
+    def verify(self, ctx: Any) -> Identity:
+        raise Broken("on purpose")
+
+
+class ThrowsLater(Connector):
+    slug = "sandbox-key"
+
+    async def verify(self, ctx: Any) -> Identity:
+        raise Broken("on purpose")
+
+
+@pytest.mark.parametrize("make", [Throws, ThrowsLater])
+def test_an_exception_keeps_its_traceback(make: type[Connector]) -> None:
+    with opened(make()) as smalt, pytest.raises(PluginError) as raised:
+        connected(smalt)
+    error = raised.value
+    assert (error.code, error.context["plugin"]) == ("plugin_failed", "connector sandbox-key")
+    assert "on purpose" in error.reason and "def verify" not in error.reason
+    assert error.trace is not None and 'raise Broken("on purpose")' in error.trace
+    assert isinstance(error.__cause__, Broken)
+
+
+def test_s41_the_credential_is_taken_out_of_what_a_plugin_says() -> None:
+    class Talks(Connector):
+        slug = "sandbox-key"
+
+        def verify(self, ctx: Any, credential: Any) -> Identity:
+            raise Broken(f"the key is {credential.values['key'].reveal()}")
+
+    with opened(Talks()) as smalt, pytest.raises(PluginError) as raised:
+        connected(smalt)
+    assert KEY["key"] not in str(raised.value) and KEY["key"] not in (raised.value.trace or "")
+
+
+def test_a_hanging_plugin_harms_nobody_else() -> None:
+    release = threading.Event()
+
+    class Hangs(Connector):
+        slug = "sandbox-key"
+
+        def verify(self, ctx: Any) -> Identity:
+            release.wait()
+            return Identity(id="late", label="late")
+
+    with opened(Hangs(), presenter=Consents(), timings={"plugin": 0.3}) as smalt:
+        # More of them than the pool has threads: those that nobody waits for are given up.
+        for number in range(12):
+            account = smalt.account(f"h-{number}")
+            account.ensure()
+            with pytest.raises(PluginError) as raised:
+                account.connect("sandbox-key", KEY)
+            assert raised.value.code == "plugin_timeout"
+        other = smalt.account("other")
+        other.ensure()
+        assert other.connect("sandbox-oauth").status == "active"
+        release.set()
+
+
+def test_a_cancelled_coroutine_is_cancelled() -> None:
+    ended: list[str] = []
+
+    class Hangs(Connector):
+        slug = "sandbox-key"
+
+        async def verify(self, ctx: Any) -> Identity:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                ended.append("cancelled")
+                raise
+            raise AssertionError
+
+    with opened(Hangs(), timings={"plugin": 0.2}) as smalt:
+        with pytest.raises(PluginError) as raised:
+            connected(smalt)
+        assert raised.value.code == "plugin_timeout"
+        until = time.monotonic() + 60
+        while not ended and time.monotonic() < until:
+            time.sleep(0.01)
+    assert ended == ["cancelled"]
+
+
+@pytest.mark.parametrize(
+    "answer", [1, "x", {"id": 1}, {"id": "", "label": ""}, object(), Identity(id="", label="x"), b"x", {"id": "\ud800", "label": "x"}]
+)
+def test_nonsense_is_the_plugins_fault(answer: object) -> None:
+    class Nonsense(Connector):
+        slug = "sandbox-key"
+
+        def verify(self, ctx: Any) -> Any:
+            return answer
+
+    with opened(Nonsense()) as smalt, pytest.raises(PluginError) as raised:
+        connected(smalt)
+    assert raised.value.code == "plugin_answer"
+
+
+def test_a_refusal_is_the_users_matter() -> None:
+    class Refuses(Connector):
+        slug = "sandbox-key"
+
+        async def verify(self, ctx: Any) -> Identity:
+            raise Rejected("Use a key of the team.")
+
+    with opened(Refuses()) as smalt, pytest.raises(SmaltError) as raised:
+        connected(smalt)
+    assert raised.value.code == "credentials_rejected" and "Use a key of the team." in raised.value.reason
+
+
+def test_a_plugin_that_calls_back_is_refused_at_once() -> None:
+    holder: list[Smalt] = []
+
+    class Reenters(Connector):
+        slug = "sandbox-key"
+
+        def verify(self, ctx: Any) -> Identity:
+            # Another account: a blocking call from inside a plugin is refused all the same.
+            return Identity(id=holder[0].account("other").get().id, label="x")
+
+    with opened(Reenters()) as smalt:
+        holder.append(smalt)
+        smalt.account("other").ensure()
+        with pytest.raises(PluginError) as raised:
+            connected(smalt)
+        assert raised.value.code == "reentrant"
+
+
+def test_an_async_plugin_may_ask_about_others() -> None:
+    holder: list[AsyncSmalt] = []
+
+    class Asks(Connector):
+        slug = "sandbox-key"
+
+        async def verify(self, ctx: Any) -> Identity:
+            other = await holder[0].account("other").get()
+            try:
+                await holder[0].account(ctx.account_id).credential("sandbox-key")
+            except PluginError as refused:
+                return Identity(id=other.id, label=refused.code)
+            raise AssertionError
+
+    async def life() -> None:
+        async with AsyncSmalt.embedded(project=PROJECT, key=make_key(), connectors=[Asks()]) as smalt:
+            holder.append(smalt)
+            await smalt.account("other").ensure()
+            await smalt.account("a").ensure()
+            connection = await smalt.account("a").connect("sandbox-key", KEY)
+            assert connection.identity == Identity(id="other", label="reentrant")
+
+    asyncio.run(life())
+
+
+class Keys(KeyProvider):
+    """What a key management service does, in memory."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.pad = os.urandom(64)
+
+    def key_id(self) -> str:
+        return "kms-1"
+
+    async def wrap(self, data_key: bytes, aad: bytes) -> bytes:
+        self.calls.append("wrap")
+        return len(aad).to_bytes(4, "big") + aad + bytes(a ^ b for a, b in zip(data_key, self.pad))
+
+    def unwrap(self, key_id: str, wrapped: bytes, aad: bytes) -> bytes:
+        self.calls.append("unwrap")
+        assert key_id == "kms-1"
+        length = int.from_bytes(wrapped[:4], "big")
+        if wrapped[4 : 4 + length] != aad:
+            raise Rejected("The key was wrapped for something else.")
+        return bytes(a ^ b for a, b in zip(wrapped[4 + length :], self.pad))
+
+
+def test_master_keys_from_elsewhere(tmp_path: Any) -> None:
+    keys = Keys()
+    for _ in range(2):
+        with Smalt.embedded(tmp_path / "smalt.db", keys=keys) as smalt:
+            smalt.account("a").ensure()
+    assert "wrap" in keys.calls and "unwrap" in keys.calls
+
+    class Wrong(Keys):
+        def unwrap(self, key_id: str, wrapped: bytes, aad: bytes) -> bytes:
+            raise Rejected("This service does not know the key.")
+
+    with pytest.raises(SmaltError) as raised:
+        Smalt.embedded(tmp_path / "smalt.db", keys=Wrong())
+    assert raised.value.code == "key_wrong"
+
+
+def test_a_presenter_shows_the_page() -> None:
+    shown: list[str] = []
+
+    class Shows(Presenter):
+        name = "mine"
+        redirect_uri = "http://127.0.0.1/callback"
+
+        async def present(self, authorize_url: str, application: str) -> str:
+            shown.append(application)
+            return await asyncio.to_thread(Sandbox.visit, authorize_url)
+
+    with opened(presenter=Shows()) as smalt:
+        account = smalt.account("a")
+        account.ensure()
+        assert account.connect("sandbox-oauth").status == "active"
+    assert len(shown) == 1
+
+
+def test_a_runner_runs_workflows() -> None:
+    class Runs(WorkflowRunner):
+        def run(self, workflow: str, payload: Any, account_id: str) -> Any:
+            return {"workflow": workflow, "payload": payload, "account": account_id}
+
+    with opened(runner=Runs(), presenter=Consents()) as smalt:
+        account = smalt.account("a")
+        account.ensure()
+        account.connect("sandbox-oauth")
+        account.config("sandbox-oauth")
+        account.update_config("sandbox-oauth", workflows={"notify": True})
+        payload = {"a": [1, 2.5, None, True, "ä"]}
+        answer = account.run_workflow("sandbox-oauth", "notify", payload)
+        assert answer == {"workflow": "notify", "payload": payload, "account": "a"}
+
+
+def test_a_manifest_comes_along(tmp_path: Any) -> None:
+    path = tmp_path / "acme.toml"
+    path.write_text(
+        'manifest = 1\nslug = "acme"\nname = "Acme"\ndescription = "An application."\n'
+        '[api]\nbase_url = "https://api.acme.example/"\n'
+        '[keybased]\nplacement = { in = "header", name = "X-Api-Key", value = "{key}" }\n'
+        '[[keybased.inputs]]\nname = "key"\nlabel = "API key"\ntype = "password"\nsecret = true\n'
+    )
+    manifest = AppManifest.load(path)
+    assert manifest.slug == "acme"
+    with pytest.raises(SmaltError) as wrong:
+        AppManifest.load(tmp_path / "none.toml")
+    assert wrong.value.code == "manifest_invalid"
+
+    class Acme(Connector):
+        def verify(self, ctx: Any) -> Identity:
+            return Identity(id="1", label="Acme")
+
+    acme = Acme()
+    acme.manifest = manifest
+    project = {"version": 1, "apps": {"acme": {}}}
+    with Smalt.embedded(project=project, key=make_key(), connectors=[acme]) as smalt:
+        account = smalt.account("a")
+        account.ensure()
+        identity = account.connect("acme", {"key": "an-api-key"}).identity
+        assert identity == Identity(id="1", label="Acme")
+
+
+def test_two_engines_keep_their_plugins_apart() -> None:
+    class Named(Connector):
+        slug = "sandbox-key"
+
+        def __init__(self, label: str) -> None:
+            self.label = label
+
+        async def verify(self, ctx: Any) -> Identity:
+            return Identity(id="1", label=self.label)
+
+    with opened(Named("first")) as first, opened(Named("second")) as second:
+        labels = [connected(smalt).identity.label for smalt in (first, second)]
+    assert labels == ["first", "second"]
+
+
+def test_a_plugin_whose_loop_is_gone_fails_its_callers() -> None:
+    async def open_one() -> AsyncSmalt:
+        return await AsyncSmalt.embedded(project=PROJECT, key=make_key(), connectors=[Awaited()], timings={"plugin": 2})
+
+    smalt = asyncio.run(open_one())
+
+    async def late() -> str:
+        await smalt.account("a").ensure()
+        try:
+            await smalt.account("a").connect("sandbox-key", KEY)
+        except PluginError as error:
+            return error.code
+        raise AssertionError
+
+    assert asyncio.run(late()) in ("plugin_failed", "plugin_timeout")
+    asyncio.run(smalt.aclose())

@@ -1,0 +1,189 @@
+//! Running calls on the process's runtime, whatever way they end.
+
+use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
+
+use smalt::{Code, Error, Result};
+use tokio::sync::oneshot;
+
+use crate::Cancel;
+
+fn panicked() -> Error {
+    Error::new(Code::Internal, "a call panicked; the process goes on")
+}
+
+/// Tells how a call ended, exactly once: also when its task was cancelled or panicked.
+struct End<T, D: FnOnce(Result<T>)> {
+    done: Option<D>,
+    answer: std::marker::PhantomData<fn(T)>,
+}
+
+impl<T, D: FnOnce(Result<T>)> End<T, D> {
+    fn with(mut self, ended: Result<T>) {
+        if let Some(done) = self.done.take() {
+            done(ended);
+        }
+    }
+}
+
+impl<T, D: FnOnce(Result<T>)> Drop for End<T, D> {
+    fn drop(&mut self) {
+        if let Some(done) = self.done.take() {
+            done(Err(if std::thread::panicking() { panicked() } else { Error::code_only(Code::Cancelled) }));
+        }
+    }
+}
+
+/// Runs a call on the process's runtime and hands its end to `done`, on one of the runtime's threads: `done` must not wait and not
+/// call the host. A call whose token is cancelled already ends at once, on this thread, and nothing of it is begun.
+///
+/// It ends as `cancelled` when its token is cancelled, as `outcome_unknown` when its time is over, and as `internal` when it
+/// panics.
+pub fn start<T, W, D>(cancel: &Cancel, timeout: Option<Duration>, work: W, done: D)
+where
+    T: Send + 'static,
+    W: Future<Output = Result<T>> + Send + 'static,
+    D: FnOnce(Result<T>) + Send + 'static,
+{
+    let end = End { done: Some(done), answer: std::marker::PhantomData };
+    if cancel.is_cancelled() {
+        return;
+    }
+    let task = smalt::runtime::runtime().spawn(async move {
+        // Taken in, so that it is dropped with the task.
+        let end = end;
+        let ended = match timeout {
+            None => work.await,
+            Some(time) => match tokio::time::timeout(time, work).await {
+                Ok(ended) => ended,
+                Err(_) => Err(Error::new(Code::OutcomeUnknown, format!("the call took longer than its {time:?}"))),
+            },
+        };
+        end.with(ended);
+    });
+    cancel.arm(task.abort_handle());
+}
+
+/// As [`start`], for hosts whose futures may be polled on any thread: the work itself runs on the process's runtime. Dropping the
+/// future cancels the call.
+///
+/// # Errors
+/// The call's own, and as [`start`].
+pub async fn run<T, W>(cancel: &Cancel, timeout: Option<Duration>, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: Future<Output = Result<T>> + Send + 'static,
+{
+    struct Dropped<'a>(&'a Cancel, bool);
+    impl Drop for Dropped<'_> {
+        fn drop(&mut self) {
+            if !self.1 {
+                self.0.cancel();
+            }
+        }
+    }
+    let (tell, told) = oneshot::channel();
+    let mut dropped = Dropped(cancel, false);
+    start(cancel, timeout, work, move |ended| {
+        // Nobody is there when the future was dropped.
+        let _ = tell.send(ended);
+    });
+    let ended = told.await;
+    dropped.1 = true;
+    ended.unwrap_or_else(|_| Err(Error::code_only(Code::Cancelled)))
+}
+
+/// Does something on the caller's own thread; a panic becomes an error.
+///
+/// # Errors
+/// Its own; `internal` when it panicked.
+pub fn contained<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    };
+
+    use super::*;
+
+    fn ended<T: Send + 'static>(
+        cancel: &Cancel,
+        timeout: Option<Duration>,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> mpsc::Receiver<Result<T>> {
+        let (tell, told) = mpsc::channel();
+        start(cancel, timeout, work, move |end| tell.send(end).unwrap());
+        told
+    }
+
+    #[test]
+    fn an_answer_comes_through() {
+        assert_eq!(ended(&Cancel::new(), None, async { Ok(1) }).recv().unwrap().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_cancelled_token_sends_nothing() {
+        let (cancel, begun) = (Cancel::new(), Arc::new(AtomicBool::new(false)));
+        cancel.cancel();
+        let seen = begun.clone();
+        let told = ended(&cancel, None, async move {
+            seen.store(true, Ordering::SeqCst);
+            Ok(())
+        });
+        assert!(told.recv().unwrap().unwrap_err().is(Code::Cancelled));
+        assert!(!begun.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn cancelling_ends_the_waiter_and_drops_the_work() {
+        struct Gone(mpsc::Sender<()>);
+        impl Drop for Gone {
+            fn drop(&mut self) {
+                self.0.send(()).unwrap();
+            }
+        }
+        let (tell, gone) = mpsc::channel();
+        let (cancel, held) = (Cancel::new(), Gone(tell));
+        let told = ended(&cancel, None, async move {
+            let _held = held;
+            std::future::pending::<Result<()>>().await
+        });
+        cancel.cancel();
+        cancel.cancel();
+        assert!(told.recv().unwrap().unwrap_err().is(Code::Cancelled));
+        gone.recv().unwrap();
+    }
+
+    #[test]
+    fn a_late_call_does_not_know_its_outcome() {
+        let told = ended(&Cancel::new(), Some(Duration::from_millis(1)), std::future::pending::<Result<()>>());
+        assert!(told.recv().unwrap().unwrap_err().is(Code::OutcomeUnknown));
+    }
+
+    #[test]
+    fn s77_a_panic_becomes_an_error() {
+        let panics = || -> Result<()> { panic!("on purpose") };
+        let told = ended(&Cancel::new(), None, async move { panics() });
+        assert!(told.recv().unwrap().unwrap_err().is(Code::Internal));
+        assert!(contained(panics).unwrap_err().is(Code::Internal));
+        assert_eq!(ended(&Cancel::new(), None, async { Ok(2) }).recv().unwrap().unwrap(), 2, "the runtime goes on");
+    }
+
+    #[test]
+    fn dropping_a_run_cancels_it() {
+        let cancel = Cancel::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            assert_eq!(run(&cancel, None, async { Ok(3) }).await.unwrap(), 3);
+            assert!(!cancel.is_cancelled());
+            let hanging = run(&cancel, None, std::future::pending::<Result<()>>());
+            tokio::select! { biased; _ = hanging => unreachable!(), () = std::future::ready(()) => {} }
+        });
+        assert!(cancel.is_cancelled());
+    }
+}

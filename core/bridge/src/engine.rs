@@ -1,0 +1,116 @@
+use std::{collections::BTreeMap, future::Future, sync::Arc};
+
+use smalt::{
+    Result, Secret, Smalt,
+    backend::{AnyAnswer, AnyRequest, Caller, Capabilities, GetCredential},
+    model::{AuthType, Connection, Credential},
+    plugin::Scope,
+};
+
+use crate::Process;
+
+/// One organisation in one environment, as a binding holds it. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    smalt: Smalt,
+    process: Process,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Engine({:?})", self.process)
+    }
+}
+
+/// How [`Engine::connect`] connects: what a builder of a connect takes in Rust.
+#[derive(Clone, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConnectOptions {
+    /// The linked account's id.
+    pub account: String,
+    /// The application's slug.
+    pub application: String,
+    /// What the user entered, by input name.
+    pub inputs: BTreeMap<String, Secret>,
+    /// Which way to authorise, where the application offers several; default its first.
+    pub auth_type: Option<AuthType>,
+    /// Scopes to ask for, in place of the project's; required ones are always added.
+    pub scopes: Option<Vec<String>>,
+    /// The connection to authorise again.
+    pub connection: Option<String>,
+    /// Takes the device flow (RFC 8628): the presenter shows a code, and the user enters it on any device.
+    pub device: bool,
+}
+
+impl Engine {
+    /// Over any handle of core, e.g. a remote one.
+    pub fn over(smalt: Smalt) -> Self {
+        Self { smalt, process: Process::here() }
+    }
+
+    /// The handle itself.
+    ///
+    /// # Errors
+    /// `closed` in a forked child.
+    pub fn smalt(&self) -> Result<&Smalt> {
+        self.process.check()?;
+        Ok(&self.smalt)
+    }
+
+    /// What the backend can do.
+    ///
+    /// # Errors
+    /// `closed` in a forked child.
+    pub fn capabilities(&self) -> Result<Capabilities> {
+        Ok(self.smalt()?.capabilities())
+    }
+
+    /// The ready operation, on the caller's own thread: from memory, without waiting. `None` when the call has to wait. Host code that
+    /// runs inside a plugin's call must not ask it, but [`Engine::call`] with its scope.
+    pub fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Result<Arc<Credential>>> {
+        if let Err(error) = self.process.check() {
+            return Some(Err(error));
+        }
+        self.smalt.backend().try_credential(caller, request)
+    }
+
+    /// An operation. The scope is that of the plugin's call from inside which it is made, else empty.
+    pub fn call(&self, caller: Caller, request: AnyRequest, scope: Scope) -> impl Future<Output = Result<AnyAnswer>> + Send + use<> {
+        let engine = self.clone();
+        scope.run(async move { smalt::backend::call(&**engine.smalt()?.backend(), &caller, request).await })
+    }
+
+    /// Connects an application: shows the authorize page with the engine's presenter, or verifies and saves the inputs.
+    pub fn connect(
+        &self,
+        caller: Caller,
+        options: ConnectOptions,
+        scope: Scope,
+    ) -> impl Future<Output = Result<Connection>> + Send + use<> {
+        let engine = self.clone();
+        scope.run(async move {
+            let ConnectOptions { account, application, inputs, auth_type, scopes, connection, device } = options;
+            let mut connect = engine.smalt()?.connect_as(caller, account, application).inputs(inputs);
+            if let Some(auth_type) = auth_type {
+                connect = connect.auth_type(auth_type);
+            }
+            if let Some(scopes) = scopes {
+                connect = connect.scopes(scopes);
+            }
+            if let Some(connection) = connection {
+                connect = connect.connection(connection);
+            }
+            if device {
+                connect = connect.device();
+            }
+            connect.await
+        })
+    }
+
+    /// Writes what is outstanding and releases the store. In a forked child there is nothing to do: the store is the parent's.
+    pub async fn close(&self) {
+        if self.process.is_here() {
+            self.smalt.close().await;
+        }
+    }
+}

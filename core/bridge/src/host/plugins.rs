@@ -1,0 +1,217 @@
+//! The plugins of core that ask the host.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use smalt::{
+    Code, Error, Result,
+    manifest::AppManifest,
+    model::{FieldOption, Identity, Json, RuleColumns},
+    plugin::{
+        Connector, ConnectorContext, Fault, KeyProvider, OptionsRequest, PresentRequest, Presenter, RevokeRequest, RuleRequest,
+        WorkflowRun, WorkflowRunner,
+    },
+};
+use zeroize::Zeroizing;
+
+use super::{Bytes, Host, HostAnswer, HostArguments, What, nonsense};
+
+/// How long a user may look at a page that a presenter shows.
+const USER_TIME: Duration = Duration::from_secs(600);
+/// A key provider's time for one call.
+const KEY_TIME: Duration = Duration::from_secs(10);
+
+fn strange<T>(what: What) -> Result<T, Fault> {
+    Err(Fault::Smalt(nonsense(what)))
+}
+
+/// An application's behaviour in host code.
+#[derive(Clone, Debug)]
+pub struct HostConnector {
+    host: Host,
+    slug: Arc<str>,
+    manifest: Option<AppManifest>,
+    methods: HashSet<What>,
+    deadline: Duration,
+}
+
+impl HostConnector {
+    /// `methods` are those that the host's connector has; the others are the manifest's matter and never asked for. `deadline` is that
+    /// of [`Timings::plugin`](smalt::engine::Timings).
+    pub fn new(host: Host, slug: &str, manifest: Option<AppManifest>, methods: impl IntoIterator<Item = What>, deadline: Duration) -> Self {
+        Self { host, slug: slug.into(), manifest, methods: methods.into_iter().collect(), deadline }
+    }
+
+    async fn ask(&self, what: What, arguments: HostArguments, context: ConnectorContext) -> Result<HostAnswer, Fault> {
+        if !self.methods.contains(&what) {
+            return Ok(HostAnswer::NotMine);
+        }
+        self.host.ask(&self.slug, what, arguments, Some(context), self.deadline).await
+    }
+}
+
+#[async_trait]
+impl Connector for HostConnector {
+    fn slug(&self) -> &str {
+        &self.slug
+    }
+
+    fn manifest(&self) -> Option<AppManifest> {
+        self.manifest.clone()
+    }
+
+    fn verifies(&self) -> bool {
+        self.methods.contains(&What::Verify)
+    }
+
+    async fn verify(&self, ctx: ConnectorContext) -> Result<Option<Identity>, Fault> {
+        match self.ask(What::Verify, HostArguments::None {}, ctx).await? {
+            HostAnswer::NotMine => Ok(None),
+            HostAnswer::Identity(identity) => Ok(Some(identity)),
+            _ => strange(What::Verify),
+        }
+    }
+
+    async fn options(&self, ctx: ConnectorContext, request: OptionsRequest) -> Result<Option<Vec<FieldOption>>, Fault> {
+        let OptionsRequest { source, field, workflow, parent_value, search } = request;
+        let arguments = HostArguments::Options { field, source, workflow, parent_value, search };
+        match self.ask(What::Options, arguments, ctx).await? {
+            HostAnswer::NotMine => Ok(None),
+            HostAnswer::Options(options) => Ok(Some(options)),
+            _ => strange(What::Options),
+        }
+    }
+
+    async fn rule_columns(&self, ctx: ConnectorContext, request: RuleRequest) -> Result<Option<RuleColumns>, Fault> {
+        let RuleRequest { field, workflow, lhs } = request;
+        match self.ask(What::RuleColumns, HostArguments::RuleColumns { field, workflow, lhs }, ctx).await? {
+            HostAnswer::NotMine => Ok(None),
+            HostAnswer::RuleColumns(columns) => Ok(Some(columns)),
+            _ => strange(What::RuleColumns),
+        }
+    }
+
+    async fn revoke(&self, ctx: ConnectorContext, request: RevokeRequest) -> Result<Option<()>, Fault> {
+        let RevokeRequest { connection_id, attempt } = request;
+        match self.ask(What::Revoke, HostArguments::Revoke { connection_id, attempt }, ctx).await? {
+            HostAnswer::NotMine => Ok(None),
+            HostAnswer::Done => Ok(Some(())),
+            _ => strange(What::Revoke),
+        }
+    }
+}
+
+/// A presenter in host code.
+#[derive(Clone, Debug)]
+pub struct HostPresenter {
+    host: Host,
+    name: Arc<str>,
+    redirect_uri: Option<String>,
+}
+
+impl HostPresenter {
+    /// `name` is for errors; `redirect_uri` where it catches the callback itself.
+    pub fn new(host: Host, name: &str, redirect_uri: Option<String>) -> Self {
+        Self { host, name: name.into(), redirect_uri }
+    }
+}
+
+#[async_trait]
+impl Presenter for HostPresenter {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn present(&self, request: PresentRequest) -> Result<Option<String>, Fault> {
+        let PresentRequest { authorize_url, redirect_uri, application, device } = request;
+        let arguments = HostArguments::Present { authorize_url, redirect_uri, application, device: device.map(Into::into) };
+        match self.host.ask(&"presenter".into(), What::Present, arguments, None, USER_TIME).await? {
+            HostAnswer::NotMine => Ok(None),
+            HostAnswer::Text(url) => Ok(Some(url)),
+            _ => strange(What::Present),
+        }
+    }
+
+    fn redirect_uri(&self) -> Option<String> {
+        self.redirect_uri.clone()
+    }
+}
+
+/// Master keys in host code, e.g. of a key management service.
+#[derive(Clone, Debug)]
+pub struct HostKeys {
+    host: Host,
+}
+
+impl HostKeys {
+    /// Asks this host as the plugin `keys`.
+    pub fn new(host: Host) -> Self {
+        Self { host }
+    }
+
+    async fn ask(&self, what: What, arguments: HostArguments) -> Result<HostAnswer> {
+        self.host.ask(&"keys".into(), what, arguments, None, KEY_TIME).await.map_err(|fault| match fault {
+            Fault::Smalt(error) => error,
+            Fault::Rejected(reason) => Error::new(Code::KeyWrong, reason).with("plugin", "keys"),
+            Fault::Failed { message, trace } => {
+                let error = Error::new(Code::PluginFailed, format!("the key provider failed in `{}`: {message}", what.name()));
+                let error = error.with("plugin", "keys").with("call", what.name());
+                match trace {
+                    Some(trace) => error.trace(trace),
+                    None => error,
+                }
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl KeyProvider for HostKeys {
+    async fn key_id(&self) -> Result<String> {
+        match self.ask(What::KeyId, HostArguments::None {}).await? {
+            HostAnswer::Text(id) if !id.is_empty() => Ok(id),
+            _ => Err(nonsense(What::KeyId)),
+        }
+    }
+
+    async fn wrap(&self, data_key: Zeroizing<Vec<u8>>, aad: Vec<u8>) -> Result<Vec<u8>> {
+        match self.ask(What::Wrap, HostArguments::Wrap { data_key: Bytes(data_key), aad: Bytes(Zeroizing::new(aad)) }).await? {
+            HostAnswer::Bytes(sealed) => Ok(sealed.to_vec()),
+            _ => Err(nonsense(What::Wrap)),
+        }
+    }
+
+    async fn unwrap(&self, key_id: String, wrapped: Vec<u8>, aad: Vec<u8>) -> Result<Zeroizing<Vec<u8>>> {
+        let arguments = HostArguments::Unwrap { key_id, wrapped: Bytes(Zeroizing::new(wrapped)), aad: Bytes(Zeroizing::new(aad)) };
+        match self.ask(What::Unwrap, arguments).await? {
+            HostAnswer::Bytes(open) => Ok(open),
+            _ => Err(nonsense(What::Unwrap)),
+        }
+    }
+}
+
+/// A workflow runner in host code.
+#[derive(Clone, Debug)]
+pub struct HostRunner {
+    host: Host,
+    deadline: Duration,
+}
+
+impl HostRunner {
+    /// Asks this host as the plugin `runner`.
+    pub fn new(host: Host, deadline: Duration) -> Self {
+        Self { host, deadline }
+    }
+}
+
+#[async_trait]
+impl WorkflowRunner for HostRunner {
+    async fn run(&self, run: WorkflowRun) -> Result<Json, Fault> {
+        let WorkflowRun { account_id, application, config_id, workflow, fields, workflow_fields, payload } = run;
+        let arguments = HostArguments::Run { account_id, application, config_id, workflow, fields, workflow_fields, payload };
+        match self.host.ask(&"runner".into(), What::Run, arguments, None, self.deadline).await? {
+            HostAnswer::Json(answer) => Ok(answer),
+            _ => strange(What::Run),
+        }
+    }
+}

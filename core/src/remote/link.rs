@@ -1,0 +1,257 @@
+//! One call to the server: its credential, its tries, and what became of it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::{
+    answer::{Got, Verdict, judge, lost},
+    retry::{Effect, Retries},
+    tokens::Tokens,
+};
+use crate::{
+    Error, Secret,
+    backend::Caller,
+    error::{Code, Result, bail, err},
+    expose::{Expose, Exposed},
+    ids,
+    operations::Operation,
+    plugin::{Clock, HttpRequest, HttpTransport, SystemClock},
+};
+
+/// The way to one server.
+pub(super) struct Link {
+    /// Without a slash at the end.
+    pub(super) base: String,
+    /// Host and port, for errors.
+    pub(super) host: String,
+    pub(super) transport: Arc<dyn HttpTransport>,
+    pub(super) key: Option<Secret>,
+    pub(super) tokens: Option<Arc<Tokens>>,
+    /// A whole call's time, tries and waits included.
+    pub(super) timeout: Duration,
+    /// One try's.
+    pub(super) attempt: Duration,
+    pub(super) retries: Retries,
+    pub(super) max_answer: usize,
+}
+
+/// One call.
+pub(super) struct Call {
+    pub(super) operation: Operation,
+    pub(super) method: &'static str,
+    /// Below the base, encoded.
+    pub(super) path: String,
+    pub(super) query: Vec<(&'static str, String)>,
+    /// What a user entered, in the query.
+    pub(super) inputs: Vec<(String, String)>,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Option<Zeroizing<Vec<u8>>>,
+    pub(super) effect: Effect,
+    /// What the server itself is allowed to take, beyond the usual.
+    pub(super) extra_time: Duration,
+    pub(super) max_answer: usize,
+    /// Statuses of 4xx are answers, too.
+    pub(super) any_status: bool,
+    /// Nobody's credential is sent.
+    pub(super) anonymous: bool,
+    /// The organisation's key is sent.
+    pub(super) by_key: bool,
+}
+
+impl Call {
+    /// A call without a body.
+    pub(super) fn new(operation: Operation, method: &'static str, path: impl Into<String>) -> Self {
+        Self {
+            operation,
+            method,
+            path: path.into(),
+            query: Vec::new(),
+            inputs: Vec::new(),
+            headers: Vec::new(),
+            body: None,
+            effect: Effect::of(operation),
+            extra_time: Duration::ZERO,
+            max_answer: 0,
+            any_status: false,
+            anonymous: false,
+            by_key: false,
+        }
+    }
+
+    /// With this body, secrets in the clear.
+    pub(super) fn with_body(mut self, body: &(impl Expose + ?Sized)) -> Result<Self> {
+        self.body = Some(json(&Exposed(body))?);
+        Ok(self)
+    }
+}
+
+/// JSON in memory that is cleared, written in one piece: a buffer that grows would leave copies behind.
+pub(super) fn json(value: &impl serde::Serialize) -> Result<Zeroizing<Vec<u8>>> {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let unwritable = |_| err!(Internal, "a request has no JSON form");
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, value).map_err(unwritable)?;
+    let mut body = Zeroizing::new(Vec::with_capacity(count.0));
+    serde_json::to_writer(&mut *body, value).map_err(unwritable)?;
+    Ok(body)
+}
+
+/// A random UUID (RFC 9562, version 4): the id of a call until the server has one of its own.
+fn call_id() -> Result<String> {
+    let mut bytes = ids::random::<16>()?;
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let hex = ids::hex(&bytes);
+    Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+}
+
+/// What a call is made with.
+#[derive(Default)]
+struct Credential {
+    header: Option<(&'static str, Zeroizing<String>)>,
+    /// Set for a token of the provider.
+    fetched: Option<Secret>,
+    secret: Secret,
+}
+
+impl Link {
+    async fn credential(&self, caller: &Caller, ended: Option<&Secret>) -> Result<Credential> {
+        let bearer = |token: &Secret| Some(("authorization", Zeroizing::new(format!("Bearer {}", token.expose()))));
+        match caller {
+            Caller::Organisation(_) => match &self.key {
+                Some(key) => {
+                    let header = Some(("x-api-key", Zeroizing::new(key.expose().to_owned())));
+                    Ok(Credential { header, fetched: None, secret: key.clone() })
+                }
+                None => bail!(Forbidden, "this handle has a session's authority, not the organisation's"),
+            },
+            Caller::Session(token) => match &self.tokens {
+                Some(tokens) if token.is_empty() => {
+                    let token = tokens.token(ended).await?;
+                    Ok(Credential { header: bearer(&token), fetched: Some(token.clone()), secret: token })
+                }
+                _ => Ok(Credential { header: bearer(token), fetched: None, secret: token.clone() }),
+            },
+            Caller::Proved(proof) => Ok(Credential { header: bearer(&proof.token), fetched: None, secret: proof.token.clone() }),
+        }
+    }
+
+    /// The token that a call of this caller carries; `None` for the organisation's.
+    ///
+    /// # Errors
+    /// The session provider's.
+    pub(super) async fn token(&self, caller: &Caller) -> Result<Option<Secret>> {
+        Ok(match caller {
+            Caller::Organisation(_) => None,
+            Caller::Session(_) | Caller::Proved(_) => Some(self.credential(caller, None).await?.secret),
+        })
+    }
+
+    /// Sends a call until it has an answer, within its time and its tries.
+    ///
+    /// # Errors
+    /// What the server said; `server_unreachable`, `server_timeout`, `server_error`, `server_answer`,
+    /// `server_answer_too_large`, `rate_limited`; `outcome_unknown` when a change may have been made; the session provider's.
+    pub(super) async fn send(&self, caller: &Caller, mut call: Call) -> Result<Got> {
+        call.by_key = matches!(caller, Caller::Organisation(_));
+        let id = call_id()?;
+        let (mut credential, mut renewed) = match call.anonymous {
+            true => (Credential::default(), false),
+            false => (self.credential(caller, None).await?, false),
+        };
+        let until = Instant::now() + self.timeout + call.extra_time;
+        let (mut connects, mut reads, mut statuses) = (0, 0, 0);
+        let finished = |error: Error, credential: &Credential| {
+            let info = error.info();
+            let error = if info.request_id.is_none() { error.request_id(&id) } else { error };
+            error
+                .without(std::iter::once(credential.secret.expose()))
+                .with("server", &self.host)
+                .with("operation", call.operation.row().name)
+        };
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let time = left.min(self.attempt + call.extra_time);
+            let request = self.request(&call, &credential, &id, time)?;
+            let (error, budget, tried, wait) = match self.transport.send(request).await {
+                Ok(response) => match judge(response, &call, &id, SystemClock::default().now()) {
+                    Verdict::Good(got) => return Ok(got),
+                    Verdict::Failed(error) => return Err(finished(error, &credential)),
+                    Verdict::Refused(error) => {
+                        // Refused before anything was done: with another token it is another call.
+                        let Some(ended) = credential.fetched.clone().filter(|_| !renewed) else {
+                            return Err(finished(error, &credential));
+                        };
+                        renewed = true;
+                        credential = self.credential(caller, Some(&ended)).await.map_err(|error| finished(error, &credential))?;
+                        continue;
+                    }
+                    Verdict::Again(error, wait) => {
+                        let budget = if call.effect == Effect::Once { 0 } else { self.retries.status };
+                        (error, budget, &mut statuses, wait)
+                    }
+                },
+                Err(error) => {
+                    let Some((code, text)) = lost(&error, &call, &self.host) else { return Err(finished(error, &credential)) };
+                    let (budget, tried) = match code {
+                        Code::ServerUnreachable => (self.retries.connect, &mut connects),
+                        Code::ServerAnswerTooLarge => (0, &mut reads),
+                        _ if call.effect == Effect::Once => (0, &mut reads),
+                        _ => (self.retries.read, &mut reads),
+                    };
+                    (Error::new(code, text), budget, tried, None)
+                }
+            };
+            if *tried >= budget {
+                return Err(finished(error, &credential));
+            }
+            let pause = wait.unwrap_or(self.retries.pause(*tried)?);
+            *tried += 1;
+            let left = until.saturating_duration_since(Instant::now());
+            // Whoever would have to wait longer is told for how long.
+            if pause > self.retries.longest_wait || pause >= left {
+                return Err(finished(error, &credential));
+            }
+            tracing::debug!(operation = call.operation.row().name, code = error.code().as_str(), ?pause, "sent again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn request(&self, call: &Call, credential: &Credential, id: &str, time: Duration) -> Result<HttpRequest> {
+        let mut url = Url::parse(&format!("{}{}", self.base, call.path)).map_err(|_| err!(InvalidRequest, "the call has no address"))?;
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&call.query);
+        }
+        if !call.inputs.is_empty() {
+            url.query_pairs_mut().extend_pairs(&call.inputs);
+        }
+        let mut request = HttpRequest::new(call.method, url);
+        if let Some((name, value)) = &credential.header {
+            request.set_header(name, value)?;
+        }
+        request.set_header("accept", "application/json")?;
+        request.set_header("user-agent", concat!("smalt/", env!("CARGO_PKG_VERSION")))?;
+        request.set_header("x-request-id", id)?;
+        for (name, value) in &call.headers {
+            request.set_header(name, value)?;
+        }
+        if let Some(body) = &call.body {
+            request.set_body("application/json", body.to_vec());
+        }
+        request.timeout = time;
+        request.max_body = self.max_answer.max(call.max_answer);
+        Ok(request)
+    }
+}
