@@ -210,7 +210,7 @@ struct Inner {
     lives: cache::Lives,
     ahead: ahead::Ahead,
     /// How often a 401 had a connection renewed lately, and when last.
-    forced: moka::sync::Cache<String, (u32, i64, i64)>,
+    forced: cache::Marks,
     flights: Mutex<HashMap<String, refresh::Flight>>,
     /// The origins of token URLs without placeholders.
     authorities: Mutex<HashMap<String, String>>,
