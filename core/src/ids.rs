@@ -30,6 +30,11 @@ pub(crate) fn new_id(now: Timestamp) -> Result<String> {
     Ok(hex(&bytes))
 }
 
+/// Whether this may be one of [`new_id`]'s.
+pub(crate) fn is_id(text: &str) -> bool {
+    text.len() == 24 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// A token of 256 random bits, base64url without padding (43 characters): states, verifiers, cookies, claims.
 pub(crate) fn new_token() -> Result<String> {
     Ok(Base64UrlUnpadded::encode_string(&random::<32>()?))
@@ -37,11 +42,9 @@ pub(crate) fn new_token() -> Result<String> {
 
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
-        let _ = write!(text, "{b:02x}");
-        text
-    })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |four: u8| char::from(DIGITS[usize::from(four)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// The form in which one-time values are stored: SHA-256, base64url.

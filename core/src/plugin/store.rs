@@ -109,6 +109,10 @@ pub trait Tx {
     fn insert_data_key(&mut self, row: &DataKeyRow) -> Result<()>;
     fn signing_keys(&mut self, tenant: &Tenant) -> Result<Vec<SigningKeyRow>>;
     fn insert_signing_key(&mut self, tenant: &Tenant, row: &SigningKeyRow) -> Result<()>;
+    /// Those that sign now are good until the last session under them has ended, and for `grace` milliseconds more.
+    fn retire_signing_keys(&mut self, tenant: &Tenant, now: i64, grace: i64) -> Result<()>;
+    /// Erases those that counted no more before this time, of every tenant.
+    fn delete_signing_keys_before(&mut self, retired_before: i64) -> Result<u64>;
 
     // Rotation of keys.
     /// The data keys of every organisation in the store.
@@ -189,6 +193,12 @@ pub trait Tx {
     /// All that share a provider's grant, of any account of the tenant.
     fn connections_by_grant(&mut self, tenant: &Tenant, grant_key: &str) -> Result<Vec<ConnectionRow>>;
     fn put_connection(&mut self, tenant: &Tenant, row: &ConnectionRow) -> Result<()>;
+    /// [`Tx::put_connection`] of a row that stands in the store as `before` since this transaction read it: only what differs need
+    /// be written. Identity (id, account, application) stays.
+    fn change_connection(&mut self, tenant: &Tenant, before: &ConnectionRow, after: &ConnectionRow) -> Result<()> {
+        let _ = before;
+        self.put_connection(tenant, after)
+    }
     fn delete_connection(&mut self, tenant: &Tenant, id: &str) -> Result<bool>;
     /// Of one application, those whose `renew_at` has come, the longest due first.
     fn due_connections(&mut self, tenant: &Tenant, application: &str, now: i64, limit: u32) -> Result<Vec<ConnectionRow>>;
