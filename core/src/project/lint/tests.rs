@@ -235,7 +235,8 @@ fn a_variable_without_default_must_be_set() {
     let catalog = Catalog::new(vec![], vec![manifest]).unwrap();
     let findings = lint("version = 1\n[apps.acme]\n", "smalt.toml", &catalog);
     assert!(findings.iter().any(|f| f.key == "apps.acme.variables.zone" && f.is_error()), "{}", show(&findings));
-    assert!(lint("version = 1\n[apps.acme]\nvariables.zone = \"eu\"\n", "smalt.toml", &catalog).is_empty());
+    let whole = "version = 1\n[apps.acme]\nvariables.zone = \"eu\"\nbrand.icon = \"https://app.example.com/acme.svg\"\n";
+    assert!(lint(whole, "smalt.toml", &catalog).is_empty());
 }
 
 #[test]
