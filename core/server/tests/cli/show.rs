@@ -32,7 +32,7 @@ fn s41_secrets_are_shown_on_request_only() {
     let id = connection.json()[0]["id"].as_str().unwrap().to_owned();
     said.push(connection);
     // What a newcomer tries first works with a key, too.
-    assert!(folder.run(&["request", "sandbox-key", "GET", "items", "--account", "c1"]).ok().out.contains("Item 1 of acme"));
+    assert!(folder.run(&["request", "sandbox-key", "GET", "items", "--account", "c1"]).ok().out.contains("Item 1 of sandbox"));
     for args in [
         &["connections", "list", "--account", "c1"][..],
         &["connections", "show", &id, "--account", "c1"],
