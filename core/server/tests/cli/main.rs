@@ -8,3 +8,5 @@ mod folder;
 mod life;
 mod setup;
 mod show;
+#[cfg(unix)]
+mod upkeep;
