@@ -31,6 +31,7 @@ mod pages;
 mod portal;
 mod ready;
 mod refresh;
+mod registration;
 mod renewal;
 mod request;
 mod rotation;

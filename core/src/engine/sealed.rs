@@ -8,7 +8,7 @@ use crate::{
     Secret, Timestamp,
     error::Result,
     model::{Json, Tenant, WebhookKind},
-    store::rows::{ConfigRow, ConnectionRow, FlowRow, RevocationRow, WebhookRow},
+    store::rows::{ConfigRow, ConnectionRow, FlowRow, RegistrationRow, RevocationRow, WebhookRow},
     vault::{Aad, Vault},
 };
 
@@ -125,6 +125,19 @@ impl Target {
     }
 }
 
+/// A registered client's secrets. Its id is sealed with them: who registers for whom is nobody's business.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct RegisteredSecrets {
+    pub(super) client_id: String,
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) client_secret: Option<Secret>,
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) access_token: Option<Secret>,
+    /// The client's own page at the provider (RFC 7592).
+    #[serde(default)]
+    pub(super) page: Option<String>,
+}
+
 pub(super) fn connection_aad(tenant: &Tenant, row: &ConnectionRow) -> Aad {
     Aad::new(tenant, "connections").part(&row.account_id).part(&row.application).part(&row.id).part("grant").version(row.secret_version)
 }
@@ -139,6 +152,26 @@ pub(super) fn revocation_aad(tenant: &Tenant, row: &RevocationRow) -> Aad {
 
 pub(super) fn webhook_aad(tenant: &Tenant, row: &WebhookRow) -> Aad {
     Aad::new(tenant, "webhooks").part(&row.id).part("target").version(row.secret_version)
+}
+
+pub(super) fn registration_aad(tenant: &Tenant, row: &RegistrationRow) -> Aad {
+    Aad::new(tenant, "registrations")
+        .part(&row.application)
+        .part(&row.authority)
+        .part(&row.client_key)
+        .part("client")
+        .version(row.secret_version)
+}
+
+/// Seals a client under its row's next version.
+pub(super) fn seal_registration(vault: &Vault, tenant: &Tenant, row: &mut RegistrationRow, client: &RegisteredSecrets) -> Result<()> {
+    row.secret_version += 1;
+    row.sealed = vault.seal_json(&registration_aad(tenant, row), client)?;
+    Ok(())
+}
+
+pub(super) fn open_registration(vault: &Vault, tenant: &Tenant, row: &RegistrationRow) -> Result<RegisteredSecrets> {
+    vault.open_json(&registration_aad(tenant, row), &row.sealed)
 }
 
 pub(super) fn config_aad(tenant: &Tenant, row: &ConfigRow) -> Aad {

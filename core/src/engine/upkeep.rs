@@ -146,7 +146,8 @@ impl Inner {
                     Ok(tx.delete_flows_before(flows, BATCH)?
                         + tx.delete_sessions_before(flows, BATCH)?
                         + tx.delete_events_before(events, BATCH)?
-                        + tx.delete_deliveries_before(events, BATCH)?)
+                        + tx.delete_deliveries_before(events, BATCH)?
+                        + tx.delete_registrations_before(flows, BATCH)?)
                 })
                 .await?;
             if deleted < u64::from(BATCH) {

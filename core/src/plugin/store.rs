@@ -8,7 +8,8 @@ use crate::{
     model::Tenant,
     store::rows::{
         AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, EventRow, FlowRow, NewEvent,
-        PortalLinkRow, PortalPropertiesRow, ReceiptRow, RevocationRow, SealedPage, SealedTable, SessionRow, SigningKeyRow, WebhookRow,
+        PortalLinkRow, PortalPropertiesRow, ReceiptRow, RegistrationRow, RevocationRow, SealedPage, SealedTable, SessionRow, SigningKeyRow,
+        WebhookRow,
     },
 };
 
@@ -199,6 +200,13 @@ pub trait Tx {
     /// All of one application, or of all.
     fn clients(&mut self, tenant: &Tenant, application: Option<&str>) -> Result<Vec<ClientRow>>;
     fn put_client(&mut self, tenant: &Tenant, row: &ClientRow) -> Result<()>;
+
+    // Clients that were registered by protocol.
+    /// The client of this key at this place; with an empty key what is known of the place.
+    fn registration(&mut self, tenant: &Tenant, application: &str, authority: &str, client_key: &str) -> Result<Option<RegistrationRow>>;
+    fn put_registration(&mut self, tenant: &Tenant, row: &RegistrationRow) -> Result<()>;
+    /// Places where nothing was ever registered and nothing was tried since; of every tenant.
+    fn delete_registrations_before(&mut self, next_before: i64, limit: u32) -> Result<u64>;
 
     // Configs.
     fn config(&mut self, tenant: &Tenant, account: &str, application: &str, config_id: &str) -> Result<Option<ConfigRow>>;

@@ -143,6 +143,8 @@ project! {
         pub enabled: bool,
         /// The OAuth client, per environment.
         pub client: BTreeMap<Environment, Client>,
+        /// Where the provider registers clients for those only who have a token of its own (RFC 7591 section 3): that one.
+        pub registration_token: Option<SecretRef>,
         /// The scopes to ask for, beside the required ones; absent: the manifest's default.
         pub scopes: Option<Vec<String>>,
         /// Replaces the key-based input fields of the manifest.
@@ -304,6 +306,7 @@ impl Default for AppSettings {
         Self {
             enabled: true,
             client: BTreeMap::new(),
+            registration_token: None,
             scopes: None,
             inputs: None,
             skip_verify: false,

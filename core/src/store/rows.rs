@@ -22,11 +22,13 @@ pub enum SealedTable {
     Configs,
     Revocations,
     Webhooks,
+    Registrations,
 }
 
 impl SealedTable {
     /// All of them, in the order in which they are walked.
-    pub const ALL: [SealedTable; 5] = [Self::Connections, Self::Flows, Self::Configs, Self::Revocations, Self::Webhooks];
+    pub const ALL: [SealedTable; 6] =
+        [Self::Connections, Self::Flows, Self::Configs, Self::Revocations, Self::Webhooks, Self::Registrations];
 
     /// The table's name.
     pub const fn name(self) -> &'static str {
@@ -36,6 +38,7 @@ impl SealedTable {
             Self::Configs => "configs",
             Self::Revocations => "revocations",
             Self::Webhooks => "webhooks",
+            Self::Registrations => "registrations",
         }
     }
 }
@@ -48,6 +51,7 @@ pub enum SealedRow {
     Config(ConfigRow),
     Revocation(RevocationRow),
     Webhook(WebhookRow),
+    Registration(RegistrationRow),
 }
 
 /// A stretch of a table: the rows in it whose value begins otherwise than was asked for, each with its place.
@@ -215,6 +219,40 @@ pub struct ClientRow {
     pub slot: i64,
     /// The provider asked to wait until this time of day.
     pub closed_until: Option<i64>,
+}
+
+/// A client that was registered at a provider by protocol; or, where `client_key` is empty, what is known of the place itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegistrationRow {
+    pub application: String,
+    /// The origin of the registration endpoint.
+    pub authority: String,
+    /// Names the client in flows, connections and revocations; empty for the place.
+    pub client_key: String,
+    /// Id, secret, and what opens the client's own page. Empty for the place.
+    pub sealed: Vec<u8>,
+    /// Grows with every new `sealed`; part of its AAD.
+    pub secret_version: i64,
+    /// The redirect URIs and scopes that it was registered with.
+    pub made_json: String,
+    pub secret_expires_at: Option<i64>,
+    /// When the provider first exchanged a code for it.
+    pub proven_at: Option<i64>,
+    /// When the provider said that it does not know it any more.
+    pub ended_at: Option<i64>,
+    pub created_at: i64,
+    /// Of the place: the client that counts.
+    pub current: Option<String>,
+    /// Of the place: why the last registration failed.
+    pub error_json: Option<String>,
+    /// Of the place: failures in a row.
+    pub tries: i64,
+    /// Of the place: no registration before this time of day.
+    pub next_at: i64,
+    /// Of the place: who registers a client now.
+    pub lease_owner: Option<String>,
+    pub lease_boot: Option<String>,
+    pub lease_until: Option<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

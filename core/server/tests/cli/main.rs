@@ -11,3 +11,5 @@ mod life;
 mod serve;
 mod setup;
 mod show;
+#[cfg(unix)]
+mod upkeep;

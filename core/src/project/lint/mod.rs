@@ -90,6 +90,10 @@ fn clear_secrets(root: &DeTable<'_>) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let apps = root.get("apps").and_then(|a| a.get_ref().as_table());
     for (slug, app) in apps.into_iter().flatten() {
+        let token = app.get_ref().as_table().and_then(|a| a.get("registration_token"));
+        if token.is_some_and(|token| matches!(token.get_ref(), DeValue::String(_))) {
+            found.push(["apps", slug.get_ref(), "registration_token"].map(str::to_owned).to_vec());
+        }
         let clients = app.get_ref().as_table().and_then(|a| a.get("client")).and_then(|c| c.get_ref().as_table());
         for (environment, client) in clients.into_iter().flatten() {
             let client = client.get_ref().as_table();

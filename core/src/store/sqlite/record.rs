@@ -4,7 +4,7 @@ use rusqlite::{Row, ToSql, types::FromSql};
 
 use crate::store::rows::{
     AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, FlowRow, NewEvent, PortalLinkRow,
-    PortalPropertiesRow, ReceiptRow, RevocationRow, SessionRow, SigningKeyRow, WebhookRow,
+    PortalPropertiesRow, ReceiptRow, RegistrationRow, RevocationRow, SessionRow, SigningKeyRow, WebhookRow,
 };
 
 /// A row type that is kept in a table of its own.
@@ -118,6 +118,10 @@ record!(ConnectionRow in "connections" of (org, environment) named id
 record!(ClientRow in "clients" of (org, environment) named application
     key (application, client_key, authority) fixed ()
     free (rejected_at, error_json, client_print, tries, next_at, probe_owner, probe_boot, probe_until, slot, closed_until));
+record!(RegistrationRow in "registrations" of (org, environment) named application
+    key (application, authority, client_key) fixed (created_at)
+    free (sealed, secret_version, made_json, secret_expires_at, proven_at, ended_at, current, error_json, tries, next_at, lease_owner,
+          lease_boot, lease_until));
 record!(ConfigRow in "configs" of (org, environment) named config_id
     key (account_id, application, config_id) fixed () free (id, version, sealed, created_at, updated_at));
 record!(ReceiptRow in "receipts" of (org, environment) named id

@@ -562,6 +562,8 @@ fn write_statements() {
     put::<ApiKeyRow>(&mut lines);
     put::<FlowRow>(&mut lines);
     put::<ConnectionRow>(&mut lines);
+    put::<ClientRow>(&mut lines);
+    put::<RegistrationRow>(&mut lines);
     put::<ConfigRow>(&mut lines);
     put::<ReceiptRow>(&mut lines);
     put::<RevocationRow>(&mut lines);

@@ -13,8 +13,8 @@ use crate::{
     plugin::Tx,
     store::rows::{
         AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, EventRow, FlowRow, NewEvent,
-        PortalLinkRow, PortalPropertiesRow, ReceiptRow, RevocationRow, SealedPage, SealedRow, SealedTable, SessionRow, SigningKeyRow,
-        WebhookRow,
+        PortalLinkRow, PortalPropertiesRow, ReceiptRow, RegistrationRow, RevocationRow, SealedPage, SealedRow, SealedTable, SessionRow,
+        SigningKeyRow, WebhookRow,
     },
 };
 
@@ -191,6 +191,7 @@ impl Tx for SqliteTx<'_> {
             SealedTable::Configs => self.stretch(org, head, after, last, SealedRow::Config),
             SealedTable::Revocations => self.stretch(org, head, after, last, SealedRow::Revocation),
             SealedTable::Webhooks => self.stretch(org, head, after, last, SealedRow::Webhook),
+            SealedTable::Registrations => self.stretch(org, head, after, last, SealedRow::Registration),
         }?;
         Ok(SealedPage { rows, end })
     }
@@ -450,6 +451,21 @@ impl Tx for SqliteTx<'_> {
 
     fn put_client(&mut self, tenant: &Tenant, row: &ClientRow) -> Result<()> {
         self.keep(ClientRow::PUT, tenant, row, &row.application)
+    }
+
+    fn registration(&mut self, tenant: &Tenant, application: &str, authority: &str, client_key: &str) -> Result<Option<RegistrationRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 AND application = ?3 AND authority = ?4 AND client_key = ?5";
+        self.one(rest, &[&tenant.org, &environment(tenant), &application, &authority, &client_key], application)
+    }
+
+    fn put_registration(&mut self, tenant: &Tenant, row: &RegistrationRow) -> Result<()> {
+        self.keep(RegistrationRow::PUT, tenant, row, &row.application)
+    }
+
+    fn delete_registrations_before(&mut self, next_before: i64, limit: u32) -> Result<u64> {
+        let sql = "DELETE FROM registrations WHERE rowid IN \
+                   (SELECT rowid FROM registrations WHERE client_key = '' AND current IS NULL AND next_at < ?1 ORDER BY next_at LIMIT ?2)";
+        Ok(self.run(sql, &[&next_before, &limit], "registrations", "failed ones")? as u64)
     }
 
     fn config(&mut self, tenant: &Tenant, account: &str, application: &str, config_id: &str) -> Result<Option<ConfigRow>> {
