@@ -55,7 +55,7 @@ lint: tools ## formatting, and every warning as an error
 	cargo clippy -q --workspace --all-targets -- -D warnings
 	python3 bindings-python/generate.py --check
 	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh bindings-python/*.sh; do bash -n "$$script"; done
-	for module in tests/*.mjs tests/counterparts/*.mjs; do node --check "$$module"; done
+	for module in tests/*.mjs tests/counterparts/*.mjs core/portal/*/*.mjs; do node --check "$$module"; done
 
 conformance: ## every case of tests/conformance against every backend, as a grid
 	@cargo test -q -p smalt-tests --test conformance --no-run

@@ -28,6 +28,7 @@ mod secret;
 pub mod store;
 mod time;
 pub mod vault;
+pub mod webhook;
 pub mod wire;
 
 pub use error::{Code, Error, Kind, Result, Retry};

@@ -98,6 +98,9 @@ operations! {
     CreateSession = "create_session", Organisation, false, "0.1", "Makes or reuses a session token of a linked account.";
     VerifySession = "verify_session", Public, false, "0.1", "Tells whose session token it is, or refuses it.";
     RevokeSession = "revoke_session", Account, false, "0.1", "Ends a session at once.";
+    PortalUrl = "portal_url", Account, false, "0.1", "Makes a link to the hosted page for a linked account.";
+    OpenPortal = "open_portal", Public, false, "0.1", "Trades the ticket of a link to the hosted page for its session.";
+    PortalProperties = "portal_properties", Public, false, "0.1", "Reads what was stored for the hosted page of a session.";
     CreateApiKey = "create_api_key", Organisation, false, "0.1", "Makes an API key for a backend; it is shown this once.";
     ListApiKeys = "list_api_keys", Organisation, false, "0.1", "Lists API keys without the keys themselves.";
     RevokeApiKey = "revoke_api_key", Organisation, false, "0.1", "Ends an API key at once.";
@@ -134,6 +137,13 @@ operations! {
     RunWorkflow = "run_workflow", Organisation, false, "0.1", "Hands an enabled workflow to the host's runner.";
     Events = "events", Organisation, false, "0.1", "Reads the durable log of what happened.";
     Audit = "audit", Organisation, false, "0.1", "Reads who did what with secrets.";
+    CreateWebhook = "create_webhook", Organisation, false, "0.1", "Makes a webhook; the secret that signs its deliveries is shown this once.";
+    ListWebhooks = "list_webhooks", Organisation, false, "0.1", "Lists webhooks, oldest first.";
+    UpdateWebhook = "update_webhook", Organisation, false, "0.1", "Changes a webhook.";
+    DeleteWebhook = "delete_webhook", Organisation, false, "0.1", "Deletes a webhook with its deliveries.";
+    RotateWebhookSecret = "rotate_webhook_secret", Organisation, false, "0.1", "Replaces a webhook's secret; the old one signs on for a while.";
+    ListDeliveries = "list_deliveries", Organisation, false, "0.1", "Lists what was and is to be sent to a webhook, newest first.";
+    Redeliver = "redeliver", Organisation, false, "0.1", "Sends a delivery again.";
     RotateKeys = "rotate_keys", Organisation, false, "0.1", "Replaces the data keys and seals everything anew while others go on working.";
     Project = "get_project", Organisation, false, "0.1", "Reads the project.";
     SetProject = "set_project", Organisation, false, "0.1", "Replaces the project of this engine.";

@@ -43,6 +43,19 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// As HTTP writes a date: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7).
+    pub(crate) fn http_date(self) -> String {
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let (days, seconds) = (self.seconds().div_euclid(86_400), self.seconds().rem_euclid(86_400));
+        let (year, month, day) = civil(days);
+        let weekday = DAYS[usize::try_from(days.rem_euclid(7)).unwrap_or(0)];
+        let month = MONTHS[month.saturating_sub(1).min(11) as usize];
+        format!("{weekday}, {day:02} {month} {year:04} {:02}:{:02}:{:02} GMT", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    }
+}
+
 /// Days since 1970 to year, month, day (Howard Hinnant's `civil_from_days`).
 fn civil(days: i64) -> (i64, u32, u32) {
     let z = days + 719_468;
@@ -129,6 +142,8 @@ mod tests {
             assert_eq!(t.to_string().parse(), Ok(t));
         }
         assert_eq!(Timestamp::from_millis(1_769_847_300_000).to_string(), "2026-01-31T08:15:00.000Z");
+        assert_eq!(Timestamp::from_millis(784_111_777_000).http_date(), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(Timestamp::from_millis(1_769_847_300_000).http_date(), "Sat, 31 Jan 2026 08:15:00 GMT");
         assert!("2026-02-30T00:00:00.000Z".parse::<Timestamp>().is_err());
     }
 }

@@ -5,11 +5,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use smalt::{
-    Code, Error, Secret,
+    Code, Error, Exposed, Secret, Timestamp,
     backend::*,
-    model::{ApiAnswer, Credential, Json, JsonMap, NameValue, NewApiKey, SessionInfo, StartedConnect, UpsertedAccount},
+    model::{
+        ApiAnswer, Credential, Json, JsonMap, NameValue, NewApiKey, NewWebhook, Portal, PortalLink, SessionInfo, StartedConnect,
+        UpsertedAccount, Webhook,
+    },
     operations::Operation,
-    plugin::FixedClock,
+    plugin::{Clock, FixedClock, SystemClock},
 };
 use smalt_tests::counterpart::http;
 use url::Url;
@@ -138,9 +141,37 @@ fn handoff(handoff: Handoff) -> Json {
     json!({"flow_id": handoff.flow_id, "ticket": text(&handoff.ticket), "expires_at": handoff.expires_at})
 }
 
+/// The ticket beside the address that it ends, so that a case can present it.
+fn portal_link(link: PortalLink) -> Json {
+    let url = link.url.expose();
+    let ticket = url.rsplit('/').next().and_then(|last| last.split('?').next());
+    json!({"url": url, "ticket": ticket, "once": link.once, "expires_at": link.expires_at})
+}
+
+fn portal(portal: Portal) -> Json {
+    json!({
+        "session": session(portal.session),
+        "environment": portal.environment,
+        "config_id": portal.config_id,
+        "properties": portal.properties,
+        "return_to": portal.return_to,
+        "ticket": portal.ticket.as_ref().map(text),
+    })
+}
+
 fn new_api_key(made: NewApiKey) -> Json {
     let mut answer = plain(made.info);
     answer["key"] = text(&made.key);
+    answer
+}
+
+fn webhook(webhook: Webhook) -> Json {
+    serde_json::to_value(Exposed(&webhook)).unwrap()
+}
+
+fn new_webhook(made: NewWebhook) -> Json {
+    let mut answer = webhook(made.webhook);
+    answer["secret"] = text(&made.secret);
     answer
 }
 
@@ -225,6 +256,11 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
         }
         "get_handoff" => op!(get_handoff(TakeHandoff { ticket: need }) -> plain),
         "take_handoff" => op!(take_handoff(TakeHandoff { ticket: need }) -> started),
+        "portal_url" => {
+            op!(portal_url(GetPortalUrl { account: need, properties: maybe, config_id: maybe, return_to: maybe, once: some }) -> portal_link)
+        }
+        "open_portal" => op!(open_portal(OpenPortal { ticket: need }) -> portal),
+        "portal_properties" => op!(portal_properties(GetPortalProperties { token: need }) -> plain),
         "create_api_key" => op!(create_api_key(CreateApiKey { name: need }) -> new_api_key),
         "list_api_keys" => {
             a.end()?;
@@ -335,6 +371,19 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
         }) -> plain),
         "events" => op!(events(ListEvents { since: maybe, limit: maybe, wait: seconds }) -> plain),
         "audit" => op!(audit(ListAudit { cursor: maybe, limit: maybe }) -> plain),
+        "create_webhook" => op!(create_webhook(WebhookSettings {
+            url: maybe, events: maybe, enabled: maybe, method: maybe, kind: maybe, headers: maybe, body: maybe, description: maybe, group: maybe,
+            application: maybe, workflows: maybe
+        }) -> new_webhook),
+        "list_webhooks" => {
+            a.end()?;
+            Ok(backend.list_webhooks(caller, ListWebhooks {}).await?.into_iter().map(webhook).collect())
+        }
+        "update_webhook" => op!(update_webhook(UpdateWebhook { webhook: need, settings: need }) -> webhook),
+        "delete_webhook" => op!(delete_webhook(GetWebhook { webhook: need }) -> nothing),
+        "rotate_webhook_secret" => op!(rotate_webhook_secret(RotateWebhookSecret { webhook: need, overlap: seconds }) -> new_webhook),
+        "list_deliveries" => op!(list_deliveries(ListDeliveries { webhook: need, cursor: maybe, limit: maybe }) -> plain),
+        "redeliver" => op!(redeliver(Redeliver { delivery: need }) -> plain),
         "rotate_keys" => op!(rotate_keys(RotateKeys { watch: maybe, wait: seconds }) -> plain),
         "get_project" => {
             a.end()?;
@@ -354,6 +403,8 @@ async fn own(world: &World, verb: &str, a: Args) -> Result<Result<Json, Failure>
     let done = match verb {
         "sandbox" => control(world, a).await,
         "stats" => stats(world, a).await,
+        "inbox" => inbox(world, a).await,
+        "verify_webhook" => return Ok(verify_webhook(world, a)),
         "visit" => return Ok(visit(a).await),
         "tamper_url" => tamper_url(a),
         "advance" | "restart" | "register_connector" | "register_runner" | "search_store" => match world {
@@ -397,6 +448,36 @@ async fn control(world: &World, mut a: Args) -> Result<Json, String> {
 async fn stats(world: &World, a: Args) -> Result<Json, String> {
     a.end()?;
     Ok(ask_sandbox(world, "GET", "/stats", None).await?["stats"].take())
+}
+
+/// What came to an inbox of the sandbox, oldest first.
+async fn inbox(world: &World, mut a: Args) -> Result<Json, String> {
+    let name: String = a.need("name")?;
+    a.end()?;
+    Ok(ask_sandbox(world, "GET", &format!("/inbox/{name}"), None).await?["received"].take())
+}
+
+/// The helper that receivers have.
+fn verify_webhook(world: &World, mut a: Args) -> Result<Json, Failure> {
+    let headers: BTreeMap<String, String> = a.need("headers")?;
+    let (body, secrets): (String, Vec<Secret>) = (a.need("body")?, a.need("secrets")?);
+    let (now, tolerance) = (a.maybe::<Timestamp>("now")?, a.seconds("tolerance")?.unwrap_or(smalt::webhook::TOLERANCE));
+    let compatible: bool = a.some("compatible")?;
+    a.end()?;
+    if compatible {
+        let signature = headers.get(smalt::webhook::COMPATIBLE).ok_or("there is no compatible signature".to_owned())?;
+        smalt::webhook::verify_compatible(signature, body.as_bytes(), &secrets)?;
+        return Ok(json!({}));
+    }
+    // A server's clock is not here: a case with a clock of its own states `now`.
+    let clock = match world {
+        World::Embedded(world) => world.clock.as_ref(),
+        World::Served(_) => None,
+    };
+    let system = || clock.map_or_else(|| SystemClock::default().now(), Clock::now);
+    let headers: Vec<(String, String)> = headers.into_iter().collect();
+    let verified = smalt::webhook::verify(&headers, body.as_bytes(), &secrets, now.unwrap_or_else(system), tolerance)?;
+    Ok(json!({"id": verified.id, "sent_at": verified.sent_at}))
 }
 
 async fn visit(mut a: Args) -> Result<Json, Failure> {

@@ -95,6 +95,8 @@ fn timings() -> Timings {
         plugin: Duration::from_secs(2),
         poll: Duration::from_millis(20),
         revoke_backoff: Duration::from_millis(50),
+        webhook_backoff: Duration::from_millis(50),
+        webhook_attempts: 5,
         // What these look at happens when it is asked for.
         ahead: None,
         ..Timings::default()
@@ -151,6 +153,9 @@ impl Embedded {
         builder = builder.environment(self.case.environment.unwrap_or(smalt::model::Environment::Test));
         if let Some(clock) = &self.clock {
             builder = builder.clock(clock.clone());
+        }
+        if self.case.does("create_webhook").next().is_some() {
+            builder = builder.deliver_webhooks();
         }
         for manifest in &self.case.manifests {
             let manifest: AppManifest =

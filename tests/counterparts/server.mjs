@@ -10,13 +10,7 @@ const root = new URL('../..', import.meta.url).pathname;
 const program = join(process.env.CARGO_TARGET_DIR || join(root, 'target'), 'debug/smalt');
 const run = promisify(execFile);
 
-const PROJECT = `
-version = 1
-[org]
-id = "acme"
-name = "Acme"
-[sandbox]
-enabled = true
+const APPS = `
 [apps.sandbox-oauth]
 fields = [{ id = "greeting", name = "Greeting", type = "text" }, { id = "amount", name = "Amount", type = "number" }]
 workflows = [{ id = "digest", name = "Digest", published = true, fields = [{ id = "hour", name = "Hour", type = "number" }] }]
@@ -24,14 +18,18 @@ workflows = [{ id = "digest", name = "Digest", published = true, fields = [{ id 
 fields = [{ id = "colour", name = "Colour", type = "text" }]
 `;
 
-/** Starts one; `project` is added to the project file. Answers its url, a way to call it, and how to end it. */
-export async function serve({ project = '' } = {}) {
+/**
+ * Starts one; `project` is added to the project file, `org` to its organisation, and `apps` stands in place of the usual applications.
+ * Answers its url, a way to call it, and how to end it.
+ */
+export async function serve({ project = '', org = '', apps = APPS } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'smalt-serve-'));
   const env = { ...process.env, SMALT_LISTEN: '', SMALT_PUBLIC_URL: '' };
   for (const name of Object.keys(env)) if (name.startsWith('SMALT_')) delete env[name];
   const smalt = (...args) => run(program, [...args, '--json'], { cwd: folder, env }).then(({ stdout }) => JSON.parse(stdout));
   await smalt('keys', 'create', '--out', 'smalt.key');
-  await writeFile(join(folder, 'smalt.toml'), PROJECT + project);
+  const head = `version = 1\n[org]\nid = "acme"\nname = "Acme"\n${org}\n[sandbox]\nenabled = true\n`;
+  await writeFile(join(folder, 'smalt.toml'), head + apps + project);
   const { key } = await smalt('keys', 'api', 'create');
 
   const child = spawn(program, ['serve', '--listen', '127.0.0.1:0', '--json'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] });

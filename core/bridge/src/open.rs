@@ -43,6 +43,8 @@ pub struct EmbeddedOptions {
     pub manifests: Vec<AppManifest>,
     /// Where the engine is reached from outside, in the place of the project's `org.public_url`.
     pub public_url: Option<String>,
+    /// Sends the organisation's webhooks from this engine.
+    pub deliver_webhooks: bool,
     /// How long things take.
     pub timings: Timings,
     /// Opens authorize pages, where no presenter of the host does.
@@ -239,6 +241,9 @@ impl Engine {
         }
         if let Some(url) = options.public_url {
             builder = builder.public_url(url);
+        }
+        if options.deliver_webhooks {
+            builder = builder.deliver_webhooks();
         }
         if let Some(clock) = plugins.clock {
             builder = builder.clock(clock);

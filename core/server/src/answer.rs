@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE},
+    header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE},
 };
 use serde::Serialize;
 use smalt::{
@@ -12,12 +12,22 @@ use smalt::{
     wire::{Failure, failure},
 };
 
+use crate::assets::File;
+
 /// A good answer.
 pub(crate) enum Answer {
     /// 200 with a body that is never empty: some clients fail on less.
     Json(Json),
     /// A page of ours.
     Page(Page),
+    /// 200 with a body of another sort, or one that comes piece by piece.
+    Raw { content_type: &'static str, headers: Vec<(&'static str, String)>, body: Body },
+    /// The hosted page.
+    Hosted(Hosted),
+    /// A file that is built in.
+    File(&'static File, Cache),
+    /// An application's picture.
+    Picture(Picture),
     /// 303, for pages only: API routes never redirect.
     Redirect { location: String, cookie: Option<Secret> },
 }
@@ -30,6 +40,29 @@ pub(crate) struct Page {
     pub(crate) form_action: Option<String>,
     /// The one script or style that it has is known by this.
     pub(crate) nonce: String,
+}
+
+/// The hosted page: it may stand in frames of listed origins, and its scripts call us.
+pub(crate) struct Hosted {
+    pub(crate) html: String,
+    pub(crate) nonce: String,
+    /// Origins whose pages may show it in a frame.
+    pub(crate) embed: Vec<String>,
+}
+
+/// An application's picture.
+pub(crate) struct Picture {
+    pub(crate) content_type: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// How long a file may be kept.
+#[derive(Clone, Copy)]
+pub(crate) enum Cache {
+    /// What stands at this address never changes.
+    Forever,
+    /// Something newer may stand there soon.
+    Briefly,
 }
 
 /// Why a route has no answer.
@@ -52,6 +85,16 @@ impl Trouble {
     /// A request that lacks something.
     pub(crate) fn bad(message: impl Into<String>) -> Self {
         Trouble::Plain(400, "SERVER_ERROR", message.into())
+    }
+
+    /// Whether the credential that was presented is not good.
+    pub(crate) fn is_wrong_credential(&self) -> bool {
+        match self {
+            Trouble::Smalt(error) | Trouble::Known(error, ..) => {
+                [smalt::Code::InvalidToken, smalt::Code::InvalidApiKey].contains(&error.code())
+            }
+            Trouble::Plain(..) => false,
+        }
     }
 
     /// Its body.
@@ -98,6 +141,34 @@ impl Answer {
         match self {
             Answer::Json(body) => no_store(json_body(200, &body)),
             Answer::Page(page) => page.into_response(),
+            Answer::Raw { content_type, headers, body } => {
+                let mut response = Response::new(body);
+                set(response.headers_mut(), CONTENT_TYPE, content_type);
+                for (name, value) in headers {
+                    set(response.headers_mut(), HeaderName::from_static(name), &value);
+                }
+                no_store(response)
+            }
+            Answer::Hosted(page) => page.into_response(),
+            Answer::File(file, cache) => {
+                let mut response = for_everybody(with_body(200, file.content_type, file.bytes.to_vec()));
+                let headers = response.headers_mut();
+                let keep = match cache {
+                    Cache::Forever => "public, max-age=31536000, immutable",
+                    Cache::Briefly => "public, max-age=300",
+                };
+                set(headers, CACHE_CONTROL, keep);
+                response
+            }
+            Answer::Picture(picture) => {
+                let mut response = for_everybody(with_body(200, &picture.content_type, picture.bytes));
+                let headers = response.headers_mut();
+                // Opened by itself, a drawing is a document of our origin: it may do nothing.
+                let policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'";
+                set(headers, HeaderName::from_static("content-security-policy"), policy);
+                set(headers, CACHE_CONTROL, "public, max-age=86400");
+                response
+            }
             Answer::Redirect { location, cookie } => {
                 let mut response = with_body(303, "text/plain; charset=utf-8", Vec::new());
                 set(response.headers_mut(), LOCATION, &location);
@@ -124,9 +195,32 @@ impl Page {
     }
 }
 
+impl Hosted {
+    /// Windows that it opens stay connected to it; windows that open it do not.
+    fn into_response(self) -> Response<Body> {
+        let ancestors = if self.embed.is_empty() { "'none'".to_owned() } else { self.embed.join(" ") };
+        let policy = format!(
+            "default-src 'none'; script-src 'nonce-{0}'; style-src 'nonce-{0}'; img-src 'self' data: https:; connect-src 'self'; \
+             form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors {ancestors}",
+            self.nonce
+        );
+        let mut response = with_body(200, "text/html; charset=utf-8", self.html.into_bytes());
+        set(response.headers_mut(), HeaderName::from_static("content-security-policy"), &policy);
+        set(response.headers_mut(), HeaderName::from_static("cross-origin-opener-policy"), "same-origin-allow-popups");
+        quiet(no_store(response))
+    }
+}
+
 /// Nothing of the address goes elsewhere with the next request.
 fn quiet(mut response: Response<Body>) -> Response<Body> {
     set(response.headers_mut(), REFERRER_POLICY, "no-referrer");
+    response
+}
+
+/// Public, and the same for everybody: any page may load it, and compare it with a hash.
+fn for_everybody(mut response: Response<Body>) -> Response<Body> {
+    set(response.headers_mut(), ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    set(response.headers_mut(), HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
     response
 }
 

@@ -5,55 +5,83 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant, SystemTime},
 };
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     extract::{RawPathParams, rejection::RawPathParamsRejection},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
+use http_body::Frame;
 use http_body_util::{BodyExt, Limited};
 use smalt::{
-    Code, Smalt,
+    Code, Error, Smalt,
     model::{Environment, Json},
+    operations::Operation,
+    project::ServerSettings,
 };
+use tokio::sync::Mutex;
 
 use crate::{
+    address::{self, Peer},
     answer::{Trouble, failed},
-    call::Call,
+    call::{Call, Upload},
+    feed::Feeds,
+    guard::Guard,
+    metrics::{Metrics, Place},
     path,
-    routes::{Access, Route, routes},
+    rates::Rates,
+    routes::{Access, PASSING, Route, routes},
+    settings::{Current, Settings, most, time},
+    waits::Waits,
     who,
 };
 
 /// Headers that browsers may send. A `*` would not cover `authorization`.
 const ALLOWED_HEADERS: &str = "authorization, content-type, x-api-key, linked_account_id, linked-account-id, slug, config_id, config-id, \
-     sync_execution, sync-execution, disable_field_options, disable-field-options, include-headers, instance_tag, instance-tag, environment";
+     sync_execution, sync-execution, disable_field_options, disable-field-options, include-headers, instance_tag, instance-tag, environment, last-event-id, x-request-id, traceparent";
 const ALLOWED_METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS";
-/// Arrays and objects in each other, at most.
-const MAX_DEPTH: usize = 32;
+/// How long the server is held to be ready after it was.
+const READY: Duration = Duration::from_secs(1);
 
-/// Settings of the service.
-#[derive(Clone, Debug)]
+/// Settings of the service. Its limits stand in the project, under `[server]`.
+#[derive(Clone, Default)]
 pub struct ApiOptions {
     /// Where the service is reached from outside: generated URLs start with it, routes do not. Default: the project's `org.public_url`.
     pub public_url: Option<String>,
-    /// The largest request body, in bytes. Default 64 KiB.
-    pub max_body: usize,
-    /// How long a request's body may take to come, whole; then it is answered with 408. Default 10 s.
-    pub body_time: Duration,
-    /// How long a request may take before it is answered with 504; work that it began goes on. Default 60 s.
-    pub deadline: Duration,
+    /// Is told of every request.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
-impl Default for ApiOptions {
-    fn default() -> Self {
-        Self { public_url: None, max_body: 64 * 1024, body_time: Duration::from_secs(10), deadline: Duration::from_secs(60) }
-    }
+/// Is told of every request, for logs and traces. It is called within the request, so it must not wait.
+pub trait Observer: Send + Sync + 'static {
+    /// A request was answered.
+    fn answered(&self, request: &Answered<'_>);
+}
+
+/// What is told of a request. No path, query, header or body is: they may hold secrets.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    /// Also in the header `x-request-id`.
+    pub request_id: &'a str,
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The route's pattern, or the operation's path; absent where none was found.
+    pub route: Option<&'a str>,
+    /// The answer's status.
+    pub status: u16,
+    /// When it came.
+    pub began: SystemTime,
+    /// Until the answer's head was ready.
+    pub took: Duration,
+    /// Where it came from.
+    pub client: Option<std::net::IpAddr>,
+    /// The header `traceparent`, as it came.
+    pub traceparent: Option<&'a str>,
 }
 
 /// The engines behind the service: one per environment.
@@ -74,6 +102,13 @@ struct Inner {
     options: ApiOptions,
     /// By pattern: the methods and their routes.
     router: Router,
+    current: Current,
+    rates: Rates,
+    metrics: Arc<Metrics>,
+    waits: Arc<Waits>,
+    feeds: Feeds,
+    /// When it was ready last.
+    ready: Mutex<Option<Instant>>,
 }
 
 /// The HTTP API as a tower service. Cheap to clone.
@@ -82,14 +117,14 @@ pub struct Api(Arc<Inner>);
 
 /// What a request to one pattern may become, and what stands in the pattern's places; `None` where that is no text.
 #[derive(Clone)]
-struct Matched(Arc<Vec<&'static Route>>, Option<BTreeMap<String, String>>);
+struct Matched(Arc<Vec<(usize, &'static Route)>>, Option<BTreeMap<String, String>>);
 
 impl Api {
     /// The API over these engines, one per environment.
     pub fn new(engines: impl IntoIterator<Item = (Environment, Smalt)>, options: ApiOptions) -> Self {
-        let mut by_path: BTreeMap<&str, Vec<&'static Route>> = BTreeMap::new();
-        for route in routes() {
-            by_path.entry(route.path).or_default().push(route);
+        let mut by_path: BTreeMap<&str, Vec<(usize, &'static Route)>> = BTreeMap::new();
+        for (at, route) in routes().iter().enumerate() {
+            by_path.entry(route.path).or_default().push((at, route));
         }
         let mut router = Router::new();
         for (pattern, routes) in by_path {
@@ -108,7 +143,75 @@ impl Api {
             };
             router = router.route(pattern, axum::routing::any(found));
         }
-        Self(Arc::new(Inner { hosts: Hosts(engines.into_iter().collect()), options, router }))
+        let metrics = Arc::new(Metrics::new());
+        Self(Arc::new(Inner {
+            hosts: Hosts(engines.into_iter().collect()),
+            options,
+            router,
+            current: Current::default(),
+            rates: Rates::new(),
+            waits: Waits::new(metrics.clone()),
+            feeds: Feeds::default(),
+            metrics,
+            ready: Mutex::new(None),
+        }))
+    }
+
+    /// The project's limits, as they are now.
+    pub async fn limits(&self) -> ServerSettings {
+        self.settings().await.server.clone()
+    }
+
+    /// What was counted since it was made, as Prometheus reads it. Whoever may read it learns how much is going on, and no more.
+    pub fn metrics(&self) -> String {
+        self.0.metrics.text()
+    }
+
+    /// Ends what waits for events, and refuses to be ready, since the server is about to end. Other calls are answered as before.
+    pub fn end_waits(&self) {
+        self.0.waits.end();
+    }
+
+    /// Whether every engine can work now: looked at once a second at most, however often it is asked.
+    pub(crate) async fn ready(&self) -> Result<(), Trouble> {
+        if self.0.waits.is_ended() {
+            return Err(Trouble::Plain(503, "SERVER_ERROR", "the server is about to end".into()));
+        }
+        let mut ready = self.0.ready.lock().await;
+        if ready.is_some_and(|at| at.elapsed() < READY) {
+            return Ok(());
+        }
+        for (_, smalt) in self.0.hosts.all() {
+            smalt.ready().await?;
+        }
+        *ready = Some(Instant::now());
+        Ok(())
+    }
+
+    /// More than so many at once would make all of them slow. Those that wait for an event have stepped aside.
+    fn has_room(&self, limits: &ServerSettings) -> Result<(), Trouble> {
+        let busy = self.0.metrics.under_way.load(Relaxed);
+        if usize::try_from(busy).unwrap_or(0) <= most(limits.requests) {
+            return Ok(());
+        }
+        let error = Error::new(Code::Overloaded, "too many requests are being answered");
+        Err(error.retry_after(Duration::from_secs(1)).into())
+    }
+
+    pub(crate) fn counters(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    pub(crate) fn waits(&self) -> &Arc<Waits> {
+        &self.0.waits
+    }
+
+    pub(crate) fn feeds(&self) -> &Feeds {
+        &self.0.feeds
+    }
+
+    pub(crate) async fn settings(&self) -> Arc<Settings> {
+        self.0.current.get(&self.0.hosts).await
     }
 
     pub(crate) fn hosts(&self) -> &Hosts {
@@ -140,20 +243,40 @@ impl Api {
     /// Answers one request.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
     where
-        B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
+        B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
-        let request_id = request_id();
+        let (began, started) = (SystemTime::now(), Instant::now());
+        let metrics = &self.0.metrics;
+        let _under_way = UnderWay::begin(metrics);
         let (head, body) = request.into_parts();
+        let request_id = request_id(&head.headers);
         let origin = head.headers.get(header::ORIGIN).cloned();
+        let settings = self.settings().await;
+        let peer = head.extensions.get::<Peer>().copied();
+        let client = address::client(peer, &head.headers, &settings.trusted);
+        let observed = self.0.options.observer.as_ref().map(|observer| {
+            let traceparent = head.headers.get("traceparent").and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+            (observer, head.method.clone(), traceparent)
+        });
+        let mut place = Place::nowhere();
         let mut response = if head.method == Method::OPTIONS {
             preflight()
         } else {
-            let deadline = self.0.options.deadline;
-            match tokio::time::timeout(deadline, self.handle(head, body)).await {
+            // A body that passes through has its own times; its answer begins when it has been sent.
+            let is_passing = path::normal(&head.uri).split('?').next() == Some(PASSING);
+            let limits = &settings.server;
+            let deadline = time(if is_passing { limits.stream_time } else { limits.request_time });
+            let work = self.handle(&settings, client, &mut place, head, body);
+            let done = match deadline {
+                Some(deadline) => tokio::time::timeout(deadline, work).await,
+                None => Ok(work.await),
+            };
+            match done {
                 Ok(Ok(response)) => response,
                 Ok(Err((trouble, allow))) => refused(&trouble, allow.as_deref(), &request_id),
                 Err(_) => {
-                    let text = format!("no answer within {} s; what was begun goes on: read its outcome later", deadline.as_secs());
+                    let seconds = settings.server.request_time;
+                    let text = format!("no answer within {seconds} s; what was begun goes on: read its outcome later");
                     refused(&Trouble::Plain(504, "SERVER_ERROR", text), None, &request_id)
                 }
             }
@@ -163,69 +286,94 @@ impl Api {
             headers.insert(HeaderName::from_static("x-request-id"), id);
         }
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        self.allow_origin(headers, origin).await;
+        allow_origin(headers, origin, &settings.origins);
+        let (status, took) = (response.status().as_u16(), started.elapsed());
+        metrics.answered(place, status, took);
+        if let Some((observer, method, traceparent)) = observed {
+            let route = Some(place).filter(|place| *place != Place::nowhere()).map(|place| place.name().1);
+            observer.answered(&Answered {
+                request_id: &request_id,
+                method: method.as_str(),
+                route: route.as_deref(),
+                status,
+                began,
+                took,
+                client,
+                traceparent: traceparent.as_deref(),
+            });
+        }
         response
     }
 
-    /// Any origin without the browser's credentials, until a project lists origins: then exactly those.
-    async fn allow_origin(&self, headers: &mut HeaderMap, origin: Option<HeaderValue>) {
-        let mut listed: Vec<String> = Vec::new();
-        for (_, smalt) in self.0.hosts.all() {
-            listed.extend(smalt.project().await.map(|project| project.org.origins).unwrap_or_default());
-        }
-        if listed.is_empty() {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        } else {
-            headers.append(header::VARY, HeaderValue::from_static("Origin"));
-            if let Some(origin) = origin.filter(|origin| origin.to_str().is_ok_and(|origin| listed.iter().any(|known| known == origin))) {
-                headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            }
-        }
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-request-id, retry-after"));
-    }
-
-    async fn handle<B>(&self, head: http::request::Parts, body: B) -> Result<Response<Body>, (Trouble, Option<String>)>
+    async fn handle<B>(
+        &self,
+        settings: &Arc<Settings>,
+        client: Option<std::net::IpAddr>,
+        place: &mut Place,
+        head: http::request::Parts,
+        body: B,
+    ) -> Result<Response<Body>, (Trouble, Option<String>)>
     where
-        B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
+        B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
+        head_fits(&head, &settings.server).map_err(|trouble| (trouble, None))?;
         let target = path::normal(&head.uri);
+        if !is_health(&target) {
+            self.has_room(&settings.server).map_err(|trouble| (trouble, None))?;
+        }
         let Some(Matched(routes, params)) = self.find(&target).await else {
             return Err((
                 Trouble::Plain(404, "RESOURCE_NOT_FOUND", format!("there is nothing at {} {}", head.method, shown(&head.uri))),
                 None,
             ));
         };
-        let Some(route) =
-            routes.iter().find(|route| route.method == head.method.as_str() || (route.method == "GET" && head.method == Method::HEAD))
-        else {
-            let allow = routes.iter().map(|route| route.method).collect::<Vec<_>>().join(", ");
+        let serves = |route: &Route| route.method == head.method.as_str() || (route.method == "GET" && head.method == Method::HEAD);
+        let Some((at, route)) = routes.iter().find(|(_, route)| serves(route)).copied() else {
+            let allow = routes.iter().map(|(_, route)| route.method).collect::<Vec<_>>().join(", ");
             return Err((
                 Trouble::Plain(405, "METHOD_NOT_ALLOWED", format!("{} is not offered here, but {allow}", head.method)),
                 Some(allow),
             ));
         };
         let Some(params) = params else { return Err((Trouble::bad("the path is no UTF-8"), None)) };
-        self.run(route, target, params, head, body).await.map_err(|trouble| (trouble, None))
+        let operation = params.get("operation").and_then(|name| Operation::named(name));
+        *place = operation.map_or_else(|| Place::route(at), Place::operation);
+        let found = Found { route, operation, target, params, client };
+        self.run(settings, found, head, body).await.map_err(|trouble| (trouble, None))
     }
 
-    async fn run<B>(
-        &self,
-        route: &'static Route,
-        target: String,
-        params: BTreeMap<String, String>,
-        head: http::request::Parts,
-        body: B,
-    ) -> Result<Response<Body>, Trouble>
+    async fn run<B>(&self, settings: &Arc<Settings>, found: Found, head: http::request::Parts, body: B) -> Result<Response<Body>, Trouble>
     where
-        B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
+        B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
+        let Found { route, operation, target, params, client } = found;
+        let guard = Guard { rates: &self.0.rates, metrics: &self.0.metrics, limits: &settings.server.rates, client };
+        let guess = guard.before(route, &head.headers)?;
         let query = path::pairs(head.uri.query().unwrap_or_default());
-        let body = read_body(route, &head.headers, body, &self.0.options).await?;
+        let (body, upload) = match route.path {
+            PASSING => (Json::Null, Some(passing(body))),
+            _ => match read_body(route, &head.headers, body, &settings.server).await {
+                Ok(body) => (body, None),
+                Err(trouble) => {
+                    guard.untried(guess);
+                    return Err(trouble);
+                }
+            },
+        };
         let who = match route.access {
             Access::Public => None,
-            access => Some(who::prove(&self.0.hosts, access, &head.headers, &query, &body).await?),
+            access => {
+                let proof = who::prove(&self.0.hosts, access, &head.headers, &query, &body).await;
+                guard.tried(guess, !proof.as_ref().is_err_and(Trouble::is_wrong_credential));
+                Some(proof?)
+            }
         };
-        let call = Call { api: self.clone(), method: head.method, target, params, query, headers: head.headers, body, who };
+        if let Some(who) = &who {
+            guard.proved(route, operation, who)?;
+        }
+        let settings = settings.clone();
+        let (method, headers) = (head.method, head.headers);
+        let call = Call { api: self.clone(), settings, method, target, params, query, headers, body, upload: Upload::new(upload), who };
         let (account, slug) = (call.who.as_ref().map(|who| (who.account.clone(), who.environment)), call.params.get("slug").cloned());
         let smalt = call.who.as_ref().map(|who| who.smalt.clone());
         match (route.run)(call).await {
@@ -235,6 +383,63 @@ impl Api {
             Err(trouble) => Err(in_known_words(trouble, smalt, account, slug).await),
         }
     }
+}
+
+/// What a request is about.
+struct Found {
+    route: &'static Route,
+    operation: Option<Operation>,
+    target: String,
+    params: BTreeMap<String, String>,
+    client: Option<std::net::IpAddr>,
+}
+
+/// One request that is being answered.
+struct UnderWay<'a>(&'a Metrics);
+
+impl<'a> UnderWay<'a> {
+    fn begin(metrics: &'a Metrics) -> Self {
+        metrics.under_way.fetch_add(1, Relaxed);
+        Self(metrics)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Any origin without the browser's credentials, until a project lists origins: then exactly those.
+fn allow_origin(headers: &mut HeaderMap, origin: Option<HeaderValue>, listed: &[String]) {
+    if listed.is_empty() {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    } else {
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        if let Some(origin) = origin.filter(|origin| origin.to_str().is_ok_and(|origin| listed.iter().any(|known| known == origin))) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        }
+    }
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-request-id, retry-after"));
+}
+
+/// Whoever asks whether the server lives is always answered.
+pub(crate) fn is_health(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz")
+}
+
+/// What is far too large does not come this far: the connection refuses it, without a body.
+fn head_fits(head: &http::request::Parts, limits: &ServerSettings) -> Result<(), Trouble> {
+    let lines = head.headers.len();
+    let bytes = head.uri.path_and_query().map_or(0, |target| target.as_str().len())
+        + head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
+    let (most_bytes, most_lines) = (most(limits.head_size), most(limits.headers));
+    let text = match (bytes > most_bytes, lines > most_lines) {
+        (true, _) => format!("the request's head is larger than {most_bytes} bytes"),
+        (_, true) => format!("the request has more than {most_lines} header lines"),
+        _ => return Ok(()),
+    };
+    Err(Trouble::Plain(431, "HEADERS_TOO_LARGE", text))
 }
 
 /// Some errors have texts that users of the hosted service know.
@@ -262,16 +467,36 @@ fn shown(uri: &http::Uri) -> String {
     uri.path().chars().take(200).collect()
 }
 
-async fn read_body<B>(route: &Route, headers: &HeaderMap, body: B, options: &ApiOptions) -> Result<Json, Trouble>
+/// A body of any sort as one of ours, unread.
+fn passing<B>(body: B) -> Body
 where
-    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
-    let limit = options.max_body;
+    if body.is_end_stream() {
+        return Body::empty();
+    }
+    let whole = |mut data: B::Data| -> Bytes {
+        use bytes::Buf;
+        let len = data.remaining();
+        data.copy_to_bytes(len)
+    };
+    Body::new(body.map_frame(move |frame: Frame<B::Data>| frame.map_data(whole)))
+}
+
+async fn read_body<B>(route: &Route, headers: &HeaderMap, body: B, limits: &ServerSettings) -> Result<Json, Trouble>
+where
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    let limit = most(limits.body_size);
     let too_large = || Trouble::Plain(413, "PAYLOAD_TOO_LARGE", format!("the body is larger than {limit} bytes"));
     let body = std::pin::pin!(Limited::new(body, limit));
     // All of it has one time: what comes drop by drop is as bad as what does not come.
-    let Ok(collected) = tokio::time::timeout(options.body_time, body.collect()).await else {
-        let text = format!("the body did not come within {} s", options.body_time.as_secs_f32());
+    let collected = match time(limits.body_time) {
+        Some(time) => tokio::time::timeout(time, body.collect()).await,
+        None => Ok(body.collect().await),
+    };
+    let Ok(collected) = collected else {
+        let text = format!("the body did not come within {} s", limits.body_time);
         return Err(Trouble::Plain(408, "REQUEST_TIMEOUT", text));
     };
     let bytes = match collected {
@@ -290,9 +515,12 @@ where
     }
     // Where no body is expected, whatever stands there is passed over: some clients send one with every request.
     match serde_json::from_slice(&bytes) {
-        Ok(body) if depth(&body) <= MAX_DEPTH => Ok(body),
+        Ok(body) if depth(&body) <= most(limits.body_depth) && keys(&body) <= most(limits.body_keys) => Ok(body),
         _ if matches!(route.method, "GET" | "DELETE") => Ok(Json::Null),
-        Ok(_) => Err(Trouble::bad(format!("the body nests deeper than {MAX_DEPTH}"))),
+        Ok(body) if depth(&body) > most(limits.body_depth) => {
+            Err(Trouble::bad(format!("the body nests deeper than {}", limits.body_depth)))
+        }
+        Ok(_) => Err(Trouble::bad(format!("the body has more than {} keys", limits.body_keys))),
         Err(error) => Err(Trouble::bad(format!("the body is no JSON: line {}, column {}", error.line(), error.column()))),
     }
 }
@@ -301,6 +529,14 @@ fn depth(value: &Json) -> usize {
     match value {
         Json::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
         Json::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn keys(value: &Json) -> usize {
+    match value {
+        Json::Array(items) => items.iter().map(keys).sum(),
+        Json::Object(map) => map.len() + map.values().map(keys).sum::<usize>(),
         _ => 0,
     }
 }
@@ -327,8 +563,12 @@ fn refused(trouble: &Trouble, allow: Option<&str>, request_id: &str) -> Response
     response
 }
 
-/// A random UUID (RFC 9562, version 4).
-fn request_id() -> String {
+/// The caller's own id where it is a plain one, else a random UUID (RFC 9562, version 4).
+fn request_id(headers: &HeaderMap) -> String {
+    let is_plain = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
+    if let Some(id) = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(is_plain) {
+        return id.to_owned();
+    }
     let mut bytes = [0_u8; 16];
     if getrandom::fill(&mut bytes).is_err() {
         return "00000000-0000-4000-8000-000000000000".to_owned();

@@ -1,19 +1,40 @@
 //! One request, read and proved, as routes see it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use axum::body::Body;
 use http::{HeaderMap, Method};
 use smalt::{Smalt, backend::Backend, model::Json};
 
 use crate::{
     answer::Trouble,
     api::Api,
+    settings::Settings,
     who::{Who, header},
 };
+
+/// A body that nobody has read yet. Locked only so that a request can be looked at from several places at once.
+pub(crate) struct Upload(Mutex<Option<Body>>);
+
+impl Upload {
+    pub(crate) fn new(body: Option<Body>) -> Self {
+        Self(Mutex::new(body))
+    }
+
+    /// Once.
+    pub(crate) fn take(&self) -> Option<Body> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 /// One request.
 pub(crate) struct Call {
     pub(crate) api: Api,
+    /// The limits in force.
+    pub(crate) settings: Arc<Settings>,
     pub(crate) method: Method,
     /// The path as it came, without the prefix that a mount took away, and the query.
     pub(crate) target: String,
@@ -22,6 +43,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     /// The body; null where there is none.
     pub(crate) body: Json,
+    /// The body as it comes, on the one route that reads none before.
+    pub(crate) upload: Upload,
     /// Absent on public routes.
     pub(crate) who: Option<Who>,
 }

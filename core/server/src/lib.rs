@@ -6,13 +6,21 @@
 #[cfg(feature = "cli")]
 extern crate self as smalt_server;
 
+mod address;
 mod answer;
 mod api;
+mod assets;
 mod call;
+mod feed;
+mod guard;
+mod metrics;
 mod path;
+mod rates;
 mod routes;
 #[cfg(feature = "cli")]
 mod serve;
+mod settings;
+mod waits;
 mod who;
 
 #[cfg(feature = "cli")]
@@ -40,7 +48,8 @@ mod output;
 #[path = "bin/smalt/prompt.rs"]
 mod prompt;
 
-pub use api::{Api, ApiOptions};
+pub use address::Peer;
+pub use api::{Answered, Api, ApiOptions, Observer};
 pub use routes::{Access, Route, routes};
 #[cfg(feature = "cli")]
 pub use serve::{Limits, Server};

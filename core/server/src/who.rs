@@ -22,6 +22,16 @@ pub(crate) struct Who {
     /// The session, if it came with a token.
     pub(crate) session: Option<SessionInfo>,
     pub(crate) environment: Environment,
+    /// Who it is, for limits: the API key or the session by its id.
+    pub(crate) name: String,
+}
+
+impl Who {
+    /// Whose waits are counted together: those of one linked account. Organisations may wait for as many as they like, of what
+    /// there is.
+    pub(crate) fn waits_as(&self) -> String {
+        if self.is_organisation { String::new() } else { format!("{}/{}", self.environment, self.account) }
+    }
 }
 
 /// A header under its name with underscores, or with hyphens for proxies that drop the others. An empty one counts as none.
@@ -31,7 +41,7 @@ pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> 
 }
 
 /// The bearer token; some clients leave the scheme out, some send the scheme alone.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?.trim();
     match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token.trim()),
@@ -83,7 +93,8 @@ pub(crate) async fn prove(
                     None => return Err(Trouble::Plain(400, "INVALID_LINKED_ACCOUNT_ID", "linked_account_id is required".into())),
                 };
             }
-            Ok(Who { smalt, caller, account, is_organisation: true, session, environment })
+            let name = named_caller(&caller, session.as_ref());
+            Ok(Who { smalt, caller, account, is_organisation: true, session, environment, name })
         }
         (_, Some("")) => Err(missing_token()),
         (_, Some(token)) => {
@@ -94,7 +105,8 @@ pub(crate) async fn prove(
             if access == Access::Doorway {
                 // The operation's own request names the account, and the engine compares.
                 let (caller, account) = (Caller::Session(Secret::new(token)), session.account_id.clone());
-                return Ok(Who { smalt, caller, account, is_organisation: false, session: Some(session), environment });
+                let name = named_caller(&caller, Some(&session));
+                return Ok(Who { smalt, caller, account, is_organisation: false, session: Some(session), environment, name });
             }
             let in_query = query.iter().find(|(name, _)| name == "linked_account_id").map(|(_, value)| value.as_str());
             let claimed = header(headers, "linked_account_id").or(in_query.filter(|id| !id.is_empty()));
@@ -102,10 +114,18 @@ pub(crate) async fn prove(
                 return Err(smalt::Error::code_only(smalt::Code::Forbidden).into());
             }
             let (caller, account) = (Caller::Session(Secret::new(token)), session.account_id.clone());
-            Ok(Who { smalt, caller, account, is_organisation: false, session: Some(session), environment })
+            let name = named_caller(&caller, Some(&session));
+            Ok(Who { smalt, caller, account, is_organisation: false, session: Some(session), environment, name })
         }
         (_, None) if matches!(access, Access::Organisation | Access::Backend) => Err(invalid_key()),
         (Some(_), None) | (None, None) => Err(missing_token()),
+    }
+}
+
+fn named_caller(caller: &Caller, session: Option<&SessionInfo>) -> String {
+    match (caller, session) {
+        (Caller::Organisation(name), _) => name.to_string(),
+        (Caller::Session(_), session) => session.map(|session| format!("session:{}", session.id)).unwrap_or_default(),
     }
 }
 

@@ -15,8 +15,9 @@ use crate::{
     error::{Result, err},
     expose::Exposed,
     model::{
-        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, KeyRotation,
-        LinkedAccount, NewApiKey, Page, Receipt, RuleColumns, SessionInfo, StartedConnect, UpsertedAccount,
+        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Delivery, Event, Field, Json,
+        KeyRotation, LinkedAccount, NewApiKey, NewWebhook, Page, Portal, PortalLink, Receipt, RuleColumns, SessionInfo, StartedConnect,
+        UpsertedAccount, Webhook,
     },
     operations::Operation,
     plugin::{HttpStream, Upload},
@@ -66,6 +67,12 @@ macro_rules! backend {
             async fn request_stream(&self, caller: &Caller, request: ApiRequest, upload: Option<Upload>) -> Result<HttpStream> {
                 let _ = (caller, request, upload);
                 Err(unsupported(Operation::Request))
+            }
+
+            /// Whether operations can work now: the store takes writes, and the keys seal and open. For readiness checks of
+            /// servers; no operation.
+            async fn ready(&self) -> Result<()> {
+                Ok(())
             }
 
             /// Ends background work and releases the store. Later calls answer `closed`.
@@ -198,6 +205,13 @@ macro_rules! doorway {
         verify_session: VerifySession(VerifySession) -> SessionInfo;
         /// Ends a session at once; false when it had ended.
         revoke_session: RevokeSession(RevokeSession) -> bool;
+        /// Makes a link to the hosted page. Errors: `return_to_not_allowed`, `invalid_request`, `project_invalid` without a public URL.
+        portal_url: PortalUrl(GetPortalUrl) -> PortalLink;
+        /// Trades a link's ticket for its session; a link that works once ends by it. Errors: `portal_link_invalid`, one answer for
+        /// every way in which a link can be wrong.
+        open_portal: OpenPortal(OpenPortal) -> Portal;
+        /// What was stored for the hosted page of a session; an empty object where nothing was. Errors: `invalid_token`.
+        portal_properties: PortalProperties(GetPortalProperties) -> Json;
         /// Makes an API key for a backend of the organisation; the key itself is shown this once.
         create_api_key: CreateApiKey(CreateApiKey) -> NewApiKey;
         /// Lists API keys without the keys themselves, newest first.
@@ -270,6 +284,20 @@ macro_rules! doorway {
         events: Events(ListEvents) -> Page<Event>;
         /// Who did what with secrets, newest first.
         audit: Audit(ListAudit) -> Page<AuditEntry>;
+        /// Makes a webhook; its secret is shown this once. Errors: `address_refused`.
+        create_webhook: CreateWebhook(WebhookSettings) -> NewWebhook;
+        /// Lists webhooks, oldest first, without their secrets.
+        list_webhooks: ListWebhooks(ListWebhooks) -> Vec<Webhook>;
+        /// Changes a webhook. Errors: `webhook_not_found`, `address_refused`.
+        update_webhook: UpdateWebhook(UpdateWebhook) -> Webhook;
+        /// Deletes a webhook with its deliveries. Errors: `webhook_not_found`.
+        delete_webhook: DeleteWebhook(GetWebhook) -> ();
+        /// Replaces a webhook's secret; the new one is shown this once. Errors: `webhook_not_found`.
+        rotate_webhook_secret: RotateWebhookSecret(RotateWebhookSecret) -> NewWebhook;
+        /// What was and is to be sent to a webhook, newest first. Errors: `webhook_not_found`, `invalid_cursor`.
+        list_deliveries: ListDeliveries(ListDeliveries) -> Page<Delivery>;
+        /// Sends a delivery again, under its own id. Errors: `delivery_not_found`.
+        redeliver: Redeliver(Redeliver) -> Delivery;
         /// Begins a rotation of the organisation's data keys, of both environments, or joins the one under way. It goes on by itself.
         /// Errors: the key provider's.
         rotate_keys: RotateKeys(RotateKeys) -> KeyRotation;

@@ -9,7 +9,7 @@ use crate::{
     Secret,
     expose::{Seconds, exposes},
     manifest::Pagination,
-    model::{AccountUpdate, ApiBody, AuthType, ConfigUpdate, Json, Labels, NameValue, SiblingPolicy},
+    model::{AccountUpdate, ApiBody, AuthType, ConfigUpdate, Json, JsonMap, Labels, NameValue, SiblingPolicy, WebhookEvent, WebhookKind},
 };
 
 /// Structs whose Debug hides the fields after `hides`: what a user or a provider wrote may be a secret (S-41).
@@ -84,6 +84,31 @@ requests! {
     /// `revoke_session`.
     pub struct RevokeSession {
         /// The token.
+        pub token: Secret,
+    }
+    /// `portal_url`.
+    pub struct GetPortalUrl hides(properties) {
+        /// The linked account's id.
+        pub account: String,
+        /// What the page is told: `name`, `color`, `bgColor`, `base_color`, `button_color`, `redirect_url`, and what else a page of
+        /// yours reads. It replaces what was stored for the session before; absent: that stays. At most 16 KiB.
+        pub properties: Option<JsonMap>,
+        /// The config that the page edits; default the linked account's id.
+        pub config_id: Option<String>,
+        /// Where the page leads back to; on the project's list. The same as `redirect_url` in the properties, and comes before it.
+        pub return_to: Option<String>,
+        /// Whether the link works once, within 60 seconds; otherwise as long as the session.
+        #[serde(default)]
+        pub once: bool,
+    }
+    /// `open_portal`.
+    pub struct OpenPortal {
+        /// The ticket in the link.
+        pub ticket: Secret,
+    }
+    /// `portal_properties`.
+    pub struct GetPortalProperties {
+        /// The session's token.
         pub token: Secret,
     }
     /// `create_api_key`.
@@ -412,7 +437,7 @@ requests! {
     }
     /// `events`.
     pub struct ListEvents {
-        /// Where the caller stopped; absent: from the oldest that is kept.
+        /// Where the caller stopped: a cursor; `now`: what comes from now on; absent: from the oldest that is kept.
         pub since: Option<String>,
         /// How many; 1 to 1,000, default 100.
         pub limit: Option<u32>,
@@ -427,6 +452,68 @@ requests! {
         pub cursor: Option<String>,
         /// How many; 1 to 500, default 50.
         pub limit: Option<u32>,
+    }
+    /// `create_webhook`, which needs `url` and `events`; and what `update_webhook` sets: absent fields stay as they are.
+    pub struct WebhookSettings hides(url, headers, body) {
+        /// Where deliveries go: https, to a public address, except where the project allows others.
+        pub url: Option<String>,
+        /// What it is told, in any order.
+        pub events: Option<Vec<WebhookEvent>>,
+        /// Whether it is told anything; default true.
+        pub enabled: Option<bool>,
+        /// `POST` (the default), `PUT` or `PATCH`.
+        pub method: Option<String>,
+        /// What it is sent; default the event.
+        pub kind: Option<WebhookKind>,
+        /// Further headers; for a custom one the values are templates.
+        pub headers: Option<BTreeMap<String, Secret>>,
+        /// The template of a custom one; default `{{event}}`.
+        pub body: Option<Json>,
+        /// For people; empty clears it.
+        pub description: Option<String>,
+        /// For people; empty clears it.
+        pub group: Option<String>,
+        /// Workflows of this application only; empty clears it.
+        pub application: Option<String>,
+        /// These workflows only.
+        pub workflows: Option<Vec<String>>,
+    }
+    /// `list_webhooks`.
+    pub struct ListWebhooks {}
+    /// `update_webhook`.
+    pub struct UpdateWebhook {
+        /// The webhook's id.
+        pub webhook: String,
+        /// What to set.
+        pub settings: WebhookSettings,
+    }
+    /// Names a webhook.
+    pub struct GetWebhook {
+        /// The webhook's id.
+        pub webhook: String,
+    }
+    /// `rotate_webhook_secret`.
+    pub struct RotateWebhookSecret {
+        /// The webhook's id.
+        pub webhook: String,
+        /// How long the replaced secret goes on signing beside the new one; default 24 hours, at most 30 days.
+        #[serde(default, deserialize_with = "Seconds::read")]
+        #[schemars(with = "Option<Seconds>")]
+        pub overlap: Option<Duration>,
+    }
+    /// `list_deliveries`.
+    pub struct ListDeliveries {
+        /// The webhook's id.
+        pub webhook: String,
+        /// Where the last page ended.
+        pub cursor: Option<String>,
+        /// How many; 1 to 500, default 50.
+        pub limit: Option<u32>,
+    }
+    /// `redeliver`.
+    pub struct Redeliver {
+        /// The delivery's id.
+        pub delivery: String,
     }
     /// `rotate_keys`.
     pub struct RotateKeys {

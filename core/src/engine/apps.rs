@@ -2,14 +2,14 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use super::{Inner, require_account};
+use super::{Inner, registration::Registered, require_account};
 use crate::{
     backend::{GetAccount, GetApp},
     error::{Error, Result, bail, err},
     http::protocol::ClientCredentials,
     manifest::{
-        AppManifest, KeyGrant, KeyToken, Keybased, Oauth1, Oauth2, Placement, Placements, SANDBOX_SLUGS, document::did_you_mean,
-        template::Values,
+        AppManifest, KeyGrant, KeyToken, Keybased, Oauth1, Oauth2, Placement, Placements, Registration, SANDBOX_SLUGS,
+        document::did_you_mean, template::Values,
     },
     model::{AppStatus, Application, AuthType, Connection, ConnectionStatus, Environment, GrantKind, InputField},
     project::{AppSettings, LoadedProject},
@@ -30,6 +30,8 @@ pub(super) struct App {
     sandbox_origin: Option<String>,
     /// The organisation's client, where calls of the API name it.
     client: Option<ClientCredentials>,
+    /// The client that the provider registered, where the project names none.
+    registered: Option<Arc<Registered>>,
 }
 
 /// Whether calls of the API name the organisation's client, e.g. in a header.
@@ -55,7 +57,15 @@ impl App {
     pub(super) fn fixture(manifest: Arc<AppManifest>, project: crate::project::Project) -> Self {
         let project = crate::project::ProjectSource::value(project, ".").expect("the project is right").current();
         let variables = Arc::new(manifest.variable_values(&BTreeMap::new()));
-        Self { manifest, project, settings: Arc::new(AppSettings::default()), variables, sandbox_origin: None, client: None }
+        Self {
+            manifest,
+            project,
+            settings: Arc::new(AppSettings::default()),
+            variables,
+            sandbox_origin: None,
+            client: None,
+            registered: None,
+        }
     }
 
     pub(super) fn slug(&self) -> &str {
@@ -87,6 +97,25 @@ impl App {
             (AuthType::Keybased, None) => bail!(WrongAuthType, "the keys of `{}` are sent themselves", self.slug()),
             (AuthType::Oauth2, _) => self.oauth().map(Cow::Borrowed),
         }
+    }
+
+    pub(super) fn registration(&self) -> Option<&Registration> {
+        self.manifest.oauth2.as_ref().and_then(|oauth| oauth.registration.as_ref())
+    }
+
+    /// Whether calls of the API name the client.
+    pub(super) fn names_client(&self) -> bool {
+        names_client(&self.manifest)
+    }
+
+    /// The client that the provider registered for us, once it is known which one is meant.
+    pub(super) fn registered(&self) -> Option<&Registered> {
+        self.registered.as_deref()
+    }
+
+    /// Names the client in flows and connections.
+    pub(super) fn client_key(&self) -> &str {
+        self.registered().map_or(CLIENT_KEY, |registered| &registered.key)
     }
 
     pub(super) fn oauth1(&self) -> Option<&Oauth1> {
@@ -193,7 +222,7 @@ impl Inner {
         let sandbox_origin = if is_sandbox(slug) { Some(self.sandbox_origin(&project).await?) } else { None };
         let variables = Arc::new(manifest.variable_values(&settings.variables));
         let named = names_client(&manifest);
-        let mut app = App { manifest, settings: Arc::new(settings), variables, project, sandbox_origin, client: None };
+        let mut app = App { manifest, settings: Arc::new(settings), variables, project, sandbox_origin, client: None, registered: None };
         if named {
             // Without one, only what needs it fails.
             app.client = self.client(&app).ok();
@@ -234,9 +263,29 @@ impl Inner {
         Ok(sandbox.origin())
     }
 
+    /// Whether the project names a client for it.
+    pub(super) fn names_own_client(&self, app: &App) -> bool {
+        app.settings().client.contains_key(&self.tenant.environment)
+    }
+
+    /// The application with a client that the provider registered.
+    pub(super) fn bind(&self, mut app: App, registered: Registered) -> Result<App> {
+        app.registered = Some(Arc::new(registered));
+        if app.names_client() {
+            app.client = Some(self.client(&app)?);
+        }
+        Ok(app)
+    }
+
     /// The organisation's client for an application in this environment.
     pub(super) fn client(&self, app: &App) -> Result<ClientCredentials> {
+        if let Some(registered) = app.registered() {
+            return Ok(ClientCredentials { id: registered.id.clone(), secret: registered.secret.clone(), now: self.now() });
+        }
         match app.settings().client.get(&self.tenant.environment) {
+            Some(_) if app.manifest.leads_anywhere() => {
+                bail!(ProjectInvalid, "`apps.{}.client` would be shown to any host that a user names; remove it", app.slug())
+            }
             Some(client) => Ok(ClientCredentials {
                 id: client.id.clone(),
                 secret: client.secret.as_ref().map(|secret| secret.resolve(&app.project.base_dir)).transpose()?,
@@ -244,6 +293,10 @@ impl Inner {
             }),
             None if is_sandbox(app.slug()) => {
                 Ok(ClientCredentials { id: CLIENT_ID.to_owned(), secret: Some(CLIENT_SECRET.into()), now: self.now() })
+            }
+            None if app.registration().is_some() => {
+                Err(err!(ClientMissing, "no client is registered for this connection with `{}`", app.slug())
+                    .with("application", app.slug()))
             }
             None => {
                 Err(err!(ClientMissing, "the project names no client for `{}` in the {} environment", app.slug(), self.tenant.environment)

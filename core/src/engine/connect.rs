@@ -104,11 +104,7 @@ impl Inner {
         let client = app.settings().client.get(&self.tenant.environment);
         let own = match client.and_then(|client| client.redirect_uri.clone()) {
             Some(uri) => Some(uri),
-            None => self
-                .public_url
-                .as_ref()
-                .or(org.public_url.as_ref())
-                .map(|base| format!("{}/api/v1/{}/callback", base.trim_end_matches('/'), app.slug())),
+            None => self.public_base(org).map(|base| format!("{base}/api/v1/{}/callback", app.slug())),
         };
         match (asked, own) {
             (Some(asked), Some(own)) if asked == own => Ok(own),
@@ -120,17 +116,22 @@ impl Inner {
         }
     }
 
-    pub(super) async fn start_connect(&self, actor: String, request: StartConnect) -> Result<StartedConnect> {
+    pub(super) async fn start_connect(self: &std::sync::Arc<Self>, actor: String, request: StartConnect) -> Result<StartedConnect> {
         let app = self.app(&request.application).await?;
         let given = request.inputs.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect();
         let return_to = match &request.return_to {
+            // The hosted page is ours.
+            Some(url) if self.portal_page(&app.project.project.org).as_ref() == Some(url) => Some(url.clone()),
             Some(url) => Some(urls::return_to_allowed(&app.project.project.org, url)?.to_string()),
             None => None,
         };
         let inputs = |app: &App| crate::manifest::inputs::check(app.inputs(AuthType::Oauth2), &given);
         if request.device {
             let scopes = scopes(&app, request.scopes.as_deref())?;
-            return self.start_device(actor, &app, &request, return_to, inputs(&app)?, scopes).await;
+            let inputs = inputs(&app)?;
+            self.require(&request).await?;
+            let app = self.with_client_to_connect(app, &inputs, None, &scopes).await?;
+            return self.start_device(actor, &app, &request, return_to, inputs, scopes).await;
         }
         let mut beginning = Beginning { return_to, state: ids::new_token()?, ..Beginning::default() };
         if let Some(oauth) = app.oauth1() {
@@ -140,11 +141,19 @@ impl Inner {
             beginning.authorize_url = self.ask_temporary(&app, oauth, &mut beginning).await?;
             return self.begin_flow(actor, &request, beginning).await;
         }
-        let oauth = app.oauth()?;
-        let client = self.client(&app)?;
+        app.oauth()?;
         let redirect_uri = self.redirect_uri(&app, request.redirect_uri.as_deref())?;
         let inputs = inputs(&app)?;
         let scopes = scopes(&app, request.scopes.as_deref())?;
+        let app = match app.registration() {
+            Some(_) => {
+                self.require(&request).await?;
+                self.with_client_to_connect(app, &inputs, Some(&redirect_uri), &scopes).await?
+            }
+            None => app,
+        };
+        let oauth = app.oauth()?;
+        let client = self.client(&app)?;
         let (verifier, challenge) = match oauth.pkce {
             Pkce::S256 => protocol::pkce().map(|(verifier, challenge)| (Some(verifier), Some(challenge)))?,
             Pkce::Plain => protocol::pkce().map(|(verifier, _)| (Some(verifier.clone()), Some(verifier.expose().to_owned())))?,
@@ -157,6 +166,7 @@ impl Inner {
             protocol::authorize_url(oauth, &values, &client.id, &sent_to, &beginning.state, challenge, &scopes)?.into();
         (beginning.redirect_uri, beginning.scopes, beginning.sent_to) = (redirect_uri, scopes, Some(sent_to));
         beginning.secrets = FlowSecrets { verifier, inputs, ..FlowSecrets::default() };
+        app.client_key().clone_into(&mut beginning.client_key);
         self.begin_flow(actor, &request, beginning).await
     }
 
@@ -192,7 +202,7 @@ impl Inner {
             id: ids::new_id(now)?,
             account_id: request.account.clone(),
             application: request.application.clone(),
-            client_key: CLIENT_KEY.to_owned(),
+            client_key: if beginning.client_key.is_empty() { CLIENT_KEY.to_owned() } else { beginning.client_key },
             status: status.to_owned(),
             state_hash: fingerprint(&beginning.state),
             // Nobody comes back from a device flow.
@@ -330,7 +340,8 @@ impl Inner {
         }
         proof.denied.clone_from(&oauth.callback.denied);
         if let Some(param) = &oauth.callback.hmac {
-            proof.verdict = protocol::check_hmac(callback_url, param, self.client(&app)?.secret.as_ref());
+            let own = self.with_client_of(app.clone(), &row.client_key, Values::new().secrets(&inputs)).await?;
+            proof.verdict = protocol::check_hmac(callback_url, param, self.client(&own)?.secret.as_ref());
         }
         let copies = protocol::copy(&oauth.copy_from_callback, |param| proof.callback.params.get(param).cloned());
         proof.copied = copies.values;
@@ -486,6 +497,8 @@ pub(super) fn seconds_left(until: Timestamp, now: Timestamp) -> u64 {
 /// What a flow begins with.
 #[derive(Default)]
 pub(super) struct Beginning {
+    /// The client that it goes with; default the project's own.
+    pub(super) client_key: String,
     pub(super) return_to: Option<String>,
     pub(super) redirect_uri: String,
     /// The redirect URI as it was sent, where that is another one.

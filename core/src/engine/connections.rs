@@ -84,6 +84,8 @@ fn unknown(id: &str) -> crate::Error {
 #[derive(Clone)]
 pub(super) struct NewConnection {
     pub(super) auth_type: AuthType,
+    /// The client that it was made with.
+    pub(super) client_key: String,
     pub(super) grant: Grant,
     pub(super) identity: Option<Identity>,
     /// Names the grant at the provider, equal for siblings; absent where nobody can tell.
@@ -124,7 +126,7 @@ pub(super) fn save(tx: &mut dyn Tx, about: &About, vault: &Vault, application: &
             id: ids::new_id(about.now)?,
             account_id: about.account.clone(),
             application: application.to_owned(),
-            client_key: super::apps::CLIENT_KEY.to_owned(),
+            client_key: String::new(),
             auth_type: new.auth_type.as_str().to_owned(),
             status: String::new(),
             is_default: siblings.is_empty(),
@@ -154,6 +156,7 @@ pub(super) fn save(tx: &mut dyn Tx, about: &About, vault: &Vault, application: &
         },
     };
     row.status = ConnectionStatus::Active.as_str().to_owned();
+    row.client_key = new.client_key;
     if let Some(identity) = new.identity {
         row.identity_id = Some(identity.id);
         row.identity_label = Some(identity.label);

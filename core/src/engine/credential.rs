@@ -127,6 +127,7 @@ impl Inner {
         let row = self
             .read(move |tx| connections::choose(tx, &tenant, &wanted.account, &wanted.application, wanted.connection.as_deref()))
             .await?;
+        let app = if app.names_client() { self.with_client_of_row(app, &row).await? } else { app };
         self.note_use(&row);
         if row.status != ConnectionStatus::Active.as_str() {
             let now = self.now();

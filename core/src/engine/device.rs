@@ -10,8 +10,7 @@ use super::{
     About, Inner,
     apps::App,
     connect::{self, Beginning},
-    exchange::{self, Rejected},
-    millis, outbox, sealed,
+    exchange, millis, outbox, registration, sealed,
     sealed::FlowSecrets,
 };
 use crate::{
@@ -78,7 +77,7 @@ enum Turn {
 
 /// What a poll came to.
 enum Answer {
-    Tokens(Box<TokenSet>),
+    Tokens(Box<(App, TokenSet)>),
     Again { interval: i64 },
     Ended(Error),
 }
@@ -95,7 +94,6 @@ impl Inner {
     ) -> Result<StartedConnect> {
         let (oauth, device) = device_of(app)?;
         let client = self.client(app)?;
-        self.require(request).await?;
         let (verifier, challenge) = match device.pkce {
             Pkce::S256 | Pkce::Plain => protocol::pkce().map(|(verifier, challenge)| (Some(verifier), Some(challenge)))?,
             Pkce::Off => (None, None),
@@ -106,7 +104,18 @@ impl Inner {
         // The codes began to live after this.
         let begun = self.now();
         let answer = self.transport.send(ask).await?;
-        let answer = protocol::parse_device_answer(oauth, &answer, self.now()).map_err(|failure| start_error(app, failure))?;
+        let answer = match protocol::parse_device_answer(oauth, &answer, self.now()) {
+            Ok(answer) => answer,
+            Err(failure) => {
+                let error = start_error(app, failure);
+                if let (Some(registered), true) = (app.registered().cloned(), exchange::is_client_gone(&error)) {
+                    let about = self.about(self.owner.clone(), "", Some(app.slug()));
+                    self.write(move |tx| registration::gone(tx, &about, about.application.as_deref().unwrap_or_default(), &registered))
+                        .await?;
+                }
+                return Err(error);
+            }
+        };
         let boot = self.clock.boot();
         let interval = millis(answer.interval);
         let polls = Polls { interval, next: boot.millis + interval, boot: boot.boot_id, owner: None, until: None };
@@ -117,6 +126,7 @@ impl Inner {
             interval: answer.interval.as_secs().max(1),
         };
         let beginning = Beginning {
+            client_key: app.client_key().to_owned(),
             return_to,
             authorize_url: answer.verification_uri_complete.unwrap_or(answer.verification_uri),
             state: ids::new_token()?,
@@ -160,10 +170,19 @@ impl Inner {
         let (row, secrets, actor) = *ours;
         let about = self.about(actor, &row.account_id, Some(&row.application));
         crate::failpoint::failpoint!("device-leased");
+        // The machine may have slept since: whoever took the lease over asks, and two must not.
+        let (boot, provider) = (self.clock.boot(), millis(self.timings.provider));
+        let lasts = Polls::of(&row).and_then(|(_, polls)| polls.until).is_some_and(|until| boot.millis + provider <= until);
+        if !lasts {
+            return Ok(());
+        }
         let answer = self.ask_device(&row, &secrets).await;
         crate::failpoint::failpoint!("device-answered");
         match answer {
-            Answer::Tokens(tokens) => self.take_device_tokens(about, row, secrets, *tokens).await,
+            Answer::Tokens(got) => {
+                let (app, tokens) = *got;
+                self.take_device_tokens(about, &app, row, secrets, tokens).await
+            }
             Answer::Again { interval } => {
                 let (clock, tenant) = (self.clock.clone(), self.tenant.clone());
                 self.write_until_stored(move |tx| {
@@ -237,7 +256,7 @@ impl Inner {
         let interval = Polls::of(row).map_or(LONGEST, |(_, polls)| polls.interval);
         let later = Answer::Again { interval: (interval * 2).min(LONGEST) };
         let asked = async {
-            let app = self.app(&row.application).await?;
+            let app = self.app_of_flow(row, secrets).await?;
             let (oauth, device) = device_of(&app)?;
             let client = self.client(&app)?;
             let code = secrets.device_code.as_ref().ok_or_else(|| err!(Internal, "a device flow has no device code"))?;
@@ -251,7 +270,7 @@ impl Inner {
         let Ok(answer) = self.transport.send(request).await else { return later };
         let Ok(oauth) = app.oauth() else { return later };
         let failure = match protocol::parse_token_answer(oauth, &answer, self.now()) {
-            Ok(tokens) => return Answer::Tokens(Box::new(tokens)),
+            Ok(tokens) => return Answer::Tokens(Box::new((app.clone(), tokens))),
             Err(failure) => failure,
         };
         match protocol::pending(answer.status, failure) {
@@ -269,7 +288,14 @@ impl Inner {
     }
 
     /// The user consented. Whoever cancelled meanwhile wins: then the tokens are ended.
-    async fn take_device_tokens(self: &Arc<Self>, about: About, row: FlowRow, secrets: FlowSecrets, tokens: TokenSet) -> Result<()> {
+    async fn take_device_tokens(
+        self: &Arc<Self>,
+        about: About,
+        app: &App,
+        row: FlowRow,
+        secrets: FlowSecrets,
+        tokens: TokenSet,
+    ) -> Result<()> {
         let begun = {
             let (about, id) = (about.clone(), row.id.clone());
             self.write_until_stored(move |tx| {
@@ -280,11 +306,8 @@ impl Inner {
             })
             .await?
         };
-        let app = self.app(&row.application).await;
-        let outcome = match &app {
-            Ok(app) => self.accept_tokens(app, &row, &secrets, tokens).await,
-            Err(error) => Err(Rejected::from(error.clone())),
-        };
+        // With the application as it was asked with: what it became since must not lose the tokens.
+        let outcome = self.accept_tokens(app, &row, &secrets, tokens).await;
         if let Some(row) = begun {
             return self.settle_flow(about, row, &secrets, outcome).await.map(drop);
         }
@@ -315,6 +338,11 @@ fn start_error(app: &App, failure: TokenFailure) -> Error {
     match failure {
         TokenFailure::Final { provider_error } | TokenFailure::Suspended { provider_error } | TokenFailure::Refused { provider_error } => {
             said(err!(AuthorizeFailed, "`{}` gave no user code: `{provider_error}`", app.slug()), provider_error)
+        }
+        TokenFailure::Client { provider_error } if app.registered().is_some() && provider_error == "invalid_client" => {
+            let error =
+                err!(AuthorizeFailed, "`{}` no longer knows the client that it registered; the next flow has another one", app.slug());
+            said(error.with("cause", exchange::CLIENT_GONE), provider_error)
         }
         TokenFailure::Client { provider_error } => {
             said(err!(ClientRejected, "`{}` refused the organisation's client with `{provider_error}`", app.slug()), provider_error)

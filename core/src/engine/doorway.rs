@@ -8,15 +8,17 @@ use super::{Engine, Inner};
 use crate::{
     backend::{
         ApiPageRequest, ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CountAccounts, CreateApiKey, CreateSession,
-        Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetProject,
-        GetReceipt, GetRuleColumns, Handoff, HandoffPreview, ImportConnection, ListAccounts, ListApiKeys, ListAudit, ListConnections,
-        ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RevokeSession, RotateKeys, RunWorkflow, SetConfigField,
-        StartConnect, TakeHandoff, UpdateConfig, VerifyApiKey, VerifySession, WaitFlow,
+        Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetPortalProperties,
+        GetPortalUrl, GetProject, GetReceipt, GetRuleColumns, GetWebhook, Handoff, HandoffPreview, ImportConnection, ListAccounts,
+        ListApiKeys, ListAudit, ListConnections, ListDeliveries, ListEvents, ListWebhooks, OpenPortal, ParkCallback, ParkedCallback,
+        PutAccount, Redeliver, RevokeApiKey, RevokeSession, RotateKeys, RotateWebhookSecret, RunWorkflow, SetConfigField, StartConnect,
+        TakeHandoff, UpdateConfig, UpdateWebhook, VerifyApiKey, VerifySession, WaitFlow, WebhookSettings,
     },
     error::{Result, bail},
     model::{
-        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Event, Field, Json, KeyRotation,
-        LinkedAccount, NewApiKey, Page, Receipt, RuleColumns, SessionInfo, SiblingPolicy, StartedConnect, UpsertedAccount,
+        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Delivery, Event, Field, Json,
+        KeyRotation, LinkedAccount, NewApiKey, NewWebhook, Page, Portal, PortalLink, Receipt, RuleColumns, SessionInfo, SiblingPolicy,
+        StartedConnect, UpsertedAccount, Webhook,
     },
     operations::Operation,
     plugin::{HttpStream, Presenter, Upload, refuse_reentry},
@@ -74,6 +76,10 @@ doorway! {
         self.0.authorize(Operation::Request, caller, &request.account).await?;
         refuse_reentry(&self.0.tenant, &request.account, Some(&request.application))?;
         self.0.api_stream(request, upload).await
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.0.ready().await
     }
 
     async fn close(&self) {
@@ -142,6 +148,24 @@ doorway! {
         self.0.revoke_session(actor, request).await
     }
 
+    async fn portal_url(&self, caller: &Caller, request: GetPortalUrl) -> Result<PortalLink> {
+        let actor = self.0.authorize(Operation::PortalUrl, caller, &request.account).await?;
+        // The link of a session stands for that session; the organisation's for the account's newest.
+        let session = match caller {
+            Caller::Session(token) => Some(self.0.session_of(token).await?.session_id),
+            Caller::Organisation(_) => None,
+        };
+        self.0.portal_url(actor, session, request).await
+    }
+
+    async fn open_portal(&self, _caller: &Caller, request: OpenPortal) -> Result<Portal> {
+        self.0.open_portal(request).await
+    }
+
+    async fn portal_properties(&self, _caller: &Caller, request: GetPortalProperties) -> Result<Json> {
+        self.0.portal_properties(request).await
+    }
+
     async fn disconnect(&self, caller: &Caller, request: Disconnect) -> Result<Receipt> {
         let actor = self.0.authorize(Operation::Disconnect, caller, &request.account).await?;
         refuse_reentry(&self.0.tenant, &request.account, Some(&request.application))?;
@@ -181,6 +205,41 @@ doorway! {
     async fn audit(&self, caller: &Caller, request: ListAudit) -> Result<Page<AuditEntry>> {
         self.0.authorize(Operation::Audit, caller, "").await?;
         self.0.list_audit(request).await
+    }
+
+    async fn create_webhook(&self, caller: &Caller, request: WebhookSettings) -> Result<NewWebhook> {
+        let actor = self.0.authorize(Operation::CreateWebhook, caller, "").await?;
+        self.0.create_webhook(actor, request).await
+    }
+
+    async fn list_webhooks(&self, caller: &Caller, _request: ListWebhooks) -> Result<Vec<Webhook>> {
+        self.0.authorize(Operation::ListWebhooks, caller, "").await?;
+        self.0.list_webhooks().await
+    }
+
+    async fn update_webhook(&self, caller: &Caller, request: UpdateWebhook) -> Result<Webhook> {
+        let actor = self.0.authorize(Operation::UpdateWebhook, caller, "").await?;
+        self.0.update_webhook(actor, request).await
+    }
+
+    async fn delete_webhook(&self, caller: &Caller, request: GetWebhook) -> Result<()> {
+        let actor = self.0.authorize(Operation::DeleteWebhook, caller, "").await?;
+        self.0.delete_webhook(actor, request).await
+    }
+
+    async fn rotate_webhook_secret(&self, caller: &Caller, request: RotateWebhookSecret) -> Result<NewWebhook> {
+        let actor = self.0.authorize(Operation::RotateWebhookSecret, caller, "").await?;
+        self.0.rotate_webhook_secret(actor, request).await
+    }
+
+    async fn list_deliveries(&self, caller: &Caller, request: ListDeliveries) -> Result<Page<Delivery>> {
+        self.0.authorize(Operation::ListDeliveries, caller, "").await?;
+        self.0.list_deliveries(request).await
+    }
+
+    async fn redeliver(&self, caller: &Caller, request: Redeliver) -> Result<Delivery> {
+        let actor = self.0.authorize(Operation::Redeliver, caller, "").await?;
+        self.0.redeliver(actor, request).await
     }
 
     async fn rotate_keys(&self, caller: &Caller, request: RotateKeys) -> Result<KeyRotation> {

@@ -17,8 +17,17 @@ use crate::{
 
 /// The longest text that is looked at as a cursor.
 pub(super) const LONGEST_CURSOR: usize = 8 * 1024;
+/// In a cursor's place: from now on.
+const NOW: &str = "now";
 /// Bytes of the authentication tag of a cursor.
 const TAG: usize = 16;
+
+/// The place in the log that a cursor of `events` names, to tell which of two is later. It is not proved: only the store that
+/// made it can do that, when the cursor is handed in.
+pub fn event_position(cursor: &str) -> Option<i64> {
+    let bytes = Base64UrlUnpadded::decode_vec(cursor).ok().filter(|bytes| bytes.len() == 8 + TAG)?;
+    bytes.first_chunk::<8>().map(|at| i64::from_be_bytes(*at))
+}
 
 impl Inner {
     fn cursor_mac(&self, list: &str, body: &[u8]) -> Hmac<Sha256> {
@@ -81,7 +90,8 @@ impl Inner {
     /// Waits for the first event when there is none yet: woken by writes here, by polling for those of other processes.
     pub(super) async fn list_events(&self, request: ListEvents) -> Result<Page<Event>> {
         let limit = request.limit.unwrap_or(100).clamp(1, 1000);
-        let seq = match &request.since {
+        let seq = match request.since.as_deref() {
+            Some(NOW) => self.read(|tx| tx.last_event()).await?,
             Some(cursor) => self.open_cursor("events", cursor)?.0,
             None => 0,
         };
@@ -98,7 +108,8 @@ impl Inner {
                 _ => {
                     let next = match rows.last() {
                         Some(last) => Some(self.make_cursor("events", last.seq, "")?),
-                        None => request.since,
+                        None if request.since.is_some() => Some(self.make_cursor("events", seq, "")?),
+                        None => None,
                     };
                     // A newer process on the same store may write types that this one does not know.
                     let known = rows.into_iter().filter(|row| EventType::parse(&row.event.event_type).is_some());

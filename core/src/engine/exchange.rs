@@ -6,11 +6,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::{
     About, Inner,
     ahead::Plan,
-    apps::App,
+    apps::{App, CLIENT_KEY},
     connect,
     connections::{self, NewConnection},
     health::Place,
-    millis, outbox, request,
+    millis, outbox, registration, request,
     sealed::{FlowSecrets, Grant},
 };
 use crate::{
@@ -68,7 +68,12 @@ impl Inner {
         secrets: &FlowSecrets,
         outcome: Result<NewConnection, Rejected>,
     ) -> Result<Connection> {
-        let place = self.place_of_flow(&row, secrets).await;
+        let app = self.app_of_flow(&row, secrets).await.ok();
+        let place = app.as_ref().map(|app| {
+            let values = Values::new().map(&secrets.copied).secrets(&secrets.inputs);
+            self.place_of(app, AuthType::Oauth2, &row.client_key, values)
+        });
+        let registered = app.as_ref().and_then(|app| app.registered().cloned());
         let vault = self.vault.clone();
         let ended = match outcome {
             Ok(new) => {
@@ -85,6 +90,9 @@ impl Inner {
                         // The code's exchange proved the client.
                         super::health::client_taken(tx, &about, place, None)?;
                     }
+                    if let Some(registered) = &registered {
+                        registration::proven(tx, &about, &flow.application, registered)?;
+                    }
                     let saved = connections::save(tx, &about, &vault, &flow.application, new.clone())?;
                     crate::failpoint::failpoint!("connect-saved");
                     connect::succeed(tx, &about, &mut flow, &saved.id)?;
@@ -96,6 +104,9 @@ impl Inner {
                 self.write_until_stored(move |tx| {
                     if let Some(new) = &orphan {
                         outbox::queue_orphan(tx, &about, &vault, &row.application, new)?;
+                    }
+                    if let (Some(registered), true) = (&registered, is_client_gone(&error)) {
+                        registration::gone(tx, &about, &row.application, registered)?;
                     }
                     if let Some(mut flow) = connect::still_there(tx, &about.tenant, &row)? {
                         connect::fail(tx, &about, &mut flow, &error)?;
@@ -111,10 +122,10 @@ impl Inner {
         connections::to_model(&row)
     }
 
-    /// The client that exchanged a flow's code, and where; nobody where the application is gone.
-    async fn place_of_flow(&self, row: &FlowRow, secrets: &FlowSecrets) -> Option<Place> {
-        let app = self.app(&row.application).await.ok()?;
-        Some(self.place_of(&app, AuthType::Oauth2, &row.client_key, Values::new().map(&secrets.copied).secrets(&secrets.inputs)))
+    /// The application with the client that a flow was begun with.
+    pub(super) async fn app_of_flow(&self, row: &FlowRow, secrets: &FlowSecrets) -> Result<App> {
+        let app = self.app(&row.application).await?;
+        self.with_client_of(app, &row.client_key, Values::new().secrets(&secrets.inputs)).await
     }
 
     /// Writes what must not be lost because it cannot be had again: tries until the store takes it.
@@ -139,7 +150,7 @@ impl Inner {
     }
 
     async fn exchange(self: &Arc<Self>, row: &FlowRow, secrets: &FlowSecrets) -> Result<NewConnection, Rejected> {
-        let app = self.app(&row.application).await?;
+        let app = self.app_of_flow(row, secrets).await?;
         if let Some(oauth) = app.oauth1() {
             let tokens = self.exchange_temporary(&app, oauth, row, secrets).await?;
             return self.accept_tokens(&app, row, secrets, tokens).await;
@@ -176,6 +187,7 @@ impl Inner {
         let renew = options["connection"].as_str().map(ToOwned::to_owned);
         let mut new = new_connection(app, &tokens, asked, self.now());
         new.renew = renew;
+        new.client_key.clone_from(&row.client_key);
         let (plain, _) = connect::split_inputs(app, AuthType::Oauth2, secrets.inputs.clone());
         let from_token = std::mem::replace(&mut new.properties, plain);
         new.properties.extend(secrets.copied.clone());
@@ -196,7 +208,10 @@ impl Inner {
         if let Some(trouble) = &tokens.copied.trouble {
             return Err(rejected(err!(MalformedAnswer, "in the token answer of `{}` {trouble}", app.slug()), &new));
         }
-        let client = self.client(app)?;
+        let client = match self.client(app) {
+            Ok(client) => client,
+            Err(error) => return Err(rejected(error, &new)),
+        };
         if app.oauth1().is_none()
             && let Err(error) = self.take_steps(app, &client, &mut new).await
         {
@@ -345,6 +360,7 @@ impl Inner {
         let (plain, values) = connect::split_inputs(&app, AuthType::Keybased, values);
         let mut new = NewConnection {
             auth_type: AuthType::Keybased,
+            client_key: CLIENT_KEY.to_owned(),
             grant: Grant { values, by_values: app.key_token().is_some(), ..Grant::default() },
             identity: None,
             grant_key: None,
@@ -355,16 +371,22 @@ impl Inner {
             plan: Plan::of(&app),
             renew: request.connection,
         };
-        let told = self.obtain(&app, &mut new).await?;
+        let told = match self.obtain(&app, &mut new).await {
+            Ok(told) => told,
+            Err(error) => return Err(self.refuse_token(actor, &request.account, &app, new, error).await),
+        };
         // A token that came proves the client that asked for it.
-        let place = self.place_of(&app, AuthType::Keybased, super::apps::CLIENT_KEY, Values::new().map(&new.properties));
+        let place = self.place_of(&app, AuthType::Keybased, CLIENT_KEY, Values::new().map(&new.properties));
         let place = app.key_token().map(|_| place);
         let proven = self.prove(&app, &request.account, &mut new).await;
         new.identity = match proven {
             Ok(identity) => identity.or(told),
             Err(error) => return Err(self.refuse_token(actor, &request.account, &app, new, error).await),
         };
-        self.save_connection(actor, &request.account, &request.application, new, place).await
+        match self.save_connection(actor.clone(), &request.account, &request.application, new.clone(), place).await {
+            Ok(connection) => Ok(connection),
+            Err(error) => Err(self.refuse_token(actor, &request.account, &app, new, error).await),
+        }
     }
 
     pub(super) async fn import_connection(self: &Arc<Self>, actor: String, request: ImportConnection) -> Result<Connection> {
@@ -414,6 +436,7 @@ impl Inner {
         };
         let mut new = NewConnection {
             auth_type,
+            client_key: CLIENT_KEY.to_owned(),
             grant: Grant { access_token, refresh_token, token_type, values: inputs, by_values: false },
             identity: None,
             grant_key: None,
@@ -501,6 +524,7 @@ fn new_connection(app: &App, tokens: &TokenSet, asked: Vec<String>, now: Timesta
     let lifetime = tokens.expires_in.or_else(|| default_lifetime(app));
     NewConnection {
         auth_type: AuthType::Oauth2,
+        client_key: app.client_key().to_owned(),
         grant: Grant {
             access_token: Some(tokens.access_token.clone()),
             refresh_token: tokens.refresh_token.clone(),
@@ -575,11 +599,23 @@ pub(super) fn exchange_error(app: &App, failure: TokenFailure) -> Error {
         TokenFailure::Final { provider_error } | TokenFailure::Suspended { provider_error } | TokenFailure::Refused { provider_error } => {
             named(err!(ExchangeFailed, "`{}` refused the code with `{provider_error}`", app.slug()), provider_error)
         }
+        TokenFailure::Client { provider_error } if app.registered().is_some() && provider_error == "invalid_client" => {
+            let error =
+                err!(ExchangeFailed, "`{}` no longer knows the client that it registered; the next flow has another one", app.slug());
+            named(error.with("cause", CLIENT_GONE), provider_error)
+        }
         TokenFailure::Client { provider_error } => {
             named(err!(ClientRejected, "`{}` refused the organisation's client with `{provider_error}`", app.slug()), provider_error)
         }
         TokenFailure::Passing { error } => error,
     }
+}
+
+/// What errors of a registered client's end name as their cause.
+pub(super) const CLIENT_GONE: &str = "client_gone";
+
+pub(super) fn is_client_gone(error: &Error) -> bool {
+    error.info().context.get("cause").is_some_and(|cause| cause == CLIENT_GONE)
 }
 
 /// What the log says about a connection whose end came with an error.

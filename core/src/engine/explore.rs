@@ -375,6 +375,7 @@ impl<'g> World<'g> {
             renewal::lease(tx, &asking, &vault, &lives, &boot, &WAITS, &seen)
         });
         Ok(match step {
+            Ok(Step::Changed(row)) => Work::Renew(row),
             Ok(Step::Done(row)) => {
                 let now = self.now;
                 must!(mode == Mode::Ahead || row.expires_at.is_none_or(|end| now < end), "an expired token was handed out");
@@ -589,6 +590,7 @@ impl<'g> World<'g> {
 fn fresh(app: &App, grant: Grant, now: Timestamp) -> NewConnection {
     NewConnection {
         auth_type: AuthType::Oauth2,
+        client_key: "default".to_owned(),
         grant,
         identity: None,
         grant_key: None,
@@ -733,4 +735,30 @@ fn s82_schedules_of_any_form() {
         Err(proptest::test_runner::TestError::Fail(_, smallest)) => assert!(smallest.len() < STEPS * 2, "{smallest:?}"),
         other => panic!("a skipped mark was not noticed: {other:?}"),
     }
+}
+
+/// A holder that was given up and is refused late must not take away the mark of the one who took over: if that one dies, nobody
+/// would know that the token went out.
+#[test]
+fn a_late_refusal_leaves_the_mark_of_whoever_took_over() {
+    let mut ground = Ground::new();
+    // A provider that takes the old token once more for a while, so that another holder may present it again.
+    let mut manifest = (*ground.app.manifest).clone();
+    manifest.oauth2.as_mut().unwrap().refresh.grace = 86_400;
+    ground.app = App::fixture(Arc::new(manifest), Project::default());
+    let mut world = World::new(&mut ground, Mutation::None, vec![Work::Look, Work::Ended, Work::Look]);
+    world.step(0, 11).unwrap();
+    world.step(0, 11).unwrap();
+    world.step(0, 11).unwrap();
+    let Work::Marked(slow) = std::mem::replace(&mut world.workers[0], Work::Ended) else { panic!("the first one has marked") };
+    world.pass_time(20_000);
+    for _ in 0..3 {
+        world.step(2, 11).unwrap();
+    }
+    assert!(matches!(world.workers[2], Work::Marked(_)), "the second one took over and has marked");
+    let (holder, row, _) = *slow;
+    let refusal = Refusal::of(&holder.app, &row, TokenFailure::Passing { error: err!(ProviderError, "late") });
+    world.ground.write(move |tx| renewal::refuse(tx, &holder, &WAITS, &row, &refusal));
+    let row = world.row().unwrap();
+    assert!(row.lease_owner.is_some() && row.presented.is_some() && row.presented == row.refresh_print);
 }

@@ -29,7 +29,7 @@ fn open(row: Option<FlowRow>, now: Timestamp) -> Result<FlowRow> {
 }
 
 impl Inner {
-    pub(super) async fn hand_off_connect(&self, actor: String, request: StartConnect) -> Result<Handoff> {
+    pub(super) async fn hand_off_connect(self: &std::sync::Arc<Self>, actor: String, request: StartConnect) -> Result<Handoff> {
         if request.device {
             bail!(InvalidRequest, "a device flow sends no browser anywhere, so there is nothing to hand off: call `start_connect`");
         }

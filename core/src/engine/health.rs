@@ -39,6 +39,13 @@ pub(super) struct Place {
     pub(super) print: Option<String>,
 }
 
+impl Place {
+    /// Whether what is asked for here is each user's own: what one of them is told concerns no other.
+    pub(super) fn is_each_ones_own(&self) -> bool {
+        self.client_key == BY_VALUES
+    }
+}
+
 /// Whether a renewal may go out.
 pub(super) enum Leave {
     Go,

@@ -62,6 +62,9 @@ impl Inner {
         let answer = self.transport.send(self.key_token_request(app, &new.grant.values)?).await?;
         let now = self.now();
         let tokens = read_answer(app, AuthType::Keybased, &answer, now)?.map_err(|failure| refusal(app, failure))?;
+        // From here on there is a token, which must not be forgotten whatever else is wrong.
+        new.grant.token_type = Some(tokens.token_type.clone());
+        new.grant.access_token = Some(tokens.access_token.clone());
         let missing: Vec<&str> = match &tokens.scopes {
             Some(granted) => token.scopes.required.iter().filter(|scope| !granted.contains(scope)).map(String::as_str).collect(),
             None => Vec::new(),
@@ -75,15 +78,13 @@ impl Inner {
             bail!(MalformedAnswer, "in the token answer of `{}` {trouble}", app.slug());
         }
         new.properties.extend(tokens.copied.values.clone());
-        new.grant.token_type = Some(tokens.token_type.clone());
-        new.grant.access_token = Some(tokens.access_token.clone());
         let said = |what: Option<&str>| exchange::named(app, new, what, |pointer| tokens.raw.text(pointer));
         Ok(exchange::identity(said(token.id.as_deref())?, said(token.label.as_deref())?))
     }
 
-    /// The values were refused after a token had come of them: it must not stay alive where it can be ended.
+    /// There is no connection after a token had come: it must not stay alive where it can be ended.
     pub(super) async fn refuse_token(self: &Arc<Self>, actor: String, account: &str, app: &App, new: NewConnection, error: Error) -> Error {
-        if app.key_token().is_none_or(|token| token.revoke.is_none()) {
+        if new.grant.access_token.is_none() || app.key_token().is_none_or(|token| token.revoke.is_none()) {
             return error;
         }
         let (about, vault, slug) = (self.about(actor, account, Some(app.slug())), self.vault.clone(), app.slug().to_owned());

@@ -13,6 +13,7 @@ mod configs;
 mod connect;
 mod connections;
 mod credential;
+mod deliveries;
 mod device;
 mod disconnect;
 mod doorway;
@@ -27,7 +28,10 @@ mod oauth1;
 mod open;
 mod outbox;
 mod pages;
+mod portal;
+mod ready;
 mod refresh;
+mod registration;
 mod renewal;
 mod request;
 mod rotation;
@@ -37,6 +41,7 @@ mod steps;
 mod stream;
 mod token;
 mod upkeep;
+mod webhooks;
 
 use std::{
     collections::HashMap,
@@ -49,6 +54,7 @@ use std::{
 
 use tokio::sync::{Notify, OnceCell, watch};
 
+pub use events::event_position;
 pub use open::EngineParts;
 
 use crate::{
@@ -115,11 +121,21 @@ pub struct Timings {
     pub revoke_backoff: Duration,
     /// How often a revocation is tried. Default 14 (about 45 hours).
     pub revoke_attempts: u32,
+    /// The first wait before a delivery to a webhook is tried again; it doubles, up to 6 hours, and is spread. Default 5 s.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
+    pub webhook_backoff: Duration,
+    /// How often a delivery is tried. Default 14 (about 45 hours).
+    pub webhook_attempts: u32,
+    /// A webhook to which every try failed for so long is disabled. Default 3 days.
+    #[serde(deserialize_with = "Seconds::read_some")]
+    #[schemars(with = "Seconds")]
+    pub webhook_patience: Duration,
     /// Credential reads within this time share one audit row. Default 60 s.
     #[serde(deserialize_with = "Seconds::read_some")]
     #[schemars(with = "Seconds")]
     pub read_window: Duration,
-    /// How long events are kept. Default 30 days.
+    /// How long events and the log of deliveries are kept. Default 30 days.
     #[serde(deserialize_with = "Seconds::read_some")]
     #[schemars(with = "Seconds")]
     pub event_retention: Duration,
@@ -146,6 +162,9 @@ impl Default for Timings {
             poll: Duration::from_millis(250),
             revoke_backoff: Duration::from_secs(5),
             revoke_attempts: 14,
+            webhook_backoff: Duration::from_secs(5),
+            webhook_attempts: 14,
+            webhook_patience: Duration::from_secs(3 * DAY),
             read_window: Duration::from_secs(60),
             event_retention: Duration::from_secs(30 * DAY),
             flow_retention: Duration::from_secs(DAY),
@@ -175,6 +194,8 @@ struct Inner {
     runner: Option<Arc<dyn WorkflowRunner>>,
     public_url: Option<String>,
     timings: Timings,
+    /// Whether deliveries to webhooks are sent from here.
+    delivers: bool,
     signing: Vec<token::SigningKey>,
     cursor_key: zeroize::Zeroizing<[u8; 32]>,
     sandbox: OnceCell<Sandbox>,

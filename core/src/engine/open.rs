@@ -53,6 +53,8 @@ pub struct EngineParts {
     pub timings: Timings,
     /// Where it is reached from outside, in place of the project's word.
     pub public_url: Option<String>,
+    /// Whether deliveries to webhooks are sent from here.
+    pub deliver_webhooks: bool,
 }
 
 impl Engine {
@@ -108,6 +110,7 @@ impl Engine {
             ahead: super::ahead::Ahead::default(),
             forced: moka::sync::Cache::new(10_000),
             timings,
+            delivers: parts.deliver_webhooks,
             public_url: parts.public_url,
             signing,
             cursor_key,
@@ -129,14 +132,19 @@ impl Engine {
 
 impl Inner {
     /// Private addresses that may be called: the project's list, and the sandbox's own port.
+    pub(super) fn address_policy(&self, project: &LoadedProject) -> Result<AddressPolicy> {
+        let own = self.sandbox.get().map(crate::sandbox::Sandbox::origin);
+        let sandbox = project.project.sandbox.url.as_deref().or(own.as_deref());
+        let sandbox = sandbox.filter(|_| project.project.sandbox.enabled && self.tenant.environment == Environment::Test);
+        let own_port = sandbox.and_then(|origin| HostPort::of(&url::Url::parse(origin).ok()?));
+        Ok(own_port.into_iter().fold(AddressPolicy::new(&project.project.network)?, AddressPolicy::with))
+    }
+
+    /// Puts that policy into force.
     pub(super) fn apply_policy(&self, project: &LoadedProject) {
         if let Some(transport) = &self.policy {
-            let own = self.sandbox.get().map(crate::sandbox::Sandbox::origin);
-            let sandbox = project.project.sandbox.url.as_deref().or(own.as_deref());
-            let sandbox = sandbox.filter(|_| project.project.sandbox.enabled && self.tenant.environment == Environment::Test);
-            let own_port = sandbox.and_then(|origin| HostPort::of(&url::Url::parse(origin).ok()?));
-            match AddressPolicy::new(&project.project.network) {
-                Ok(policy) => transport.set_policy(own_port.into_iter().fold(policy, AddressPolicy::with)),
+            match self.address_policy(project) {
+                Ok(policy) => transport.set_policy(policy),
                 Err(error) => tracing::warn!(reason = error.reason(), "the address policy stays as it was"),
             }
         }

@@ -50,7 +50,7 @@ pub(super) fn queue_orphan(tx: &mut dyn Tx, about: &About, vault: &Vault, applic
     let ending = Ending {
         receipt: "",
         application,
-        client_key: super::apps::CLIENT_KEY,
+        client_key: &orphan.client_key,
         connection: orphan.renew.as_deref().unwrap_or_default(),
         grant_key: orphan.grant_key.as_deref(),
     };
@@ -172,6 +172,10 @@ impl Inner {
         if let Some(asked) = self.ask_connector(&app, row, grant, attempt).await {
             return asked;
         }
+        let app = match self.with_client_of(app, &row.client_key, Values::new().secrets(&grant.values)).await {
+            Ok(app) => app,
+            Err(error) => return Asked::Later(error.info().retry_after),
+        };
         self.send_revocation(&app, grant).await.unwrap_or_else(|error| Asked::Later(error.info().retry_after))
     }
 

@@ -99,13 +99,20 @@ impl Inner {
     /// Runs detached. Whoever asked waits for other holders and, for as long as a call may take, for the rate.
     pub(super) async fn renew(self: &Arc<Self>, app: &App, seen: &ConnectionRow, mode: Mode) -> Result<Ended> {
         let name = format!("{}-{}", self.owner, crate::ids::new_id(self.now())?);
-        let place = self.place(app, seen);
+        let mut seen = seen.clone();
+        let mut own = self.with_client_of_row(app.clone(), &seen).await?;
+        let mut place = self.place(&own, &seen);
         let patience = Instant::now() + self.timings.provider;
         loop {
             let about = self.about(self.owner.clone(), &seen.account_id, Some(&seen.application));
-            let holder = Holder { about, app: app.clone(), place: place.clone(), name: name.clone(), mode };
-            match self.lease(&holder, seen).await? {
+            let holder = Holder { about, app: own.clone(), place: place.clone(), name: name.clone(), mode };
+            match self.lease(&holder, &seen).await? {
                 Step::Done(row) => return Ok(Ended::Row(row)),
+                Step::Changed(row) => {
+                    seen = *row;
+                    own = self.with_client_of_row(app.clone(), &seen).await?;
+                    place = self.place(&own, &seen);
+                }
                 Step::Wait if mode == Mode::Ahead => return Ok(Ended::NotNow(None)),
                 // Another process's write is noticed by looking.
                 Step::Wait => tokio::time::sleep(Duration::from_millis(40 + u64::from(crate::ids::random::<1>()?[0]) / 4)).await,
@@ -127,6 +134,12 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// The application with the client that the connection was made with.
+    pub(super) async fn with_client_of_row(&self, app: App, row: &ConnectionRow) -> Result<App> {
+        let properties = serde_json::from_str(&row.properties_json).unwrap_or_default();
+        self.with_client_of(app, &row.client_key, Values::new().map(&properties)).await
     }
 
     async fn lease(&self, holder: &Holder, seen: &ConnectionRow) -> Result<Step> {

@@ -14,6 +14,7 @@ use super::{
     health::{self, Leave, Place},
     millis, outbox,
     refresh::Mode,
+    registration,
     sealed::{self, Grant},
 };
 use crate::{
@@ -47,6 +48,8 @@ pub(super) enum Step {
     Done(Box<ConnectionRow>),
     /// Another holder is at it.
     Wait,
+    /// It belongs to another client than it did.
+    Changed(Box<ConnectionRow>),
     /// Nothing goes out before so long, and why.
     NotNow(Duration, Error),
     /// It is ours.
@@ -91,6 +94,9 @@ pub(super) fn lease(
     }
     if is_leased(&row, boot) {
         return Ok(Ok(Step::Wait));
+    }
+    if row.client_key != seen.client_key {
+        return Ok(Ok(Step::Changed(Box::new(row))));
     }
     let still_valid = is_active && row.expires_at.is_none_or(|end| judged.millis() < end) && judged.millis() >= row.refreshed_at - 60_000;
     // One that is longer than any can be was written before the clock was set back.
@@ -243,6 +249,7 @@ pub(super) fn store(
         // Disconnected meanwhile: what was just issued must not stay alive.
         let orphan = NewConnection {
             auth_type,
+            client_key: presented.client_key.clone(),
             grant: new,
             identity: None,
             grant_key: presented.grant_key.clone(),
@@ -262,7 +269,8 @@ pub(super) fn store(
     }
     sealed::seal_grant(vault, &about.tenant, &mut row, &new)?;
     release(&mut row, name);
-    let recovered = row.status != ConnectionStatus::Active.as_str() || row.trouble.is_some();
+    let had_expired = row.status != ConnectionStatus::Active.as_str();
+    let recovered = had_expired || row.trouble.is_some();
     ConnectionStatus::Active.as_str().clone_into(&mut row.status);
     (row.presented, row.cooldown_until, row.last_error_json, row.trouble, row.tries) = (None, None, None, None, 0);
     row.refreshed_at = now.millis();
@@ -277,7 +285,13 @@ pub(super) fn store(
     row.row_version += 1;
     tx.put_connection(&about.tenant, &row)?;
     let event = if recovered { EventType::ConnectionRecovered } else { EventType::ConnectionRefreshed };
-    about.event(tx, event, &serde_json::json!({"connection": row.id}))?;
+    // Whoever was told of its end learns that it is over.
+    let data = if recovered {
+        serde_json::json!({"connection": row.id, "had_expired": had_expired})
+    } else {
+        serde_json::json!({"connection": row.id})
+    };
+    about.event(tx, event, &data)?;
     about.audit(tx, "refresh", Some(&row.id), &serde_json::json!({}))?;
     Ok(Ok(row))
 }
@@ -297,6 +311,8 @@ enum Verdict {
     Suspended,
     /// The organisation's client is refused.
     Client,
+    /// The provider does not know the client that it registered: its grants died with it.
+    Gone,
     /// It may work later. The provider may have said when: then for everybody.
     Passing { wait: Option<Duration>, for_all: bool },
     /// Nothing was sent.
@@ -313,6 +329,9 @@ impl Refusal {
                 let error =
                     err!(GrantSuspended, "`{slug}` answered `{provider_error}`").with("application", slug).with("connection", &row.id);
                 (error.with("provider_error", provider_error), Verdict::Suspended)
+            }
+            TokenFailure::Client { provider_error } if app.registered().is_some() && provider_error == "invalid_client" => {
+                (reauth(row).with("cause", exchange::CLIENT_GONE).with("provider_error", provider_error), Verdict::Gone)
             }
             TokenFailure::Client { provider_error } => {
                 let error = err!(ClientRejected, "`{slug}` refused the organisation's client with `{provider_error}`");
@@ -361,9 +380,14 @@ pub(super) fn refuse(tx: &mut dyn Tx, holder: &Holder, waits: &Waits, presented:
         // Whoever is told about the grant was known as the client.
         Verdict::Final | Verdict::Suspended => health::client_taken(tx, about, place, Some(name))?,
         Verdict::Client => health::client_refused(tx, about, place, name, error, waits.cooldown)?,
+        Verdict::Gone => {
+            if let Some(registered) = app.registered() {
+                registration::gone(tx, about, app.slug(), registered)?;
+            }
+        }
         Verdict::Passing { wait, for_all } => {
             health::client_unknown(tx, about, place, name, waits.cooldown)?;
-            if let Some(wait) = wait.filter(|_| for_all) {
+            if let Some(wait) = wait.filter(|_| for_all && !place.is_each_ones_own()) {
                 health::pause(tx, about, place, wait)?;
             }
         }
@@ -373,9 +397,13 @@ pub(super) fn refuse(tx: &mut dyn Tx, holder: &Holder, waits: &Waits, presented:
     if row.refresh_print != presented.refresh_print {
         return Ok(Left::Newer(Box::new(row)));
     }
+    // Another holder took over and may have sent it again: its word stays in the row.
+    let taken_over = row.lease_owner.as_deref().is_some_and(|owner| owner != name);
     release(&mut row, name);
-    row.presented = None;
-    if refusal.verdict == Verdict::Final {
+    if !taken_over {
+        row.presented = None;
+    }
+    if matches!(refusal.verdict, Verdict::Final | Verdict::Gone) {
         row.cooldown_until = None;
         expire(tx, about, &mut row, error)?;
         return Ok(Left::Noted(Box::new(row), error.clone()));

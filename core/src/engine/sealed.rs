@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Secret,
+    Secret, Timestamp,
     error::Result,
-    model::Tenant,
-    store::rows::{ConfigRow, ConnectionRow, FlowRow, RevocationRow},
+    model::{Json, Tenant, WebhookKind},
+    store::rows::{ConfigRow, ConnectionRow, FlowRow, RegistrationRow, RevocationRow, WebhookRow},
     vault::{Aad, Vault},
 };
 
@@ -21,6 +21,10 @@ mod exposed {
     #[allow(clippy::ref_option)] // serde's signature
     pub(super) fn option<S: Serializer>(secret: &Option<Secret>, s: S) -> Result<S::Ok, S::Error> {
         secret.as_ref().map(Secret::expose).serialize(s)
+    }
+
+    pub(super) fn one<S: Serializer>(secret: &Secret, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(secret.expose())
     }
 
     pub(super) fn map<S: Serializer>(secrets: &BTreeMap<String, Secret>, s: S) -> Result<S::Ok, S::Error> {
@@ -80,6 +84,60 @@ pub(super) struct FlowSecrets {
     pub(super) redirect_uri: Option<Secret>,
 }
 
+/// Where a webhook's deliveries go and with what: its URL and its headers may be secrets too.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Target {
+    #[serde(serialize_with = "exposed::one")]
+    pub(super) url: Secret,
+    pub(super) method: String,
+    pub(super) kind: WebhookKind,
+    #[serde(serialize_with = "exposed::map")]
+    pub(super) headers: BTreeMap<String, Secret>,
+    /// Sealed as text, so that no Debug shows it.
+    #[serde(serialize_with = "exposed::option")]
+    pub(super) body: Option<Secret>,
+    pub(super) description: Option<String>,
+    pub(super) group: Option<String>,
+    pub(super) application: Option<String>,
+    pub(super) workflows: Vec<String>,
+    /// The newest first.
+    pub(super) secrets: Vec<Signing>,
+}
+
+/// A secret that signs deliveries.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Signing {
+    #[serde(serialize_with = "exposed::one")]
+    pub(super) secret: Secret,
+    /// When it ends; a replaced one does.
+    pub(super) until: Option<i64>,
+}
+
+impl Target {
+    /// The secrets that sign now, the newest first.
+    pub(super) fn live(&self, now: Timestamp) -> Vec<Secret> {
+        let live = self.secrets.iter().filter(|signing| signing.until.is_none_or(|until| now.millis() < until));
+        live.map(|signing| signing.secret.clone()).collect()
+    }
+
+    pub(super) fn template(&self) -> Option<Json> {
+        serde_json::from_str(self.body.as_ref()?.expose()).ok()
+    }
+}
+
+/// A registered client's secrets. Its id is sealed with them: who registers for whom is nobody's business.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct RegisteredSecrets {
+    pub(super) client_id: String,
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) client_secret: Option<Secret>,
+    #[serde(serialize_with = "exposed::option", default)]
+    pub(super) access_token: Option<Secret>,
+    /// The client's own page at the provider (RFC 7592).
+    #[serde(default)]
+    pub(super) page: Option<String>,
+}
+
 pub(super) fn connection_aad(tenant: &Tenant, row: &ConnectionRow) -> Aad {
     Aad::new(tenant, "connections").part(&row.account_id).part(&row.application).part(&row.id).part("grant").version(row.secret_version)
 }
@@ -90,6 +148,30 @@ pub(super) fn flow_aad(tenant: &Tenant, row: &FlowRow) -> Aad {
 
 pub(super) fn revocation_aad(tenant: &Tenant, row: &RevocationRow) -> Aad {
     Aad::new(tenant, "revocations").part(&row.account_id).part(&row.application).part(&row.id).part("grant").version(row.secret_version)
+}
+
+pub(super) fn webhook_aad(tenant: &Tenant, row: &WebhookRow) -> Aad {
+    Aad::new(tenant, "webhooks").part(&row.id).part("target").version(row.secret_version)
+}
+
+pub(super) fn registration_aad(tenant: &Tenant, row: &RegistrationRow) -> Aad {
+    Aad::new(tenant, "registrations")
+        .part(&row.application)
+        .part(&row.authority)
+        .part(&row.client_key)
+        .part("client")
+        .version(row.secret_version)
+}
+
+/// Seals a client under its row's next version.
+pub(super) fn seal_registration(vault: &Vault, tenant: &Tenant, row: &mut RegistrationRow, client: &RegisteredSecrets) -> Result<()> {
+    row.secret_version += 1;
+    row.sealed = vault.seal_json(&registration_aad(tenant, row), client)?;
+    Ok(())
+}
+
+pub(super) fn open_registration(vault: &Vault, tenant: &Tenant, row: &RegistrationRow) -> Result<RegisteredSecrets> {
+    vault.open_json(&registration_aad(tenant, row), &row.sealed)
 }
 
 pub(super) fn config_aad(tenant: &Tenant, row: &ConfigRow) -> Aad {
@@ -135,6 +217,16 @@ pub(super) fn seal_revocation(vault: &Vault, tenant: &Tenant, row: &mut Revocati
 
 pub(super) fn open_revocation(vault: &Vault, tenant: &Tenant, row: &RevocationRow) -> Result<Grant> {
     vault.open_json(&revocation_aad(tenant, row), &row.sealed)
+}
+
+pub(super) fn seal_webhook(vault: &Vault, tenant: &Tenant, row: &mut WebhookRow, target: &Target) -> Result<()> {
+    row.secret_version += 1;
+    row.sealed = vault.seal_json(&webhook_aad(tenant, row), target)?;
+    Ok(())
+}
+
+pub(super) fn open_webhook(vault: &Vault, tenant: &Tenant, row: &WebhookRow) -> Result<Target> {
+    vault.open_json(&webhook_aad(tenant, row), &row.sealed)
 }
 
 pub(super) fn seal_config(vault: &Vault, tenant: &Tenant, row: &mut ConfigRow, stored: &crate::config::Stored) -> Result<()> {

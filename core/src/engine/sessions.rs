@@ -50,7 +50,7 @@ impl Inner {
         self.session_info(row)
     }
 
-    fn session_info(&self, row: SessionRow) -> Result<SessionInfo> {
+    pub(super) fn session_info(&self, row: SessionRow) -> Result<SessionInfo> {
         let key = self.signing.iter().find(|key| key.kid == row.kid).ok_or_else(token::refused)?;
         Ok(SessionInfo {
             token: token::mint(&self.tenant, key, &row)?,

@@ -34,7 +34,8 @@ impl Inner {
         if streamed && !head.body.0.is_empty() {
             bail!(Unsupported, "`{}` takes its credential in the body, which an upload fills", app.slug());
         }
-        if streamed && signs(&app, &self.open_credential(&row)?)? && protocol::is_form(&head) {
+        let is_form = upload.as_ref().is_some_and(|upload| protocol::is_form_type(&upload.content_type));
+        if is_form && signs(&app, &self.open_credential(&row)?)? {
             bail!(Unsupported, "`{}` wants a form's fields signed, which are not known before an upload has been sent", app.slug());
         }
         let first = StreamRequest { head, upload, silence, most };

@@ -55,6 +55,9 @@ pub(super) fn start(inner: &Arc<Inner>) {
             let _ = tokio::time::timeout(if busy { often } else { seldom }, wake.notified()).await;
         }
     });
+    if inner.delivers {
+        super::deliveries::start(inner);
+    }
     let weak = Arc::downgrade(inner);
     runtime::spawn(async move {
         while let Some(inner) = alive(&weak) {
@@ -142,7 +145,9 @@ impl Inner {
                 .write_with(move |tx| {
                     Ok(tx.delete_flows_before(flows, BATCH)?
                         + tx.delete_sessions_before(flows, BATCH)?
-                        + tx.delete_events_before(events, BATCH)?)
+                        + tx.delete_events_before(events, BATCH)?
+                        + tx.delete_deliveries_before(events, BATCH)?
+                        + tx.delete_registrations_before(flows, BATCH)?)
                 })
                 .await?;
             if deleted < u64::from(BATCH) {

@@ -57,6 +57,7 @@ codes! {
     // Who is asking.
     InvalidToken = "invalid_token", Unauthenticated, Never, 401, "The session token is malformed, foreign, expired or revoked.", "Make a new session with `account.session()`.";
     InvalidApiKey = "invalid_api_key", Unauthenticated, Never, 401, "The API key is malformed, unknown, revoked, or of the other environment.", "Make one with `smalt keys api create`.";
+    WebhookUnverified = "webhook_unverified", Unauthenticated, Never, 401, "A delivery is not signed with one of the given secrets, or was sent too long ago.", "Answer it with 401 and do nothing else; check the secret, the clock, and that the body is verified as it came.";
     Forbidden = "forbidden", Forbidden, Never, 403, "The caller's scope does not cover this operation or this linked account.", "Call it with the organisation's authority, from a backend.";
 
     // What is not there.
@@ -69,7 +70,11 @@ codes! {
     FieldNotFound = "field_not_found", NotFound, Never, 404, "The application or workflow has no field with this id.", "Check the id against `config(...)`.";
     ReceiptNotFound = "receipt_not_found", NotFound, Never, 404, "No disconnect receipt has this id.", "Use the id that `disconnect` answered.";
 
+    PortalLinkInvalid = "portal_link_invalid", NotFound, Never, 404, "The link to the hosted page is unknown, used or late, or its session has ended.", "Make a new one with `portal_url`.";
     ApiKeyNotFound = "api_key_not_found", NotFound, Never, 404, "No API key has this id in this environment.", "List the keys with `smalt keys api list`.";
+
+    WebhookNotFound = "webhook_not_found", NotFound, Never, 404, "No webhook has this id in this environment.", "List the webhooks with `list_webhooks`.";
+    DeliveryNotFound = "delivery_not_found", NotFound, Never, 404, "No delivery has this id, or it is no longer kept.", "List the deliveries of the webhook.";
 
     // What stands against it.
     LinkedAccountExists = "linked_account_exists", Conflict, Never, 409, "A linked account with this id exists already in this environment.", "Use `accounts.upsert`, or another id.";
@@ -119,6 +124,7 @@ codes! {
     ProjectInvalid = "project_invalid", Configuration, Never, 500, "The project file is missing or has a mistake.", "Correct it at the file, line and key that the reason names; `smalt doctor` checks it.";
     ManifestInvalid = "manifest_invalid", Configuration, Never, 500, "An application's manifest has a mistake.", "Run `smalt apps lint`, which names file, line, key and the cure.";
     ClientMissing = "client_missing", Configuration, Never, 500, "The project names no OAuth client for the application in this environment.", "Add `[apps.<slug>.client.test]` (or `.production`) with `id` and `secret` to the project file; `smalt doctor` prints the redirect URI.";
+    RegistrationRefused = "registration_refused", Configuration, Later, 502, "The provider registers no client for the organisation.", "See the provider's error code in the context; name a client of your own in the project file if it stays so.";
     SecretMissing = "secret_missing", Configuration, Never, 500, "An environment variable or file that holds a secret is not there.", "Set it; the context names it.";
     SandboxRefused = "sandbox_refused", Configuration, Never, 400, "The sandbox applications do not exist in the production environment.", "Use the test environment.";
     KeyMissing = "key_missing", Configuration, Never, 500, "No master key was given.", "Set SMALT_KEY or SMALT_KEY_FILE, e.g. `SMALT_KEY_FILE=smalt.key`; `smalt init` makes a key where there is none yet.";
@@ -140,7 +146,8 @@ codes! {
     ServerError = "server_error", Unavailable, Later, 502, "The server, or what stands before it, failed.", "Try again later; its log knows the request id.";
     ServerAnswer = "server_answer", Unavailable, Later, 502, "What came is no whole answer of such a server.", "Check that the address is that of the API, and what stands before it.";
     ServerAnswerTooLarge = "server_answer_too_large", Unavailable, Never, 502, "The server's answer is larger than the client's limit.", "Ask for less, or raise the limit.";
-    RateLimited = "rate_limited", Unavailable, Later, 429, "The server limits the rate of calls.", "Try again after `retry_after`.";
+    RateLimited = "rate_limited", Unavailable, Later, 429, "The server limits the rate of calls.", "Try again after `retry_after`; `[server.rates]` of its project file sets the limits.";
+    Overloaded = "overloaded", Unavailable, Later, 503, "The server has as much under way as it may have, or is about to end.", "Try again after `retry_after`.";
 
     // Plugins.
     PluginFailed = "plugin_failed", Plugin, Later, 502, "A plugin raised an error.", "See the plugin's own message and trace.";

@@ -5,12 +5,12 @@ use crate::{
     Result, Secret,
     backend::{
         ApiPageRequest, ApiRequest, Backend, Caller, ConfigField, CreateSession, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp,
-        GetConfig, GetConnection, GetCredential, GetReceipt, GetRuleColumns, Handoff, ImportConnection, ListConnections, PutAccount,
-        RunWorkflow, SetConfigField, StartConnect, UpdateConfig,
+        GetConfig, GetConnection, GetCredential, GetPortalUrl, GetReceipt, GetRuleColumns, Handoff, ImportConnection, ListConnections,
+        PutAccount, RunWorkflow, SetConfigField, StartConnect, UpdateConfig,
     },
     model::{
-        AccountUpdate, ApiAnswer, ApiPage, Application, Config, ConfigUpdate, Connection, Credential, Field, Json, LinkedAccount, Receipt,
-        RuleColumns, StartedConnect,
+        AccountUpdate, ApiAnswer, ApiPage, Application, Config, ConfigUpdate, Connection, Credential, Field, Json, LinkedAccount,
+        PortalLink, Receipt, RuleColumns, StartedConnect,
     },
     plugin::{HttpStream, Presenter, Upload},
 };

@@ -7,6 +7,7 @@ mod pages;
 mod session;
 mod smalt;
 mod verbs;
+mod webhooks;
 
 pub use account::Account;
 pub use connect::{ConnectBuilder, ConnectHandle};

@@ -4,10 +4,10 @@ use super::{ConnectBuilder, ConnectHandle, verbs::account_verbs};
 use crate::{
     Result, Secret, Timestamp,
     backend::{
-        Backend, Caller, ConfigField, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetReceipt,
-        GetRuleColumns, Handoff, ListConnections, RevokeSession, SetConfigField, StartConnect, UpdateConfig, VerifySession,
+        Backend, Caller, ConfigField, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetPortalUrl,
+        GetReceipt, GetRuleColumns, Handoff, ListConnections, RevokeSession, SetConfigField, StartConnect, UpdateConfig, VerifySession,
     },
-    model::{Application, Config, ConfigUpdate, Connection, Field, Receipt, RuleColumns, SessionInfo, StartedConnect},
+    model::{Application, Config, ConfigUpdate, Connection, Field, PortalLink, Receipt, RuleColumns, SessionInfo, StartedConnect},
     plugin::Presenter,
 };
 

@@ -5,14 +5,14 @@ use crate::{
     Result,
     backend::{
         Backend, Caller, Capabilities, CountAccounts, CreateApiKey, GetAccount, GetProject, HandoffPreview, ListAccounts, ListApiKeys,
-        ListAudit, ListEvents, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RotateKeys, TakeHandoff, VerifyApiKey,
+        ListAudit, ListEvents, OpenPortal, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RotateKeys, TakeHandoff, VerifyApiKey,
         VerifySession,
     },
     engine::{Engine, EngineParts, Timings},
     manifest::AppManifest,
     model::{
-        AccountUpdate, ApiKey, AuditEntry, Environment, Event, KeyRotation, LinkedAccount, NewApiKey, Page, SessionInfo, StartedConnect,
-        UpsertedAccount,
+        AccountUpdate, ApiKey, AuditEntry, Environment, Event, KeyRotation, LinkedAccount, NewApiKey, Page, Portal, SessionInfo,
+        StartedConnect, UpsertedAccount,
     },
     plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, SystemClock, WorkflowRunner},
     project::{Project, ProjectSource},
@@ -26,7 +26,7 @@ use crate::{
 pub struct Smalt {
     backend: Arc<dyn Backend>,
     presenter: Option<Arc<dyn Presenter>>,
-    caller: Caller,
+    pub(super) caller: Caller,
 }
 
 enum Place {
@@ -57,6 +57,7 @@ pub struct SmaltBuilder {
     timings: Timings,
     store_options: StoreOptions,
     public_url: Option<String>,
+    deliver_webhooks: bool,
 }
 
 impl SmaltBuilder {
@@ -76,6 +77,7 @@ impl SmaltBuilder {
             timings: Timings::default(),
             store_options: StoreOptions::default(),
             public_url: None,
+            deliver_webhooks: false,
         }
     }
 
@@ -170,6 +172,14 @@ impl SmaltBuilder {
         self
     }
 
+    /// Sends the organisation's webhooks from this engine, for as long as it is open. `smalt serve` does; of several engines on
+    /// one store one is enough, and more share the work.
+    #[must_use]
+    pub fn deliver_webhooks(mut self) -> Self {
+        self.deliver_webhooks = true;
+        self
+    }
+
     /// Settings of the SQLite store.
     #[must_use]
     pub fn store_options(mut self, options: StoreOptions) -> Self {
@@ -220,6 +230,7 @@ impl SmaltBuilder {
             runner: self.runner,
             timings: self.timings,
             public_url: self.public_url,
+            deliver_webhooks: self.deliver_webhooks,
         })
     }
 }
@@ -258,6 +269,7 @@ pub(super) struct Parts {
     runner: Option<Arc<dyn WorkflowRunner>>,
     timings: Timings,
     public_url: Option<String>,
+    deliver_webhooks: bool,
 }
 
 impl Parts {
@@ -275,6 +287,7 @@ impl Parts {
             runner: self.runner.clone(),
             timings: self.timings.clone(),
             public_url: self.public_url.clone(),
+            deliver_webhooks: self.deliver_webhooks,
         })
         .await
     }
@@ -339,6 +352,14 @@ impl Smalt {
     /// What this backend can do.
     pub fn capabilities(&self) -> Capabilities {
         self.backend.capabilities()
+    }
+
+    /// Whether operations can work now: the store takes writes, and the keys seal and open.
+    ///
+    /// # Errors
+    /// `store_busy`, `store_unavailable`, `closed`; what the key provider answers.
+    pub async fn ready(&self) -> Result<()> {
+        self.backend.ready().await
     }
 
     /// The doorway itself, for servers and bindings.
@@ -445,6 +466,14 @@ impl Smalt {
     /// `claim_invalid` for a ticket that is unknown, used or late.
     pub async fn take_handoff(&self, ticket: impl Into<Secret>) -> Result<StartedConnect> {
         self.backend.take_handoff(&self.caller, TakeHandoff { ticket: ticket.into() }).await
+    }
+
+    /// Trades the ticket of a link to the hosted page for its session, as a server does that serves the page.
+    ///
+    /// # Errors
+    /// `portal_link_invalid`: one answer for every way in which a link can be wrong.
+    pub async fn open_portal(&self, ticket: impl Into<Secret>) -> Result<Portal> {
+        self.backend.open_portal(&self.caller, OpenPortal { ticket: ticket.into() }).await
     }
 
     /// Parks a provider's callback for a user who has yet to prove who it is.

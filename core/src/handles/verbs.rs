@@ -19,6 +19,15 @@ macro_rules! account_verbs {
             self.backend.get_app(&self.caller, GetApp { account: self.id.clone(), application: application.into() }).await
         }
 
+        /// A link to the hosted page, on which the user connects, sets and disconnects applications: redirect the user to it, or
+        /// embed it in a frame of a page that the project lists. The account in the options is this one.
+        ///
+        /// # Errors
+        /// `return_to_not_allowed`; `project_invalid` when nobody said where the page is.
+        pub async fn portal_url(&self, options: GetPortalUrl) -> Result<PortalLink> {
+            self.backend.portal_url(&self.caller, GetPortalUrl { account: self.id.clone(), ..options }).await
+        }
+
         /// Connects an application: shows the authorize page with a presenter, or verifies and saves the inputs.
         pub fn connect(&self, application: impl Into<String>) -> ConnectBuilder {
             ConnectBuilder {

@@ -174,6 +174,36 @@ grants! {
         pub client_auth: Option<ClientAuth>,
     }
 
+    /// Dynamic client registration (RFC 7591): the provider is asked for a client, once for each organisation, environment and host,
+    /// when the first user connects. Where a host is the user's own (a server of one's own), that is the only way to have a client.
+    pub struct Registration {
+        /// Template: the registration endpoint. It may name variables and inputs that are no secrets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(extend("examples" = ["https://id.example.com/register"]))]
+        pub url: Option<String>,
+        /// Template, in place of `url`: metadata that name the endpoint as `registration_endpoint` (RFC 8414, OpenID Connect
+        /// Discovery). It must be of the same origin.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(extend("examples" = ["https://{instance}/.well-known/oauth-authorization-server"]))]
+        pub discovery: Option<String>,
+        /// The request's form: `json` (default, RFC 7591) or `form`.
+        #[serde(default = "json")]
+        #[schemars(extend("default" = "json"))]
+        pub body: TokenBody,
+        /// Templates: more parameters, or other names for those of RFC 7591, of which an empty text leaves one out. Known are
+        /// `{client_name}`, `{redirect_uris}` (a line each), `{scope}` and `{public_url}`; a parameter whose value is not there is
+        /// left out.
+        #[serde(default)]
+        #[schemars(extend("examples" = [{"scope": "", "scopes": "{scope}"}]))]
+        pub params: BTreeMap<String, String>,
+        /// Templates: more headers.
+        #[serde(default)]
+        pub headers: BTreeMap<String, String>,
+        /// Seconds after which the provider deletes a client with which nobody has connected: an older one is registered anew.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub unused_life: Option<u64>,
+    }
+
     /// OAuth 1.0a with three legs (RFC 5849 section 2). The client is that of the project file: consumer key and secret.
     pub struct Oauth1 {
         /// Template: where the temporary credentials come from.
@@ -220,6 +250,10 @@ grants! {
 
 fn off() -> Pkce {
     Pkce::Off
+}
+
+fn json() -> TokenBody {
+    TokenBody::Json
 }
 
 impl KeyToken {

@@ -7,7 +7,7 @@
 use super::{
     AppManifest,
     pattern::{Pattern, value_part},
-    template::is_dns_label,
+    template::{host_deciders, is_dns_label},
 };
 use crate::model::{InputField, InputOption};
 
@@ -50,7 +50,9 @@ impl AppManifest {
         let mut found = Vec::new();
         found.extend(self.variables.get(name).map(|v| Declared { pattern: v.pattern.as_deref(), options: &[], pinned: false }));
         if let Some(oauth2) = &self.oauth2 {
-            found.extend(oauth2.inputs.iter().filter(|i| i.name == name).map(|i| Declared::input(i, true)));
+            // A client that was registered at the user's host is that host's: nothing of the organisation goes there.
+            let pinned = oauth2.registration.is_none();
+            found.extend(oauth2.inputs.iter().filter(|i| i.name == name).map(|i| Declared::input(i, pinned)));
             let copies = [&oauth2.copy_from_callback, &oauth2.copy_from_token].into_iter().chain(oauth2.steps.iter().map(|s| &s.copy));
             found.extend(copies.filter_map(|c| c.get(name)).map(|c| Declared { pattern: c.pattern(), options: &[], pinned: true }));
         }
@@ -71,6 +73,14 @@ impl AppManifest {
     /// Whether a value is as everything that the manifest says of it demands.
     pub(crate) fn accepts(&self, name: &str, value: &str) -> bool {
         self.declared(name).iter().filter(|d| !d.says_nothing()).all(|d| d.fits(value))
+    }
+
+    /// Whether a user can name the host that tokens are asked of: no client of the organisation's own may go there.
+    pub(crate) fn leads_anywhere(&self) -> bool {
+        let Some(oauth2) = &self.oauth2 else { return false };
+        host_deciders(&oauth2.token_url)
+            .iter()
+            .any(|name| oauth2.inputs.iter().any(|input| input.name == *name && !Declared::input(input, true).ends_known()))
     }
 
     /// Why a placeholder cannot decide about the end of a host, and the cure; nothing when it can.

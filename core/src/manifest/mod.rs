@@ -35,7 +35,7 @@ pub use catalog::{Catalog, SANDBOX_SLUGS};
 pub(crate) use catalog::{file_finding, read_text};
 pub use finding::{Finding, Severity};
 pub use flow::{AuthorizeCallback, Copied, CopiedFrom, Pick, StateIn, Step};
-pub use grants::{Device, Jwt, JwtAlgorithm, KeyGrant, KeyToken, Oauth1, Oauth1Revoke, Oauth1Signature, TokenClient};
+pub use grants::{Device, Jwt, JwtAlgorithm, KeyGrant, KeyToken, Oauth1, Oauth1Revoke, Oauth1Signature, Registration, TokenClient};
 pub use lint::{lint, lint_file};
 pub use schema::schema;
 
@@ -293,6 +293,9 @@ manifest! {
         /// The device flow, where the provider offers it too.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub device: Option<Device>,
+        /// How a client is registered, where the provider wants one for each who asks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub registration: Option<Registration>,
         /// The token request's form; default `form`.
         #[serde(default)]
         pub token_body: TokenBody,

@@ -50,6 +50,14 @@ words! {
         ApiKeyRevoked = "api_key.revoked",
         /// A session was revoked.
         SessionRevoked = "session.revoked",
+        /// A webhook was made.
+        WebhookCreated = "webhook.created",
+        /// A webhook was changed.
+        WebhookUpdated = "webhook.updated",
+        /// A webhook was deleted.
+        WebhookDeleted = "webhook.deleted",
+        /// A webhook was disabled, since it took nothing for too long, or said that it is gone.
+        WebhookDisabled = "webhook.disabled",
     }
 }
 
@@ -75,7 +83,7 @@ model! {
 
     /// Who did what with secrets; written in the same transaction as the deed.
     pub struct AuditEntry {
-        /// What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`, `client`.
+        /// What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`, `client`, `webhook`.
         pub action: String,
         /// Who asked.
         pub actor: String,

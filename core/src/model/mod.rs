@@ -9,6 +9,8 @@ mod event;
 mod flow;
 mod keys;
 mod page;
+mod portal;
+mod webhook;
 
 pub use account::{AccountUpdate, ApiKey, Environment, LinkedAccount, NewApiKey, SessionInfo, Tenant, UpsertedAccount};
 pub use api::{ApiAnswer, ApiBody, NameValue};
@@ -25,6 +27,8 @@ pub use event::{AuditEntry, Event, EventType, Page};
 pub use flow::{ConnectFlow, DevicePrompt, FlowFailure, FlowStatus, Handoff, HandoffPreview, ParkedCallback, StartedConnect, StateCookie};
 pub use keys::{KeyRotation, RotationState};
 pub use page::ApiPage;
+pub use portal::{Portal, PortalLink};
+pub use webhook::{Delivery, DeliveryStatus, NewWebhook, Webhook, WebhookEvent, WebhookKind};
 
 /// Any JSON value.
 pub type Json = serde_json::Value;

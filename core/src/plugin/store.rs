@@ -7,8 +7,9 @@ use crate::{
     error::err,
     model::Tenant,
     store::rows::{
-        AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow,
-        RevocationRow, SealedPage, SealedTable, SessionRow, SigningKeyRow,
+        AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, EventRow, FlowRow, NewEvent,
+        PortalLinkRow, PortalPropertiesRow, ReceiptRow, RegistrationRow, RevocationRow, SealedPage, SealedTable, SessionRow, SigningKeyRow,
+        WebhookRow,
     },
 };
 
@@ -158,6 +159,15 @@ pub trait Tx {
     fn revoke_session(&mut self, tenant: &Tenant, id: &str, now: i64) -> Result<bool>;
     fn delete_sessions_before(&mut self, expired_before: i64, limit: u32) -> Result<u64>;
 
+    // Links to the hosted page. They go with their session.
+    fn portal_link(&mut self, tenant: &Tenant, hash: &str) -> Result<Option<PortalLinkRow>>;
+    fn insert_portal_link(&mut self, tenant: &Tenant, row: &PortalLinkRow) -> Result<()>;
+    /// False when it is not there, or not any more.
+    fn delete_portal_link(&mut self, tenant: &Tenant, hash: &str) -> Result<bool>;
+    fn portal_properties(&mut self, tenant: &Tenant, session: &str) -> Result<Option<PortalPropertiesRow>>;
+    /// Inserts or replaces.
+    fn put_portal_properties(&mut self, tenant: &Tenant, row: &PortalPropertiesRow) -> Result<()>;
+
     // Connect flows.
     fn flow(&mut self, tenant: &Tenant, id: &str) -> Result<Option<FlowRow>>;
     fn flow_by_state(&mut self, tenant: &Tenant, state_hash: &str) -> Result<Option<FlowRow>>;
@@ -191,6 +201,13 @@ pub trait Tx {
     fn clients(&mut self, tenant: &Tenant, application: Option<&str>) -> Result<Vec<ClientRow>>;
     fn put_client(&mut self, tenant: &Tenant, row: &ClientRow) -> Result<()>;
 
+    // Clients that were registered by protocol.
+    /// The client of this key at this place; with an empty key what is known of the place.
+    fn registration(&mut self, tenant: &Tenant, application: &str, authority: &str, client_key: &str) -> Result<Option<RegistrationRow>>;
+    fn put_registration(&mut self, tenant: &Tenant, row: &RegistrationRow) -> Result<()>;
+    /// Places where nothing was ever registered and nothing was tried since; of every tenant.
+    fn delete_registrations_before(&mut self, next_before: i64, limit: u32) -> Result<u64>;
+
     // Configs.
     fn config(&mut self, tenant: &Tenant, account: &str, application: &str, config_id: &str) -> Result<Option<ConfigRow>>;
     /// Newest first.
@@ -211,6 +228,24 @@ pub trait Tx {
     fn queued_revocations_by_grant(&mut self, tenant: &Tenant, grant_key: &str) -> Result<Vec<RevocationRow>>;
     /// Queued ones of this organisation and environment whose time has come, oldest first.
     fn due_revocations(&mut self, tenant: &Tenant, now: i64, limit: u32) -> Result<Vec<RevocationRow>>;
+
+    // Webhooks.
+    /// Oldest first.
+    fn webhooks(&mut self, tenant: &Tenant) -> Result<Vec<WebhookRow>>;
+    fn webhook(&mut self, tenant: &Tenant, id: &str) -> Result<Option<WebhookRow>>;
+    fn put_webhook(&mut self, tenant: &Tenant, row: &WebhookRow) -> Result<()>;
+    /// With its deliveries.
+    fn delete_webhook(&mut self, tenant: &Tenant, id: &str) -> Result<bool>;
+    fn put_delivery(&mut self, tenant: &Tenant, row: &DeliveryRow) -> Result<()>;
+    fn delivery(&mut self, tenant: &Tenant, id: &str) -> Result<Option<DeliveryRow>>;
+    /// Queued ones of one webhook whose time has come, the longest due first, then in the log's order.
+    fn due_deliveries(&mut self, tenant: &Tenant, webhook: &str, now: i64, limit: u32) -> Result<Vec<DeliveryRow>>;
+    /// Of one webhook, newest first, before the given place.
+    fn deliveries(&mut self, tenant: &Tenant, webhook: &str, before: Option<(i64, String)>, limit: u32) -> Result<Vec<DeliveryRow>>;
+    /// Ends all queued ones of a webhook.
+    fn fail_deliveries(&mut self, tenant: &Tenant, webhook: &str, error_code: &str, now: i64) -> Result<u64>;
+    /// Ended ones only.
+    fn delete_deliveries_before(&mut self, created_before: i64, limit: u32) -> Result<u64>;
 
     // The log.
     fn append_event(&mut self, tenant: &Tenant, event: &NewEvent) -> Result<i64>;

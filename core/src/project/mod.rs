@@ -25,6 +25,10 @@ macro_rules! project {
     )* };
 }
 
+// Below the macro, which it uses.
+mod server;
+pub use server::{AddressRange, RateSettings, ServerSettings};
+
 project! {
     /// The whole project.
     pub struct Project {
@@ -36,6 +40,9 @@ project! {
         /// Session tokens.
         #[serde(default)]
         pub sessions: Sessions,
+        /// The hosted page.
+        #[serde(default)]
+        pub portal: PortalSettings,
         /// Where requests may go.
         #[serde(default)]
         pub network: Network,
@@ -45,6 +52,9 @@ project! {
         /// The built-in sandbox applications.
         #[serde(default)]
         pub sandbox: SandboxSettings,
+        /// How much the HTTP API bears.
+        #[serde(default)]
+        pub server: ServerSettings,
         /// Folders with more manifests, relative to the project file; read again when they change.
         #[serde(default)]
         pub manifests: Vec<PathBuf>,
@@ -62,7 +72,8 @@ project! {
         pub name: String,
         /// Where its backend is reached from outside; redirect URIs are built on it, never on a request's headers.
         pub public_url: Option<String>,
-        /// Exact origins (or full URLs) that users may be sent back to.
+        /// Where users may be sent back to: exact origins, full URLs, and for native apps `com.example.app:/path` (a private-use scheme in
+        /// reverse-DNS form) or `http://127.0.0.1/path`, whose port is free (RFC 8252 section 7).
         pub return_to: Vec<String>,
         /// Exact origins whose pages may call the HTTP API from a browser. Empty: any, without credentials of the browser.
         pub origins: Vec<String>,
@@ -75,6 +86,14 @@ project! {
     pub struct Sessions {
         /// Seconds that a token lives. Default 86,400.
         pub lifetime: u64,
+    }
+
+    /// The hosted page, on which users connect and set applications.
+    #[derive(Default)]
+    #[serde(default)]
+    pub struct PortalSettings {
+        /// Exact origins whose pages may show it in a frame. Empty: none; it can be redirected to all the same.
+        pub embed: Vec<String>,
     }
 
     /// Where requests may go.
@@ -124,6 +143,8 @@ project! {
         pub enabled: bool,
         /// The OAuth client, per environment.
         pub client: BTreeMap<Environment, Client>,
+        /// Where the provider registers clients for those only who have a token of its own (RFC 7591 section 3): that one.
+        pub registration_token: Option<SecretRef>,
         /// The scopes to ask for, beside the required ones; absent: the manifest's default.
         pub scopes: Option<Vec<String>>,
         /// Replaces the key-based input fields of the manifest.
@@ -244,9 +265,11 @@ impl Default for Project {
             version: 1,
             org: Org::default(),
             sessions: Sessions::default(),
+            portal: PortalSettings::default(),
             network: Network::default(),
             refresh: RefreshSettings::default(),
             sandbox: SandboxSettings::default(),
+            server: ServerSettings::default(),
             manifests: Vec::new(),
             apps: BTreeMap::new(),
         }
@@ -283,6 +306,7 @@ impl Default for AppSettings {
         Self {
             enabled: true,
             client: BTreeMap::new(),
+            registration_token: None,
             scopes: None,
             inputs: None,
             skip_verify: false,

@@ -12,7 +12,8 @@ const MAX_URL: usize = 2048;
 /// The path of loopback redirect URIs that need not be listed (RFC 8252 section 7.3); other paths must be on the list.
 pub const LOOPBACK_PATH: &str = "/callback";
 
-/// Whether a user may be sent back to this URL: its origin, or the whole URL, stands in `org.return_to`.
+/// Whether a user may be sent back to this URL: its origin, or the whole URL, stands in `org.return_to`. For native apps (RFC 8252)
+/// that may be a URL with a private-use scheme in reverse-DNS form, or one on `127.0.0.1` or `[::1]`, whose port is then free.
 ///
 /// # Errors
 /// `return_to_not_allowed`.
@@ -22,21 +23,26 @@ pub fn return_to_allowed(org: &Org, url: &str) -> Result<Url> {
         return Err(refused("is longer than 2048 characters, or holds a character that no URL may hold"));
     }
     let parsed = Url::parse(url).map_err(|_| refused("is not an absolute URL"))?;
-    if !matches!(parsed.scheme(), "http" | "https") {
-        return Err(refused("is neither https nor http"));
+    let native = private_use(parsed.scheme());
+    if !native && !matches!(parsed.scheme(), "http" | "https") {
+        return Err(refused("is neither https nor http, nor has it a scheme in reverse-DNS form, e.g. `com.example.app`"));
     }
     if org.return_to.iter().any(|entry| covers(entry, url)) {
         return Ok(parsed);
+    }
+    if native {
+        return Err(refused("has a scheme of a native app, and does not stand on the list as it is"));
     }
     let origin = parsed.origin().ascii_serialization();
     Err(refused(&format!("leads to `{origin}`, which is not on the list")).with("origin", origin))
 }
 
-/// Whether an entry of the list covers the URL: an origin covers all its paths, a full URL covers itself.
+/// Whether an entry of the list covers the URL: an origin covers all its paths, a full URL covers itself, and one on a loopback
+/// address itself with any port.
 fn covers(entry: &str, url: &str) -> bool {
     match is_origin(entry) {
         true => url.strip_prefix(entry.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#'])),
-        false => entry == url,
+        false => entry == url || loopback(entry).is_some_and(|path| loopback(url) == Some(path)),
     }
 }
 
@@ -99,7 +105,7 @@ fn authority(uri: &str) -> &str {
 }
 
 /// A private-use scheme in reverse-DNS form: at least two labels of letters, digits and `-`, each starting with a letter.
-fn private_use(scheme: &str) -> bool {
+pub(crate) fn private_use(scheme: &str) -> bool {
     let label = |l: &str| {
         l.starts_with(|c: char| c.is_ascii_lowercase()) && l.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };

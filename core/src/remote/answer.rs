@@ -71,7 +71,7 @@ pub(super) fn judge(response: HttpResponse, call: &Call, sent_id: &str, now: Tim
     match status {
         401 => Verdict::Refused(error),
         // Smalt's own errors were thought about: what helps stands in them.
-        _ if is_own && !error.is(Code::RateLimited) => Verdict::Failed(error),
+        _ if is_own && !matches!(error.code(), Code::RateLimited | Code::Overloaded) => Verdict::Failed(error),
         408 | 429 | 502 | 503 | 504 => Verdict::Again(error, wait),
         _ => Verdict::Failed(error),
     }

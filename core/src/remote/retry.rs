@@ -64,6 +64,7 @@ impl Effect {
             | Operation::ListApps
             | Operation::App
             | Operation::GetHandoff
+            | Operation::PortalProperties
             | Operation::Flow
             | Operation::WaitFlow
             | Operation::ListConnections

@@ -136,6 +136,9 @@ impl State {
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt", "client_secret_jwt", "none"],
                 "authorization_response_iss_parameter_supported": self.ways.issuer_form != IssuerForm::Missing,
         });
+        if self.ways.registration {
+            metadata["registration_endpoint"] = at("/register").into();
+        }
         if self.ways.revocation {
             metadata["revocation_endpoint"] = at("/revoke").into();
         }

@@ -34,6 +34,10 @@ words! {
         Device = "device",
         /// `POST /oauth1/access_token`.
         Oauth1 = "oauth1",
+        /// `/inbox/{name}`, which takes webhooks.
+        Inbox = "inbox",
+        /// `POST /register`.
+        Register = "register",
     }
     /// A body that a client does not expect.
     #[derive(Default)]
@@ -161,6 +165,8 @@ pub enum Control {
         #[serde(default)]
         public_key: Option<Json>,
     },
+    /// Deletes all clients that were registered by protocol, with their grants.
+    ForgetClients {},
     /// Takes JWTs of this issuer as grants (RFC 7523 section 2.1).
     TrustIssuer {
         /// Its `iss`.

@@ -118,7 +118,7 @@ impl State {
         if params.one("client_id").is_some_and(|stated| stated != id) || self.ways.disabled_clients.contains(&id) {
             return Err(REFUSED);
         }
-        let client = self.clients.get(&id).ok_or(REFUSED)?;
+        let client = self.clients.get(&id).filter(|client| client.secret_expires_at.is_none_or(|end| end > self.now())).ok_or(REFUSED)?;
         let proven = match (&client.key, &client.secret) {
             (Some(key), _) => key.verifies(&jwt.algorithm, jwt.text, &jwt.signature),
             (None, Some(secret)) if jwt.algorithm == "HS256" => {

@@ -8,9 +8,11 @@ mod connector;
 mod control;
 mod device;
 mod grants;
+mod inbox;
 mod oauth1;
 mod params;
 mod refusal;
+mod register;
 mod servers;
 mod state;
 mod stats;
@@ -251,6 +253,8 @@ fn work(shared: &Shared, endpoint: Endpoint, request: &Request) -> Answer {
         Endpoint::Login => state.login(request),
         Endpoint::Device => state.device_start(request),
         Endpoint::Oauth1 => state.oauth1_access(request),
+        Endpoint::Inbox => Ok(state.receive(request)),
+        Endpoint::Register => state.register(request),
     };
     done.unwrap_or_else(|_| Answer::empty(500))
 }
@@ -264,11 +268,13 @@ fn endpoint(request: &Request) -> Option<Endpoint> {
         ("POST", "/login") => Endpoint::Login,
         ("POST", "/device") => Endpoint::Device,
         ("POST", "/oauth1/access_token") => Endpoint::Oauth1,
+        ("POST", "/register") => Endpoint::Register,
         ("POST", "/revoke") => Endpoint::Revoke,
         ("POST", "/introspect") => Endpoint::Introspect,
         ("GET" | "POST", "/userinfo") => Endpoint::Userinfo,
         ("GET", "/api/items" | "/api/channels") | (_, "/api/echo") => Endpoint::Api,
         ("GET", "/api/key-check") => Endpoint::KeyCheck,
+        ("POST" | "PUT" | "PATCH", path) if inbox::name(path).is_some() => Endpoint::Inbox,
         _ => return None,
     })
 }
@@ -281,13 +287,17 @@ fn plain(shared: &Arc<Shared>, request: &Request) -> Answer {
         ("POST", "/device/decide") => shared.state().device_form(&request.body),
         ("POST", "/oauth1/request_token") => shared.state().oauth1_request(request).unwrap_or_else(|_| Answer::empty(500)),
         ("GET", "/oauth1/authorize") => shared.state().oauth1_authorize(&request.query).unwrap_or_else(|_| Answer::empty(500)),
-        (_, "/oauth1/api/me") => shared.state().oauth1_api(request),
+        (_, "/oauth1/api/me") | ("GET", "/oauth1/api/items") => shared.state().oauth1_api(request),
         ("POST", "/oauth1/revoke") => shared.state().oauth1_revoke(request),
+        ("GET" | "DELETE", path) if path.starts_with("/register/") => {
+            shared.state().client_page(request).unwrap_or_else(|_| Answer::empty(500))
+        }
         ("GET", "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server") => shared.state().metadata(),
         ("GET", "/stats") => {
             let state = shared.state();
             json_answer(200, &json!({"stats": state.stats, "ways": state.ways, "tokens": state.tokens()}))
         }
+        ("GET", path) if inbox::name(path).is_some() => shared.state().inbox(path),
         ("POST", "/control") => control_over_http(shared, request),
         _ => nowhere(),
     }

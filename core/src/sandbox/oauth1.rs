@@ -224,10 +224,17 @@ impl State {
         }
     }
 
-    /// Answers `/oauth1/api/me`, any method: who signed it, and what was signed.
+    /// Answers `/oauth1/api/me`, any method: who signed it, and what was signed; and `/oauth1/api/items`: five items, from `offset`, at
+    /// most `limit`.
     pub(super) fn oauth1_api(&mut self, request: &Request) -> Answer {
         self.stats.api_calls += 1;
         match self.signer(request) {
+            Ok(_) if request.path.ends_with("/items") => {
+                let params = Params::parse(request.query.as_bytes());
+                let number = |name: &str, default: usize| params.one(name).and_then(|text| text.parse().ok()).unwrap_or(default);
+                let items = (1..=5).map(|n| json!({"id": n})).skip(number("offset", 0)).take(number("limit", 5));
+                json_answer(200, &json!({"items": items.collect::<Vec<_>>()}))
+            }
             Ok((_, user)) => json_answer(200, &json!({"id": user, "email": format!("{user}@sandbox.example"), "query": request.query})),
             Err(answer) => {
                 self.stats.api_refused += 1;

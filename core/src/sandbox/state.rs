@@ -21,9 +21,20 @@ pub(super) const USERS: [(&str, &str, &str); 3] =
 /// A registered client.
 pub(super) struct Client {
     pub secret: Option<Secret>,
+    /// When the secret ends; none: never.
+    pub secret_expires_at: Option<Timestamp>,
     /// For `private_key_jwt`.
     pub key: Option<PublicKey>,
     pub redirect_uris: Vec<String>,
+    /// Set for one that was registered by protocol.
+    pub registered: Option<super::register::Registered>,
+}
+
+impl Client {
+    /// One that has been here all along.
+    pub fn of(secret: Option<Secret>, key: Option<PublicKey>, redirect_uris: Vec<String>) -> Self {
+        Self { secret, secret_expires_at: None, key, redirect_uris, registered: None }
+    }
 }
 
 /// An API key.
@@ -109,12 +120,13 @@ pub(super) struct State {
     pub jwts: Jwts,
     pub devices: super::device::Devices,
     pub oauth1: super::oauth1::Oauth1,
+    pub inboxes: super::inbox::Inboxes,
     faults: BTreeMap<Endpoint, VecDeque<(Option<u32>, Misbehaviour)>>,
 }
 
 impl State {
     pub fn new(clock: Arc<dyn Clock>, ways: Ways) -> Self {
-        let client = Client { secret: Some(Secret::new(super::CLIENT_SECRET)), key: None, redirect_uris: Vec::new() };
+        let client = Client::of(Some(Secret::new(super::CLIENT_SECRET)), None, Vec::new());
         let key = Key { workspace: None, live: true };
         Self {
             clock,
@@ -131,6 +143,7 @@ impl State {
             jwts: Jwts::default(),
             devices: super::device::Devices::default(),
             oauth1: super::oauth1::Oauth1::default(),
+            inboxes: super::inbox::Inboxes::default(),
             faults: BTreeMap::new(),
         }
     }
@@ -167,8 +180,9 @@ impl State {
             Control::Clear { at } => self.clear(at),
             Control::RegisterClient { client_id, client_secret, redirect_uris, public_key } => {
                 let key = public_key.as_ref().map(PublicKey::of_jwk).transpose()?;
-                self.clients.insert(client_id, Client { secret: client_secret, key, redirect_uris });
+                self.clients.insert(client_id, Client::of(client_secret, key, redirect_uris));
             }
+            Control::ForgetClients {} => self.forget_clients(),
             Control::SetDevice { ways } => self.devices.ways = ways,
             Control::DecideDevice { user_code, user, decision } => {
                 if !matches!(decision.as_str(), "allow" | "deny") {

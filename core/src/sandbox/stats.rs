@@ -49,6 +49,14 @@ model! {
         pub oauth1_tokens: u64,
         /// JWTs whose `jti` came again.
         pub jti_replays: u64,
+        /// Requests to register a client, refused ones included.
+        pub registration_requests: u64,
+        /// Clients registered by protocol.
+        pub registrations: u64,
+        /// Looks at a registered client's own page.
+        pub registrations_read: u64,
+        /// Registered clients that were deleted by protocol.
+        pub registrations_deleted: u64,
         /// Requests to revoke.
         pub revoke_requests: u64,
         /// Live tokens that were revoked by request.

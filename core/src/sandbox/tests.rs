@@ -280,6 +280,8 @@ async fn every_misbehaviour_can_be_reached_at_every_endpoint() {
         Endpoint::Device => ("POST", "/device".to_owned(), ""),
         Endpoint::Oauth1 => ("POST", "/oauth1/access_token".to_owned(), ""),
         Endpoint::Login => ("POST", "/login".to_owned(), "{}"),
+        Endpoint::Inbox => ("POST", "/inbox/a".to_owned(), "{}"),
+        Endpoint::Register => ("POST", "/register".to_owned(), "{}"),
     };
     for at in Endpoint::ALL {
         let (method, target, body) = targets(*at);

@@ -72,6 +72,9 @@ impl State {
             None => (params.one("client_id").ok_or(UNKNOWN)?.to_owned(), params.one("client_secret").map(Secret::new)),
         };
         let client = self.clients.get(&id).filter(|client| client.key.is_none()).ok_or(UNKNOWN)?;
+        if client.secret_expires_at.is_some_and(|end| end <= self.now()) {
+            return Err(UNKNOWN);
+        }
         let proven = match (&client.secret, secret) {
             (Some(right), Some(given)) => *right == given,
             (None, given) => given.is_none_or(|s| s.is_empty()),

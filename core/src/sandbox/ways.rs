@@ -174,6 +174,16 @@ pub struct Ways {
     /// Whether revoking a token that is dead or unknown is answered with 200 and the error `invalid_token`, as Keycloak does. Default
     /// false: 200 and nothing.
     pub revoke_tells_unknown: bool,
+    /// Whether clients are registered by protocol (RFC 7591), and the metadata name the endpoint. Default true.
+    pub registration: bool,
+    /// The token without which no client is registered. Default none: anybody may.
+    pub registration_token: Option<String>,
+    /// Whether a registered client has a page of its own (RFC 7592). Default true.
+    pub registration_management: bool,
+    /// How long the secret of a client lives that is registered, in seconds. Default none: for ever.
+    pub client_secret_expires_in: Option<u64>,
+    /// Whether a look at a client's page gives it another secret, where secrets end. Default false.
+    pub secrets_renewed: bool,
     /// The `iss` of callbacks.
     pub issuer_form: IssuerForm,
     /// The errors of the token endpoint.
@@ -232,6 +242,11 @@ impl Default for Ways {
             revocation: true,
             access_revocation_kills: false,
             revoke_tells_unknown: false,
+            registration: true,
+            registration_token: None,
+            registration_management: true,
+            client_secret_expires_in: None,
+            secrets_renewed: false,
             issuer_form: IssuerForm::default(),
             error_style: ErrorStyle::default(),
             refusals: BTreeMap::new(),

@@ -21,11 +21,14 @@ pub enum SealedTable {
     Flows,
     Configs,
     Revocations,
+    Webhooks,
+    Registrations,
 }
 
 impl SealedTable {
     /// All of them, in the order in which they are walked.
-    pub const ALL: [SealedTable; 4] = [Self::Connections, Self::Flows, Self::Configs, Self::Revocations];
+    pub const ALL: [SealedTable; 6] =
+        [Self::Connections, Self::Flows, Self::Configs, Self::Revocations, Self::Webhooks, Self::Registrations];
 
     /// The table's name.
     pub const fn name(self) -> &'static str {
@@ -34,6 +37,8 @@ impl SealedTable {
             Self::Flows => "flows",
             Self::Configs => "configs",
             Self::Revocations => "revocations",
+            Self::Webhooks => "webhooks",
+            Self::Registrations => "registrations",
         }
     }
 }
@@ -45,6 +50,8 @@ pub enum SealedRow {
     Flow(FlowRow),
     Config(ConfigRow),
     Revocation(RevocationRow),
+    Webhook(WebhookRow),
+    Registration(RegistrationRow),
 }
 
 /// A stretch of a table: the rows in it whose value begins otherwise than was asked for, each with its place.
@@ -94,6 +101,27 @@ pub struct SessionRow {
     pub issued_at: i64,
     pub expires_at: i64,
     pub revoked_at: Option<i64>,
+}
+
+/// A link to the hosted page; only the hash of its ticket is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortalLinkRow {
+    pub hash: String,
+    pub account_id: String,
+    pub session_id: String,
+    pub config_id: Option<String>,
+    pub once: bool,
+    pub created_at: i64,
+    pub expires_at: i64,
+}
+
+/// What the hosted page of a session is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortalPropertiesRow {
+    pub session_id: String,
+    pub account_id: String,
+    pub properties_json: String,
+    pub changed_at: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,6 +221,40 @@ pub struct ClientRow {
     pub closed_until: Option<i64>,
 }
 
+/// A client that was registered at a provider by protocol; or, where `client_key` is empty, what is known of the place itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegistrationRow {
+    pub application: String,
+    /// The origin of the registration endpoint.
+    pub authority: String,
+    /// Names the client in flows, connections and revocations; empty for the place.
+    pub client_key: String,
+    /// Id, secret, and what opens the client's own page. Empty for the place.
+    pub sealed: Vec<u8>,
+    /// Grows with every new `sealed`; part of its AAD.
+    pub secret_version: i64,
+    /// The redirect URIs and scopes that it was registered with.
+    pub made_json: String,
+    pub secret_expires_at: Option<i64>,
+    /// When the provider first exchanged a code for it.
+    pub proven_at: Option<i64>,
+    /// When the provider said that it does not know it any more.
+    pub ended_at: Option<i64>,
+    pub created_at: i64,
+    /// Of the place: the client that counts.
+    pub current: Option<String>,
+    /// Of the place: why the last registration failed.
+    pub error_json: Option<String>,
+    /// Of the place: failures in a row.
+    pub tries: i64,
+    /// Of the place: no registration before this time of day.
+    pub next_at: i64,
+    /// Of the place: who registers a client now.
+    pub lease_owner: Option<String>,
+    pub lease_boot: Option<String>,
+    pub lease_until: Option<i64>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigRow {
     pub id: String,
@@ -237,6 +299,56 @@ pub struct RevocationRow {
     pub lease_boot: Option<String>,
     pub lease_until: Option<i64>,
     pub created_at: i64,
+}
+
+/// A place that is told what happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookRow {
+    pub id: String,
+    pub enabled: bool,
+    /// What it is told.
+    pub events_json: String,
+    /// Where to and with what, and the secrets that sign.
+    pub sealed: Vec<u8>,
+    /// Grows with every new `sealed`; part of its AAD.
+    pub secret_version: i64,
+    /// The log was looked through for it up to this number.
+    pub seen: i64,
+    /// Since when every try failed.
+    pub failing_since: Option<i64>,
+    /// The last try that failed.
+    pub failed_at: Option<i64>,
+    /// Why it was disabled, where it was not by hand.
+    pub disabled_json: Option<String>,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+/// One event on its way to one webhook, and afterwards what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryRow {
+    pub id: String,
+    pub webhook_id: String,
+    /// The event's number in the log.
+    pub seq: i64,
+    pub event: String,
+    pub payload_json: String,
+    /// `queued`, `delivered` or `failed`.
+    pub status: String,
+    /// How often it was sent.
+    pub attempts: i64,
+    /// Of these, since it was last queued.
+    pub tries: i64,
+    /// Not before this time of day.
+    pub next_at: i64,
+    pub lease_owner: Option<String>,
+    pub lease_boot: Option<String>,
+    pub lease_until: Option<i64>,
+    /// What the last try was answered.
+    pub http_status: Option<i64>,
+    pub error_code: Option<String>,
+    pub created_at: i64,
+    pub changed_at: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

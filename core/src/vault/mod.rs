@@ -28,7 +28,7 @@ pub use aad::Aad;
 pub use provider::LocalKey;
 pub use rewrap::{Rewrapped, rewrap};
 pub use ring::KeyRing;
-pub(crate) use rotation::{Record, audit_row, close, finish};
+pub(crate) use rotation::{Record, audit_row, close, demand_readers, finish};
 
 use self::keys::{KEY, Key};
 use crate::{

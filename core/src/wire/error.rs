@@ -73,8 +73,13 @@ fn code(error: &Error) -> &'static str {
     match error.code() {
         Code::InvalidToken => "INVALID_TOKEN",
         Code::ApplicationNotFound => "INVALID_APP_ID",
-        Code::ProviderLimited => "RATE_LIMITED",
-        Code::ReceiptNotFound | Code::ConnectionNotFound | Code::FlowNotFound | Code::ApiKeyNotFound => "RESOURCE_NOT_FOUND",
+        Code::ProviderLimited | Code::RateLimited => "RATE_LIMITED",
+        Code::ReceiptNotFound
+        | Code::ConnectionNotFound
+        | Code::FlowNotFound
+        | Code::ApiKeyNotFound
+        | Code::WebhookNotFound
+        | Code::DeliveryNotFound => "RESOURCE_NOT_FOUND",
         _ if matches!(error.kind(), Kind::Provider) => "EXTERNAL_API_FAILURE",
         _ => "SERVER_ERROR",
     }

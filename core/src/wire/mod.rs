@@ -5,11 +5,13 @@ mod account;
 mod application;
 mod config;
 mod error;
+mod webhook;
 
 pub use account::{Integration, LinkedAccount, SessionToken, UdfEntry, Written, list_page};
 pub use application::{Application, ConnectedAccount, InputField, auth_structure};
 pub use config::{Config, ConfigWorkflow, Field, FieldError, FieldTrouble, config_update, labels};
 pub use error::{Failure, failure};
+pub use webhook::{titles, webhook, webhook_events, webhook_settings};
 
 /// `pub struct` with the derives that every body has.
 macro_rules! body {

@@ -155,6 +155,9 @@ fn of_oauth(page: &mut String, oauth: &Oauth2) {
     if !oauth.inputs.is_empty() {
         let _ = writeln!(page, "- Asked of the user first: {}", codes(oauth.inputs.iter().map(|input| &input.name)));
     }
+    if oauth.registration.is_some() {
+        let _ = writeln!(page, "- Needs no client of yours: one is registered by protocol, at each host by itself");
+    }
     let kept: Vec<&String> = oauth.copied_names().collect();
     if !kept.is_empty() {
         let _ = writeln!(page, "- Kept with the connection: {}", codes(kept));

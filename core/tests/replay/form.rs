@@ -35,6 +35,9 @@ pub struct Oauth2 {
     pub inputs: BTreeMap<String, String>,
     /// The scopes that are asked for; absent: the manifest's own.
     pub scopes: Option<Vec<String>>,
+    /// What is asked before that, where a client is registered: its answer names `client-1` and `secret-1`.
+    #[serde(default)]
+    pub registration: Vec<Exchange>,
     /// The authorize URL: exactly these parameters.
     pub authorize: Authorize,
     /// The callback's parameter that signs the others with the client's secret, where there is one.
@@ -263,6 +266,8 @@ pub struct Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum At {
+    /// The last request of a registration.
+    Registration,
     Callback,
     Exchange,
     /// The first request after the exchange.

@@ -110,6 +110,9 @@ fn every_replay_is_whole() {
             must(oauth.revoke.is_none() != (way.revocation == "revoked"), "`revocation` must be `revoked` where there is one");
             must(oauth.identity.is_none() == way.connection.identity.is_none(), "the identity must be shown");
             must(oauth.device.is_some() == way.device.is_some(), "the device flow must be shown");
+            let registers = oauth.registration.is_some();
+            must(registers != way.registration.is_empty(), "the registration must be shown");
+            must(refused(At::Registration) || !registers, "no refused registration");
             let asked = way.scopes.as_ref().unwrap_or(&oauth.scopes.default).iter().chain(&oauth.scopes.required);
             let asked: BTreeSet<_> = asked.collect();
             must(asked.len() != 1, "one scope shows no separator: ask for two");

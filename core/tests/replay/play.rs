@@ -82,8 +82,14 @@ fn project(slug: &str, replay: &Replay, manifest: &Json) -> Project {
     let file = if by_key { "../tests/conformance/keys/rsa.pem" } else { "tests/replay/client-secret.txt" };
     let secret = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let client = json!({"id": "client-1", "secret": {"file": secret}, "redirect_uri": REDIRECT});
-    let app = json!({"client": {"test": client}, "variables": replay.variables});
-    serde_json::from_value(json!({"version": 1, "org": {"redirect_uris": [REDIRECT]}, "apps": {slug: app}})).unwrap()
+    let mut app = json!({"client": {"test": client}, "variables": replay.variables});
+    let mut org = json!({"redirect_uris": [REDIRECT]});
+    if replay.oauth2.as_ref().is_some_and(|way| !way.registration.is_empty()) {
+        app["client"] = json!({});
+        org["name"] = "Example Inc.".into();
+        org["public_url"] = "https://app.example".into();
+    }
+    serde_json::from_value(json!({"version": 1, "org": org, "apps": {slug: app}})).unwrap()
 }
 
 /// The same exchange after so many renewals.
@@ -162,10 +168,17 @@ impl Stage {
         self.smalt.close().await;
     }
 
+    async fn start(&self, way: &Oauth2) -> smalt::Result<model::StartedConnect> {
+        // The project's own redirect URI is another one where its client states none.
+        let redirect_uri = (!way.registration.is_empty()).then(|| REDIRECT.to_owned());
+        let options = StartConnect { inputs: way.inputs.clone(), scopes: way.scopes.clone(), redirect_uri, ..StartConnect::default() };
+        self.account.start_connect(self.slug.as_str(), options).await
+    }
+
     /// To the authorize page and back.
     async fn come_back(&self, way: &Oauth2, params: &BTreeMap<String, String>) -> Result<smalt::Result<model::Connection>, String> {
-        let options = StartConnect { inputs: way.inputs.clone(), scopes: way.scopes.clone(), ..StartConnect::default() };
-        let started = said(self.account.start_connect(self.slug.as_str(), options).await)?;
+        self.provider.expect_first(way.registration.clone());
+        let started = said(self.start(way).await)?;
         let page: Url = started.authorize_url.parse().map_err(|_| "the authorize URL is none".to_owned())?;
         let mut plain = page.clone();
         plain.set_query(None);
@@ -267,6 +280,11 @@ impl Stage {
             None => Err("it has no answer".to_owned()),
         };
         let code = match refusal.at {
+            At::Registration => {
+                let (last, before) = way.registration.split_last().ok_or("no client is registered")?;
+                self.provider.expect(before.iter().cloned().chain([instead(last)?]));
+                code_of(self.start(way).await)?
+            }
             At::Callback => {
                 let params = refusal.params.as_ref().ok_or("it has no parameters")?;
                 code_of(self.come_back(way, params).await?)?

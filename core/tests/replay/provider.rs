@@ -44,6 +44,13 @@ impl Provider {
         self.0.lock().unwrap().expected.extend(exchanges);
     }
 
+    /// Before everything that is expected already.
+    pub fn expect_first(&self, exchanges: impl IntoIterator<Item = Exchange>) {
+        let mut state = self.0.lock().unwrap();
+        let later = std::mem::take(&mut state.expected);
+        state.expected = exchanges.into_iter().chain(later).collect();
+    }
+
     pub fn challenge(&self, challenge: Option<String>, plain: bool) {
         self.0.lock().unwrap().challenge = challenge.map(|challenge| (challenge, plain));
     }

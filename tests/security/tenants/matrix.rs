@@ -18,7 +18,7 @@ use super::{SHARED, Seeded, Tenant, Tenants, callback, project, started};
 /// foreign id but a stolen one, which S-04 and decision 0006 are about.
 const BEARER: [&str; 6] = ["token", "key", "claim", "ticket", "callback_url", "cookie"];
 /// Places in lists, and keys of backends: of the tenant, not of an account.
-const TENANTS: [&str; 3] = ["cursor", "since", "api_key"];
+const TENANTS: [&str; 5] = ["cursor", "since", "api_key", "webhook", "delivery"];
 
 /// The kind of id that a field holds; `None`: the field names nothing that belongs to anybody.
 fn kind(operation: Operation, field: &str) -> Option<&'static str> {
@@ -67,6 +67,18 @@ fn kind(operation: Operation, field: &str) -> Option<&'static str> {
         "refresh",
         "skip",
         "or_empty",
+        "url",
+        "events",
+        "enabled",
+        "kind",
+        "description",
+        "group",
+        "workflows",
+        "settings",
+        "overlap",
+        "properties",
+        "once",
+        "portal",
     ];
     Some(match field {
         "account" => "account",
@@ -86,6 +98,8 @@ fn kind(operation: Operation, field: &str) -> Option<&'static str> {
         "cursor" => "cursor",
         "since" => "since",
         "org" => "org",
+        "webhook" => "webhook",
+        "delivery" => "delivery",
         _ if plain.contains(&field) => return None,
         _ => panic!("{operation:?} has the field `{field}`: say here what kind of id it holds, or that it holds none"),
     })
@@ -108,6 +122,9 @@ fn value(operation: Operation, field: &str) -> Option<Json> {
         (Operation::SetConfigField, "value") => json!("mine"),
         (_, "lhs") => json!("stage"),
         (Operation::CreateApiKey, "name") => json!("mine"),
+        (Operation::CreateWebhook, "url") => json!("https://hooks.example/mine"),
+        (Operation::CreateWebhook, "events") => json!(["connection.created"]),
+        (_, "settings") => json!({"description": "mine"}),
         // To look at a rotation that there is not, rather than to begin one: that changes rows of the whole organisation.
         (Operation::RotateKeys, "watch") => json!("0011223344556677"),
         (_, "payload") => json!({"mine": true}),
@@ -132,6 +149,10 @@ async fn own(tenant: &Tenant, who: &Seeded, operation: Operation, kind: &str) ->
             let request = json!({"callback_url": callback(&flow), "cookie": flow["cookie"]["value"]});
             tenant.done(Operation::ParkCallback, request).await["claim"].clone()
         }
+        "ticket" if operation == Operation::OpenPortal => {
+            let url = tenant.done(Operation::PortalUrl, json!({"account": who.account})).await["url"].clone();
+            url.as_str().unwrap().rsplit('/').next().unwrap().into()
+        }
         "ticket" => {
             let request = json!({"account": who.account, "application": "crm", "redirect_uri": super::CALLBACK});
             tenant.done(Operation::HandOffConnect, request).await["ticket"].clone()
@@ -142,6 +163,9 @@ async fn own(tenant: &Tenant, who: &Seeded, operation: Operation, kind: &str) ->
             let request = json!({"account": who.account, "application": "crm", "method": "GET", "path": "things"});
             tenant.done(Operation::RequestPage, request).await["next"].clone()
         }
+        "cursor" if operation == Operation::ListDeliveries => tenant.deliveries_cursor.clone().into(),
+        "webhook" => tenant.webhook.clone().into(),
+        "delivery" => tenant.delivery.clone().into(),
         "cursor" => {
             let list = if operation == Operation::Audit { Operation::Audit } else { Operation::ListAccounts };
             tenant.done(list, json!({"limit": 1})).await["next"].clone()
@@ -157,7 +181,7 @@ async fn own(tenant: &Tenant, who: &Seeded, operation: Operation, kind: &str) ->
 }
 
 /// Stands in what belongs to a tenant and to none of its accounts.
-fn tenants_canary(tenant: &Tenant) -> String {
+pub fn tenants_canary(tenant: &Tenant) -> String {
     format!("canary-of-the-tenant-{}", tenant.name())
 }
 

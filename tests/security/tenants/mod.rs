@@ -14,11 +14,11 @@ use std::{
 use serde_json::json;
 use smalt::{
     Code, Host, Result, Smalt,
-    backend::{Caller, call_json},
+    backend::{Caller, ListDeliveries, WebhookSettings, call_json},
     engine::Timings,
     http::ScriptedTransport,
     manifest::AppManifest,
-    model::{Environment, Json},
+    model::{DeliveryStatus, Environment, Json},
     operations::Operation,
     plugin::{Fault, HttpRequest, HttpResponse, WorkflowRun, WorkflowRunner},
     project::Project,
@@ -33,6 +33,11 @@ pub struct Tenant {
     pub org: &'static str,
     pub environment: Environment,
     pub smalt: Smalt,
+    /// A webhook that was told of two events, and is disabled since: nothing of it moves any more.
+    pub webhook: String,
+    pub delivery: String,
+    /// Where the first page of its deliveries ends.
+    pub deliveries_cursor: String,
 }
 
 impl Tenant {
@@ -78,11 +83,14 @@ impl Tenants {
         let folder = tempfile::tempdir().unwrap();
         let transport = ScriptedTransport::answering(provider);
         let day = Duration::from_secs(86_400);
-        let host = Smalt::embedded(folder.path().join("smalt.db"))
-            .keys(LocalKey::generate().unwrap())
-            .transport(transport.clone())
-            .manifest(crm())
-            .manifest(keys())
+        let key = LocalKey::generate().unwrap().text();
+        let builder = || {
+            let builder = Smalt::embedded(folder.path().join("smalt.db")).keys(LocalKey::parse(&key).unwrap());
+            builder.transport(transport.clone()).manifest(crm()).manifest(keys())
+        };
+        let sender =
+            builder().deliver_webhooks().timings(Timings { poll: Duration::from_millis(20), ..Timings::default() }).host().unwrap();
+        let host = builder()
             .workflow_runner(Echo)
             // Nothing ends by itself while rows are compared.
             .timings(Timings { flow_lifetime: day, park: day, ..Timings::default() })
@@ -92,9 +100,14 @@ impl Tenants {
         for org in ["acme", "globex"] {
             for environment in [Environment::Test, Environment::Production] {
                 let smalt = host.organisation(project(org), environment).await.unwrap();
-                all.push(Tenant { org, environment, smalt });
+                let (webhook, delivery, deliveries_cursor) = {
+                    let canary = format!("canary-of-the-tenant-{org}-{environment}");
+                    delivered(&sender.organisation(project(org), environment).await.unwrap(), &canary).await
+                };
+                all.push(Tenant { org, environment, smalt, webhook, delivery, deliveries_cursor });
             }
         }
+        sender.close().await;
         Tenants { folder, host, all, transport }
     }
 
@@ -105,10 +118,33 @@ impl Tenants {
     }
 }
 
+/// A webhook, a delivery of it, and a cursor of its deliveries.
+async fn delivered(smalt: &Smalt, canary: &str) -> (String, String, String) {
+    let account = smalt.account("told-of");
+    account.ensure().await.unwrap();
+    let settings = json!({"url": "https://hooks.example/a", "events": ["connection.created", "connection.deleted"], "description": canary});
+    let webhook = smalt.create_webhook(serde_json::from_value(settings).unwrap()).await.unwrap().webhook.id;
+    account.connect("keys").input("key", "told").await.unwrap();
+    account.disconnect("keys").await.unwrap();
+    let request = |limit| ListDeliveries { webhook: webhook.clone(), limit, ..ListDeliveries::default() };
+    loop {
+        let all = smalt.deliveries(request(None)).await.unwrap().items;
+        if all.len() == 2 && all.iter().all(|one| one.status == DeliveryStatus::Delivered) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let off = WebhookSettings { enabled: Some(false), ..WebhookSettings::default() };
+    smalt.update_webhook(&webhook, off).await.unwrap();
+    smalt.delete_account("told-of").await.unwrap();
+    let first = smalt.deliveries(request(Some(1))).await.unwrap();
+    (webhook.clone(), first.items[0].id.clone(), first.next.unwrap())
+}
+
 pub fn project(org: &str) -> Project {
     serde_json::from_value(json!({
         "version": 1,
-        "org": {"id": org, "return_to": ["https://app.example"], "redirect_uris": [CALLBACK]},
+        "org": {"id": org, "public_url": "https://app.example", "return_to": ["https://app.example"], "redirect_uris": [CALLBACK]},
         "apps": {
             "crm": {
                 "client": {"test": {"id": format!("{org}-test")}, "production": {"id": format!("{org}-production")}},

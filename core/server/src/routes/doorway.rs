@@ -1,10 +1,11 @@
 //! Smalt's own routes: one per row of the operations table, with the request and answer of the doorway as JSON.
 
-use smalt::{backend::call_json, model::Json, operations::Operation};
+use smalt::{backend::call_json, model::Json, operations::Operation, project::ServerSettings};
 
 use crate::{
     answer::{Answer, Trouble, json},
     call::Call,
+    settings::time,
 };
 
 pub(super) async fn capabilities(call: Call) -> Result<Answer, Trouble> {
@@ -30,7 +31,33 @@ pub(super) async fn operate(call: Call) -> Result<Answer, Trouble> {
     if !who.is_organisation && request.get("account").and_then(Json::as_str) == Some("") {
         request["account"] = who.account.clone().into();
     }
-    let answer = call_json(&**call.backend()?, &who.caller, operation, request).await?;
+    let backend = call.backend()?;
+    let work = |request| call_json(&**backend, &who.caller, operation, request);
+    let answer = match waits(operation, &mut request, &call.settings.server) {
+        false => work(request).await?,
+        true => call.api.waits().enter(&who.waits_as(), &call.settings.server)?.or_end(work(request)).await?,
+    };
     // An empty body would look like a failure to some clients. What a workflow answered stays as it is.
     Ok(Answer::Json(if answer.is_null() && operation != Operation::RunWorkflow { serde_json::json!({}) } else { answer }))
+}
+
+/// Whether the call waits for something to happen; then for a time that leaves some to answer in.
+fn waits(operation: Operation, request: &mut Json, limits: &ServerSettings) -> bool {
+    let name = match operation {
+        Operation::WaitFlow => "timeout",
+        Operation::Events => "wait",
+        _ => return false,
+    };
+    let Some(request) = request.as_object_mut() else { return false };
+    let asked = request.get(name).filter(|wait| !wait.is_null());
+    // Only `events` answers at once where nothing is said.
+    if operation == Operation::Events && asked.is_none() {
+        return false;
+    }
+    if let Some(most) = time(limits.request_time).map(|time| time.as_secs_f64() * 0.8)
+        && asked.is_none_or(|wait| wait.as_f64().is_some_and(|wait| wait > most))
+    {
+        request.insert(name.to_owned(), most.into());
+    }
+    true
 }

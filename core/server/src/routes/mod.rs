@@ -6,10 +6,15 @@ mod configs;
 mod connect;
 mod doorway;
 mod fields;
+mod health;
 mod openapi;
 mod org;
 mod pages;
+mod passing;
+mod portal;
 mod sessions;
+mod streams;
+mod webhooks;
 
 use std::{future::Future, pin::Pin};
 
@@ -66,6 +71,9 @@ macro_rules! table {
 }
 
 table! {
+    GET    "/healthz" Public health::alive "Tells that the process lives.";
+    GET    "/readyz" Public health::ready "Tells whether store and keys can be used.";
+
     POST   "/api/v2/public/linked-account" Organisation accounts::create "Makes a linked account.";
     PUT    "/api/v2/public/linked-account" Own accounts::upsert "Makes or changes a linked account.";
     GET    "/api/v2/public/linked-account" Organisation accounts::list "Lists linked accounts.";
@@ -80,6 +88,7 @@ table! {
     GET    "/api/v2/f-sdk/application/{slug}" Account apps::get "Describes an application.";
     GET    "/api/v2/public/application" Account apps::list "Lists applications.";
     GET    "/api/v2/public/application/{slug}" Account apps::get "Describes an application.";
+    GET    "/api/v2/public/application/{slug}/icon" Public apps::icon "An application's icon.";
     GET    "/api/v2/public/auth-structure/{slug}" Public apps::auth_structure "Tells what an import of credentials expects.";
 
     GET    "/api/v1/{slug}/integrate" Account connect::authorize_url "Begins an OAuth connect.";
@@ -94,8 +103,29 @@ table! {
     DELETE "/api/v1/linked-acc/integration/{slug}" Account connect::disconnect "Disconnects an application.";
     DELETE "/api/v2/public/linked-account/integration/{slug}" Account connect::disconnect "Disconnects an application.";
 
+    GET    "/api/v2/public/webhook" Organisation webhooks::list "Lists webhooks, oldest first.";
+    POST   "/api/v2/public/webhook" Organisation webhooks::create "Makes a webhook; shows its secret once.";
+    DELETE "/api/v2/public/webhook" Organisation webhooks::delete_oldest "Deletes the oldest webhook, for an old client.";
+    POST   "/api/v2/public/webhook/subscribe" Organisation webhooks::subscribe "Adds events to the oldest webhook, for an old client.";
+    POST   "/api/v2/public/webhook/unsubscribe" Organisation webhooks::unsubscribe "Takes an event from the oldest webhook, for an old client.";
+    GET    "/api/v2/public/webhook/{id}" Organisation webhooks::get "Reads a webhook.";
+    PUT    "/api/v2/public/webhook/{id}" Organisation webhooks::update "Changes a webhook.";
+    DELETE "/api/v2/public/webhook/{id}" Organisation webhooks::delete "Deletes a webhook; answers those that are left.";
+    PUT    "/api/v2/public/webhooks/group/edit" Organisation webhooks::group "Puts webhooks into a group.";
+    POST   "/api/v2/public/connect-url" Account portal::link "Makes a link to the hosted page.";
+    GET    "/api/v2/public/hosted-properties" Session portal::properties "Reads what was stored for the hosted page.";
+    GET    "/connect" Public portal::page "The hosted page, as it stands in the address bar.";
+    GET    "/connect/{ticket}" Public portal::page "The hosted page, as a link leads to it.";
+    POST   "/connect/open" Public portal::open "Trades a link's ticket for its session; for the hosted page only.";
+    GET    "/connect/assets/{build}/{file}" Public portal::asset "A file of the hosted page.";
+    GET    "/client/{version}/{file}" Public portal::client "The browser client, under its exact version or as `latest`.";
+
     GET    "/smalt/v1/capabilities" Public doorway::capabilities "Tells version and operations.";
     GET    "/smalt/v1/openapi.json" Public doorway::document "The OpenAPI document.";
+    GET    "/smalt/v1/openapi" Public openapi::page "The same for people.";
+    GET    "/smalt/v1/events/stream" Own streams::events "Sends what happens, as it happens: to a session what concerns its linked account.";
+    GET    "/smalt/v1/flows/{flow}/stream" Account streams::flow "Sends how a connect flow stands, until it has ended.";
+    POST   "/smalt/v1/request/stream" Organisation passing::pass "Sends an authenticated call whose bodies pass through piece by piece.";
     POST   "/smalt/v1/{operation}" Doorway doorway::operate "Calls an operation of the table.";
 
     GET    "/api/v3/org/basics" Session org::basics "Tells what a page needs to know about organisation and account.";
@@ -124,6 +154,9 @@ table! {
     POST   "/api/v2/public/config/rule-engine/{field}" Account fields::rule "Tells a rule's columns for a left side.";
     GET    "/api/v2/public/config/rule-engine/{field}" Account fields::rule "The same without a left side, for one old client.";
 }
+
+/// The route whose body is not read before it is called.
+pub(crate) const PASSING: &str = "/smalt/v1/request/stream";
 
 /// The table.
 pub fn routes() -> &'static [Route] {

@@ -6,7 +6,7 @@
 use futures_util::{FutureExt, future::BoxFuture};
 use smalt::{
     Code, Error, Smalt,
-    backend::{Caller, FinishConnect, ParkCallback},
+    backend::{Caller, FinishConnect, GetFlow, ParkCallback},
 };
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Text for HTML, in an element or in a quoted attribute.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -30,24 +30,34 @@ fn escaped(text: &str) -> String {
     html
 }
 
-fn nonce() -> Result<String, Trouble> {
+pub(super) fn nonce() -> Result<String, Trouble> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|_| Trouble::Plain(500, "SERVER_ERROR", "the operating system gave no random bytes".into()))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A page with a heading, paragraphs and what stands below them; all three are HTML.
-fn page(status: u16, heading: &str, text: &str, below: &str, script: &str, form_action: Option<String>) -> Result<Answer, Trouble> {
+pub(super) fn page(
+    status: u16,
+    heading: &str,
+    text: &str,
+    below: &str,
+    script: &str,
+    form_action: Option<String>,
+) -> Result<Answer, Trouble> {
     let nonce = nonce()?;
     let script = if script.is_empty() { String::new() } else { format!("<script nonce=\"{nonce}\">{script}</script>") };
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>{heading}</title><style nonce=\"{nonce}\">\
-         body{{font:16px/1.5 system-ui,sans-serif;color:#1a1a1a;background:#fff;margin:0;display:grid;min-height:100vh;place-items:center}}\
-         main{{max-width:26rem;padding:2rem}}h1{{font-size:1.4rem;margin:0 0 .5rem}}p{{margin:0 0 1rem}}\
-         button{{font:inherit;font-weight:600;padding:.7rem 1.4rem;border:0;border-radius:.5rem;background:#1a1a1a;color:#fff;cursor:pointer}}\
-         button:hover{{background:#444}}button:focus-visible{{outline:3px solid #6aa5ff;outline-offset:2px}}\
-         @media(prefers-color-scheme:dark){{body{{color:#eee;background:#161616}}button{{background:#eee;color:#161616}}button:hover{{background:#ccc}}}}\
+         *{{box-sizing:border-box}}\
+         body{{font:16px/1.5 system-ui,sans-serif;color:#191c22;background:#f6f7f9;margin:0;padding:1rem;display:grid;min-height:100vh;place-items:center}}\
+         main{{width:min(28rem,100%);padding:1.75rem;background:#fff;border:1px solid #dfe2e8;border-radius:12px;overflow-wrap:anywhere}}\
+         h1{{font-size:1.4rem;line-height:1.3;margin:0 0 .6rem}}p{{margin:0 0 1rem}}main>:last-child{{margin-bottom:0}}\
+         button{{font:inherit;font-weight:600;padding:.65rem 1.25rem;border:0;border-radius:8px;background:#1d4ed8;color:#fff;cursor:pointer}}\
+         button:hover{{background:#1a3fae}}button:focus-visible{{outline:3px solid #1d4ed8;outline-offset:2px}}\
+         @media(prefers-color-scheme:dark){{body{{color:#eceef3;background:#111318}}main{{background:#1a1d24;border-color:#2c313c}}\
+         button{{background:#93b4ff;color:#0b1430}}button:hover{{background:#b9ceff}}button:focus-visible{{outline-color:#93b4ff}}}}\
          </style></head><body><main><h1>{heading}</h1>{text}{below}</main>{script}</body></html>"
     );
     Ok(Answer::Page(Page { status, html, form_action, nonce }))
@@ -63,7 +73,11 @@ fn trouble(error: &Error) -> Result<Answer, Trouble> {
 }
 
 /// The engine that knows the ticket or the state, and what it said. Each secret is random: at most one knows it.
-async fn first<T>(call: &Call, unknown: Code, ask: impl Fn(Smalt) -> BoxFuture<'static, Result<T, Error>>) -> Result<(Smalt, T), Error> {
+pub(super) async fn first<T>(
+    call: &Call,
+    unknown: Code,
+    ask: impl Fn(Smalt) -> BoxFuture<'static, Result<T, Error>>,
+) -> Result<(Smalt, T), Error> {
     let mut refused = Error::code_only(unknown);
     let engines: Vec<Smalt> = call.api.hosts().all().map(|(_, smalt)| smalt.clone()).collect();
     for smalt in engines {
@@ -92,11 +106,17 @@ pub(super) async fn confirm(call: Call) -> Result<Answer, Trouble> {
         "<p>You are about to connect your <b>{app}</b> account to <b>{account}</b>.</p><p>Go on only if you asked for this: whoever began it can use what you connect.</p>"
     );
     let button = format!("<form method=\"post\"><button type=\"submit\">Continue to {app}</button></form>");
-    page(200, &format!("Connect {app}"), &text, &button, "", Some(preview.authorize_origin))
+    // Whoever pressed the button on the hosted page need not press another: that page is of our own origin, so that nobody
+    // else's can say so, and it names the flow that it began.
+    let script = format!(
+        "try{{var o=window.opener;if(o&&o.location.origin===location.origin&&o.smaltFlow==={:?})document.forms[0].submit()}}catch(e){{}}",
+        preview.flow_id
+    );
+    page(200, &format!("Connect {app}"), &text, &button, &script, Some(preview.authorize_origin))
 }
 
 /// A form of another site must not press the button.
-fn is_own_form(call: &Call) -> bool {
+pub(super) fn is_own_form(call: &Call) -> bool {
     match call.header("sec-fetch-site") {
         Some(site) => matches!(site, "same-origin" | "none"),
         // Older browsers: the origin must be the one that the request was sent to.
@@ -152,7 +172,13 @@ pub(super) async fn callback(call: Call) -> Result<Answer, Trouble> {
     if let (true, Some(claim)) = (parked.handed_off, &parked.claim) {
         let request = FinishConnect { account: parked.account_id.clone(), callback_url: None, cookie: None, claim: Some(claim.clone()) };
         let caller = Caller::Organisation("callback".into());
-        if let Err(error) = smalt.backend().finish_connect(&caller, request).await {
+        let finished = smalt.backend().finish_connect(&caller, request).await;
+        let of = GetFlow { account: parked.account_id.clone(), flow: parked.flow_id.clone() };
+        let flow = smalt.backend().get_flow(&caller, of).await;
+        if let Some(location) = flow.ok().and_then(|flow| flow.return_url) {
+            return Ok(Answer::Redirect { location, cookie: None });
+        }
+        if let Err(error) = finished {
             return trouble(&error);
         }
         let script = "setTimeout(function(){window.close()},300)";

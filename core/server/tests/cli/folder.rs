@@ -131,6 +131,19 @@ impl Running {
         lines.find(|line| line.starts_with(start)).expect("the command says it")
     }
 
+    /// The process' id.
+    #[cfg(unix)]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The signal that service managers send.
+    #[cfg(unix)]
+    pub fn terminate(&self) {
+        let sent = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Waits for its end.
     pub fn end(&mut self) -> Said {
         let (mut out, mut err) = (String::new(), String::new());

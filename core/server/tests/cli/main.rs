@@ -3,8 +3,13 @@
 
 #[cfg(unix)]
 mod apps;
+mod deploy;
 mod folder;
 #[cfg(unix)]
 mod life;
+#[cfg(unix)]
+mod serve;
 mod setup;
 mod show;
+#[cfg(unix)]
+mod upkeep;

@@ -106,6 +106,15 @@ async fn answers_are_those_of_the_golden_file() {
         "key" POST "/api/v2/public/session-token" [] json!({"linked_account_id": "ada"});
         "key" POST "/api/v2/public/session-token" [] json!({"linked_account_id": "nobody"});
         "session" GET "/api/v3/org/basics" [] none.clone();
+        "session" GET "/api/v2/public/hosted-properties" [] none.clone();
+        "session" POST "/api/v2/public/connect-url?config_id=second" [] json!({"name": "Northwind", "color": "#123456", "own": [1, null]});
+        "session" GET "/api/v2/public/hosted-properties" [] none.clone();
+        "key" POST "/api/v2/public/connect-url" ["linked_account_id": "ada"] none.clone();
+        "session" GET "/api/v2/public/hosted-properties" [] none.clone();
+        "session" POST "/api/v2/public/connect-url" [] json!({"redirect_url": "https://elsewhere.example"});
+        "key" POST "/api/v2/public/connect-url" [] none.clone();
+        "key" POST "/api/v2/public/connect-url" ["linked_account_id": "nobody"] none.clone();
+        "nobody" GET "/api/v2/public/hosted-properties" [] none.clone();
         "session" GET "/api/v2/f-sdk/application/sandbox-oauth" [] none.clone();
         "session" GET "/api/v2/f-sdk/application/nothing" [] none.clone();
         "key" GET "/api/v2/public/application/sandbox-key" ["linked_account_id": "nobody"] none.clone();

@@ -1,9 +1,14 @@
 //! The HTTP API as clients meet it: in process, and over sockets where the sockets are what is asked about.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(unix)]
+mod floods;
 mod golden;
+mod limits;
 mod matrix;
+mod nodes;
 mod sockets;
 mod states;
+mod streams;
 mod transport;
 mod world;

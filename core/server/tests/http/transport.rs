@@ -89,7 +89,7 @@ async fn paths_are_decoded_exactly_once() {
 
 #[tokio::test]
 async fn what_is_not_there_not_offered_or_too_much() {
-    let world = World::with(ApiOptions { max_body: 2000, ..ApiOptions::default() }, |_| {}).await;
+    let world = World::with(ApiOptions::default(), |project| project.server.body_size = 2000).await;
     let lost = world.call("GET", "/api/v2/nothing?secret=1", &[], Json::Null).await.expect(404);
     assert!(lost.message().contains("/api/v2/nothing") && !lost.text.contains("secret"), "{}", lost.text);
     world.call("GET", "/", &[], Json::Null).await.expect(404);
@@ -150,20 +150,58 @@ async fn head_and_preflight() {
 }
 
 #[tokio::test]
-async fn listed_origins_are_the_only_ones() {
-    let world = World::with(ApiOptions::default(), |project| project.org.origins = vec!["https://app.example".into()]).await;
-    for (origin, allowed) in [
-        ("https://app.example", "https://app.example"),
-        ("https://evil.example", ""),
-        ("https://app.example.evil.example", ""),
-        ("null", ""),
-    ] {
-        for method in ["OPTIONS", "GET"] {
-            let said = world.send(method, "/api/v2/f-sdk/application", &[("origin", origin)], b"").await;
-            assert_eq!(said.header("access-control-allow-origin"), allowed, "{method} {origin}");
+async fn s64_listed_origins_are_the_only_ones() {
+    let listed = ["https://app.example", "http://localhost:3000"];
+    let world = World::with(ApiOptions::default(), |project| project.org.origins = listed.map(String::from).to_vec()).await;
+    let strangers = [
+        "https://evil.example",
+        "https://app.example.evil.example",
+        "https://evil.example/https://app.example",
+        "https://app.example/",
+        "https://app.example:443",
+        "https://app.example:8443",
+        "http://app.example",
+        "HTTPS://app.example",
+        "https://APP.example",
+        "https://app.example.",
+        "https://app.example%00",
+        "https://app.example#",
+        "https://app.example?x",
+        "https://app.example@evil.example",
+        "https://user@app.example",
+        "https://sub.app.example",
+        "https://xapp.example",
+        "https://app.examplex",
+        "https://app-example",
+        "https://app.example https://evil.example",
+        "https://evil.example, https://app.example",
+        "http://localhost",
+        "http://localhost:3001",
+        "https://localhost:3000",
+        "http://localhost:3000.evil.example",
+        "http://127.0.0.1:3000",
+        "null",
+        "*",
+        "app.example",
+        "//app.example",
+        "file://",
+    ];
+    assert!(strangers.len() >= 30);
+    for (origin, is_listed) in strangers.map(|origin| (origin, false)).into_iter().chain(listed.map(|origin| (origin, true))) {
+        for (method, path) in [("OPTIONS", "/api/v2/f-sdk/application"), ("GET", "/api/v2/f-sdk/application"), ("GET", "/nowhere")] {
+            let said = world.send(method, path, &[("origin", origin)], b"").await;
+            let allowed = said.header("access-control-allow-origin");
+            assert_eq!(allowed, if is_listed { origin } else { "" }, "{method} {path} {origin}");
             assert_eq!(said.header("vary"), "Origin");
             assert!(!said.headers.contains_key("access-control-allow-credentials"));
         }
+    }
+    // Until a project lists some, anybody may call, and no browser adds what it keeps.
+    let world = World::new().await;
+    for origin in strangers {
+        let said = world.send("GET", "/api/v2/f-sdk/application", &[("origin", origin)], b"").await;
+        assert_eq!(said.header("access-control-allow-origin"), "*", "never an origin that was sent");
+        assert!(!said.headers.contains_key("access-control-allow-credentials"));
     }
 }
 

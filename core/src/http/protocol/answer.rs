@@ -57,6 +57,10 @@ impl fmt::Debug for TokenSet {
 pub struct RawAnswer(Json);
 
 impl RawAnswer {
+    pub(super) fn of(answer: Json) -> Self {
+        Self(answer)
+    }
+
     /// The text at a JSON pointer; numbers and booleans as text.
     pub fn text(&self, pointer: &str) -> Option<String> {
         scalar(self.0.pointer(pointer)?)

@@ -1,7 +1,7 @@
 //! OAuth 2.0 as pure functions of a manifest: requests are built and answers read here, nothing is sent.
 //!
 //! RFC 6749 (the framework), RFC 7636 (PKCE), RFC 7009 (revocation), RFC 7523 (JWTs as grants and as proof of the client),
-//! RFC 8628 (the device flow),
+//! RFC 7591 and RFC 7592 (registration of clients), RFC 8628 (the device flow),
 //! RFC 9207 (the issuer in the callback).
 
 mod answer;
@@ -15,6 +15,7 @@ mod limits;
 mod oauth1;
 mod paging;
 mod placement;
+mod registration;
 mod requests;
 mod revocation;
 
@@ -29,10 +30,14 @@ pub use device::{DeviceAnswer, Pending, device_request, parse_device_answer, pen
 pub use key_token::{key_token_answer, key_token_request};
 pub use lifetime::retry_after;
 pub use limits::{Limited, limited};
-pub(crate) use oauth1::is_form;
+pub(crate) use oauth1::is_form_type;
 pub use oauth1::{Oauth1Keys, sign, sign_placed};
 pub use paging::{Asked, Place, ask as ask_page, read as read_page, strip as strip_param};
 pub use placement::{bearer, place, place_in_body};
+pub use registration::{
+    ClientWishes, RegisteredClient, RegistrationFailure, client_page_request, metadata_request, parse_registration, registration_endpoint,
+    registration_request,
+};
 pub use requests::{exchange_request, fill_request, refresh_request, revoke_requests, token_step_request};
 pub use revocation::{RevokeOutcome, parse_revoke_answer};
 

@@ -126,11 +126,13 @@ fn base_string(request: &HttpRequest, own: &[(&str, Zeroizing<String>)]) -> Zero
 }
 
 /// Whether the body is a form, whose fields are signed too.
-pub(crate) fn is_form(request: &HttpRequest) -> bool {
-    request.headers.iter().any(|(name, value)| {
-        name.eq_ignore_ascii_case("content-type")
-            && value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
-    })
+fn is_form(request: &HttpRequest) -> bool {
+    request.headers.iter().any(|(name, value)| name.eq_ignore_ascii_case("content-type") && is_form_type(value))
+}
+
+/// Whether a media type is a form's.
+pub(crate) fn is_form_type(media_type: &str) -> bool {
+    media_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
 /// Scheme, host, and port where it is no usual one; then the path (RFC 5849 section 3.4.1.2).

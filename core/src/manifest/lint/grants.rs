@@ -6,7 +6,9 @@ use super::{
     Report, inputs, pointer,
     templates::{Templates, with},
 };
-use crate::manifest::{AppManifest, ClientAuth, Jwt, JwtAlgorithm, KeyGrant, KeyToken, Keybased, Pkce, Placement, TokenClient};
+use crate::manifest::{
+    AppManifest, ClientAuth, Jwt, JwtAlgorithm, KeyGrant, KeyToken, Keybased, Oauth2, Pkce, Placement, Registration, TokenBody, TokenClient,
+};
 
 /// Parameters that the token request gets from Smalt itself.
 const TOKEN: [&str; 6] = ["grant_type", "assertion", "client_id", "client_secret", "client_assertion", "client_assertion_type"];
@@ -40,6 +42,11 @@ pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
             }
         }
     }
+    if let Some(oauth) = &m.oauth2
+        && let Some(registration) = &oauth.registration
+    {
+        self::registration(report, oauth, registration);
+    }
     if let Some(oauth) = &m.oauth1 {
         inputs(report, &["oauth1", "inputs"], &oauth.inputs);
         for (name, place) in &oauth.copy_from_token {
@@ -62,6 +69,38 @@ pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
         && let Some(token) = &keys.token
     {
         self::token(report, keys, token);
+    }
+}
+
+fn registration(report: &mut Report<'_>, oauth: &Oauth2, registration: &Registration) {
+    let at = |key: &'static str| ["oauth2", "registration", key];
+    match (&registration.url, &registration.discovery) {
+        (None, None) => report.error(&["oauth2", "registration"], "says not where clients are registered", "add `url` or `discovery`"),
+        (Some(_), Some(_)) => report.error(&at("discovery"), "stands beside `url`", "keep one of them"),
+        _ => {}
+    }
+    if registration.body == TokenBody::Query {
+        report.error(&at("body"), "would put the registration into a URL", "write \"json\" or \"form\"");
+    }
+    if matches!(oauth.client_auth, ClientAuth::PrivateKeyJwt) {
+        let cure = "write a `client_auth` whose secret the provider makes: \"basic\", \"body\" or \"client_secret_jwt\"";
+        report.error(&["oauth2", "client_auth"], "proves a client by a key that no registration brings", cure);
+    }
+    for name in registration.headers.keys().filter(|name| name.eq_ignore_ascii_case("authorization")) {
+        let cure = "remove it; the project's `registration_token` goes there";
+        report.error(&["oauth2", "registration", "headers", name], "is set by Smalt", cure);
+    }
+    if registration.unused_life == Some(0) {
+        report.error(&at("unused_life"), "lets no client live", "write seconds, or leave it out where clients stay");
+    }
+    for (name, text) in &registration.params {
+        let path = ["oauth2", "registration", "params", name.as_str()];
+        if name.is_empty() {
+            report.error(&path, "has no name", "write the parameter's name");
+        }
+        if name == "redirect_uris" && text.is_empty() && !registration.params.values().any(|text| text.contains("{redirect_uris}")) {
+            report.error(&path, "is left out, so that nobody could be sent back", "name `{redirect_uris}` in another parameter");
+        }
     }
 }
 
@@ -184,6 +223,19 @@ impl Templates<'_, '_, '_> {
             let names = with(&self.oauth2_names(&[]), &["client_id", "client_secret"]);
             if let Some(jwt) = &oauth.client_assertion {
                 self.jwt(&["oauth2", "client_assertion"], jwt, &names);
+            }
+            if let Some(registration) = &oauth.registration {
+                // What stays readable beside a connection: the client is found by it again.
+                let mut names = self.common();
+                names.extend(oauth.inputs.iter().filter(|input| !input.secret).map(|input| input.name.clone()));
+                for (key, url) in [("url", &registration.url), ("discovery", &registration.discovery)] {
+                    if let Some(url) = url {
+                        self.url(&["oauth2", "registration", key], url, &names, false);
+                    }
+                }
+                let names = with(&names, &["client_name", "redirect_uris", "scope", "public_url"]);
+                self.texts(&["oauth2", "registration", "params"], &registration.params, &names);
+                self.headers(&["oauth2", "registration", "headers"], &registration.headers, &names);
             }
             if let Some(device) = &oauth.device {
                 self.url(&["oauth2", "device", "url"], &device.url, &names, false);

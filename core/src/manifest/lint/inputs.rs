@@ -11,13 +11,16 @@ use crate::{
 const TYPES: [&str; 6] = ["text", "password", "number", "boolean", "select", "textarea"];
 
 /// Names that templates know already.
-pub(super) const BUILT_IN: [&str; 11] = [
+pub(super) const BUILT_IN: [&str; 14] = [
     "access_token",
     "client_id",
+    "client_name",
     "client_secret",
     "code",
     "code_verifier",
+    "public_url",
     "redirect_uri",
+    "redirect_uris",
     "refresh_token",
     "sandbox_origin",
     "scope",

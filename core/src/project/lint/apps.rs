@@ -38,7 +38,11 @@ pub(super) fn check(report: &mut Report<'_>, p: &Project, catalog: Option<&Catal
             if !app.client.is_empty() {
                 report.warn(&["apps", slug, "client"], "is not needed: the application takes keys only", "remove it");
             }
-        } else if app.enabled && !sandbox && manifest.keybased.is_none() {
+        } else if app.enabled
+            && !sandbox
+            && manifest.keybased.is_none()
+            && manifest.oauth2.as_ref().is_none_or(|o| o.registration.is_none())
+        {
             let both = BTreeSet::from([Environment::Test, Environment::Production]);
             let wanted = if used.is_empty() { &both } else { &used };
             let missing: Vec<&str> = wanted.iter().filter(|e| !app.client.contains_key(e)).map(|e| e.as_str()).collect();
@@ -55,6 +59,7 @@ fn settings(report: &mut Report<'_>, slug: &str, app: &AppSettings) {
     for (environment, client) in &app.client {
         self::client(report, &["apps", slug, "client", environment.as_str()], client);
     }
+    secret(report, &["apps", slug, "registration_token"], app.registration_token.as_ref());
     if let Some(scopes) = &app.scopes {
         if scopes.iter().any(|s| s.is_empty() || s.chars().any(char::is_whitespace)) {
             report.error(&["apps", slug, "scopes"], "has an empty scope, or one with a space", "write each scope as a text of its own");
@@ -99,23 +104,7 @@ fn client(report: &mut Report<'_>, at: &[&str], client: &Client) {
     if client.id.trim().is_empty() || client.id.chars().any(char::is_control) {
         report.error(&path("id"), "is empty", "write the client id that the provider shows");
     }
-    match &client.secret {
-        Some(SecretRef::Env(name)) => {
-            // The name is not repeated: it may be the secret itself, put in the wrong place.
-            let form = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !name.starts_with(|c: char| c.is_ascii_digit());
-            if !form || name.is_empty() {
-                report.error(
-                    &path("secret"),
-                    "is not the name of an environment variable",
-                    "write its name, e.g. `{ env = \"SLACK_CLIENT_SECRET\" }`, not its value",
-                );
-            }
-        }
-        Some(SecretRef::File(file)) if file.as_os_str().is_empty() => {
-            report.error(&path("secret"), "names no file", "write its path, relative to the project file");
-        }
-        _ => {}
-    }
+    secret(report, &path("secret"), client.secret.as_ref());
     if let Some(uri) = &client.redirect_uri
         && let Err(why) = redirect_form(uri)
     {
@@ -123,8 +112,43 @@ fn client(report: &mut Report<'_>, at: &[&str], client: &Client) {
     }
 }
 
+/// Whether a place that a secret is read from can be one.
+fn secret(report: &mut Report<'_>, path: &[&str], secret: Option<&SecretRef>) {
+    match secret {
+        Some(SecretRef::Env(name)) => {
+            // The name is not repeated: it may be the secret itself, put in the wrong place.
+            let form = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !name.starts_with(|c: char| c.is_ascii_digit());
+            if !form || name.is_empty() {
+                report.error(
+                    path,
+                    "is not the name of an environment variable",
+                    "write its name, e.g. `{ env = \"SLACK_CLIENT_SECRET\" }`, not its value",
+                );
+            }
+        }
+        Some(SecretRef::File(file)) if file.as_os_str().is_empty() => {
+            report.error(path, "names no file", "write its path, relative to the project file");
+        }
+        _ => {}
+    }
+}
+
 /// What the manifest says about the settings.
 fn against(report: &mut Report<'_>, slug: &str, app: &AppSettings, manifest: &AppManifest) {
+    let registers = manifest.oauth2.as_ref().is_some_and(|oauth| oauth.registration.is_some());
+    if app.registration_token.is_some() && !registers {
+        report.warn(&["apps", slug, "registration_token"], "is not needed: the application registers no clients", "remove it");
+    }
+    if manifest.leads_anywhere() {
+        let cure = "remove it: a client is registered at each host by itself";
+        let shown = "would be shown to any host that a user names";
+        for environment in app.client.keys() {
+            report.error(&["apps", slug, "client", environment.as_str()], shown, cure);
+        }
+        if app.registration_token.is_some() {
+            report.error(&["apps", slug, "registration_token"], shown, cure);
+        }
+    }
     for (name, value) in &app.variables {
         let path = ["apps", slug, "variables", name.as_str()];
         let Some(variable) = manifest.variables.get(name) else {

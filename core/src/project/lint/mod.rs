@@ -9,8 +9,8 @@ use toml::de::{DeTable, DeValue};
 use url::{Host, Url};
 
 use super::{
-    Project,
-    urls::{is_origin, plain, redirect_form},
+    AddressRange, Project, ServerSettings,
+    urls::{is_origin, plain, private_use, redirect_form},
 };
 use crate::{
     manifest::{Catalog, Finding, document::Report, file_finding, read_text, schema::with_id, shape},
@@ -90,6 +90,10 @@ fn clear_secrets(root: &DeTable<'_>) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let apps = root.get("apps").and_then(|a| a.get_ref().as_table());
     for (slug, app) in apps.into_iter().flatten() {
+        let token = app.get_ref().as_table().and_then(|a| a.get("registration_token"));
+        if token.is_some_and(|token| matches!(token.get_ref(), DeValue::String(_))) {
+            found.push(["apps", slug.get_ref(), "registration_token"].map(str::to_owned).to_vec());
+        }
         let clients = app.get_ref().as_table().and_then(|a| a.get("client")).and_then(|c| c.get_ref().as_table());
         for (environment, client) in clients.into_iter().flatten() {
             let client = client.get_ref().as_table();
@@ -147,7 +151,29 @@ fn check(report: &mut Report<'_>, p: &Project, catalog: Option<&Catalog>) {
     {
         report.error(&["sandbox", "listen"], "is not an address on this machine", "write e.g. `127.0.0.1:4600`; port 0 takes a free one");
     }
+    server(report, &p.server);
     apps::check(report, p, catalog);
+}
+
+fn server(report: &mut Report<'_>, server: &ServerSettings) {
+    for (name, seconds) in server.times() {
+        if !(seconds.is_finite() && (0.0..=86_400.0).contains(&seconds)) {
+            report.error(&["server", name], "is not a number of seconds between 0 and a day", "0 switches the limit off");
+        }
+    }
+    for (index, proxy) in server.trusted_proxies.iter().enumerate() {
+        match AddressRange::parse(proxy) {
+            None => {
+                let cure = "write an address or a range, e.g. `127.0.0.1` or `10.0.0.0/8`; names are not looked up";
+                report.error(&["server", "trusted_proxies", &index.to_string()], "is not an address", cure);
+            }
+            Some(range) if range.is_everything() => {
+                let cure = "list your proxies only: any client could otherwise choose the address that its limits count for";
+                report.error(&["server", "trusted_proxies", &index.to_string()], "trusts every address", cure);
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 fn org(report: &mut Report<'_>, p: &Project) {
@@ -176,9 +202,10 @@ fn org(report: &mut Report<'_>, p: &Project) {
     for (index, text) in org.return_to.iter().enumerate() {
         let index = index.to_string();
         let path = ["org", "return_to", index.as_str()];
-        let cure = "write an origin such as `https://app.example.com`, or a full URL; `*` does not exist";
-        match Url::parse(text).ok().filter(|u| plain(text) && matches!(u.scheme(), "http" | "https") && u.has_host()) {
-            None => report.error(&path, "is not an absolute http(s) URL", cure),
+        let cure = "write an origin such as `https://app.example.com`, a full URL, or `com.example.app:/path`; `*` does not exist";
+        let is_web = |u: &Url| matches!(u.scheme(), "http" | "https") && u.has_host();
+        match Url::parse(text).ok().filter(|u| plain(text) && (is_web(u) || private_use(u.scheme()))) {
+            None => report.error(&path, "is not an absolute http(s) URL, and has no scheme in reverse-DNS form", cure),
             // Compared as text, so it must be written as it is sent.
             Some(url) if !is_origin(text) && url.as_str() != text.as_str() => {
                 report.error(&path, "is not written in the usual form", format!("write `{}`", url.as_str().trim_end_matches('/')));
@@ -193,10 +220,14 @@ fn org(report: &mut Report<'_>, p: &Project) {
             report.warn(&path, "stands twice", "remove one");
         }
     }
-    for (index, origin) in org.origins.iter().enumerate() {
-        if !plain(origin) || !is_origin(origin) || Url::parse(origin).map_or(true, |url| url.origin().ascii_serialization() != *origin) {
-            let cure = "write scheme, host and port as a browser sends them, e.g. `https://app.example.com`; `*` and `null` do not exist";
-            report.error(&["org", "origins", &index.to_string()], "is not an origin", cure);
+    for (list, origins) in [(["org", "origins"], &org.origins), (["portal", "embed"], &p.portal.embed)] {
+        for (index, origin) in origins.iter().enumerate() {
+            if !plain(origin) || !is_origin(origin) || Url::parse(origin).map_or(true, |url| url.origin().ascii_serialization() != *origin)
+            {
+                let cure =
+                    "write scheme, host and port as a browser sends them, e.g. `https://app.example.com`; `*` and `null` do not exist";
+                report.error(&[list[0], list[1], &index.to_string()], "is not an origin", cure);
+            }
         }
     }
     for (index, uri) in org.redirect_uris.iter().enumerate() {

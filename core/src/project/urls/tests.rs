@@ -224,6 +224,59 @@ fn s09_an_empty_list_allows_nothing_and_a_slash_changes_nothing() {
     }
 }
 
+/// What looks like the listed URIs of native apps, and is none of them.
+const NEAR_MISSES: &[&str] = &[
+    // Names and spellings that mean loopback to somebody.
+    "http://localhost:51004/cb",
+    "http://localhost/cb",
+    "http://LOCALHOST:51004/cb",
+    "http://localhost.:51004/cb",
+    "http://app.localhost:51004/cb",
+    "http://127.0.0.1.:51004/cb",
+    "http://127.0.0.2:51004/cb",
+    "http://127.1:51004/cb",
+    "http://0x7f.0.0.1:51004/cb",
+    "http://2130706433:51004/cb",
+    "http://0177.0.0.1:51004/cb",
+    "http://0.0.0.0:51004/cb",
+    "http://[::]:51004/cb",
+    "http://[::ffff:127.0.0.1]:51004/cb",
+    "http://[0:0:0:0:0:0:0:1]:51004/cb",
+    "http://127.0.0.1.evil.example.net:51004/cb",
+    "http://127.0.0.1@evil.example.net/cb",
+    "http://127.0.0.1:51004@evil.example.net/cb",
+    "http://user@127.0.0.1:51004/cb",
+    "http://127.0.0.1\\@evil.example.net/cb",
+    // Ports that are none, and another scheme.
+    "http://127.0.0.1:0/cb",
+    "http://127.0.0.1:65536/cb",
+    "http://127.0.0.1:051004/cb",
+    "http://127.0.0.1:/cb",
+    "http://127.0.0.1:port/cb",
+    "https://127.0.0.1:51004/cb",
+    "HTTP://127.0.0.1:51004/cb",
+    // Other paths.
+    "http://127.0.0.1:51004",
+    "http://127.0.0.1:51004/",
+    "http://127.0.0.1:51004/cb/",
+    "http://127.0.0.1:51004/CB",
+    "http://127.0.0.1:51004/cb?x=1",
+    "http://127.0.0.1:51004/cb#x",
+    "http://127.0.0.1:51004/x/../cb",
+    "http://127.0.0.1:51004//cb",
+    // Private-use schemes.
+    "com.example.app:/oauth/",
+    "com.example.app://oauth",
+    "com.example.app2:/oauth",
+    "COM.EXAMPLE.APP:/oauth",
+    "example:/oauth",
+    "acme://oauth",
+    // Public ones.
+    "https://app.example.com/smalt/callback/",
+    "https://app.example.com:444/smalt/callback",
+    "http://app.example.com/smalt/callback",
+];
+
 #[test]
 fn s11_loopback_and_private_schemes_by_rfc_8252() {
     let org = org(&[], &["http://127.0.0.1/cb", "com.example.app:/oauth", "https://app.example.com/smalt/callback"]);
@@ -231,61 +284,30 @@ fn s11_loopback_and_private_schemes_by_rfc_8252() {
     for uri in right {
         assert!(redirect_allowed(&org, None, uri).is_ok(), "{uri}");
     }
-    let near_misses = [
-        // Names and spellings that mean loopback to somebody.
-        "http://localhost:51004/cb",
-        "http://localhost/cb",
-        "http://LOCALHOST:51004/cb",
-        "http://localhost.:51004/cb",
-        "http://app.localhost:51004/cb",
-        "http://127.0.0.1.:51004/cb",
-        "http://127.0.0.2:51004/cb",
-        "http://127.1:51004/cb",
-        "http://0x7f.0.0.1:51004/cb",
-        "http://2130706433:51004/cb",
-        "http://0177.0.0.1:51004/cb",
-        "http://0.0.0.0:51004/cb",
-        "http://[::]:51004/cb",
-        "http://[::ffff:127.0.0.1]:51004/cb",
-        "http://[0:0:0:0:0:0:0:1]:51004/cb",
-        "http://127.0.0.1.evil.example.net:51004/cb",
-        "http://127.0.0.1@evil.example.net/cb",
-        "http://127.0.0.1:51004@evil.example.net/cb",
-        "http://user@127.0.0.1:51004/cb",
-        "http://127.0.0.1\\@evil.example.net/cb",
-        // Ports that are none, and another scheme.
-        "http://127.0.0.1:0/cb",
-        "http://127.0.0.1:65536/cb",
-        "http://127.0.0.1:051004/cb",
-        "http://127.0.0.1:/cb",
-        "http://127.0.0.1:port/cb",
-        "https://127.0.0.1:51004/cb",
-        "HTTP://127.0.0.1:51004/cb",
-        // Other paths.
-        "http://127.0.0.1:51004",
-        "http://127.0.0.1:51004/",
-        "http://127.0.0.1:51004/cb/",
-        "http://127.0.0.1:51004/CB",
-        "http://127.0.0.1:51004/cb?x=1",
-        "http://127.0.0.1:51004/cb#x",
-        "http://127.0.0.1:51004/x/../cb",
-        "http://127.0.0.1:51004//cb",
-        // Private-use schemes.
-        "com.example.app:/oauth/",
-        "com.example.app://oauth",
-        "com.example.app2:/oauth",
-        "COM.EXAMPLE.APP:/oauth",
-        "example:/oauth",
-        "acme://oauth",
-        // Public ones.
-        "https://app.example.com/smalt/callback/",
-        "https://app.example.com:444/smalt/callback",
-        "http://app.example.com/smalt/callback",
-    ];
-    assert!(near_misses.len() >= 40);
-    for uri in near_misses {
+    assert!(NEAR_MISSES.len() >= 40);
+    for uri in NEAR_MISSES {
         let error = redirect_allowed(&org, None, uri).unwrap_err();
         assert!(error.is(Code::RedirectNotAllowed), "{uri}");
+    }
+}
+
+#[test]
+fn s11_a_native_app_is_returned_to_by_the_same_rules() {
+    let org = org(&["http://127.0.0.1/cb", "com.example.app:/oauth", "https://app.example.com/smalt/callback"], &[]);
+    let right = ["http://127.0.0.1:51004/cb", "http://[::1]:61023/cb", "com.example.app:/oauth", "https://app.example.com/smalt/callback"];
+    for uri in right {
+        assert!(return_to_allowed(&org, uri).is_ok(), "{uri}");
+    }
+    for uri in NEAR_MISSES {
+        assert!(return_to_allowed(&org, uri).unwrap_err().is(Code::ReturnToNotAllowed), "{uri}");
+    }
+    // Without a list nothing is free, and no list frees a scheme that anybody may register.
+    for uri in right {
+        assert!(return_to_allowed(&Org::default(), uri).is_err(), "{uri}");
+    }
+    let listed = Org { return_to: vec!["acme://done".to_owned(), "javascript:alert(1)".to_owned()], ..Org::default() };
+    for uri in &listed.return_to {
+        assert!(return_to_allowed(&listed, uri).is_err(), "{uri}");
     }
 }
 

@@ -241,13 +241,20 @@ fn put_right(conn: &mut Connection) -> rusqlite::Result<()> {
     tx.execute("UPDATE sessions SET revoked_at = ?1 WHERE revoked_at IS NULL", [now])?;
     tx.execute(
         "UPDATE flows SET status = 'expired', state_used = 1, claim_hash = NULL, sealed = x'', changed_at = ?1
-         WHERE status IN ('pending', 'parked', 'exchanging')",
+         WHERE status IN ('pending', 'parked', 'exchanging', 'polling')",
         [now],
     )?;
     tx.execute_batch(
         "UPDATE connections SET lease_owner = NULL, lease_boot = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL;
          UPDATE revocations SET lease_owner = NULL, lease_boot = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL;",
     )?;
+    // Of schema 5; a backup may be older.
+    let registers: bool = tx.query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'registrations'", [], |row| row.get(0))?;
+    if registers {
+        tx.execute_batch(
+            "UPDATE registrations SET lease_owner = NULL, lease_boot = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL",
+        )?;
+    }
     tx.execute("UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name IN ('events', 'audit')", [JUMP])?;
     tx.commit()
 }

@@ -3,8 +3,8 @@
 use rusqlite::{Row, ToSql, types::FromSql};
 
 use crate::store::rows::{
-    AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, FlowRow, NewEvent, ReceiptRow, RevocationRow,
-    SessionRow, SigningKeyRow,
+    AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, FlowRow, NewEvent, PortalLinkRow,
+    PortalPropertiesRow, ReceiptRow, RegistrationRow, RevocationRow, SessionRow, SigningKeyRow, WebhookRow,
 };
 
 /// A row type that is kept in a table of its own.
@@ -102,6 +102,10 @@ record!(AccountRow in "accounts" of (org, environment) named id
     key (id) fixed (created_at) free (record_id, name, properties_json, updated_at));
 record!(SessionRow in "sessions" of (org, environment) named id
     key (id) fixed (account_id) free (kid, issued_at, expires_at, revoked_at));
+record!(PortalLinkRow in "portal_links" of (org, environment) named session_id
+    key (hash) fixed (account_id, session_id) free (config_id, once, created_at, expires_at));
+record!(PortalPropertiesRow in "portal_properties" of (org, environment) named session_id
+    key (session_id) fixed (account_id) free (properties_json, changed_at));
 record!(FlowRow in "flows" of (org, environment) named id
     key (id) fixed (account_id, created_at)
     free (application, client_key, status, state_hash, state_used, cookie_hash, claim_hash, redirect_uri, return_to, sealed, options_json,
@@ -114,6 +118,10 @@ record!(ConnectionRow in "connections" of (org, environment) named id
 record!(ClientRow in "clients" of (org, environment) named application
     key (application, client_key, authority) fixed ()
     free (rejected_at, error_json, client_print, tries, next_at, probe_owner, probe_boot, probe_until, slot, closed_until));
+record!(RegistrationRow in "registrations" of (org, environment) named application
+    key (application, authority, client_key) fixed (created_at)
+    free (sealed, secret_version, made_json, secret_expires_at, proven_at, ended_at, current, error_json, tries, next_at, lease_owner,
+          lease_boot, lease_until));
 record!(ConfigRow in "configs" of (org, environment) named config_id
     key (account_id, application, config_id) fixed () free (id, version, sealed, created_at, updated_at));
 record!(ReceiptRow in "receipts" of (org, environment) named id
@@ -122,6 +130,12 @@ record!(RevocationRow in "revocations" of (org, environment) named id
     key (id) fixed ()
     free (receipt_id, account_id, application, client_key, connection_id, grant_key, status, sealed, secret_version, attempts, next_at,
           lease_owner, lease_boot, lease_until, created_at));
+record!(WebhookRow in "webhooks" of (org, environment) named id
+    key (id) fixed (created_at)
+    free (enabled, events_json, sealed, secret_version, seen, failing_since, failed_at, disabled_json, updated_at));
+record!(DeliveryRow in "deliveries" of (org, environment) named id
+    key (id) fixed (webhook_id, created_at)
+    free (seq, event, payload_json, status, attempts, tries, next_at, lease_owner, lease_boot, lease_until, http_status, error_code, changed_at));
 record!(NewEvent in "events" of (org, environment) named id
     key () fixed () free (id, event_type, account_id, application, data_json, at));
 record!(AuditRow in "audit" of (org, environment) named seq

@@ -45,6 +45,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0003.sql"),
     },
     Migration { version: 4, oldest_reader: 1, about: "rotation of data keys", sql: include_str!("migrations/0004.sql") },
+    Migration { version: 5, oldest_reader: 1, about: "webhooks", sql: include_str!("migrations/0005.sql") },
+    Migration { version: 6, oldest_reader: 1, about: "links to the hosted page", sql: include_str!("migrations/0006.sql") },
+    Migration { version: 7, oldest_reader: 1, about: "clients that were registered by protocol", sql: include_str!("migrations/0007.sql") },
 ];
 
 /// The version that this program writes.

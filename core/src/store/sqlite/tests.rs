@@ -562,9 +562,13 @@ fn write_statements() {
     put::<ApiKeyRow>(&mut lines);
     put::<FlowRow>(&mut lines);
     put::<ConnectionRow>(&mut lines);
+    put::<ClientRow>(&mut lines);
+    put::<RegistrationRow>(&mut lines);
     put::<ConfigRow>(&mut lines);
     put::<ReceiptRow>(&mut lines);
     put::<RevocationRow>(&mut lines);
+    put::<WebhookRow>(&mut lines);
+    put::<DeliveryRow>(&mut lines);
     for (table, columns, insert) in [
         (DataKeyRow::TABLE, DataKeyRow::COLUMNS, DataKeyRow::INSERT),
         (SigningKeyRow::TABLE, SigningKeyRow::COLUMNS, SigningKeyRow::INSERT),

@@ -12,8 +12,9 @@ use crate::{
     model::{Environment, Tenant},
     plugin::Tx,
     store::rows::{
-        AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, EventRow, FlowRow, NewEvent, ReceiptRow,
-        RevocationRow, SealedPage, SealedRow, SealedTable, SessionRow, SigningKeyRow,
+        AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, EventRow, FlowRow, NewEvent,
+        PortalLinkRow, PortalPropertiesRow, ReceiptRow, RegistrationRow, RevocationRow, SealedPage, SealedRow, SealedTable, SessionRow,
+        SigningKeyRow, WebhookRow,
     },
 };
 
@@ -189,6 +190,8 @@ impl Tx for SqliteTx<'_> {
             SealedTable::Flows => self.stretch(org, head, after, last, SealedRow::Flow),
             SealedTable::Configs => self.stretch(org, head, after, last, SealedRow::Config),
             SealedTable::Revocations => self.stretch(org, head, after, last, SealedRow::Revocation),
+            SealedTable::Webhooks => self.stretch(org, head, after, last, SealedRow::Webhook),
+            SealedTable::Registrations => self.stretch(org, head, after, last, SealedRow::Registration),
         }?;
         Ok(SealedPage { rows, end })
     }
@@ -307,6 +310,28 @@ impl Tx for SqliteTx<'_> {
         let sql = "DELETE FROM sessions WHERE (org, environment, id) IN \
                    (SELECT org, environment, id FROM sessions WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)";
         Ok(self.run(sql, &[&expired_before, &limit], "sessions", "expired ones")? as u64)
+    }
+
+    fn portal_link(&mut self, tenant: &Tenant, hash: &str) -> Result<Option<PortalLinkRow>> {
+        self.one("WHERE org = ?1 AND environment = ?2 AND hash = ?3", &[&tenant.org, &environment(tenant), &hash], "by hash")
+    }
+
+    fn insert_portal_link(&mut self, tenant: &Tenant, row: &PortalLinkRow) -> Result<()> {
+        self.keep(PortalLinkRow::INSERT, tenant, row, &row.session_id)
+    }
+
+    fn delete_portal_link(&mut self, tenant: &Tenant, hash: &str) -> Result<bool> {
+        let sql = "DELETE FROM portal_links WHERE org = ?1 AND environment = ?2 AND hash = ?3";
+        Ok(self.run(sql, &[&tenant.org, &environment(tenant), &hash], "portal_links", "by hash")? > 0)
+    }
+
+    fn portal_properties(&mut self, tenant: &Tenant, session: &str) -> Result<Option<PortalPropertiesRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 AND session_id = ?3";
+        self.one(rest, &[&tenant.org, &environment(tenant), &session], session)
+    }
+
+    fn put_portal_properties(&mut self, tenant: &Tenant, row: &PortalPropertiesRow) -> Result<()> {
+        self.keep(PortalPropertiesRow::PUT, tenant, row, &row.session_id)
     }
 
     fn flow(&mut self, tenant: &Tenant, id: &str) -> Result<Option<FlowRow>> {
@@ -428,6 +453,21 @@ impl Tx for SqliteTx<'_> {
         self.keep(ClientRow::PUT, tenant, row, &row.application)
     }
 
+    fn registration(&mut self, tenant: &Tenant, application: &str, authority: &str, client_key: &str) -> Result<Option<RegistrationRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 AND application = ?3 AND authority = ?4 AND client_key = ?5";
+        self.one(rest, &[&tenant.org, &environment(tenant), &application, &authority, &client_key], application)
+    }
+
+    fn put_registration(&mut self, tenant: &Tenant, row: &RegistrationRow) -> Result<()> {
+        self.keep(RegistrationRow::PUT, tenant, row, &row.application)
+    }
+
+    fn delete_registrations_before(&mut self, next_before: i64, limit: u32) -> Result<u64> {
+        let sql = "DELETE FROM registrations WHERE rowid IN \
+                   (SELECT rowid FROM registrations WHERE client_key = '' AND current IS NULL AND next_at < ?1 ORDER BY next_at LIMIT ?2)";
+        Ok(self.run(sql, &[&next_before, &limit], "registrations", "failed ones")? as u64)
+    }
+
     fn config(&mut self, tenant: &Tenant, account: &str, application: &str, config_id: &str) -> Result<Option<ConfigRow>> {
         let rest = "WHERE org = ?1 AND environment = ?2 AND account_id = ?3 AND application = ?4 AND config_id = ?5";
         self.one(rest, &[&tenant.org, &environment(tenant), &account, &application, &config_id], config_id)
@@ -484,6 +524,57 @@ impl Tx for SqliteTx<'_> {
     fn due_revocations(&mut self, tenant: &Tenant, now: i64, limit: u32) -> Result<Vec<RevocationRow>> {
         let rest = "WHERE org = ?1 AND environment = ?2 AND status = 'queued' AND next_at <= ?3 ORDER BY next_at, rowid LIMIT ?4";
         self.many(rest, &[&tenant.org, &environment(tenant), &now, &limit], "due ones")
+    }
+
+    fn webhooks(&mut self, tenant: &Tenant) -> Result<Vec<WebhookRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 ORDER BY created_at, rowid";
+        self.many(rest, &[&tenant.org, &environment(tenant)], "all webhooks")
+    }
+
+    fn webhook(&mut self, tenant: &Tenant, id: &str) -> Result<Option<WebhookRow>> {
+        self.one(BY_ID, &[&tenant.org, &environment(tenant), &id], id)
+    }
+
+    fn put_webhook(&mut self, tenant: &Tenant, row: &WebhookRow) -> Result<()> {
+        self.keep(WebhookRow::PUT, tenant, row, &row.id)
+    }
+
+    fn delete_webhook(&mut self, tenant: &Tenant, id: &str) -> Result<bool> {
+        let sql = "DELETE FROM webhooks WHERE org = ?1 AND environment = ?2 AND id = ?3";
+        Ok(self.run(sql, &[&tenant.org, &environment(tenant), &id], "webhooks", id)? > 0)
+    }
+
+    fn put_delivery(&mut self, tenant: &Tenant, row: &DeliveryRow) -> Result<()> {
+        self.keep(DeliveryRow::PUT, tenant, row, &row.id)
+    }
+
+    fn delivery(&mut self, tenant: &Tenant, id: &str) -> Result<Option<DeliveryRow>> {
+        self.one(BY_ID, &[&tenant.org, &environment(tenant), &id], id)
+    }
+
+    fn due_deliveries(&mut self, tenant: &Tenant, webhook: &str, now: i64, limit: u32) -> Result<Vec<DeliveryRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 AND webhook_id = ?3 AND status = 'queued' AND next_at <= ?4 \
+                    ORDER BY next_at, seq LIMIT ?5";
+        self.many(rest, &[&tenant.org, &environment(tenant), &webhook, &now, &limit], "due ones")
+    }
+
+    fn deliveries(&mut self, tenant: &Tenant, webhook: &str, before: Option<(i64, String)>, limit: u32) -> Result<Vec<DeliveryRow>> {
+        let (at, id) = before.unwrap_or((i64::MAX, String::new()));
+        let rest = "WHERE org = ?1 AND environment = ?2 AND webhook_id = ?3 AND (created_at, id) < (?4, ?5) \
+                    ORDER BY created_at DESC, id DESC LIMIT ?6";
+        self.many(rest, &[&tenant.org, &environment(tenant), &webhook, &at, &id, &limit], "a page of deliveries")
+    }
+
+    fn fail_deliveries(&mut self, tenant: &Tenant, webhook: &str, error_code: &str, now: i64) -> Result<u64> {
+        let sql = "UPDATE deliveries SET status = 'failed', error_code = ?4, changed_at = ?5, lease_owner = NULL, lease_boot = NULL, \
+                   lease_until = NULL WHERE org = ?1 AND environment = ?2 AND webhook_id = ?3 AND status = 'queued'";
+        Ok(self.run(sql, &[&tenant.org, &environment(tenant), &webhook, &error_code, &now], "deliveries", webhook)? as u64)
+    }
+
+    fn delete_deliveries_before(&mut self, created_before: i64, limit: u32) -> Result<u64> {
+        let sql = "DELETE FROM deliveries WHERE rowid IN \
+                   (SELECT rowid FROM deliveries WHERE status <> 'queued' AND created_at < ?1 ORDER BY created_at LIMIT ?2)";
+        Ok(self.run(sql, &[&created_before, &limit], "deliveries", "old ones")? as u64)
     }
 
     fn append_event(&mut self, tenant: &Tenant, event: &NewEvent) -> Result<i64> {

@@ -42,6 +42,9 @@ pub struct Global {
     /// The store
     #[arg(long, global = true, env = "SMALT_DATA", default_value = "smalt.db", value_name = "FILE")]
     pub data: PathBuf,
+    /// A server to work at in place of a store: `smalt serve`, or the hosted service; with SMALT_API_KEY
+    #[arg(long, global = true, env = "SMALT_URL", value_name = "URL")]
+    pub url: Option<String>,
     /// The project file [default: smalt.toml, if it is there]
     #[arg(long, global = true, env = "SMALT_PROJECT", value_name = "FILE")]
     pub project: Option<PathBuf>,
@@ -453,6 +456,46 @@ pub struct Serve {
     /// Where the server is reached from outside [default: the project's org.public_url, then the address]
     #[arg(long, env = "SMALT_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+    /// To try things: throw-away key and store, the sandbox applications, pages on localhost. Reads and writes no file; on
+    /// this machine only
+    #[arg(long)]
+    pub dev: bool,
+    /// How log lines on the standard error output look
+    #[arg(long, env = "SMALT_LOG", default_value = "text", value_name = "FORM")]
+    pub log: LogForm,
+    /// What is logged; `info` has a line per request
+    #[arg(long, env = "SMALT_LOG_LEVEL", default_value = "warn", value_name = "LEVEL")]
+    pub log_level: LogLevel,
+    /// An address for metrics, as Prometheus reads them at /metrics; without a credential, so keep it inside
+    #[arg(long, env = "SMALT_METRICS", value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
+    /// An OpenTelemetry collector that takes OTLP over HTTP, e.g. http://127.0.0.1:4318: gets a span per request
+    #[arg(long, env = "SMALT_TRACES", value_name = "URL")]
+    pub traces: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum LogForm {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+    /// None
+    Off,
+}
+
+/// What is logged.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum LogLevel {
+    /// What must not happen
+    Error,
+    /// What somebody should look at
+    Warn,
+    /// A line per request
+    Info,
+    /// Everything
+    Debug,
 }
 
 #[derive(Args)]

@@ -49,9 +49,18 @@ async fn perform(cli: Cli) -> ExitCode {
         Command::Events(args) => commands::events::run(&context, args).await,
         Command::Keys(args) => commands::keys::run(&context, args).await,
         Command::Serve(args) => commands::serve::run(&context, args).await,
-        Command::Backup(args) => commands::backup::make(&context, args).await,
-        Command::Restore(args) => commands::backup::put_back(&context, args).await,
-        Command::Migrate(args) => commands::backup::migrate(&context, args).await,
+        Command::Backup(args) => match context.needs_store("backup") {
+            Ok(()) => commands::backup::make(&context, args).await,
+            Err(error) => Err(error),
+        },
+        Command::Restore(args) => match context.needs_store("restore") {
+            Ok(()) => commands::backup::put_back(&context, args).await,
+            Err(error) => Err(error),
+        },
+        Command::Migrate(args) => match context.needs_store("migrate") {
+            Ok(()) => commands::backup::migrate(&context, args).await,
+            Err(error) => Err(error),
+        },
         Command::Sandbox(args) => commands::sandbox::run(&context, args).await,
         Command::Doctor(args) => commands::doctor::run(&context, &args).await,
     };

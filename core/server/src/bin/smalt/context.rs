@@ -88,10 +88,35 @@ impl Context {
     /// # Errors
     /// Those of opening, and the work's own.
     pub async fn with<T>(&self, create: bool, work: impl AsyncFnOnce(&Smalt) -> Result<T>) -> Result<T> {
-        let smalt = self.builder(create)?.open().await?.acting_as("command");
+        let smalt = match &self.global.url {
+            Some(url) => self.remote(url)?,
+            None => self.builder(create)?.open().await?.acting_as("command"),
+        };
         let done = work(&smalt).await;
         smalt.close().await;
         done
+    }
+
+    /// The organisation's authority at a server, with the API key of the environment variable: on a command line others could read it.
+    fn remote(&self, url: &str) -> Result<Smalt> {
+        let is_test = std::env::var("SMALT_API_KEY").is_ok_and(|key| key.starts_with("tk"));
+        if is_test && self.global.environment == Environment::Production {
+            let reason = "the API key in SMALT_API_KEY is one of the test environment; at a server the key says which environment is meant";
+            return Err(Error::new(Code::InvalidRequest, reason));
+        }
+        Smalt::remote(url).open()
+    }
+
+    /// For commands that work on the store's file itself.
+    ///
+    /// # Errors
+    /// `unsupported` where a server was named.
+    pub fn needs_store(&self, command: &str) -> Result<()> {
+        if self.global.url.is_none() {
+            return Ok(());
+        }
+        let reason = format!("`smalt {command}` works on the store itself: run it where the store is, without `--url` and SMALT_URL");
+        Err(Error::new(Code::Unsupported, reason))
     }
 
     /// An engine on the store, not open yet. `create` as for [`Self::with`].
@@ -117,6 +142,9 @@ impl Context {
 
     /// Says so when the application's sandbox is one that no other command can reach.
     pub fn warn_of_private_sandbox(&self, app: &str) -> error::Result<()> {
+        if self.global.url.is_some() {
+            return Ok(());
+        }
         let private = self.project()?.is_some_and(|project| project.sandbox.enabled && project.sandbox.url.is_none());
         if app.starts_with("sandbox-") && private && self.global.environment == Environment::Test {
             output::warn(

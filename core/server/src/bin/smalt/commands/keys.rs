@@ -84,6 +84,7 @@ fn progress(seen: &KeyRotation) -> String {
 }
 
 async fn change_master(context: &Context, from: Option<std::path::PathBuf>) -> Result<Answer> {
+    context.needs_store("keys rewrap")?;
     let mut keys: KeyRing = context.keys()?;
     if let Some(path) = from {
         keys = keys.also(LocalKey::from_file(path)?);

@@ -68,6 +68,9 @@ impl Check {
 }
 
 pub async fn run(context: &Context, args: &args::Doctor) -> Result<Answer> {
+    if let Some(url) = &context.global.url {
+        return Ok(ended(&[server(context, url).await]));
+    }
     let mut checks = Vec::new();
     let project = project_file(context, &mut checks);
     let catalog = context.catalog(project.as_ref())?;
@@ -92,8 +95,20 @@ pub async fn run(context: &Context, args: &args::Doctor) -> Result<Answer> {
         }
     }
     checks.append(&mut now);
+    Ok(ended(&checks))
+}
+
+fn ended(checks: &[Check]) -> Answer {
     let failed = checks.iter().any(|c| c.status == Status::Fail);
-    Ok(Answer::new(json!({ "ok": !failed, "checks": to_json(&checks) }), describe(&checks)).failed(failed))
+    Answer::new(json!({ "ok": !failed, "checks": to_json(&checks) }), describe(checks)).failed(failed)
+}
+
+/// Whether a server can be reached and takes the key. What stands behind it, its own `smalt doctor` checks.
+async fn server(context: &Context, url: &str) -> Check {
+    match context.with(false, async |smalt| smalt.count_accounts(None).await).await {
+        Ok(accounts) => Check::ok("server", format!("{url} takes the API key; {accounts} linked accounts")),
+        Err(error) => Check::error("server", &error),
+    }
 }
 
 fn describe(checks: &[Check]) -> String {

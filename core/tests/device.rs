@@ -1,0 +1,114 @@
+//! One device flow, several processes: it is asked for by one of them, never sooner than the interval.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use serde_json::json;
+use smalt::{
+    Code, Smalt,
+    backend::StartConnect,
+    engine::Timings,
+    manifest::AppManifest,
+    model::FlowStatus,
+    project::Project,
+    sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions, visit_device},
+    vault::LocalKey,
+};
+
+struct Stage {
+    folder: tempfile::TempDir,
+    sandbox: Sandbox,
+    key: smalt::Secret,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("secret.txt"), CLIENT_SECRET).unwrap();
+        let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+        Self { folder, sandbox, key: LocalKey::generate().unwrap().text() }
+    }
+
+    /// Another process, as far as the store can tell.
+    async fn open(&self) -> Smalt {
+        let at = |path: &str| format!("{}{path}", self.sandbox.origin());
+        let manifest: AppManifest = serde_json::from_value(json!({
+            "manifest": 1, "slug": "telly", "name": "Telly", "description": "On a device.", "api": {"base_url": at("/api/")},
+            "oauth2": {
+                "authorize_url": at("/authorize"), "token_url": at("/token"), "device": {"url": at("/device")},
+                "scopes": {"default": ["profile", "items.read"]}, "identity": {"url": at("/userinfo"), "id": "/sub"},
+            },
+        }))
+        .unwrap();
+        let secret = self.folder.path().join("secret.txt");
+        let project: Project = serde_json::from_value(json!({
+            "version": 1, "network": {"allow": [self.sandbox.address().to_string()]},
+            "org": {"public_url": "https://app.example"},
+            "apps": {"telly": {"client": {"test": {"id": CLIENT_ID, "secret": {"file": secret}}}}},
+        }))
+        .unwrap();
+        Smalt::embedded(self.folder.path().join("smalt.db"))
+            .keys(LocalKey::parse(&self.key).unwrap())
+            .manifest(manifest)
+            .project_value(project)
+            // Looks often, so that all of them see the flow due at once.
+            .timings(Timings { poll: Duration::from_millis(10), ahead: None, ..Timings::default() })
+            .open()
+            .await
+            .unwrap()
+    }
+}
+
+fn on_a_device() -> StartConnect {
+    StartConnect { device: true, ..StartConnect::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_processes_ask_for_one_flow_as_one() {
+    let stage = Stage::new().await;
+    let control = stage.sandbox.control();
+    control.apply_json(json!({"do": "set_device", "ways": {"interval": 1}})).unwrap();
+    let engines = [stage.open().await, stage.open().await, stage.open().await];
+    let account = engines[0].account("a");
+    account.ensure().await.unwrap();
+    let mut flows = Vec::new();
+    for _ in 0..4 {
+        flows.push(account.start_connect("telly", on_a_device()).await.unwrap());
+    }
+    // Each is asked for at least three times before its user decides.
+    while control.stats().device_polls < 12 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for started in &flows {
+        let prompt = started.device.as_ref().unwrap();
+        visit_device(&prompt.verification_uri, &prompt.user_code, "ada", true).await.unwrap();
+    }
+    for (at, started) in flows.iter().enumerate() {
+        // Whoever watches is told, whichever process asked.
+        let watching = engines[at % engines.len()].account("a");
+        let ended = watching.flow(started.flow_id.as_str()).wait(Some(Duration::from_secs(60))).await.unwrap();
+        assert_eq!(ended.status, FlowStatus::Connected, "{:?}", ended.error);
+    }
+    let stats = control.stats();
+    assert_eq!((stats.device_polls_early, stats.device_tokens), (0, 4), "{stats:?}");
+    // What was connected is good in every process.
+    for engine in &engines {
+        assert_eq!(engine.account("a").request("telly", "GET", "items").await.unwrap().status, 200);
+    }
+}
+
+/// No browser is sent anywhere by a device flow, so there is nothing to hand off; the provider is not even asked.
+#[tokio::test]
+async fn a_device_flow_is_not_handed_off() {
+    let stage = Stage::new().await;
+    let smalt = stage.open().await;
+    let account = smalt.account("a");
+    account.ensure().await.unwrap();
+    let refused = account.hand_off_connect("telly", on_a_device()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidRequest, "{refused}");
+    assert!(refused.reason().contains("start_connect"), "{refused}");
+    assert_eq!(stage.sandbox.control().stats().device_starts, 0);
+    // Without `device` the same application is.
+    let handoff = account.hand_off_connect("telly", StartConnect::default()).await.unwrap();
+    assert_eq!(account.flow(handoff.flow_id).status().await.unwrap().status, FlowStatus::Pending);
+}
