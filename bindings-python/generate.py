@@ -26,7 +26,11 @@ NATIVE = {
 # Names that mean something else in Python.
 RENAMED = {"ConnectionError": "ConnectionFailure", "Mapping": "FieldMapping"}
 # One class of pages, whatever is on them.
-GENERIC = {"Page": "LinkedAccount", "Page2": "Event", "Page3": "AuditEntry"}
+GENERIC = {
+    name: schema["properties"]["items"]["items"]["$ref"].rsplit("/", 1)[1]
+    for name, schema in DEFS.items()
+    if re.fullmatch(r"Page\d*", name)
+}
 # Methods that are written by hand on top of what the core answers: see `_extras.py`.
 BASES = {"ApiAnswer": "AnswerMethods", "StateCookie": "CookieMethods", "Credential": "CredentialMethods"}
 # What `repr` does not show: it may hold a secret of a user's, or what stands for one (S-41).
@@ -279,7 +283,7 @@ def types() -> str:
     names: list[str] = []
     aliases: list[str] = []
     for name, schema in DEFS.items():
-        if name in NATIVE or name in REQUESTS or name in ("Page2", "Page3", "AppManifest") or not used(name):
+        if name in NATIVE or name in REQUESTS or (name in GENERIC and name != "Page") or name == "AppManifest" or not used(name):
             continue
         names.append(name)
         if is_enum(schema):

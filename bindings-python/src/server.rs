@@ -6,7 +6,7 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
 use smalt::{Code, Error, model::Environment};
-use smalt_server::{ApiOptions, Limits};
+use smalt_server::{ApiOptions, Limits, Peer};
 use tokio::sync::{Mutex, oneshot};
 
 use crate::{
@@ -74,21 +74,9 @@ pub struct Api(smalt_server::Api);
 #[pymethods]
 impl Api {
     #[new]
-    #[pyo3(signature = (engines, public_url=None, max_body=None, deadline=None))]
-    fn new(
-        py: Python<'_>,
-        engines: Vec<(String, Bound<'_, Engine>)>,
-        public_url: Option<String>,
-        max_body: Option<usize>,
-        deadline: Option<f64>,
-    ) -> PyResult<Self> {
-        let mut options = ApiOptions { public_url, ..ApiOptions::default() };
-        if let Some(most) = max_body {
-            options.max_body = most;
-        }
-        if let Some(time) = crate::work::seconds(deadline)? {
-            options.deadline = time;
-        }
+    #[pyo3(signature = (engines, public_url=None))]
+    fn new(py: Python<'_>, engines: Vec<(String, Bound<'_, Engine>)>, public_url: Option<String>) -> PyResult<Self> {
+        let options = ApiOptions { public_url, ..ApiOptions::default() };
         let mut hosts = Vec::new();
         for (name, engine) in engines {
             hosts.push((environment(&name)?, raised(py, engine.get().smalt())?));
@@ -96,13 +84,18 @@ impl Api {
         Ok(Self(smalt_server::Api::new(hosts, options)))
     }
 
-    /// Answers one request: `(status, headers, body, rest)`.
-    fn answer(&self, method: &str, target: &str, headers: Headers, body: Vec<u8>) -> PyResult<Work> {
+    /// Answers one request: `(status, headers, body, rest)`. `client` is the address at the other end of the connection.
+    #[pyo3(signature = (method, target, headers, body, client=None))]
+    fn answer(&self, method: &str, target: &str, headers: Headers, body: Vec<u8>, client: Option<&str>) -> PyResult<Work> {
         let mut request = Request::builder().method(method).uri(target);
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let request = request.body(Full::<axum::body::Bytes>::from(body)).map_err(|_| PyValueError::new_err("this is no HTTP request"))?;
+        let mut request =
+            request.body(Full::<axum::body::Bytes>::from(body)).map_err(|_| PyValueError::new_err("this is no HTTP request"))?;
+        if let Some(address) = client.and_then(|client| client.parse().ok()) {
+            request.extensions_mut().insert(Peer(address));
+        }
         let api = self.0.clone();
         Ok(Work::new(async move {
             let (head, body) = api.answer(request).await.into_parts();

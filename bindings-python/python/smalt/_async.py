@@ -435,6 +435,7 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
         runner: WorkflowRunner | None = None,
         actor: str | None = None,
         sandbox: bool = False,
+        deliver_webhooks: bool = False,
         timings: Timings | Mapping[str, Any] | None = None,
         clock: FixedClock | None = None,
     ) -> AsyncOpening:
@@ -458,6 +459,7 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
             runner: Runs workflows.
             actor: Who asks, for the audit.
             sandbox: Enables the sandbox applications, where the project is given as a value or not at all.
+            deliver_webhooks: Sends the organisation's webhooks from this engine.
             timings: How long things take; mostly for tests.
             clock: A clock that tests move.
 
@@ -476,6 +478,7 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
             "presenter": presenter if isinstance(presenter, str) else None,
             "actor": actor,
             "sandbox": sandbox,
+            "deliver_webhooks": deliver_webhooks,
             "timings": timings,
         }
         named = presenter if presenter is not None and not isinstance(presenter, str) else None
@@ -548,8 +551,6 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
         *,
         environment: Environment | str = Environment.TEST,
         public_url: str | None = None,
-        max_body: int = 64 * 1024,
-        deadline: timedelta | float | None = None,
     ) -> App:
         """Smalt's whole HTTP API as an ASGI application, to be mounted inside your own: `app.mount("/smalt", smalt.asgi())`. Pages and
         SDKs of other languages then speak to this process.
@@ -557,13 +558,13 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
         Args:
             environment: The environment that this engine was opened in.
             public_url: Where the API is reached from outside, with the mount point; default the project's `org.public_url`.
-            max_body: The largest request body, in bytes.
-            deadline: How long a request may take before it is answered with 504; default 60 s.
+
+        Limits on bodies, rates and time are those of the project's `server` section.
         """
         from .asgi import App
 
         name = str(Environment(environment))
-        return App(_smalt.Api([(name, self._engine)], public_url, max_body, _seconds(deadline)), max_body)
+        return App(_smalt.Api([(name, self._engine)], public_url))
 
     async def __aenter__(self) -> AsyncSmalt:
         return self

@@ -75,14 +75,8 @@ class Body:
     def next(self) -> Work: ...
 
 class Api:
-    def __new__(
-        cls,
-        engines: list[tuple[str, Engine]],
-        public_url: str | None = None,
-        max_body: int | None = None,
-        deadline: float | None = None,
-    ) -> Api: ...
-    def answer(self, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes) -> Work: ...
+    def __new__(cls, engines: list[tuple[str, Engine]], public_url: str | None = None) -> Api: ...
+    def answer(self, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes, client: str | None = None) -> Work: ...
 
 class Server:
     @property

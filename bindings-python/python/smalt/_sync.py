@@ -432,6 +432,7 @@ class Smalt(_AsyncHandle, SmaltOperations):
         runner: WorkflowRunner | None = None,
         actor: str | None = None,
         sandbox: bool = False,
+        deliver_webhooks: bool = False,
         timings: Timings | Mapping[str, Any] | None = None,
         clock: FixedClock | None = None,
     ) -> Smalt:
@@ -453,6 +454,7 @@ class Smalt(_AsyncHandle, SmaltOperations):
             runner: Runs workflows.
             actor: Who asks, for the audit.
             sandbox: Enables the sandbox applications, where the project is given as a value or not at all.
+            deliver_webhooks: Sends the organisation's webhooks from this engine.
             timings: How long things take; mostly for tests.
             clock: A clock that tests move.
 
@@ -471,6 +473,7 @@ class Smalt(_AsyncHandle, SmaltOperations):
             "presenter": presenter if isinstance(presenter, str) else None,
             "actor": actor,
             "sandbox": sandbox,
+            "deliver_webhooks": deliver_webhooks,
             "timings": timings,
         }
         named = presenter if presenter is not None and not isinstance(presenter, str) else None

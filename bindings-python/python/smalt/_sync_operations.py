@@ -27,6 +27,8 @@ from .types import (
     NewApiKey,
     Page,
     ParkedCallback,
+    Portal,
+    PortalLink,
     Project,
     Receipt,
     RuleColumns,
@@ -45,6 +47,35 @@ class SharedOperations:
 
     def _operation(self, name: str, request: Any) -> Any:
         raise NotImplementedError
+
+    def portal_url(
+        self,
+        *,
+        properties: Mapping[str, Any] | None = None,
+        config_id: str | None = None,
+        return_to: str | None = None,
+        once: bool = False,
+    ) -> PortalLink:
+        """Makes a link to the hosted page for a linked account.
+
+        Args:
+            properties: What the page is told: `name`, `color`, `bgColor`, `base_color`, `button_color`,
+                `redirect_url`, and what else a page of yours reads. It replaces what was stored for the session
+                before; absent: that stays. At most 16 KiB.
+            config_id: The config that the page edits; default the linked account's id.
+            return_to: Where the page leads back to; on the project's list. The same as `redirect_url` in the
+                properties, and comes before it.
+            once: Whether the link works once, within 60 seconds; otherwise as long as the session.
+        """
+        request: dict[str, Any] = without_none({
+            "account": self._id,
+            "properties": properties,
+            "config_id": config_id,
+            "return_to": return_to,
+            "once": once,
+        })
+        answer: PortalLink = self._operation("portal_url", request)
+        return answer
 
     def list_apps(self) -> list[Application]:
         """Lists the enabled applications with their status for the linked account."""
@@ -674,6 +705,26 @@ class SmaltOperations:
         """
         request: dict[str, Any] = {"token": token}
         answer: bool = self._operation("revoke_session", request)
+        return answer
+
+    def open_portal(self, ticket: Secret | str) -> Portal:
+        """Trades the ticket of a link to the hosted page for its session.
+
+        Args:
+            ticket: The ticket in the link.
+        """
+        request: dict[str, Any] = {"ticket": ticket}
+        answer: Portal = self._operation("open_portal", request)
+        return answer
+
+    def portal_properties(self, token: Secret | str) -> Any:
+        """Reads what was stored for the hosted page of a session.
+
+        Args:
+            token: The session's token.
+        """
+        request: dict[str, Any] = {"token": token}
+        answer: Any = self._operation("portal_properties", request)
         return answer
 
     def create_api_key(self, name: str) -> NewApiKey:

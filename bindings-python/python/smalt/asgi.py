@@ -15,10 +15,14 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
+# More of a body is not kept, however much the project's `server.max_body` allows.
+LARGEST_BODY = 16 * 1024 * 1024
+
+
 class App:
     """An ASGI application (version 3)."""
 
-    def __init__(self, api: Api, max_body: int) -> None:
+    def __init__(self, api: Api, max_body: int = LARGEST_BODY) -> None:
         self._api, self._max_body = api, max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,7 +35,8 @@ class App:
         if body is None:
             return
         headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
-        work = self._api.answer(scope["method"], _target(scope), headers, body)
+        client = scope.get("client")
+        work = self._api.answer(scope["method"], _target(scope), headers, body, client[0] if client else None)
         status, answered, whole, rest = await end(work)
         await send({"type": "http.response.start", "status": status, "headers": answered})
         if rest is None or scope["method"] == "HEAD":

@@ -105,7 +105,7 @@ class RuleColumn(Model):
 class Project(Model):
     """The whole project."""
 
-    __slots__ = ("version", "org", "sessions", "network", "refresh", "sandbox", "manifests", "apps")
+    __slots__ = ("version", "org", "sessions", "portal", "network", "refresh", "sandbox", "manifests", "apps")
     _fields = __slots__
 
     version: int
@@ -114,6 +114,8 @@ class Project(Model):
     """The organisation."""
     sessions: Sessions
     """Session tokens."""
+    portal: PortalSettings
+    """The hosted page."""
     network: Network
     """Where requests may go."""
     refresh: RefreshSettings
@@ -131,6 +133,7 @@ class Project(Model):
         version: int,
         org: Org | Mapping[str, Any] | None = None,
         sessions: Sessions | Mapping[str, Any] | None = None,
+        portal: PortalSettings | Mapping[str, Any] | None = None,
         network: Network | Mapping[str, Any] | None = None,
         refresh: RefreshSettings | Mapping[str, Any] | None = None,
         sandbox: SandboxSettings | Mapping[str, Any] | None = None,
@@ -140,6 +143,7 @@ class Project(Model):
         set_(self, "version", version)
         set_(self, "org", Org() if org is None else org)
         set_(self, "sessions", Sessions() if sessions is None else sessions)
+        set_(self, "portal", PortalSettings() if portal is None else portal)
         set_(self, "network", Network() if network is None else network)
         set_(self, "refresh", RefreshSettings() if refresh is None else refresh)
         set_(self, "sandbox", SandboxSettings() if sandbox is None else sandbox)
@@ -160,7 +164,9 @@ class Org(Model):
     public_url: str | None
     """Where its backend is reached from outside; redirect URIs are built on it, never on a request's headers."""
     return_to: tuple[str, ...]
-    """Exact origins (or full URLs) that users may be sent back to."""
+    """Where users may be sent back to: exact origins, full URLs, and for native apps `com.example.app:/path` (a
+    private-use scheme in reverse-DNS form) or `http://127.0.0.1/path`, whose port is free (RFC 8252 section 7).
+    """
     origins: tuple[str, ...]
     """Exact origins whose pages may call the HTTP API from a browser. Empty: any, without credentials of the browser.
     """
@@ -295,13 +301,27 @@ class SandboxSettings(Model):
 class AppSettings(Model):
     """One application's settings."""
 
-    __slots__ = ("enabled", "client", "scopes", "inputs", "skip_verify", "brand", "fields", "workflows", "variables")
+    __slots__ = (
+        "enabled",
+        "client",
+        "registration_token",
+        "scopes",
+        "inputs",
+        "skip_verify",
+        "brand",
+        "fields",
+        "workflows",
+        "variables",
+    )
     _fields = __slots__
 
     enabled: bool
     """Whether it is offered. Default true."""
     client: Mapping[str, Client]
     """The OAuth client, per environment."""
+    registration_token: SecretRef | None
+    """Where the provider registers clients for those only who have a token of its own (RFC 7591 section 3): that one.
+    """
     scopes: tuple[str, ...] | None
     """The scopes to ask for, beside the required ones; absent: the manifest's default."""
     inputs: tuple[InputField, ...] | None
@@ -322,6 +342,7 @@ class AppSettings(Model):
         *,
         enabled: bool = True,
         client: Mapping[str, Client | Mapping[str, Any]] | None = None,
+        registration_token: SecretRef | None = None,
         scopes: Sequence[str] | None = None,
         inputs: Sequence[InputField | Mapping[str, Any]] | None = None,
         skip_verify: bool = False,
@@ -332,6 +353,7 @@ class AppSettings(Model):
     ) -> None:
         set_(self, "enabled", enabled)
         set_(self, "client", read_only({} if client is None else client))
+        set_(self, "registration_token", registration_token)
         set_(self, "scopes", None if scopes is None else tuple(scopes))
         set_(self, "inputs", None if inputs is None else tuple(inputs))
         set_(self, "skip_verify", skip_verify)
@@ -1174,6 +1196,70 @@ class SessionInfo(Model):
         set_(self, "token", token)
         set_(self, "created_at", created_at)
         set_(self, "expires_at", expires_at)
+
+
+class PortalLink(Model):
+    """A link to the hosted page. Whoever opens it acts for the linked account: redirect its user there, or embed it for
+    them, and put it nowhere else.
+    """
+
+    __slots__ = ("url", "expires_at", "once")
+    _fields = __slots__
+
+    url: Secret
+    """The whole address; it holds the ticket."""
+    expires_at: datetime
+    """When it ends by itself; it ends sooner with its session."""
+    once: bool
+    """Whether it works once."""
+
+    def __init__(
+        self,
+        *,
+        url: Secret | str,
+        expires_at: datetime,
+        once: bool,
+    ) -> None:
+        set_(self, "url", url)
+        set_(self, "expires_at", expires_at)
+        set_(self, "once", once)
+
+
+class Portal(Model):
+    """What the hosted page begins with."""
+
+    __slots__ = ("session", "environment", "config_id", "properties", "return_to", "ticket")
+    _fields = __slots__
+
+    session: SessionInfo
+    """The session that the page acts with."""
+    environment: Environment
+    """The environment."""
+    config_id: str | None
+    """The config that the page edits; absent: the default one."""
+    properties: Mapping[str, Any]
+    """What was stored for the page, as it was given."""
+    return_to: str | None
+    """Where the page leads back to, if that is on the project's list now."""
+    ticket: Secret | None
+    """A ticket that the page may keep for a reload, where the link's own worked once."""
+
+    def __init__(
+        self,
+        *,
+        session: SessionInfo | Mapping[str, Any],
+        environment: Environment | str,
+        properties: Mapping[str, Any],
+        config_id: str | None = None,
+        return_to: str | None = None,
+        ticket: Secret | str | None = None,
+    ) -> None:
+        set_(self, "session", session)
+        set_(self, "environment", environment)
+        set_(self, "properties", read_only(properties))
+        set_(self, "config_id", config_id)
+        set_(self, "return_to", return_to)
+        set_(self, "ticket", ticket)
 
 
 class NewApiKey(Model):
@@ -2529,6 +2615,23 @@ class RotationState(Word):
     """The replaced keys are dropped."""
 
 
+class PortalSettings(Model):
+    """The hosted page, on which users connect and set applications."""
+
+    __slots__ = ("embed",)
+    _fields = __slots__
+
+    embed: tuple[str, ...]
+    """Exact origins whose pages may show it in a frame. Empty: none; it can be redirected to all the same."""
+
+    def __init__(
+        self,
+        *,
+        embed: Sequence[str] = (),
+    ) -> None:
+        set_(self, "embed", tuple(embed))
+
+
 
 SecretRef = Mapping[str, Any]
 """Where a secret is read from; it never stands in the project file."""
@@ -2576,6 +2679,8 @@ _classes: dict[str, type] = {
     "UpsertedAccount": UpsertedAccount,
     "Page": Page,
     "SessionInfo": SessionInfo,
+    "PortalLink": PortalLink,
+    "Portal": Portal,
     "NewApiKey": NewApiKey,
     "ApiKey": ApiKey,
     "Application": Application,
@@ -2613,6 +2718,7 @@ _classes: dict[str, type] = {
     "AuditEntry": AuditEntry,
     "KeyRotation": KeyRotation,
     "RotationState": RotationState,
+    "PortalSettings": PortalSettings,
 }
 
 
@@ -2671,6 +2777,9 @@ __all__ = [
     "PageStyle",
     "Pagination",
     "ParkedCallback",
+    "Portal",
+    "PortalLink",
+    "PortalSettings",
     "Project",
     "Receipt",
     "RefreshSettings",

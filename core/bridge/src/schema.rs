@@ -37,15 +37,17 @@ pub fn schema() -> Json {
 
 #[cfg(test)]
 mod tests {
-    /// `SMALT_WRITE=1` rewrites it.
+    /// `SMALT_WRITE=1` rewrites them.
     #[test]
-    fn the_checked_in_schema_is_the_generated_one() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema/bridge-1.json");
-        let text = format!("{:#}\n", super::schema());
-        if std::env::var_os("SMALT_WRITE").is_some() {
-            std::fs::write(&path, &text).expect("the schema can be written");
+    fn the_checked_in_schemas_are_the_generated_ones() {
+        for (name, schema) in [("bridge-1.json", super::schema()), ("operations-1.json", smalt::backend::schema())] {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema").join(name);
+            let text = format!("{schema:#}\n");
+            if std::env::var_os("SMALT_WRITE").is_some() {
+                std::fs::write(&path, &text).expect("the schema can be written");
+            }
+            let found = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(found == text, "{} is out of date: run the tests once with SMALT_WRITE=1", path.display());
         }
-        let found = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == text, "{} is out of date: run the tests once with SMALT_WRITE=1", path.display());
     }
 }
