@@ -60,6 +60,7 @@ lint: tools ## formatting, and every warning as an error
 conformance: ## every case of tests/conformance against every backend, as a grid
 	@cargo test -q -p smalt-tests --test conformance --no-run
 	cargo test -q -p smalt-tests --test conformance -- --nocapture
+	bindings-python/test.sh -s -k every_case_holds
 
 # Tests that prove a numbered requirement are named after it (`s50_...`, `r09_...`). One at a time: they use all cores themselves.
 reliability: counterparts ## the reliability and security requirements at their full figures (hours); writes target/reliability.json
@@ -70,6 +71,7 @@ reliability: counterparts ## the reliability and security requirements at their 
 	export SMALT_FULL=1
 	cargo test --workspace --lib --bins --tests --no-fail-fast -- --exact --test-threads=1 "$${names[@]}" | tee "$(TARGET)/reliability.log" || true
 	node tests/report.mjs "$(TARGET)/reliability.log" > "$(TARGET)/reliability.json"
+	bindings-python/test.sh -k "s41 or s78 or s80 or interpreter_ends or what_is_left"
 	unset SMALT_FULL
 	tests/fuzz/run.sh 60
 

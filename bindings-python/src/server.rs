@@ -5,11 +5,16 @@ use std::{ffi::OsString, net::SocketAddr, sync::Arc};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
-use smalt::{Code, Error, model::Environment};
+use smalt::{
+    Code, Error, Timestamp,
+    model::Environment,
+    plugin::{Clock, SystemClock},
+};
 use smalt_server::{ApiOptions, Limits, Peer};
 use tokio::sync::{Mutex, oneshot};
 
 use crate::{
+    de::from_python,
     engine::Engine,
     errors::raised,
     work::{Answer, Work},
@@ -175,4 +180,25 @@ pub fn serve(py: Python<'_>, engine: &Bound<'_, Engine>, name: &str) -> PyResult
 #[pyfunction]
 pub fn command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
     py.detach(|| smalt_server::command::run(arguments))
+}
+
+/// Checks a delivery of a webhook: `(id, milliseconds since 1970 when it was sent)`.
+#[pyfunction]
+#[pyo3(signature = (headers, body, secrets, tolerance, now=None))]
+pub fn verify_webhook(
+    py: Python<'_>,
+    headers: Vec<(String, String)>,
+    body: &[u8],
+    secrets: Vec<Bound<'_, PyAny>>,
+    tolerance: f64,
+    now: Option<i64>,
+) -> PyResult<(String, i64)> {
+    let mut known = Vec::new();
+    for secret in &secrets {
+        known.push(raised(py, from_python("the secret", secret))?);
+    }
+    let now = now.map_or_else(|| SystemClock::default().now(), Timestamp::from_millis);
+    let tolerance = crate::work::seconds(Some(tolerance))?.unwrap_or_default();
+    let verified = raised(py, smalt::webhook::verify(&headers, body, &known, now, tolerance))?;
+    Ok((verified.id, verified.sent_at.millis()))
 }

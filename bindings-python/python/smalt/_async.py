@@ -13,6 +13,7 @@ from ._async_operations import AsyncAccountOperations, AsyncSharedOperations, As
 from ._loop import end, plugin_loop, scope_now
 from ._model import without_none
 from ._requests import Pairs, api_request
+from ._scope import scope
 from ._smalt import Engine, FixedClock, Secret, Work
 from .types import (
     ApiAnswer,
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 Handle = TypeVar("Handle", bound="_AsyncHandle")
 
 __all__ = ["AsyncAccount", "AsyncEvents", "AsyncFlow", "AsyncPages", "AsyncSession", "AsyncSmalt"]
+
+
+_scope = scope.get
 
 
 def _seconds(timeout: timedelta | float | None) -> float | None:
@@ -177,13 +181,12 @@ class AsyncAccount(_AsyncVerbs, AsyncAccountOperations):
             ReauthError: `reauth_required`: the user must connect again.
             ProviderError: `refresh_failed`: try again after `retry_after`.
         """
-        within = scope_now()
-        if within is None:
-            ready: Credential | None = self._engine.try_credential(self._id, application, connection)
+        if _scope() is None:
+            ready = self._engine.try_credential(self._id, application, connection)
             if ready is not None:
                 return ready
         request = {"account": self._id, "application": application, "connection": connection}
-        answer: Credential = await end(self._engine.operation("credential", request, within), self._timeout)
+        answer: Credential = await self._operation("credential", request)
         return answer
 
     async def request(

@@ -13,6 +13,7 @@ from ._sync_operations import AccountOperations, SharedOperations, SmaltOperatio
 from ._block import end, plugin_loop, scope_now
 from ._model import without_none
 from ._requests import Pairs, api_request
+from ._scope import scope
 from ._smalt import Engine, FixedClock, Secret, Work
 from .types import (
     ApiAnswer,
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 Handle = TypeVar("Handle", bound="_AsyncHandle")
 
 __all__ = ["Account", "Events", "Flow", "Pages", "Session", "Smalt"]
+
+
+_scope = scope.get
 
 
 def _seconds(timeout: timedelta | float | None) -> float | None:
@@ -174,13 +178,12 @@ class Account(_AsyncVerbs, AccountOperations):
             ReauthError: `reauth_required`: the user must connect again.
             ProviderError: `refresh_failed`: try again after `retry_after`.
         """
-        within = scope_now()
-        if within is None:
-            ready: Credential | None = self._engine.try_credential(self._id, application, connection)
+        if _scope() is None:
+            ready = self._engine.try_credential(self._id, application, connection)
             if ready is not None:
                 return ready
         request = {"account": self._id, "application": application, "connection": connection}
-        answer: Credential = end(self._engine.operation("credential", request, within), self._timeout)
+        answer: Credential = self._operation("credential", request)
         return answer
 
     def request(
