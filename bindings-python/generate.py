@@ -420,7 +420,7 @@ BY_HAND = {"request", "request_page", "credential", "events"}
 # Operations on accounts that the organisation's handle has, since they are about the account as a whole.
 ON_SMALT = {"get_account", "delete_account"}
 # Structs whose fields are arguments of the method.
-FLATTENED = {"update"}
+FLATTENED = {"update", "settings"}
 
 
 def method(op: str, owner: str) -> list[str]:

@@ -44,6 +44,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(server::command, module)?)?;
     module.add_function(wrap_pyfunction!(server::serve, module)?)?;
     module.add_function(wrap_pyfunction!(server::verify_webhook, module)?)?;
+    module.add_function(wrap_pyfunction!(server::verify_webhook_compatible, module)?)?;
     module.add_function(wrap_pyfunction!(testing::start_sandbox, module)?)?;
     module.add_function(wrap_pyfunction!(testing::visit, module)?)?;
     module.add_function(wrap_pyfunction!(work::run, module)?)?;

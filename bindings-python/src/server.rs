@@ -202,3 +202,13 @@ pub fn verify_webhook(
     let verified = raised(py, smalt::webhook::verify(&headers, body, &known, now, tolerance))?;
     Ok((verified.id, verified.sent_at.millis()))
 }
+
+/// Checks the signature that receivers of the hosted service know.
+#[pyfunction]
+pub fn verify_webhook_compatible(py: Python<'_>, signature: &str, body: &[u8], secrets: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
+    let mut known = Vec::new();
+    for secret in &secrets {
+        known.push(raised(py, from_python("the secret", secret))?);
+    }
+    raised(py, smalt::webhook::verify_compatible(signature, body, &known))
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -29,17 +30,25 @@ def scope_now() -> Any:
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
-_process = 0
+
+
+def _forget() -> None:
+    """In a forked child: the parent's loop does not run here."""
+    global _lock, _loop
+    _lock, _loop = threading.Lock(), None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def plugin_loop() -> asyncio.AbstractEventLoop:
     """The loop on which plugins of the blocking handles run: one for all of them, on a thread of its own."""
     import asyncio
-    import os
 
-    global _loop, _process
+    global _loop
     with _lock:
-        if _loop is None or _process != os.getpid():
+        if _loop is None:
             loop = asyncio.new_event_loop()
 
             def serve() -> None:
@@ -47,5 +56,5 @@ def plugin_loop() -> asyncio.AbstractEventLoop:
                 loop.run_forever()
 
             threading.Thread(target=serve, name="smalt-plugins", daemon=True).start()
-            _loop, _process = loop, os.getpid()
+            _loop = loop
         return _loop

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import os
 import queue
 import threading
 import traceback
@@ -122,6 +123,16 @@ class _Pool:
 
 
 _pool = _Pool()
+
+
+def _forget() -> None:
+    """In a forked child: the parent's threads do not run here."""
+    global _pool
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 class PluginHost:

@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from smalt import AsyncSmalt, Connector, Identity, Option, Rejected, Secret, Smalt, SmaltError, WorkflowRunner, make_key
+from smalt import webhooks
 from smalt._model import Model
 from smalt.testing import FixedClock, Sandbox, Served
 
@@ -32,7 +33,16 @@ EVENTUALLY = 10.0
 LONGEST = 60.0
 STEP = {"do", "note", "as", "args", "save", "expect", "error", "repeat", "parallel", "outcomes", "eventually"}
 CASE = {"version", "id", "title", "tags", "environment", "project", "manifests", "clock", "steps"}
-TIMINGS = {"provider": 3, "lease": 4, "plugin": 2, "poll": 0.02, "revoke_backoff": 0.05, "ahead": None}
+TIMINGS = {
+    "provider": 3,
+    "lease": 4,
+    "plugin": 2,
+    "poll": 0.02,
+    "revoke_backoff": 0.05,
+    "ahead": None,
+    "webhook_backoff": 0.05,
+    "webhook_attempts": 5,
+}
 
 
 class Mistake(Exception):
@@ -272,6 +282,7 @@ class World:
             "manifests": [fill(manifest, self.given) for manifest in self.case.get("manifests", [])],
             "connectors": list(self.connectors.values()),
             "runner": self.runner,
+            "deliver_webhooks": any(step["do"] == "create_webhook" for step in self.case["steps"]),
             "timings": TIMINGS,
             "clock": self.clock,
         }
@@ -339,6 +350,8 @@ class World:
             return nothing(await self.call(smalt.set_project, **args))
         if verb in ("get_account", "delete_account"):
             return self.answer(verb, await self.call(getattr(smalt, name), args.pop("account"), **args))
+        if verb == "update_webhook":
+            args = {"webhook": args["webhook"], **args["settings"]}
         if "account" in args:
             return self.answer(verb, await self.method(smalt.account(args.pop("account")), verb, args))
         return self.answer(verb, await self.call(getattr(smalt, name), **args))
@@ -367,13 +380,17 @@ class World:
         return self.answer(verb, await self.call(session._operation, verb, args))
 
     def answer(self, verb: str, answer: Any) -> Any:
-        if verb in ("delete_account", "delete_config"):
+        if verb in ("delete_account", "delete_config", "delete_webhook"):
             assert answer is None
             return {}
         if verb == "upsert_account":
             return {**plain(answer.account), "is_new": answer.is_new}
         if verb == "create_api_key":
             return {**plain(answer.info), "key": answer.key.reveal()}
+        if verb in ("create_webhook", "rotate_webhook_secret"):
+            return {**plain(answer.webhook), "secret": answer.secret.reveal()}
+        if verb == "portal_url":
+            return {**plain(answer), "ticket": answer.url.reveal().rsplit("/", 1)[-1].split("?")[0]}
         if verb == "request":
             return response(answer)
         if verb == "request_page":
@@ -427,6 +444,29 @@ class World:
         kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in set]
         kept += [(name, value) for name, value in set.items() if value is not None]
         return {"url": urlunsplit(parts._replace(query=urlencode(kept)))}
+
+    async def own_inbox(self, name: str) -> Any:
+        return (await self.thread(self.sandbox._ask, f"/inbox/{name}"))["received"]
+
+    async def own_verify_webhook(
+        self,
+        headers: dict[str, str],
+        body: str,
+        secrets: list[str],
+        now: str | None = None,
+        tolerance: float = 300,
+        compatible: bool = False,
+    ) -> Any:
+        if compatible:
+            webhooks.verify_compatible(headers["x-cobalt-signature"], body.encode(), secrets)
+            return {}
+        at = None
+        if now is not None:
+            at = datetime.fromisoformat(now.replace("Z", "+00:00"))
+        elif self.clock is not None:
+            at = datetime.fromtimestamp(self.clock.millis / 1000, timezone.utc)
+        verified = webhooks.verify(headers, body.encode(), [Secret(secret) for secret in secrets], tolerance=tolerance, now=at)
+        return plain(dict(verified._asdict()))
 
     async def own_search_store(self, secrets: list[str]) -> Any:
         assert self.folder is not None
