@@ -154,8 +154,7 @@ impl Expose for () {
 }
 
 plain! {
-    bool, u16, u32, u64, String, crate::Timestamp, model::Json, model::JsonMap, model::Environment,
-crate::manifest::Pagination, crate::project::Project, model::AccountUpdate, model::ApiKey, model::Application, model::AuthType, model::Config, model::ConfigUpdate, model::ConnectFlow, model::Connection, model::Field, model::HandoffPreview, model::KeyRotation, model::Labels, model::LinkedAccount, model::Receipt, model::RuleColumns, model::SiblingPolicy, model::UpsertedAccount, model::Delivery, model::WebhookEvent, model::WebhookKind,
+bool, u16, u32, u64, String, crate::Timestamp, model::Json, model::JsonMap, model::Environment, crate::manifest::Pagination, crate::project::Project, model::AccountUpdate, model::ApiKey, model::Application, model::AuthType, model::Config, model::ConfigUpdate, model::ConnectFlow, model::Connection, model::Field, model::HandoffPreview, model::KeyRotation, model::Labels, model::LinkedAccount, model::Receipt, model::RuleColumns, model::SiblingPolicy, model::UpsertedAccount, model::Delivery, model::WebhookEvent, model::WebhookKind, model::Execution, model::OwnChange,
 }
 
 /// The fields of a struct, each exposed; a field that is forgotten here does not compile.

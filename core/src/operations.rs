@@ -134,6 +134,12 @@ operations! {
     ConfigField = "config_field", Account, false, "0.1", "Reads one field with its choices resolved afresh.";
     SetConfigField = "set_config_field", Account, false, "0.1", "Sets or clears one field.";
     RuleColumns = "rule_columns", Account, false, "0.1", "Answers the columns of a rule for a left side.";
+    PutOwnCredentials = "put_own_credentials", Account, false, "0.1", "Replaces the linked account's credentials for the organisation's own application.";
+    SetOwnCredential = "set_own_credential", Account, false, "0.1", "Sets or removes one of these credentials.";
+    OwnCredentials = "own_credentials", Organisation, false, "0.1", "Answers these credentials.";
+    ExecuteWorkflow = "execute_workflow", Account, false, "0.1", "Runs an enabled workflow, and answers the run.";
+    ListExecutions = "list_executions", Account, false, "0.1", "Lists runs of workflows, newest first.";
+    GetExecution = "get_execution", Account, false, "0.1", "Reads one run of a workflow.";
     RunWorkflow = "run_workflow", Organisation, false, "0.1", "Hands an enabled workflow to the host's runner.";
     Events = "events", Organisation, false, "0.1", "Reads the durable log of what happened.";
     Audit = "audit", Organisation, false, "0.1", "Reads who did what with secrets.";

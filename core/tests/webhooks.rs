@@ -28,9 +28,16 @@ use smalt::{
 /// An application that takes any key and asks nobody.
 fn keys() -> AppManifest {
     serde_json::from_value(json!({
-        "manifest": 1, "slug": "keys", "name": "Keys", "description": "Keys", "categories": [],
-        "keybased": {"inputs": [{"name": "key", "label": "Key", "type": "password", "required": true}]},
-        "api": {"base_url": "https://api.keys.example", "auth": {"in": "header", "name": "x-key", "value": "{key}"}}
+        "manifest": 1,
+        "slug": "keys",
+        "name": "Keys",
+        "description": "Keys",
+        "categories": [],
+        "api": {"base_url": "https://api.keys.example"},
+        "keybased": {
+            "inputs": [{"name": "key", "label": "Key", "secret": true}],
+            "placement": {"in": "header", "name": "x-api-key", "value": "{key}"}
+        }
     }))
     .unwrap()
 }

@@ -165,8 +165,12 @@ fn new_api_key(made: NewApiKey) -> Json {
     answer
 }
 
+fn exposed<T: smalt::Expose>(answer: T) -> Json {
+    serde_json::to_value(Exposed(&answer)).unwrap()
+}
+
 fn webhook(webhook: Webhook) -> Json {
-    serde_json::to_value(Exposed(&webhook)).unwrap()
+    exposed(webhook)
 }
 
 fn new_webhook(made: NewWebhook) -> Json {
@@ -371,6 +375,14 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
         }) -> plain),
         "events" => op!(events(ListEvents { since: maybe, limit: maybe, wait: seconds }) -> plain),
         "audit" => op!(audit(ListAudit { cursor: maybe, limit: maybe }) -> plain),
+        "put_own_credentials" => op!(put_own_credentials(PutOwnCredentials { account: need, values: need }) -> nothing),
+        "set_own_credential" => op!(set_own_credential(SetOwnCredential { account: need, name: need, value: maybe }) -> plain),
+        "own_credentials" => op!(own_credentials(GetAccount { account: need }) -> exposed),
+        "execute_workflow" => op!(execute_workflow(ExecuteWorkflow {
+            account: need, application: need, config_id: maybe, workflow: need, payload: some, wait: some
+        }) -> exposed),
+        "list_executions" => op!(list_executions(ListExecutions { account: need, cursor: maybe, limit: maybe }) -> plain),
+        "get_execution" => op!(get_execution(GetExecution { account: need, execution: need }) -> plain),
         "create_webhook" => op!(create_webhook(WebhookSettings {
             url: maybe, events: maybe, enabled: maybe, method: maybe, kind: maybe, headers: maybe, body: maybe, description: maybe, group: maybe,
             application: maybe, workflows: maybe

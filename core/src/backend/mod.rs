@@ -15,9 +15,9 @@ use crate::{
     error::{Result, err},
     expose::Exposed,
     model::{
-        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Delivery, Event, Field, Json,
-        KeyRotation, LinkedAccount, NewApiKey, NewWebhook, Page, Portal, PortalLink, Receipt, RuleColumns, SessionInfo, StartedConnect,
-        UpsertedAccount, Webhook,
+        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Delivery, Event, Executed,
+        Execution, Field, Json, KeyRotation, LinkedAccount, NewApiKey, NewWebhook, OwnChange, OwnCredentials, Page, Portal, PortalLink,
+        Receipt, RuleColumns, SessionInfo, StartedConnect, UpsertedAccount, Webhook,
     },
     operations::Operation,
     plugin::{HttpStream, Upload},
@@ -278,6 +278,18 @@ macro_rules! doorway {
         set_config_field: SetConfigField(SetConfigField) -> Field;
         /// The columns of a rule for a left side.
         rule_columns: RuleColumns(GetRuleColumns) -> RuleColumns;
+        /// Replaces the account's credentials for the organisation's own application.
+        put_own_credentials: PutOwnCredentials(PutOwnCredentials) -> ();
+        /// Sets or removes one of them. Errors: `own_credentials_not_found`.
+        set_own_credential: SetOwnCredential(SetOwnCredential) -> OwnChange;
+        /// Answers them. Errors: `own_credentials_not_found`.
+        own_credentials: OwnCredentials(GetAccount) -> OwnCredentials;
+        /// Runs an enabled workflow; the answer is the run, also where the runner fails.
+        execute_workflow: ExecuteWorkflow(ExecuteWorkflow) -> Executed;
+        /// Runs of workflows, newest first.
+        list_executions: ListExecutions(ListExecutions) -> Page<Execution>;
+        /// Reads one. Errors: `execution_not_found`.
+        get_execution: GetExecution(GetExecution) -> Execution;
         /// Hands an enabled workflow to the host's runner.
         run_workflow: RunWorkflow(RunWorkflow) -> Json;
         /// What happened since a cursor, oldest first; waits for the first event at most so long.

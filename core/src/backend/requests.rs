@@ -435,6 +435,55 @@ requests! {
         #[serde(default)]
         pub payload: Json,
     }
+    /// `put_own_credentials`.
+    pub struct PutOwnCredentials {
+        /// The linked account's id.
+        pub account: String,
+        /// The values by name.
+        pub values: BTreeMap<String, Secret>,
+    }
+    /// `set_own_credential`.
+    pub struct SetOwnCredential {
+        /// The linked account's id.
+        pub account: String,
+        /// The value's name.
+        pub name: String,
+        /// The value; absent: it is removed.
+        pub value: Option<Secret>,
+    }
+    /// `execute_workflow`.
+    pub struct ExecuteWorkflow hides(payload) {
+        /// The linked account's id.
+        pub account: String,
+        /// The application's slug.
+        pub application: String,
+        /// Default the linked account's id.
+        pub config_id: Option<String>,
+        /// The workflow's id.
+        pub workflow: String,
+        /// Passed on to the runner.
+        #[serde(default)]
+        pub payload: Json,
+        /// Whether to wait for its end. Default false: it is answered as running.
+        #[serde(default)]
+        pub wait: bool,
+    }
+    /// `list_executions`.
+    pub struct ListExecutions {
+        /// The linked account's id.
+        pub account: String,
+        /// Where the last page ended.
+        pub cursor: Option<String>,
+        /// How many; 1 to 500, default 50.
+        pub limit: Option<u32>,
+    }
+    /// `get_execution`.
+    pub struct GetExecution {
+        /// The linked account's id.
+        pub account: String,
+        /// The execution's id.
+        pub execution: String,
+    }
     /// `events`.
     pub struct ListEvents {
         /// Where the caller stopped: a cursor; `now`: what comes from now on; absent: from the oldest that is kept.

@@ -10,7 +10,7 @@ use crate::{
     error::{Result, bail, err},
     ids,
     model::{Config, ConfigUpdate, ConnectionStatus, Credential, EventType, Field, FieldOption, Json, RuleColumns},
-    plugin::{RuleRequest, Tx, WorkflowRun, guarded},
+    plugin::{RuleRequest, Tx, WorkflowRun},
     store::rows::ConfigRow,
 };
 
@@ -265,10 +265,8 @@ impl Inner {
         config::rules::columns(definition, &request.lhs, dynamic)
     }
 
-    pub(super) async fn run_workflow(self: &Arc<Self>, request: RunWorkflow) -> Result<Json> {
-        let Some(runner) = self.runner.clone() else {
-            bail!(Unsupported, "no workflow runner is registered; pass one when opening the engine")
-        };
+    /// What a workflow that is on is run with, where the application is connected.
+    pub(super) async fn workflow_run(self: &Arc<Self>, request: RunWorkflow) -> Result<WorkflowRun> {
         let app = self.app(&request.application).await?;
         let key = Key::new(request.account, request.application, request.config_id)?;
         let stored = self.stored(&self.config_row(&key).await?)?;
@@ -278,7 +276,7 @@ impl Inner {
             Access::ReauthRequired => bail!(ReauthRequired, "the connection with `{}` is no longer good", key.application),
             _ => return Err(connections::not_connected(&key.account, &key.application)),
         }
-        let run = WorkflowRun {
+        Ok(WorkflowRun {
             account_id: key.account,
             application: key.application,
             config_id: key.config_id,
@@ -286,9 +284,7 @@ impl Inner {
             fields,
             workflow_fields,
             payload: request.payload,
-        };
-        // A runner works on the application: it may call whatever it needs.
-        guarded("workflow runner", "run", self.timings.plugin, async move { runner.run(run).await }).await
+        })
     }
 
     /// The config as callers see it, with its choices.

@@ -62,13 +62,39 @@ fn told(row: &EventRow) -> Option<WebhookEvent> {
         EventType::ConnectionRecovered => (data()["had_expired"] == true).then_some(WebhookEvent::ConnectionCreated),
         EventType::ConnectionExpired => Some(WebhookEvent::ConnectionExpired),
         EventType::ConnectionDeleted => Some(WebhookEvent::ConnectionDeleted),
+        EventType::WorkflowCompleted => Some(WebhookEvent::WorkflowCompleted),
+        EventType::WorkflowErrored => Some(WebhookEvent::WorkflowErrored),
+        EventType::WorkflowTimedOut => Some(WebhookEvent::WorkflowTimedOut),
         _ => None,
     }
+}
+
+/// Whether a webhook that is narrowed to some workflows wants this one.
+fn is_wanted(target: &Target, row: &EventRow) -> bool {
+    let data: Json = serde_json::from_str(&row.event.data_json).unwrap_or_default();
+    let is_listed = || data["workflow"].as_str().is_some_and(|id| target.workflows.iter().any(|wanted| wanted == id));
+    (target.application.is_none() || target.application == row.event.application) && (target.workflows.is_empty() || is_listed())
 }
 
 /// The event as it is told.
 fn payload(about: &About, row: &EventRow, event: WebhookEvent) -> Json {
     let data: Json = serde_json::from_str(&row.event.data_json).unwrap_or_default();
+    if event.is_of_workflow() {
+        let status = event.as_str().rsplit('.').next().unwrap_or_default().to_ascii_uppercase();
+        return serde_json::json!({
+            "linked_account_id": row.event.account_id,
+            "instance_id": data["execution"],
+            "workflow_id": data["workflow"],
+            "config_id": data["config_id"],
+            "event": event.title(),
+            "workflow_name": data["workflow"],
+            "status": status,
+            "environment": about.tenant.environment,
+            "slug": row.event.application,
+            "error": data["error"],
+            "event_id": row.event.id,
+        });
+    }
     let mut payload = JsonMap::new();
     let mut put = |name: &str, value: Json| payload.insert(name.to_owned(), value);
     put("linked_account_id", row.event.account_id.clone().into());
@@ -146,6 +172,7 @@ impl Inner {
             return Ok(false);
         }
         let about = self.about("webhooks".to_owned(), "", None);
+        let vault = self.vault.clone();
         self.write(move |tx| {
             let mut more = false;
             for mut hook in tx.webhooks(&about.tenant)?.into_iter().filter(|hook| hook.enabled) {
@@ -154,6 +181,9 @@ impl Inner {
                 let wanted = events_of(&hook);
                 for row in &events {
                     let Some(event) = told(row).filter(|event| wanted.contains(event)) else { continue };
+                    if event.is_of_workflow() && !is_wanted(&webhooks::target(&vault, &about.tenant, &hook)?, row) {
+                        continue;
+                    }
                     tx.put_delivery(&about.tenant, &queued(&about, &hook, row, event)?)?;
                 }
                 hook.seen = last.seq;

@@ -8,17 +8,18 @@ use super::{Engine, Inner};
 use crate::{
     backend::{
         ApiPageRequest, ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CountAccounts, CreateApiKey, CreateSession,
-        Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetFlow, GetPortalProperties,
-        GetPortalUrl, GetProject, GetReceipt, GetRuleColumns, GetWebhook, Handoff, HandoffPreview, ImportConnection, ListAccounts,
-        ListApiKeys, ListAudit, ListConnections, ListDeliveries, ListEvents, ListWebhooks, OpenPortal, ParkCallback, ParkedCallback,
-        PutAccount, Redeliver, RevokeApiKey, RevokeSession, RotateKeys, RotateWebhookSecret, RunWorkflow, SetConfigField, StartConnect,
-        TakeHandoff, UpdateConfig, UpdateWebhook, VerifyApiKey, VerifySession, WaitFlow, WebhookSettings,
+        Disconnect, ExecuteWorkflow, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetExecution,
+        GetFlow, GetPortalProperties, GetPortalUrl, GetProject, GetReceipt, GetRuleColumns, GetWebhook, Handoff, HandoffPreview,
+        ImportConnection, ListAccounts, ListApiKeys, ListAudit, ListConnections, ListDeliveries, ListEvents, ListExecutions, ListWebhooks,
+        OpenPortal, ParkCallback, ParkedCallback, PutAccount, PutOwnCredentials, Redeliver, RevokeApiKey, RevokeSession, RotateKeys,
+        RotateWebhookSecret, RunWorkflow, SetConfigField, SetOwnCredential, StartConnect, TakeHandoff, UpdateConfig, UpdateWebhook,
+        VerifyApiKey, VerifySession, WaitFlow, WebhookSettings,
     },
     error::{Result, bail},
     model::{
-        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Delivery, Event, Field, Json,
-        KeyRotation, LinkedAccount, NewApiKey, NewWebhook, Page, Portal, PortalLink, Receipt, RuleColumns, SessionInfo, SiblingPolicy,
-        StartedConnect, UpsertedAccount, Webhook,
+        ApiAnswer, ApiKey, ApiPage, Application, AuditEntry, Config, ConnectFlow, Connection, Credential, Delivery, Event, Executed,
+        Execution, Field, Json, KeyRotation, LinkedAccount, NewApiKey, NewWebhook, OwnChange, OwnCredentials, Page, Portal, PortalLink,
+        Receipt, RuleColumns, SessionInfo, SiblingPolicy, StartedConnect, UpsertedAccount, Webhook,
     },
     operations::Operation,
     plugin::{HttpStream, Presenter, Upload, refuse_reentry},
@@ -61,7 +62,7 @@ doorway! {
             backend: "embedded".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             operations: Operation::ALL.iter().map(|operation| operation.row().name.to_owned()).collect(),
-            workflows: self.0.runner.is_some(),
+            workflows: self.0.has_runner(),
             presenter: self.0.presenter.is_some(),
         }
     }
@@ -293,7 +294,13 @@ doorway! {
         config_field: ConfigField(ConfigField) -> Field = (waits for Some(&request.application)) |me, _actor, request| me.config_field(request);
         set_config_field: SetConfigField(SetConfigField) -> Field = (waits for Some(&request.application)) |me, actor, request| me.set_config_field(actor, request);
         rule_columns: RuleColumns(GetRuleColumns) -> RuleColumns = (waits for Some(&request.application)) |me, _actor, request| me.rule_columns(request);
-        run_workflow: RunWorkflow(RunWorkflow) -> Json = (waits for Some(&request.application)) |me, _actor, request| me.run_workflow(request);
+        put_own_credentials: PutOwnCredentials(PutOwnCredentials) -> () = |me, actor, request| me.put_own_credentials(actor, request);
+        set_own_credential: SetOwnCredential(SetOwnCredential) -> OwnChange = |me, actor, request| me.set_own_credential(actor, request);
+        own_credentials: OwnCredentials(GetAccount) -> OwnCredentials = |me, actor, request| me.own_credentials(actor, request);
+        execute_workflow: ExecuteWorkflow(ExecuteWorkflow) -> Executed = (waits for Some(&request.application)) |me, actor, request| me.execute_workflow(actor, request);
+        list_executions: ListExecutions(ListExecutions) -> Page<Execution> = |me, _actor, request| me.list_executions(request);
+        get_execution: GetExecution(GetExecution) -> Execution = |me, _actor, request| me.get_execution(request);
+        run_workflow: RunWorkflow(RunWorkflow) -> Json = (waits for Some(&request.application)) |me, actor, request| me.run_workflow(actor, request);
 }
 
 /// The answer about a disconnect, as this caller may know it.

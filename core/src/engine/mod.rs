@@ -19,6 +19,7 @@ mod disconnect;
 mod doorway;
 mod events;
 mod exchange;
+mod executions;
 #[cfg(test)]
 mod explore;
 mod handoff;
@@ -27,6 +28,7 @@ mod key_token;
 mod oauth1;
 mod open;
 mod outbox;
+mod own_credentials;
 mod pages;
 mod portal;
 mod ready;
@@ -135,7 +137,7 @@ pub struct Timings {
     #[serde(deserialize_with = "Seconds::read_some")]
     #[schemars(with = "Seconds")]
     pub read_window: Duration,
-    /// How long events and the log of deliveries are kept. Default 30 days.
+    /// How long events, the log of deliveries and runs of workflows are kept. Default 30 days.
     #[serde(deserialize_with = "Seconds::read_some")]
     #[schemars(with = "Seconds")]
     pub event_retention: Duration,

@@ -179,6 +179,7 @@ fn identity<'r>(tenant: &Tenant, row: &'r SealedRow) -> (Aad, &'r str, &'r [u8])
         SealedRow::Flow(row) => (sealed::flow_aad(tenant, row), &row.id, &row.sealed),
         SealedRow::Config(row) => (sealed::config_aad(tenant, row), &row.id, &row.sealed),
         SealedRow::Revocation(row) => (sealed::revocation_aad(tenant, row), &row.id, &row.sealed),
+        SealedRow::OwnCredentials(row) => (sealed::own_credentials_aad(tenant, row), &row.account_id, &row.sealed),
         SealedRow::Webhook(row) => (sealed::webhook_aad(tenant, row), &row.id, &row.sealed),
         SealedRow::Registration(row) => (sealed::registration_aad(tenant, row), &row.client_key, &row.sealed),
     }

@@ -8,7 +8,7 @@ use crate::{
     Secret, Timestamp,
     error::Result,
     model::{Json, Tenant, WebhookKind},
-    store::rows::{ConfigRow, ConnectionRow, FlowRow, RegistrationRow, RevocationRow, WebhookRow},
+    store::rows::{ConfigRow, ConnectionRow, FlowRow, OwnCredentialsRow, RegistrationRow, RevocationRow, WebhookRow},
     vault::{Aad, Vault},
 };
 
@@ -84,6 +84,13 @@ pub(super) struct FlowSecrets {
     pub(super) redirect_uri: Option<Secret>,
 }
 
+/// A linked account's credentials for the organisation's own application.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct OwnValues {
+    #[serde(serialize_with = "exposed::map")]
+    pub(super) values: BTreeMap<String, Secret>,
+}
+
 /// Where a webhook's deliveries go and with what: its URL and its headers may be secrets too.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Target {
@@ -148,6 +155,10 @@ pub(super) fn flow_aad(tenant: &Tenant, row: &FlowRow) -> Aad {
 
 pub(super) fn revocation_aad(tenant: &Tenant, row: &RevocationRow) -> Aad {
     Aad::new(tenant, "revocations").part(&row.account_id).part(&row.application).part(&row.id).part("grant").version(row.secret_version)
+}
+
+pub(super) fn own_credentials_aad(tenant: &Tenant, row: &OwnCredentialsRow) -> Aad {
+    Aad::new(tenant, "own_credentials").part(&row.account_id).part("values").version(row.secret_version)
 }
 
 pub(super) fn webhook_aad(tenant: &Tenant, row: &WebhookRow) -> Aad {
@@ -217,6 +228,16 @@ pub(super) fn seal_revocation(vault: &Vault, tenant: &Tenant, row: &mut Revocati
 
 pub(super) fn open_revocation(vault: &Vault, tenant: &Tenant, row: &RevocationRow) -> Result<Grant> {
     vault.open_json(&revocation_aad(tenant, row), &row.sealed)
+}
+
+pub(super) fn seal_own_credentials(vault: &Vault, tenant: &Tenant, row: &mut OwnCredentialsRow, values: &OwnValues) -> Result<()> {
+    row.secret_version += 1;
+    row.sealed = vault.seal_json(&own_credentials_aad(tenant, row), values)?;
+    Ok(())
+}
+
+pub(super) fn open_own_credentials(vault: &Vault, tenant: &Tenant, row: &OwnCredentialsRow) -> Result<OwnValues> {
+    vault.open_json(&own_credentials_aad(tenant, row), &row.sealed)
 }
 
 pub(super) fn seal_webhook(vault: &Vault, tenant: &Tenant, row: &mut WebhookRow, target: &Target) -> Result<()> {

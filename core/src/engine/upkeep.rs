@@ -61,7 +61,13 @@ pub(super) fn start(inner: &Arc<Inner>) {
     let weak = Arc::downgrade(inner);
     runtime::spawn(async move {
         while let Some(inner) = alive(&weak) {
-            for ended in [inner.sweep().await, inner.flush_reads().await, inner.flush_uses().await, inner.carry_on().await] {
+            for ended in [
+                inner.sweep().await,
+                inner.flush_reads().await,
+                inner.flush_uses().await,
+                inner.carry_on().await,
+                inner.end_lost_executions().await,
+            ] {
                 if let Err(error) = ended {
                     tracing::debug!(code = error.code().as_str(), "upkeep could not be done");
                 }
@@ -147,7 +153,8 @@ impl Inner {
                         + tx.delete_sessions_before(flows, BATCH)?
                         + tx.delete_events_before(events, BATCH)?
                         + tx.delete_deliveries_before(events, BATCH)?
-                        + tx.delete_registrations_before(flows, BATCH)?)
+                        + tx.delete_registrations_before(flows, BATCH)?
+                        + tx.delete_executions_before(events, BATCH)?)
                 })
                 .await?;
             if deleted < u64::from(BATCH) {

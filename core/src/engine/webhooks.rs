@@ -300,7 +300,7 @@ impl Inner {
         let limit = request.limit.unwrap_or(50).clamp(1, 500);
         let list = format!("deliveries:{}", request.webhook);
         let before = match &request.cursor {
-            Some(cursor) => Some(self.open_cursor(&list, cursor)?),
+            Some(cursor) => Some(self.open_cursor(&list, cursor)?.0),
             None => None,
         };
         let (tenant, id) = (self.tenant.clone(), request.webhook);
@@ -313,7 +313,7 @@ impl Inner {
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next = match rows.last() {
-            Some(last) if more => Some(self.make_cursor(&list, last.created_at, &last.id)?),
+            Some(last) if more => Some(self.make_cursor(&list, last.seq, "")?),
             _ => None,
         };
         Ok(Page { items: rows.into_iter().map(delivery_model).collect::<Result<_>>()?, next })

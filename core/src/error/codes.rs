@@ -73,6 +73,8 @@ codes! {
     PortalLinkInvalid = "portal_link_invalid", NotFound, Never, 404, "The link to the hosted page is unknown, used or late, or its session has ended.", "Make a new one with `portal_url`.";
     ApiKeyNotFound = "api_key_not_found", NotFound, Never, 404, "No API key has this id in this environment.", "List the keys with `smalt keys api list`.";
 
+    OwnCredentialsNotFound = "own_credentials_not_found", NotFound, Never, 404, "The linked account has no credentials for the organisation's own application, or no value of this name.", "Set them with `put_own_credentials`, or with `your_app` when the account is made.";
+    ExecutionNotFound = "execution_not_found", NotFound, Never, 404, "The linked account has no execution with this id, or it is no longer kept.", "List the executions.";
     WebhookNotFound = "webhook_not_found", NotFound, Never, 404, "No webhook has this id in this environment.", "List the webhooks with `list_webhooks`.";
     DeliveryNotFound = "delivery_not_found", NotFound, Never, 404, "No delivery has this id, or it is no longer kept.", "List the deliveries of the webhook.";
 

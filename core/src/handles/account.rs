@@ -4,13 +4,14 @@ use super::{ConnectBuilder, ConnectHandle, Pages, Session, verbs::account_verbs}
 use crate::{
     Result, Secret,
     backend::{
-        ApiPageRequest, ApiRequest, Backend, Caller, ConfigField, CreateSession, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp,
-        GetConfig, GetConnection, GetCredential, GetPortalUrl, GetReceipt, GetRuleColumns, Handoff, ImportConnection, ListConnections,
-        PutAccount, RunWorkflow, SetConfigField, StartConnect, UpdateConfig,
+        ApiPageRequest, ApiRequest, Backend, Caller, ConfigField, CreateSession, Disconnect, ExecuteWorkflow, FindConfig, FinishConnect,
+        GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetExecution, GetPortalUrl, GetReceipt, GetRuleColumns, Handoff,
+        ImportConnection, ListConnections, ListExecutions, PutAccount, PutOwnCredentials, RunWorkflow, SetConfigField, SetOwnCredential,
+        StartConnect, UpdateConfig,
     },
     model::{
-        AccountUpdate, ApiAnswer, ApiPage, Application, Config, ConfigUpdate, Connection, Credential, Field, Json, LinkedAccount,
-        PortalLink, Receipt, RuleColumns, StartedConnect,
+        AccountUpdate, ApiAnswer, ApiPage, Application, Config, ConfigUpdate, Connection, Credential, Executed, Execution, Field, Json,
+        LinkedAccount, OwnChange, OwnCredentials, Page, PortalLink, Receipt, RuleColumns, StartedConnect,
     },
     plugin::{HttpStream, Presenter, Upload},
 };
@@ -167,6 +168,14 @@ impl Account {
     /// `credential_missing`, `wrong_auth_type`, `credentials_rejected`.
     pub async fn import(&self, options: ImportConnection) -> Result<Connection> {
         self.backend.import_connection(&self.caller, ImportConnection { account: self.id.clone(), ..options }).await
+    }
+
+    /// The account's credentials for the organisation's own application.
+    ///
+    /// # Errors
+    /// `own_credentials_not_found`.
+    pub async fn own_credentials(&self) -> Result<OwnCredentials> {
+        self.backend.own_credentials(&self.caller, GetAccount { account: self.id.clone() }).await
     }
 
     /// Hands an enabled workflow to the host's runner. The account in the options is this one.

@@ -4,10 +4,14 @@ use super::{ConnectBuilder, ConnectHandle, verbs::account_verbs};
 use crate::{
     Result, Secret, Timestamp,
     backend::{
-        Backend, Caller, ConfigField, Disconnect, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetPortalUrl,
-        GetReceipt, GetRuleColumns, Handoff, ListConnections, RevokeSession, SetConfigField, StartConnect, UpdateConfig, VerifySession,
+        Backend, Caller, ConfigField, Disconnect, ExecuteWorkflow, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection,
+        GetExecution, GetPortalUrl, GetReceipt, GetRuleColumns, Handoff, ListConnections, ListExecutions, PutOwnCredentials, RevokeSession,
+        SetConfigField, SetOwnCredential, StartConnect, UpdateConfig, VerifySession,
     },
-    model::{Application, Config, ConfigUpdate, Connection, Field, PortalLink, Receipt, RuleColumns, SessionInfo, StartedConnect},
+    model::{
+        Application, Config, ConfigUpdate, Connection, Executed, Execution, Field, OwnChange, Page, PortalLink, Receipt, RuleColumns,
+        SessionInfo, StartedConnect,
+    },
     plugin::Presenter,
 };
 

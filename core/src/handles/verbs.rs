@@ -222,6 +222,46 @@ macro_rules! account_verbs {
             self.backend.rule_columns(&self.caller, GetRuleColumns { account: self.id.clone(), ..options }).await
         }
 
+        /// Replaces the account's credentials for the organisation's own application.
+        ///
+        /// # Errors
+        /// `invalid_request` for too many or too long ones.
+        pub async fn put_own_credentials(&self, values: BTreeMap<String, Secret>) -> Result<()> {
+            self.backend.put_own_credentials(&self.caller, PutOwnCredentials { account: self.id.clone(), values }).await
+        }
+
+        /// Sets one of them, or removes it.
+        ///
+        /// # Errors
+        /// `own_credentials_not_found` when the account has none, or none of this name to remove.
+        pub async fn set_own_credential(&self, name: impl Into<String>, value: Option<Secret>) -> Result<OwnChange> {
+            self.backend.set_own_credential(&self.caller, SetOwnCredential { account: self.id.clone(), name: name.into(), value }).await
+        }
+
+        /// Runs a workflow that is on, and answers the run. The account in the options is this one.
+        ///
+        /// # Errors
+        /// `workflow_disabled`, `not_connected`, `unsupported` without a runner. A runner that fails is no error of this call.
+        pub async fn execute_workflow(&self, options: ExecuteWorkflow) -> Result<Executed> {
+            self.backend.execute_workflow(&self.caller, ExecuteWorkflow { account: self.id.clone(), ..options }).await
+        }
+
+        /// Runs of workflows, newest first. The account in the options is this one.
+        ///
+        /// # Errors
+        /// `invalid_cursor`.
+        pub async fn executions(&self, options: ListExecutions) -> Result<Page<Execution>> {
+            self.backend.list_executions(&self.caller, ListExecutions { account: self.id.clone(), ..options }).await
+        }
+
+        /// One run of a workflow.
+        ///
+        /// # Errors
+        /// `execution_not_found`.
+        pub async fn execution(&self, execution: impl Into<String>) -> Result<Execution> {
+            self.backend.get_execution(&self.caller, GetExecution { account: self.id.clone(), execution: execution.into() }).await
+        }
+
         fn config_key(&self, application: impl Into<String>, config_id: Option<&str>) -> GetConfig {
             GetConfig {
                 account: self.id.clone(),

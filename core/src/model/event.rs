@@ -50,6 +50,12 @@ words! {
         ApiKeyRevoked = "api_key.revoked",
         /// A session was revoked.
         SessionRevoked = "session.revoked",
+        /// A workflow ran to its end.
+        WorkflowCompleted = "workflow.completed",
+        /// A workflow failed.
+        WorkflowErrored = "workflow.errored",
+        /// A workflow's time was over.
+        WorkflowTimedOut = "workflow.timed_out",
         /// A webhook was made.
         WebhookCreated = "webhook.created",
         /// A webhook was changed.
@@ -83,7 +89,7 @@ model! {
 
     /// Who did what with secrets; written in the same transaction as the deed.
     pub struct AuditEntry {
-        /// What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`, `client`, `webhook`.
+        /// What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`, `client`, `webhook`, `own_credentials`.
         pub action: String,
         /// Who asked.
         pub actor: String,

@@ -8,6 +8,7 @@ mod connection;
 mod event;
 mod flow;
 mod keys;
+mod own;
 mod page;
 mod portal;
 mod webhook;
@@ -26,6 +27,7 @@ pub use connection::{
 pub use event::{AuditEntry, Event, EventType, Page};
 pub use flow::{ConnectFlow, DevicePrompt, FlowFailure, FlowStatus, Handoff, HandoffPreview, ParkedCallback, StartedConnect, StateCookie};
 pub use keys::{KeyRotation, RotationState};
+pub use own::{Executed, Execution, ExecutionStatus, OwnChange, OwnCredentials};
 pub use page::ApiPage;
 pub use portal::{Portal, PortalLink};
 pub use webhook::{Delivery, DeliveryStatus, NewWebhook, Webhook, WebhookEvent, WebhookKind};

@@ -11,6 +11,7 @@ mod session_provider;
 mod store;
 mod stream;
 mod transport;
+mod webhook_runner;
 mod workflow;
 
 pub use clock::{BootTime, Clock, FixedClock, SystemClock};
@@ -25,4 +26,5 @@ pub use session_provider::SessionProvider;
 pub use store::{JobAnswer, ReadJob, Store, StoreExt, Tx, WriteJob};
 pub use stream::{BodySource, HttpStream, StreamRequest, Upload, UploadSource};
 pub use transport::{HttpBody, HttpRequest, HttpResponse, HttpTransport};
+pub use webhook_runner::WebhookRunner;
 pub use workflow::{WorkflowRun, WorkflowRunner};

@@ -7,9 +7,9 @@ use crate::{
     error::err,
     model::Tenant,
     store::rows::{
-        AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, EventRow, FlowRow, NewEvent,
-        PortalLinkRow, PortalPropertiesRow, ReceiptRow, RegistrationRow, RevocationRow, SealedPage, SealedTable, SessionRow, SigningKeyRow,
-        WebhookRow,
+        AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, EventRow, ExecutionRow, FlowRow,
+        NewEvent, OwnCredentialsRow, PortalLinkRow, PortalPropertiesRow, ReceiptRow, RegistrationRow, RevocationRow, SealedPage,
+        SealedTable, SessionRow, SigningKeyRow, WebhookRow,
     },
 };
 
@@ -229,6 +229,20 @@ pub trait Tx {
     /// Queued ones of this organisation and environment whose time has come, oldest first.
     fn due_revocations(&mut self, tenant: &Tenant, now: i64, limit: u32) -> Result<Vec<RevocationRow>>;
 
+    // Credentials for the organisation's own application.
+    fn own_credentials(&mut self, tenant: &Tenant, account: &str) -> Result<Option<OwnCredentialsRow>>;
+    fn put_own_credentials(&mut self, tenant: &Tenant, row: &OwnCredentialsRow) -> Result<()>;
+
+    // Runs of workflows.
+    fn execution(&mut self, tenant: &Tenant, id: &str) -> Result<Option<ExecutionRow>>;
+    /// Of one account, newest first, before the given place.
+    fn executions(&mut self, tenant: &Tenant, account: &str, before: Option<(i64, String)>, limit: u32) -> Result<Vec<ExecutionRow>>;
+    fn put_execution(&mut self, tenant: &Tenant, row: &ExecutionRow) -> Result<()>;
+    /// Running ones that began before, of any tenant: whoever ran them is gone.
+    fn lost_executions(&mut self, begun_before: i64, limit: u32) -> Result<Vec<(Tenant, ExecutionRow)>>;
+    /// Ended ones only.
+    fn delete_executions_before(&mut self, created_before: i64, limit: u32) -> Result<u64>;
+
     // Webhooks.
     /// Oldest first.
     fn webhooks(&mut self, tenant: &Tenant) -> Result<Vec<WebhookRow>>;
@@ -240,8 +254,8 @@ pub trait Tx {
     fn delivery(&mut self, tenant: &Tenant, id: &str) -> Result<Option<DeliveryRow>>;
     /// Queued ones of one webhook whose time has come, the longest due first, then in the log's order.
     fn due_deliveries(&mut self, tenant: &Tenant, webhook: &str, now: i64, limit: u32) -> Result<Vec<DeliveryRow>>;
-    /// Of one webhook, newest first, before the given place.
-    fn deliveries(&mut self, tenant: &Tenant, webhook: &str, before: Option<(i64, String)>, limit: u32) -> Result<Vec<DeliveryRow>>;
+    /// Of one webhook, newest first, before the given number of the log.
+    fn deliveries(&mut self, tenant: &Tenant, webhook: &str, before: Option<i64>, limit: u32) -> Result<Vec<DeliveryRow>>;
     /// Ends all queued ones of a webhook.
     fn fail_deliveries(&mut self, tenant: &Tenant, webhook: &str, error_code: &str, now: i64) -> Result<u64>;
     /// Ended ones only.

@@ -52,6 +52,9 @@ project! {
         /// The built-in sandbox applications.
         #[serde(default)]
         pub sandbox: SandboxSettings,
+        /// Who runs workflows, where the program has no runner of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub workflow_runner: Option<WorkflowReceiver>,
         /// How much the HTTP API bears.
         #[serde(default)]
         pub server: ServerSettings,
@@ -102,6 +105,14 @@ project! {
     pub struct Network {
         /// Hosts (`host` or `host:port`) that may be private, and be called over plain http, e.g. a provider on your own network.
         pub allow: Vec<String>,
+    }
+
+    /// A server of the organisation that runs its workflows, told by signed POSTs.
+    pub struct WorkflowReceiver {
+        /// Where it listens; https, or a host of `network.allow`.
+        pub url: String,
+        /// What the POSTs are signed with: `whsec_…`, or any text that both sides have.
+        pub secret: SecretRef,
     }
 
     /// How tokens are renewed before they end, by engines that stay open.
@@ -269,6 +280,7 @@ impl Default for Project {
             network: Network::default(),
             refresh: RefreshSettings::default(),
             sandbox: SandboxSettings::default(),
+            workflow_runner: None,
             server: ServerSettings::default(),
             manifests: Vec::new(),
             apps: BTreeMap::new(),

@@ -76,6 +76,11 @@ impl Effect {
             | Operation::RuleColumns
             | Operation::Events
             | Operation::Audit
+            | Operation::OwnCredentials
+            | Operation::ListExecutions
+            | Operation::GetExecution
+            | Operation::ListWebhooks
+            | Operation::ListDeliveries
             | Operation::Project => Effect::Reads,
             // They state what shall be, or (`credential`) renew at most once whoever asks.
             Operation::UpsertAccount
@@ -83,6 +88,8 @@ impl Effect {
             | Operation::SetDefaultConnection
             | Operation::Credential
             | Operation::Config
+            | Operation::PutOwnCredentials
+            | Operation::UpdateWebhook
             | Operation::SetConfigField => Effect::Idempotent,
             _ => Effect::Once,
         }

@@ -23,12 +23,13 @@ pub enum SealedTable {
     Revocations,
     Webhooks,
     Registrations,
+    OwnCredentials,
 }
 
 impl SealedTable {
     /// All of them, in the order in which they are walked.
-    pub const ALL: [SealedTable; 6] =
-        [Self::Connections, Self::Flows, Self::Configs, Self::Revocations, Self::Webhooks, Self::Registrations];
+    pub const ALL: [SealedTable; 7] =
+        [Self::Connections, Self::Flows, Self::Configs, Self::Revocations, Self::Webhooks, Self::Registrations, Self::OwnCredentials];
 
     /// The table's name.
     pub const fn name(self) -> &'static str {
@@ -39,6 +40,7 @@ impl SealedTable {
             Self::Revocations => "revocations",
             Self::Webhooks => "webhooks",
             Self::Registrations => "registrations",
+            Self::OwnCredentials => "own_credentials",
         }
     }
 }
@@ -52,6 +54,7 @@ pub enum SealedRow {
     Revocation(RevocationRow),
     Webhook(WebhookRow),
     Registration(RegistrationRow),
+    OwnCredentials(OwnCredentialsRow),
 }
 
 /// A stretch of a table: the rows in it whose value begins otherwise than was asked for, each with its place.
@@ -299,6 +302,34 @@ pub struct RevocationRow {
     pub lease_boot: Option<String>,
     pub lease_until: Option<i64>,
     pub created_at: i64,
+}
+
+/// A linked account's credentials for the organisation's own application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnCredentialsRow {
+    pub account_id: String,
+    pub sealed: Vec<u8>,
+    /// Grows with every new `sealed`; part of its AAD.
+    pub secret_version: i64,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+/// One run of a workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutionRow {
+    pub id: String,
+    pub account_id: String,
+    pub application: String,
+    pub config_id: String,
+    pub workflow: String,
+    /// Whether somebody waited for its end.
+    pub waited: bool,
+    /// `running`, or how it ended.
+    pub status: String,
+    pub error_code: Option<String>,
+    pub created_at: i64,
+    pub ended_at: Option<i64>,
 }
 
 /// A place that is told what happened.

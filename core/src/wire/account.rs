@@ -110,11 +110,38 @@ body! {
         pub payload: Option<Box<Written>>,
         /// Credentials of the organisation's own application.
         #[serde(default)]
-        pub your_app: Option<Json>,
+        pub your_app: Option<YourApp>,
+    }
+}
+
+/// Credentials of a linked account for the organisation's own application, as they are sent. Debug shows nothing of them.
+#[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct YourApp(pub Json);
+
+impl std::fmt::Debug for YourApp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("YourApp(…)")
     }
 }
 
 impl Written {
+    /// The credentials for the organisation's own application, if any were sent. Values that are no texts are written as JSON.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn own_credentials(&self) -> Result<Option<BTreeMap<String, Secret>>, &'static str> {
+        let inner = self.payload.as_deref().unwrap_or(self);
+        let Some(YourApp(sent)) = inner.your_app.as_ref().or(self.your_app.as_ref()).filter(|sent| !sent.0.is_null()) else {
+            return Ok(None);
+        };
+        let Some(values) = sent.get("auth_credentials").and_then(Json::as_object) else {
+            return Err("`your_app` needs `auth_credentials`, an object of values");
+        };
+        let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        Ok(Some(values.iter().map(|(name, value)| (name.clone(), Secret::new(text(value)))).collect()))
+    }
+
     /// The id that was sent; an empty one counts as none.
     pub fn id(&self) -> Option<&str> {
         [&self.linked_account_id, &self.account_id].into_iter().flatten().map(String::as_str).find(|id| !id.is_empty())

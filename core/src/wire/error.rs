@@ -78,6 +78,8 @@ fn code(error: &Error) -> &'static str {
         | Code::ConnectionNotFound
         | Code::FlowNotFound
         | Code::ApiKeyNotFound
+        | Code::OwnCredentialsNotFound
+        | Code::ExecutionNotFound
         | Code::WebhookNotFound
         | Code::DeliveryNotFound => "RESOURCE_NOT_FOUND",
         _ if matches!(error.kind(), Kind::Provider) => "EXTERNAL_API_FAILURE",

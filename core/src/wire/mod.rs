@@ -6,12 +6,14 @@ mod application;
 mod config;
 mod error;
 mod webhook;
+mod workflow;
 
-pub use account::{Integration, LinkedAccount, SessionToken, UdfEntry, Written, list_page};
+pub use account::{Integration, LinkedAccount, SessionToken, UdfEntry, Written, YourApp, list_page};
 pub use application::{Application, ConnectedAccount, InputField, auth_structure};
 pub use config::{Config, ConfigWorkflow, Field, FieldError, FieldTrouble, config_update, labels};
 pub use error::{Failure, failure};
 pub use webhook::{titles, webhook, webhook_events, webhook_settings};
+pub use workflow::{Offered, execution, workflow};
 
 /// `pub struct` with the derives that every body has.
 macro_rules! body {

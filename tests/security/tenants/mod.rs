@@ -244,6 +244,11 @@ impl Seeded {
         tenant.done(Operation::ConnectKey, with(of("keys"), json!({"inputs": {"key": format!("key-{canary}")}}))).await;
         let config_id = format!("config-{}", CONFIGS.fetch_add(1, Ordering::Relaxed));
         tenant.done(Operation::Config, with(of("crm"), json!({"config_id": config_id, "seed": {"fields": {"note": canary}}}))).await;
+        tenant.done(Operation::PutOwnCredentials, json!({"account": account, "values": {"token": canary}})).await;
+        let run = with(of("crm"), json!({"config_id": config_id, "workflow": "digest", "payload": canary, "wait": true}));
+        tenant.done(Operation::ExecuteWorkflow, run.clone()).await;
+        let execution = tenant.done(Operation::ExecuteWorkflow, run).await;
+        let executions = tenant.done(Operation::ListExecutions, json!({"account": account, "limit": 1})).await;
         let flow = started(tenant, account).await;
         let session = tenant.done(Operation::CreateSession, json!({"account": account})).await;
         let ids = BTreeMap::from([
@@ -253,6 +258,8 @@ impl Seeded {
             ("config_id", config_id),
             ("flow", text(&flow, "flow_id")),
             ("token", text(&session, "token")),
+            ("execution", text(&execution["execution"], "id")),
+            ("executions_cursor", text(&executions, "next")),
         ]);
         Seeded { account: account.to_owned(), ids, canary }
     }

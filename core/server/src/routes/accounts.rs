@@ -1,9 +1,9 @@
 //! Linked accounts.
 
 use smalt::{
-    Code,
-    backend::{CountAccounts, GetAccount, ListAccounts, ListConnections, PutAccount},
-    model,
+    Code, Secret,
+    backend::{CountAccounts, GetAccount, ListAccounts, ListConnections, PutAccount, PutOwnCredentials, SetOwnCredential},
+    model::{self, OwnChange},
     wire::{LinkedAccount, Written, list_page},
 };
 
@@ -35,9 +35,7 @@ fn written(call: &Call) -> Result<Written, Trouble> {
     }
     let written: Written = serde_json::from_value(call.body.clone())
         .map_err(|_| Trouble::bad("the body must be an object with `linked_account_id`, `name` (text) and `udf` (object)"))?;
-    if written.your_app.is_some() {
-        return Err(Trouble::Plain(501, "SERVER_ERROR", "`your_app` is not offered yet: leave it out".into()));
-    }
+    written.own_credentials().map_err(Trouble::bad)?;
     Ok(written)
 }
 
@@ -52,7 +50,10 @@ pub(super) async fn create(call: Call) -> Result<Answer, Trouble> {
     let environment = call.who()?.environment;
     let request = PutAccount { id: id.clone(), update: written.update() };
     match call.backend()?.create_account(&call.who()?.caller, request).await {
-        Ok(account) => json(LinkedAccount::new(&org(&call).await?, account, Some(&[]))),
+        Ok(account) => {
+            keep_own(&call, &call.who()?.caller, &id, &written).await?;
+            json(LinkedAccount::new(&org(&call).await?, account, Some(&[])))
+        }
         Err(error) if error.is(Code::LinkedAccountExists) => {
             let text = format!("Linked account with id {id} already exists in the {environment} environment");
             Err(Trouble::Known(Box::new(error), "SERVER_ERROR", text))
@@ -70,14 +71,41 @@ pub(super) async fn upsert(call: Call) -> Result<Answer, Trouble> {
         let request = PutAccount { id: who.account.clone(), update: written.update() };
         let caller =
             smalt::backend::Caller::Organisation(format!("session:{}", who.session.as_ref().map_or("", |session| &session.id)).into());
-        return upserted(&call, &caller, request).await;
+        return upserted(&call, &caller, request, &written).await;
     }
     let request = PutAccount { id: required(written.id())?, update: written.update() };
-    upserted(&call, &who.caller, request).await
+    upserted(&call, &who.caller, request, &written).await
 }
 
-async fn upserted(call: &Call, caller: &smalt::backend::Caller, request: PutAccount) -> Result<Answer, Trouble> {
+/// What the body brings of the organisation's own application; it replaces what was there.
+async fn keep_own(call: &Call, caller: &smalt::backend::Caller, account: &str, written: &Written) -> Result<(), Trouble> {
+    if let Some(values) = written.own_credentials().map_err(Trouble::bad)? {
+        call.backend()?.put_own_credentials(caller, PutOwnCredentials { account: account.to_owned(), values }).await?;
+    }
+    Ok(())
+}
+
+async fn change_own(call: &Call, value: Option<Secret>) -> Result<OwnChange, Trouble> {
+    let request = SetOwnCredential { account: call.account()?, name: call.param("key"), value };
+    Ok(call.backend()?.set_own_credential(&call.who()?.caller, request).await?)
+}
+
+pub(super) async fn set_own(call: Call) -> Result<Answer, Trouble> {
+    let Some(value) = call.body.get("value").filter(|value| !value.is_null()) else { return Err(Trouble::bad("value is required")) };
+    let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let change = change_own(&call, Some(Secret::new(text))).await?;
+    json(serde_json::json!({"success": true, "message": format!("Auth credential {change}"), "action": change}))
+}
+
+pub(super) async fn remove_own(call: Call) -> Result<Answer, Trouble> {
+    change_own(&call, None).await?;
+    json(serde_json::json!({"success": true, "message": "Auth credential removed"}))
+}
+
+async fn upserted(call: &Call, caller: &smalt::backend::Caller, request: PutAccount, written: &Written) -> Result<Answer, Trouble> {
+    let account = request.id.clone();
     let upserted = call.backend()?.upsert_account(caller, request).await?;
+    keep_own(call, caller, &account, written).await?;
     let mut answer = LinkedAccount::new(&org(call).await?, upserted.account, None);
     answer.new_account = Some(upserted.is_new);
     json(answer)

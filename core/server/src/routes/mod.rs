@@ -15,6 +15,7 @@ mod portal;
 mod sessions;
 mod streams;
 mod webhooks;
+mod workflows;
 
 use std::{future::Future, pin::Pin};
 
@@ -102,6 +103,24 @@ table! {
     PUT    "/api/v2/public/migrate-token" Backend connect::migrate "Takes over credentials that were issued elsewhere.";
     DELETE "/api/v1/linked-acc/integration/{slug}" Account connect::disconnect "Disconnects an application.";
     DELETE "/api/v2/public/linked-account/integration/{slug}" Account connect::disconnect "Disconnects an application.";
+
+    PUT    "/api/v2/public/linked-account/default-app/auth-credentials/{key}" Account accounts::set_own "Sets a credential of the organisation's own application.";
+    DELETE "/api/v2/public/linked-account/default-app/auth-credentials/{key}" Account accounts::remove_own "Removes one.";
+
+    GET    "/api/v2/public/workflow" Own workflows::list "Lists workflows.";
+    POST   "/api/v2/public/workflow" Account workflows::create "Not offered: workflows stand in the project file.";
+    GET    "/api/v2/public/workflow/enabled" Account workflows::enabled "Lists the workflows that are on in any config.";
+    GET    "/api/v2/public/workflow/request-structure/{id}" Account workflows::structure "Tells what a workflow takes.";
+    GET    "/api/v2/public/workflow/versions/{id}" Account workflows::versions "Lists a workflow's versions.";
+    GET    "/api/v2/public/workflow/{id}" Account workflows::get "Reads a workflow.";
+    DELETE "/api/v2/public/workflow/{id}" Account workflows::change "Not offered: workflows stand in the project file.";
+    GET    "/api/v2/public/workflow/{id}/edit" Account workflows::change "Not offered: workflows stand in the project file.";
+    PUT    "/api/v2/public/workflow/{id}/publish" Account workflows::change "Not offered: workflows stand in the project file.";
+    POST   "/api/v2/public/workflow/{id}/execute" Account workflows::execute "Runs a workflow that is on.";
+    POST   "/api/v1/workflow/{id}/execute" Backend workflows::execute "Runs a workflow that is on.";
+    GET    "/api/v2/public/execution" Account workflows::executions "Lists runs of workflows.";
+    GET    "/api/v2/public/execution/{id}" Account workflows::execution_of "Reads a run of a workflow.";
+    GET    "/api/v2/public/slug/{slug}/auth-config" Account apps::auth_configs "Lists the ways to authorise: one, the default.";
 
     GET    "/api/v2/public/webhook" Organisation webhooks::list "Lists webhooks, oldest first.";
     POST   "/api/v2/public/webhook" Organisation webhooks::create "Makes a webhook; shows its secret once.";

@@ -9,7 +9,7 @@ use smalt::model::Json;
 use crate::world::World;
 
 /// What is new with each run, by its form: ids, times, tokens, tickets.
-fn steady(text: &str) -> String {
+pub fn steady(text: &str) -> String {
     let hex = |word: &str, len: usize| word.len() == len && word.bytes().all(|b| b.is_ascii_hexdigit());
     let mut steady = String::new();
     let mut rest = text;

@@ -1,14 +1,17 @@
 //! The HTTP API as clients meet it: in process, and over sockets where the sockets are what is asked about.
 #![allow(clippy::unwrap_used)]
 
+mod endpoints;
 #[cfg(unix)]
 mod floods;
 mod golden;
 mod limits;
 mod matrix;
 mod nodes;
+mod pairs;
 mod sockets;
 mod states;
 mod streams;
+mod tenants;
 mod transport;
 mod world;

@@ -29,6 +29,8 @@ struct Matrix {
 struct Row {
     account: String,
     session: String,
+    /// A run of its workflow.
+    execution: String,
     flow: String,
 }
 
@@ -56,12 +58,17 @@ impl Matrix {
         let session = self.world.account(&account).await;
         self.world.backend("PUT", "/api/v2/public/linked-account", json!({"linked_account_id": account, "name": CANARY})).await.expect(200);
         self.world.connect_key(&session).await.expect(200);
-        let fields = json!({"slug": "sandbox-key", "fields": {"colour": CANARY}});
+        let fields = json!({"slug": "sandbox-key", "fields": {"colour": CANARY}, "workflows": [{"id": "digest", "enabled": true}]});
         self.world.call("POST", "/api/v2/f-sdk/config", &[("authorization", &session)], fields).await.expect(200);
+        let own = json!({"linked_account_id": account, "your_app": {"auth_credentials": {"token": CANARY}}});
+        self.world.backend("PUT", "/api/v2/public/linked-account", own).await.expect(200);
+        let headers = [("authorization", &*session), ("sync_execution", "true"), ("slug", "sandbox-key")];
+        let run = self.world.call("POST", "/api/v2/public/workflow/digest/execute", &headers, Json::Null).await.expect(200).json();
+        let execution = run["execution_id"].as_str().unwrap().to_owned();
         let begun =
             self.world.backend("POST", "/smalt/v1/start_connect", json!({"account": account, "application": "sandbox-oauth"})).await;
         let flow = begun.expect(200).json()["flow_id"].as_str().unwrap().to_owned();
-        Row { account, session, flow }
+        Row { account, session, execution, flow }
     }
 
     fn credential<'a>(&'a self, who: &str, row: &'a Row) -> Option<(&'static str, &'a str)> {
@@ -78,8 +85,10 @@ impl Matrix {
 
     /// The one webhook that there is, made anew.
     async fn webhook(&self) -> String {
-        for webhook in self.world.test.webhooks().await.unwrap() {
-            self.world.test.delete_webhook(webhook.id).await.unwrap();
+        for smalt in [&self.world.test, &self.world.production] {
+            for webhook in smalt.webhooks().await.unwrap() {
+                smalt.delete_webhook(webhook.id).await.unwrap();
+            }
         }
         let settings =
             serde_json::from_value(json!({"url": "https://hooks.example/a", "events": ["connection.created"], "description": CANARY}));
@@ -91,7 +100,8 @@ impl Matrix {
         let read = async |path: &str| self.world.backend("GET", &format!("{path}{}", row.account), Json::Null).await.text;
         let account = read("/api/v2/public/linked-account/").await;
         let webhooks = self.world.backend("GET", "/api/v2/public/webhook", Json::Null).await.text;
-        format!("{account} {} {webhooks}", read("/api/v2/public/slug/sandbox-key/config?linked_account_id=").await)
+        let own = self.world.test.account(&row.account).own_credentials().await.map(|own| own.values["token"].expose().to_owned());
+        format!("{own:?} {account} {} {webhooks}", read("/api/v2/public/slug/sandbox-key/config?linked_account_id=").await)
     }
 }
 
@@ -121,7 +131,16 @@ fn webhook_body(route: &Route, id: &str) -> Json {
     }
 }
 
+/// Of the workflow that the row has on, and of a run that it had.
+fn workflow_request(route: &Route, row: &Row) -> (String, Json) {
+    let id = if route.path.contains("/execution") { &*row.execution } else { "digest" };
+    (route.path.replace("{id}", id), if route.path.ends_with("/workflow") { json!({"name": "Mine"}) } else { json!({"published": true}) })
+}
+
 fn request_in_test(route: &Route, row: &Row) -> (String, Json) {
+    if route.path.contains("/workflow") && !route.path.contains("/slug/") || route.path.contains("/execution") {
+        return workflow_request(route, row);
+    }
     let slug = if route.path.contains("oauth-url") || route.path.contains("integrate") { "sandbox-oauth" } else { "sandbox-key" };
     let field = if route.path.contains("rule-engine") { "filter" } else { "colour" };
     let mut path = route.path.to_owned();
@@ -132,6 +151,7 @@ fn request_in_test(route: &Route, row: &Row) -> (String, Json) {
         ("config", &row.account),
         ("workflow", "digest"),
         ("field", field),
+        ("key", "token"),
         ("ticket", "nobodys"),
         ("flow", &row.flow),
         ("version", "latest"),
@@ -150,7 +170,7 @@ fn request_in_test(route: &Route, row: &Row) -> (String, Json) {
             json!({"slug": "sandbox-key", "auth_object": {"key": smalt::sandbox::API_KEY, "workspace": "acme"}})
         }
         (_, path) if path.contains("/workflows/") => json!({"enabled": true}),
-        ("PUT", path) if path.contains("/field/") => json!({"value": "changed"}),
+        ("PUT", path) if path.contains("/field/") || path.contains("/auth-credentials/") => json!({"value": "changed"}),
         (_, path) if path.contains("rule-engine") => json!({"rule_column": {"lhs": "stage"}}),
         ("PUT", path) if path.ends_with("/config") => json!({"slug": "sandbox-key", "fields": {"colour": "changed"}}),
         ("POST", path) if path.ends_with("/config") => json!({"slug": "sandbox-key"}),
@@ -180,7 +200,9 @@ fn expected(route: &Route, who: &str) -> u16 {
         (Organisation | Backend, "session") => 403,
         // The header names the row's account, which is not theirs.
         (_, "other session") => 403,
-        (_, "session" | "key") => 200,
+        (_, "session" | "key") if !route.about.starts_with("Not offered") => 200,
+        // Workflows stand in the project file.
+        (_, "session" | "key") if route.about.starts_with("Not offered") => 501,
         // It is a good key, of an environment that has no webhook: what names one, or means the oldest, finds none.
         (Organisation, "production key") if route.path == "/api/v2/public/webhook" => {
             if route.method == "DELETE" {
@@ -257,9 +279,8 @@ fn value(name: &str, row: &Row) -> Option<Json> {
         "inputs" | "values" => json!({"key": smalt::sandbox::API_KEY, "workspace": "acme"}),
         "update" | "payload" => json!({}),
         "token" => row.session.trim_start_matches("Bearer ").into(),
-        "id" | "connection" | "flow" | "receipt" | "key" | "ticket" | "callback_url" | "config_id" | "webhook" | "delivery" => {
-            "nobodys".into()
-        }
+        "id" | "connection" | "flow" | "receipt" | "key" | "ticket" | "callback_url" | "config_id" | "webhook" | "delivery"
+        | "execution" => "nobodys".into(),
         "settings" => json!({}),
         "version" => 1.into(),
         _ => return None,

@@ -40,7 +40,8 @@ impl Nodes {
         self.api_key = Some(api_key.clone());
         let api = Api::new([(Environment::Test, test.clone())], ApiOptions::default());
         let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
-        World { sandbox, test, api, key: api_key, production_key: String::new() }
+        // They serve one environment; nothing here asks for the other.
+        World { sandbox, production: test.clone(), test, api, key: api_key, production_key: String::new() }
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::json;
 use smalt::{
     Smalt,
     model::{Environment, Json},
+    plugin::{Fault, WorkflowRun, WorkflowRunner},
     project::{Project, RateSettings},
     sandbox::{Sandbox, SandboxOptions},
     vault::LocalKey,
@@ -18,10 +19,21 @@ pub const PUBLIC: &str = "https://smalt.example/backend";
 pub struct World {
     pub sandbox: Sandbox,
     pub test: Smalt,
+    pub production: Smalt,
     pub api: Api,
     /// API keys of both environments.
     pub key: String,
     pub production_key: String,
+}
+
+/// Says what it ran.
+struct Echo;
+
+#[async_trait::async_trait]
+impl WorkflowRunner for Echo {
+    async fn run(&self, run: WorkflowRun) -> Result<Json, Fault> {
+        Ok(json!({"ran": run.workflow, "payload": run.payload}))
+    }
 }
 
 /// What was answered.
@@ -87,13 +99,13 @@ impl World {
         change(&mut project);
         let open = async |environment| {
             let builder = Smalt::in_memory().keys(LocalKey::generate().unwrap()).project_value(project.clone());
-            builder.environment(environment).open().await.unwrap()
+            builder.environment(environment).workflow_runner(Echo).open().await.unwrap()
         };
         let (test, production) = (open(Environment::Test).await, open(Environment::Production).await);
         let key = async |smalt: &Smalt| smalt.create_api_key("backend").await.unwrap().key.expose().to_owned();
         let (key, production_key) = (key(&test).await, key(&production).await);
-        let engines = [(Environment::Test, test.clone()), (Environment::Production, production)];
-        World { sandbox, test, api: Api::new(engines, options), key, production_key }
+        let engines = [(Environment::Test, test.clone()), (Environment::Production, production.clone())];
+        World { sandbox, test, production, api: Api::new(engines, options), key, production_key }
     }
 
     /// One request. Whatever the answer is, it has what every answer has.

@@ -135,6 +135,11 @@ fn check(report: &mut Report<'_>, p: &Project, catalog: Option<&Catalog>) {
             report.error(&["network", "allow", &index.to_string()], "is not a host", cure);
         }
     }
+    if let Some(receiver) = &p.workflow_runner
+        && !Url::parse(&receiver.url).is_ok_and(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
+    {
+        report.error(&["workflow_runner", "url"], "is not a URL", "write e.g. `https://app.example.com/run`");
+    }
     let sandbox = &p.sandbox;
     if let Some(url) = &sandbox.url {
         let loopback = Url::parse(url).is_ok_and(|u| is_loopback(&u));

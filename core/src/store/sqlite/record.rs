@@ -3,8 +3,9 @@
 use rusqlite::{Row, ToSql, types::FromSql};
 
 use crate::store::rows::{
-    AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, FlowRow, NewEvent, PortalLinkRow,
-    PortalPropertiesRow, ReceiptRow, RegistrationRow, RevocationRow, SessionRow, SigningKeyRow, WebhookRow,
+    AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, ExecutionRow, FlowRow, NewEvent,
+    OwnCredentialsRow, PortalLinkRow, PortalPropertiesRow, ReceiptRow, RegistrationRow, RevocationRow, SessionRow, SigningKeyRow,
+    WebhookRow,
 };
 
 /// A row type that is kept in a table of its own.
@@ -130,6 +131,10 @@ record!(RevocationRow in "revocations" of (org, environment) named id
     key (id) fixed ()
     free (receipt_id, account_id, application, client_key, connection_id, grant_key, status, sealed, secret_version, attempts, next_at,
           lease_owner, lease_boot, lease_until, created_at));
+record!(OwnCredentialsRow in "own_credentials" of (org, environment) named account_id
+    key (account_id) fixed (created_at) free (sealed, secret_version, updated_at));
+record!(ExecutionRow in "executions" of (org, environment) named id
+    key (id) fixed (account_id, created_at) free (application, config_id, workflow, waited, status, error_code, ended_at));
 record!(WebhookRow in "webhooks" of (org, environment) named id
     key (id) fixed (created_at)
     free (enabled, events_json, sealed, secret_version, seen, failing_since, failed_at, disabled_json, updated_at));

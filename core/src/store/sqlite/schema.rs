@@ -48,6 +48,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, oldest_reader: 1, about: "webhooks", sql: include_str!("migrations/0005.sql") },
     Migration { version: 6, oldest_reader: 1, about: "links to the hosted page", sql: include_str!("migrations/0006.sql") },
     Migration { version: 7, oldest_reader: 1, about: "clients that were registered by protocol", sql: include_str!("migrations/0007.sql") },
+    Migration {
+        version: 8,
+        oldest_reader: 1,
+        about: "credentials for the organisation's own application, and runs of workflows",
+        sql: include_str!("migrations/0008.sql"),
+    },
 ];
 
 /// The version that this program writes.

@@ -568,6 +568,8 @@ fn write_statements() {
     put::<ReceiptRow>(&mut lines);
     put::<RevocationRow>(&mut lines);
     put::<WebhookRow>(&mut lines);
+    put::<OwnCredentialsRow>(&mut lines);
+    put::<ExecutionRow>(&mut lines);
     put::<DeliveryRow>(&mut lines);
     for (table, columns, insert) in [
         (DataKeyRow::TABLE, DataKeyRow::COLUMNS, DataKeyRow::INSERT),

@@ -12,9 +12,9 @@ use crate::{
     model::{Environment, Tenant},
     plugin::Tx,
     store::rows::{
-        AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, EventRow, FlowRow, NewEvent,
-        PortalLinkRow, PortalPropertiesRow, ReceiptRow, RegistrationRow, RevocationRow, SealedPage, SealedRow, SealedTable, SessionRow,
-        SigningKeyRow, WebhookRow,
+        AccountRow, ApiKeyRow, AuditRow, ClientRow, ConfigRow, ConnectionRow, DataKeyRow, DeliveryRow, EventRow, ExecutionRow, FlowRow,
+        NewEvent, OwnCredentialsRow, PortalLinkRow, PortalPropertiesRow, ReceiptRow, RegistrationRow, RevocationRow, SealedPage, SealedRow,
+        SealedTable, SessionRow, SigningKeyRow, WebhookRow,
     },
 };
 
@@ -192,6 +192,7 @@ impl Tx for SqliteTx<'_> {
             SealedTable::Revocations => self.stretch(org, head, after, last, SealedRow::Revocation),
             SealedTable::Webhooks => self.stretch(org, head, after, last, SealedRow::Webhook),
             SealedTable::Registrations => self.stretch(org, head, after, last, SealedRow::Registration),
+            SealedTable::OwnCredentials => self.stretch(org, head, after, last, SealedRow::OwnCredentials),
         }?;
         Ok(SealedPage { rows, end })
     }
@@ -526,6 +527,53 @@ impl Tx for SqliteTx<'_> {
         self.many(rest, &[&tenant.org, &environment(tenant), &now, &limit], "due ones")
     }
 
+    fn own_credentials(&mut self, tenant: &Tenant, account: &str) -> Result<Option<OwnCredentialsRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 AND account_id = ?3";
+        self.one(rest, &[&tenant.org, &environment(tenant), &account], account)
+    }
+
+    fn put_own_credentials(&mut self, tenant: &Tenant, row: &OwnCredentialsRow) -> Result<()> {
+        self.keep(OwnCredentialsRow::PUT, tenant, row, &row.account_id)
+    }
+
+    fn execution(&mut self, tenant: &Tenant, id: &str) -> Result<Option<ExecutionRow>> {
+        self.one(BY_ID, &[&tenant.org, &environment(tenant), &id], id)
+    }
+
+    fn executions(&mut self, tenant: &Tenant, account: &str, before: Option<(i64, String)>, limit: u32) -> Result<Vec<ExecutionRow>> {
+        let (at, id) = before.unwrap_or((i64::MAX, String::new()));
+        let rest = "WHERE org = ?1 AND environment = ?2 AND account_id = ?3 AND (created_at, id) < (?4, ?5) \
+                    ORDER BY created_at DESC, id DESC LIMIT ?6";
+        self.many(rest, &[&tenant.org, &environment(tenant), &account, &at, &id, &limit], "a page of executions")
+    }
+
+    fn put_execution(&mut self, tenant: &Tenant, row: &ExecutionRow) -> Result<()> {
+        self.keep(ExecutionRow::PUT, tenant, row, &row.id)
+    }
+
+    fn lost_executions(&mut self, begun_before: i64, limit: u32) -> Result<Vec<(Tenant, ExecutionRow)>> {
+        let sql = format!(
+            "SELECT {}, org, environment FROM executions WHERE status = 'running' AND created_at < ?1 ORDER BY created_at LIMIT ?2",
+            ExecutionRow::COLUMNS
+        );
+        let told = |error: &rusqlite::Error| row_fault(error, "executions", "lost ones");
+        let mut statement = self.0.prepare_cached(&sql).map_err(|e| told(&e))?;
+        let mut rows = statement.query(rusqlite::params![begun_before, limit]).map_err(|e| told(&e))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(|e| told(&e))? {
+            let damaged = |e: rusqlite::Error| row_fault(&e, "executions", &name_of(row, "id"));
+            let tenant = Tenant { org: row.get("org").map_err(damaged)?, environment: environment_of(row, "executions")? };
+            found.push((tenant, ExecutionRow::read(row, 0).map_err(damaged)?));
+        }
+        Ok(found)
+    }
+
+    fn delete_executions_before(&mut self, created_before: i64, limit: u32) -> Result<u64> {
+        let sql = "DELETE FROM executions WHERE rowid IN \
+                   (SELECT rowid FROM executions WHERE status <> 'running' AND created_at < ?1 ORDER BY created_at LIMIT ?2)";
+        Ok(self.run(sql, &[&created_before, &limit], "executions", "old ones")? as u64)
+    }
+
     fn webhooks(&mut self, tenant: &Tenant) -> Result<Vec<WebhookRow>> {
         let rest = "WHERE org = ?1 AND environment = ?2 ORDER BY created_at, rowid";
         self.many(rest, &[&tenant.org, &environment(tenant)], "all webhooks")
@@ -558,11 +606,9 @@ impl Tx for SqliteTx<'_> {
         self.many(rest, &[&tenant.org, &environment(tenant), &webhook, &now, &limit], "due ones")
     }
 
-    fn deliveries(&mut self, tenant: &Tenant, webhook: &str, before: Option<(i64, String)>, limit: u32) -> Result<Vec<DeliveryRow>> {
-        let (at, id) = before.unwrap_or((i64::MAX, String::new()));
-        let rest = "WHERE org = ?1 AND environment = ?2 AND webhook_id = ?3 AND (created_at, id) < (?4, ?5) \
-                    ORDER BY created_at DESC, id DESC LIMIT ?6";
-        self.many(rest, &[&tenant.org, &environment(tenant), &webhook, &at, &id, &limit], "a page of deliveries")
+    fn deliveries(&mut self, tenant: &Tenant, webhook: &str, before: Option<i64>, limit: u32) -> Result<Vec<DeliveryRow>> {
+        let rest = "WHERE org = ?1 AND environment = ?2 AND webhook_id = ?3 AND seq < ?4 ORDER BY seq DESC LIMIT ?5";
+        self.many(rest, &[&tenant.org, &environment(tenant), &webhook, &before.unwrap_or(i64::MAX), &limit], "a page of deliveries")
     }
 
     fn fail_deliveries(&mut self, tenant: &Tenant, webhook: &str, error_code: &str, now: i64) -> Result<u64> {

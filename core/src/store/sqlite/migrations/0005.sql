@@ -41,7 +41,7 @@ CREATE TABLE deliveries (
     FOREIGN KEY (org, environment, webhook_id) REFERENCES webhooks (org, environment, id) ON DELETE CASCADE
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (org, environment, webhook_id, next_at) WHERE status = 'queued';
-CREATE INDEX deliveries_by_webhook ON deliveries (org, environment, webhook_id, created_at, id);
+CREATE UNIQUE INDEX deliveries_by_webhook ON deliveries (org, environment, webhook_id, seq);
 CREATE INDEX deliveries_by_age ON deliveries (created_at) WHERE status <> 'queued';
 
 CREATE TRIGGER webhooks_made_closed AFTER INSERT ON webhooks

@@ -1,0 +1,130 @@
+//! Every endpoint and who may call it, written by hand from the contract of the hosted service's clients. The OpenAPI document
+//! is compared with it: a route that is new without a row here fails, and so does a row without a route.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+use smalt::{model::Json, operations::Operation};
+use smalt_server::Access::{self, Account, Backend, Organisation, Own, Public, Session};
+
+use crate::world::World;
+
+/// Method, path, who may call it.
+pub const ENDPOINTS: &[(&str, &str, Access)] = &[
+    ("GET", "/healthz", Public),
+    ("GET", "/readyz", Public),
+    ("POST", "/api/v2/public/linked-account", Organisation),
+    ("PUT", "/api/v2/public/linked-account", Own),
+    ("GET", "/api/v2/public/linked-account", Organisation),
+    ("GET", "/api/v2/public/linked-account/{id}", Own),
+    ("DELETE", "/api/v2/public/linked-account/{id}", Organisation),
+    ("GET", "/api/v2/public/session/active-linked-account", Session),
+    ("POST", "/api/v2/public/session-token", Organisation),
+    ("POST", "/api/v2/public/session-token/revoke", Session),
+    ("GET", "/api/v2/f-sdk/application", Account),
+    ("GET", "/api/v2/f-sdk/application/{slug}", Account),
+    ("GET", "/api/v2/public/application", Account),
+    ("GET", "/api/v2/public/application/{slug}", Account),
+    ("GET", "/api/v2/public/auth-structure/{slug}", Public),
+    ("GET", "/api/v1/{slug}/integrate", Account),
+    ("GET", "/api/v2/public/linked-account/integration/oauth-url/{slug}", Account),
+    ("GET", "/api/v1/{slug}/callback", Public),
+    ("POST", "/api/v1/{slug}/callback", Public),
+    ("GET", "/connect/go/{ticket}", Public),
+    ("POST", "/connect/go/{ticket}", Public),
+    ("POST", "/api/v2/app/{slug}/save", Account),
+    ("PUT", "/api/v2/public/linked-account/integration/save-key-credentials/{slug}", Account),
+    ("PUT", "/api/v2/public/migrate-token", Backend),
+    ("DELETE", "/api/v1/linked-acc/integration/{slug}", Account),
+    ("DELETE", "/api/v2/public/linked-account/integration/{slug}", Account),
+    ("PUT", "/api/v2/public/linked-account/default-app/auth-credentials/{key}", Account),
+    ("DELETE", "/api/v2/public/linked-account/default-app/auth-credentials/{key}", Account),
+    ("GET", "/api/v2/public/workflow", Own),
+    ("POST", "/api/v2/public/workflow", Account),
+    ("GET", "/api/v2/public/workflow/enabled", Account),
+    ("GET", "/api/v2/public/workflow/request-structure/{id}", Account),
+    ("GET", "/api/v2/public/workflow/versions/{id}", Account),
+    ("GET", "/api/v2/public/workflow/{id}", Account),
+    ("DELETE", "/api/v2/public/workflow/{id}", Account),
+    ("GET", "/api/v2/public/workflow/{id}/edit", Account),
+    ("PUT", "/api/v2/public/workflow/{id}/publish", Account),
+    ("POST", "/api/v2/public/workflow/{id}/execute", Account),
+    ("POST", "/api/v1/workflow/{id}/execute", Backend),
+    ("GET", "/api/v2/public/execution", Account),
+    ("GET", "/api/v2/public/execution/{id}", Account),
+    ("GET", "/api/v2/public/slug/{slug}/auth-config", Account),
+    ("GET", "/api/v2/public/webhook", Organisation),
+    ("POST", "/api/v2/public/webhook", Organisation),
+    ("DELETE", "/api/v2/public/webhook", Organisation),
+    ("POST", "/api/v2/public/webhook/subscribe", Organisation),
+    ("POST", "/api/v2/public/webhook/unsubscribe", Organisation),
+    ("GET", "/api/v2/public/webhook/{id}", Organisation),
+    ("PUT", "/api/v2/public/webhook/{id}", Organisation),
+    ("DELETE", "/api/v2/public/webhook/{id}", Organisation),
+    ("PUT", "/api/v2/public/webhooks/group/edit", Organisation),
+    ("GET", "/smalt/v1/capabilities", Public),
+    ("GET", "/smalt/v1/openapi.json", Public),
+    ("GET", "/smalt/v1/openapi", Public),
+    ("GET", "/smalt/v1/events/stream", Own),
+    ("GET", "/smalt/v1/flows/{flow}/stream", Account),
+    ("POST", "/smalt/v1/request/stream", Organisation),
+    ("GET", "/api/v3/org/basics", Session),
+    ("POST", "/api/v2/f-sdk/config", Account),
+    ("POST", "/api/v2/public/config", Account),
+    ("PUT", "/api/v2/f-sdk/config", Account),
+    ("PUT", "/api/v2/public/config", Account),
+    ("GET", "/api/v2/f-sdk/slug/{slug}/config", Account),
+    ("GET", "/api/v2/public/slug/{slug}/config", Account),
+    ("GET", "/api/v2/f-sdk/slug/{slug}/config/{config}", Account),
+    ("GET", "/api/v2/public/slug/{slug}/config/{config}", Account),
+    ("DELETE", "/api/v2/f-sdk/slug/{slug}/config", Account),
+    ("DELETE", "/api/v2/public/slug/{slug}/config", Account),
+    ("DELETE", "/api/v2/f-sdk/slug/{slug}/config/{config}", Account),
+    ("DELETE", "/api/v2/public/slug/{slug}/config/{config}", Account),
+    ("GET", "/api/v2/public/slug/{slug}/configs", Account),
+    ("PATCH", "/api/v2/public/slug/{slug}/config/{config}/workflows/{workflow}", Account),
+    ("PUT", "/api/v2/public/slug/{slug}/config/{config}/workflows/{workflow}", Account),
+    ("POST", "/api/v2/public/config/field", Account),
+    ("GET", "/api/v2/public/config/field/{field}", Account),
+    ("POST", "/api/v2/public/config/field/{field}", Account),
+    ("PUT", "/api/v2/public/config/field/{field}", Account),
+    ("DELETE", "/api/v2/public/config/field/{field}", Account),
+    ("POST", "/api/v2/public/config/rule-engine/{field}", Account),
+    ("GET", "/api/v2/public/config/rule-engine/{field}", Account),
+];
+
+/// The document as a client gets it.
+pub async fn document(world: &World) -> Json {
+    world.call("GET", "/smalt/v1/openapi.json", &[], Json::Null).await.expect(200).json()
+}
+
+/// Methods and paths of the document, without Smalt's own operations.
+pub fn described(document: &Json) -> BTreeMap<(String, String), Json> {
+    let operations: BTreeSet<String> = Operation::ALL.iter().map(|operation| format!("/smalt/v1/{}", operation.row().name)).collect();
+    let mut found = BTreeMap::new();
+    for (path, methods) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| !operations.contains(*path)) {
+        for (method, described) in methods.as_object().unwrap() {
+            found.insert((method.to_uppercase(), path.clone()), described.clone());
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn the_document_has_these_endpoints_and_no_others_with_their_credentials() {
+    let world = World::new().await;
+    let described = described(&document(&world).await);
+    let rows: BTreeSet<(String, String)> = ENDPOINTS.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+    assert_eq!(rows.len(), ENDPOINTS.len(), "a row stands here twice");
+    assert_eq!(rows, described.keys().cloned().collect(), "left: the rows of this file; right: the document");
+    for (method, path, access) in ENDPOINTS {
+        let (key, session) = (json!({"api_key": []}), json!({"session": []}));
+        let wanted = match access {
+            Public => json!([]),
+            Organisation | Backend => json!([key]),
+            Session => json!([session]),
+            _ => json!([key, session]),
+        };
+        assert_eq!(described[&((*method).to_owned(), (*path).to_owned())]["security"], wanted, "{method} {path}");
+    }
+}
