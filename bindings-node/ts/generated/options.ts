@@ -1,0 +1,30 @@
+// Made from core's schema by scripts/generate.mjs. Do not edit.
+export type {
+  CreateSessionOptions,
+  ImportConnectionOptions,
+  RunWorkflowOptions,
+  PortalUrlOptions,
+} from './account.js'
+export type {
+  ListAccountsOptions,
+  CountAccountsOptions,
+  StartConnectOptions,
+  HandOffConnectOptions,
+  ParkCallbackOptions,
+  FinishConnectOptions,
+  WaitFlowOptions,
+  ConnectKeyOptions,
+  DisconnectOptions,
+  ConfigOptions,
+  GetConfigOptions,
+  UpdateConfigOptions,
+  DeleteConfigOptions,
+  ConfigFieldOptions,
+  SetConfigFieldOptions,
+  RuleColumnsOptions,
+  AuditOptions,
+  CreateWebhookOptions,
+  RotateWebhookSecretOptions,
+  ListDeliveriesOptions,
+  RotateKeysOptions,
+} from './methods.js'
