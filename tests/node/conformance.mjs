@@ -317,6 +317,7 @@ const OPERATIONS = {
   rotate_keys: op('watch? wait~?', ({ smalt }, g) => smalt.rotateKeys(g)),
   portal_url: op('account properties? config_id? return_to? once?', ({ account }, g) =>
     account.portalUrl({ properties: g.properties, configId: g.config_id, returnTo: g.return_to, once: g.once }),
+    (link) => ({ ...plain(link), ticket: new URL(link.url.reveal()).pathname.split('/').at(-1) }),
   ),
   open_portal: op('ticket', ({ smalt }, g) => smalt.openPortal(g.ticket)),
   portal_properties: op('token', ({ smalt }, g) => smalt.portalProperties(g.token), asIs),
