@@ -60,6 +60,7 @@ lint: tools ## formatting, and every warning as an error
 	@echo "== Lint"
 	cargo fmt --all --check
 	cargo clippy -q --workspace --all-targets -- -D warnings
+	cargo check -q -p smalt --no-default-features --features remote
 	python3 bindings-python/generate.py --check
 	node bindings-node/scripts/generate.mjs --check
 	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh bindings-python/*.sh tests/node/*.sh; do bash -n "$$script"; done

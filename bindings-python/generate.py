@@ -413,6 +413,8 @@ POSITIONAL = {
     "connect_key": ["inputs"],
     "set_config_field": ["value"],
     "run_workflow": ["payload"],
+    "execute_workflow": ["payload"],
+    "set_own_credential": ["value"],
     "list_connections": ["application"],
 }
 # Written by hand in `_async.py`, with arguments that read better.

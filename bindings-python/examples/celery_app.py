@@ -13,7 +13,8 @@ app = Celery("celery_app", broker=os.environ.get("BROKER", "memory://"), backend
 app.conf.update(broker_connection_retry_on_startup=True, worker_hijack_root_logger=False)
 if app.conf.broker_url.startswith("filesystem://"):
     folder = os.environ["FOLDER"]
-    app.conf.broker_transport_options = {"data_folder_in": folder, "data_folder_out": folder}
+    control = os.path.join(folder, "control")
+    app.conf.broker_transport_options = {"data_folder_in": folder, "data_folder_out": folder, "control_folder": control}
 
 smalt: Smalt
 

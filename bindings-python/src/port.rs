@@ -21,6 +21,7 @@ use crate::{
 };
 
 /// What comes through.
+#[allow(clippy::large_enum_variant)] // most are answers: boxing each would cost more than the room
 enum Item {
     Done(u64, Result<Answer>),
     Host(HostMessage),
@@ -191,7 +192,7 @@ fn end(py: Python<'_>, future: &Bound<'_, PyAny>, ended: Result<Answer>) -> PyRe
         return Ok(());
     }
     let made = match ended {
-        Ok(answer) => answer.to_python(py),
+        Ok(answer) => answer.into_python(py),
         Err(error) if error.is(Code::Cancelled) => {
             future.call_method0(pyo3::intern!(py, "cancel"))?;
             return Ok(());

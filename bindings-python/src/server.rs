@@ -37,7 +37,7 @@ pub struct Response {
 
 impl Response {
     /// `(status, headers, body, rest)`.
-    pub fn to_python<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    pub fn into_python<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let headers: Vec<_> = self.headers.iter().map(|(name, value)| (PyBytes::new(py, name), PyBytes::new(py, value))).collect();
         let rest = self.rest.map(|rest| Body(Arc::new(Mutex::new(rest))));
         Ok((self.status, headers, PyBytes::new(py, &self.whole), rest).into_pyobject(py)?.into_any())

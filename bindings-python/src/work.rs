@@ -26,6 +26,7 @@ use crate::{
 };
 
 /// How any work ends.
+#[allow(clippy::large_enum_variant)] // most are of operations: boxing each would cost more than the room
 pub enum Answer {
     /// An operation's.
     Operation(AnyAnswer),
@@ -42,7 +43,7 @@ pub enum Answer {
 
 impl Answer {
     /// As Python objects.
-    pub fn to_python<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    pub fn into_python<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         Ok(match self {
             Self::Operation(answer) => to_python(py, &Exposed(&answer))?,
             Self::Connection(connection) => to_python(py, &connection)?,
@@ -50,7 +51,7 @@ impl Answer {
             Self::Engine(engine) => Engine::of(engine).into_pyobject(py)?.into_any(),
             Self::Sandbox(sandbox) => Sandbox(sandbox).into_pyobject(py)?.into_any(),
             Self::Server(started) => started.object().into_pyobject(py)?.into_any(),
-            Self::Response(response) => response.to_python(py)?,
+            Self::Response(response) => response.into_python(py)?,
             Self::Bytes(bytes) => PyBytes::new(py, &bytes).into_any(),
             Self::Text(text) => text.into_pyobject(py)?.into_any(),
             Self::Nothing => py.None().into_bound(py),
@@ -119,7 +120,7 @@ pub fn run<'py>(py: Python<'py>, work: &Bound<'py, Work>, timeout: Option<f64>) 
         });
         inside = back;
         if let Some(ended) = ended {
-            let answer = raised(py, ended)?.to_python(py);
+            let answer = raised(py, ended)?.into_python(py);
             drop(inside);
             return answer;
         }

@@ -51,6 +51,15 @@ def connected(smalt: Smalt) -> Any:
     return account.connect("sandbox-key", KEY)
 
 
+class Consents(Presenter):
+    """Ada, who consents at the sandbox."""
+
+    redirect_uri = "http://127.0.0.1/callback"
+
+    async def present(self, authorize_url: str, application: str) -> str:
+        return await asyncio.to_thread(Sandbox.visit, authorize_url)
+
+
 class Plain(Connector):
     slug = "sandbox-key"
 
@@ -151,7 +160,7 @@ def test_a_hanging_plugin_harms_nobody_else() -> None:
             release.wait()
             return Identity(id="late", label="late")
 
-    with opened(Hangs(), timings={"plugin": 0.3}) as smalt:
+    with opened(Hangs(), presenter=Consents(), timings={"plugin": 0.3}) as smalt:
         # More of them than the pool has threads: those that nobody waits for are given up.
         for number in range(12):
             account = smalt.account(f"h-{number}")
@@ -321,7 +330,7 @@ def test_a_runner_runs_workflows() -> None:
         def run(self, workflow: str, payload: Any, account_id: str) -> Any:
             return {"workflow": workflow, "payload": payload, "account": account_id}
 
-    with opened(runner=Runs()) as smalt:
+    with opened(runner=Runs(), presenter=Consents()) as smalt:
         account = smalt.account("a")
         account.ensure()
         account.connect("sandbox-oauth")

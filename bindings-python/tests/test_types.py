@@ -27,7 +27,7 @@ def sample(cls: type[Model]) -> Model:
     """An object of the class, with a canary in every text and secret."""
     values: dict[str, Any] = {}
     for name, parameter in inspect.signature(cls).parameters.items():
-        values[name] = value(str(parameter.annotation), f"{CANARY}-{name}")
+        values[name] = value(str(parameter.annotation), f"{CANARY}-{name}.")
     return cls(**values)
 
 
@@ -67,7 +67,7 @@ def test_s41_what_is_printed_shows_no_secret(cls: type[Model]) -> None:
         for name in cls._fields:
             field = getattr(made, name)
             if isinstance(field, Secret) or name in cls._hidden:
-                assert f"{CANARY}-{name}" not in shown, shown
+                assert f"{CANARY}-{name}." not in shown, shown
     assert cls.__name__ in repr(made)
 
 

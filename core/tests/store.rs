@@ -662,6 +662,6 @@ async fn r11_a_rotation_demands_programs_that_know_it() {
     assert_eq!((ended.unreadable, ended.kept.len()), (1, 1), "{ended:?}");
     smalt.close().await;
     let info = schema_info(&path).unwrap();
-    assert_eq!((info.oldest_reader, info.schema), (4, info.known));
+    assert_eq!((info.oldest_reader, info.schema), (8, info.known));
     holds(&path, "after a rotation").await;
 }

@@ -25,6 +25,7 @@ use crate::{
 };
 
 /// Where a case runs.
+#[allow(clippy::large_enum_variant)] // there is one of them at a time
 pub enum World {
     /// In this process.
     Embedded(Embedded),

@@ -475,7 +475,7 @@ fn s41_debug_of_every_type_with_a_secret_shows_none() {
     request.set_header("authorization", S).unwrap();
     request.set_body("text/plain", S);
     let response = HttpResponse { status: 200, headers: vec![("set-cookie".into(), text())], body: S.into() };
-    let client = smalt::http::protocol::ClientCredentials { id: "id".into(), secret: Some(secret()), now: at };
+    let client = smalt::http::protocol::ClientCredentials { id: "id".into(), secret: Some(secret()), identity: None, now: at };
     let callback = smalt::http::protocol::callback(&format!("https://app.example/?state={S}&code={S}&x={S}")).unwrap();
     let project: smalt::project::Project = serde_json::from_value(
         json!({"version": 1, "apps": {"slack": {"client": {"test": {"id": "i", "secret": {"env": "SLACK_SECRET"}}}}}}),

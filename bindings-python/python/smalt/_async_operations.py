@@ -18,6 +18,9 @@ from .types import (
     ConfigUpdate,
     ConnectFlow,
     Connection,
+    Delivery,
+    Executed,
+    Execution,
     Field,
     Handoff,
     HandoffPreview,
@@ -25,6 +28,9 @@ from .types import (
     Labels,
     LinkedAccount,
     NewApiKey,
+    NewWebhook,
+    OwnChange,
+    OwnCredentials,
     Page,
     ParkedCallback,
     Portal,
@@ -36,6 +42,9 @@ from .types import (
     SiblingPolicy,
     StartedConnect,
     UpsertedAccount,
+    Webhook,
+    WebhookEvent,
+    WebhookKind,
     WorkflowUpdate,
 )
 
@@ -517,6 +526,76 @@ class AsyncSharedOperations:
         answer: RuleColumns = await self._operation("rule_columns", request)
         return answer
 
+    async def put_own_credentials(self, values: Mapping[str, Secret | str]) -> None:
+        """Replaces the linked account's credentials for the organisation's own application.
+
+        Args:
+            values: The values by name.
+        """
+        request: dict[str, Any] = {"account": self._id, "values": values}
+        await self._operation("put_own_credentials", request)
+
+    async def set_own_credential(self, name: str, value: Secret | str | None = None) -> OwnChange:
+        """Sets or removes one of these credentials.
+
+        Args:
+            name: The value's name.
+            value: The value; absent: it is removed.
+        """
+        request: dict[str, Any] = without_none({"account": self._id, "name": name, "value": value})
+        answer: OwnChange = await self._operation("set_own_credential", request)
+        return answer
+
+    async def execute_workflow(
+        self,
+        application: str,
+        workflow: str,
+        payload: Any = None,
+        *,
+        config_id: str | None = None,
+        wait: bool = False,
+    ) -> Executed:
+        """Runs an enabled workflow, and answers the run.
+
+        Args:
+            application: The application's slug.
+            config_id: Default the linked account's id.
+            workflow: The workflow's id.
+            payload: Passed on to the runner.
+            wait: Whether to wait for its end. Default false: it is answered as running.
+        """
+        request: dict[str, Any] = without_none({
+            "account": self._id,
+            "application": application,
+            "config_id": config_id,
+            "workflow": workflow,
+            "payload": payload,
+            "wait": wait,
+        })
+        answer: Executed = await self._operation("execute_workflow", request)
+        return answer
+
+    async def list_executions(self, *, cursor: str | None = None, limit: int | None = None) -> Page[Execution]:
+        """Lists runs of workflows, newest first.
+
+        Args:
+            cursor: Where the last page ended.
+            limit: How many; 1 to 500, default 50.
+        """
+        request: dict[str, Any] = without_none({"account": self._id, "cursor": cursor, "limit": limit})
+        answer: Page[Execution] = await self._operation("list_executions", request)
+        return answer
+
+    async def get_execution(self, execution: str) -> Execution:
+        """Reads one run of a workflow.
+
+        Args:
+            execution: The execution's id.
+        """
+        request: dict[str, Any] = {"account": self._id, "execution": execution}
+        answer: Execution = await self._operation("get_execution", request)
+        return answer
+
 
 class AsyncAccountOperations:
     """What the organisation may do with one linked account."""
@@ -565,6 +644,12 @@ class AsyncAccountOperations:
             "scopes": scopes,
         })
         answer: Connection = await self._operation("import_connection", request)
+        return answer
+
+    async def own_credentials(self) -> OwnCredentials:
+        """Answers these credentials."""
+        request: dict[str, Any] = {"account": self._id}
+        answer: OwnCredentials = await self._operation("own_credentials", request)
         return answer
 
     async def run_workflow(
@@ -803,6 +888,146 @@ class AsyncSmaltOperations:
         """
         request: dict[str, Any] = without_none({"cursor": cursor, "limit": limit})
         answer: Page[AuditEntry] = await self._operation("audit", request)
+        return answer
+
+    async def create_webhook(
+        self,
+        *,
+        url: str | None = None,
+        events: Sequence[WebhookEvent | str] | None = None,
+        enabled: bool | None = None,
+        method: str | None = None,
+        kind: WebhookKind | str | None = None,
+        headers: Mapping[str, Secret | str] | None = None,
+        body: Any = None,
+        description: str | None = None,
+        group: str | None = None,
+        application: str | None = None,
+        workflows: Sequence[str] | None = None,
+    ) -> NewWebhook:
+        """Makes a webhook; the secret that signs its deliveries is shown this once.
+
+        Args:
+            url: Where deliveries go: https, to a public address, except where the project allows others.
+            events: What it is told, in any order.
+            enabled: Whether it is told anything; default true.
+            method: `POST` (the default), `PUT` or `PATCH`.
+            kind: What it is sent; default the event.
+            headers: Further headers; for a custom one the values are templates.
+            body: The template of a custom one; default `{{event}}`.
+            description: For people; empty clears it.
+            group: For people; empty clears it.
+            application: Workflows of this application only; empty clears it.
+            workflows: These workflows only.
+        """
+        request: dict[str, Any] = without_none({
+            "url": url,
+            "events": events,
+            "enabled": enabled,
+            "method": method,
+            "kind": kind,
+            "headers": headers,
+            "body": body,
+            "description": description,
+            "group": group,
+            "application": application,
+            "workflows": workflows,
+        })
+        answer: NewWebhook = await self._operation("create_webhook", request)
+        return answer
+
+    async def list_webhooks(self) -> list[Webhook]:
+        """Lists webhooks, oldest first."""
+        request: dict[str, Any] = {}
+        answer: list[Webhook] = await self._operation("list_webhooks", request)
+        return answer
+
+    async def update_webhook(
+        self,
+        webhook: str,
+        *,
+        url: str | None = None,
+        events: Sequence[WebhookEvent | str] | None = None,
+        enabled: bool | None = None,
+        method: str | None = None,
+        kind: WebhookKind | str | None = None,
+        headers: Mapping[str, Secret | str] | None = None,
+        body: Any | None = None,
+        description: str | None = None,
+        group: str | None = None,
+        application: str | None = None,
+        workflows: Sequence[str] | None = None,
+    ) -> Webhook:
+        """Changes a webhook.
+
+        Args:
+            webhook: The webhook's id.
+            url: Where deliveries go: https, to a public address, except where the project allows others.
+            events: What it is told, in any order.
+            enabled: Whether it is told anything; default true.
+            method: `POST` (the default), `PUT` or `PATCH`.
+            kind: What it is sent; default the event.
+            headers: Further headers; for a custom one the values are templates.
+            body: The template of a custom one; default `{{event}}`.
+            description: For people; empty clears it.
+            group: For people; empty clears it.
+            application: Workflows of this application only; empty clears it.
+            workflows: These workflows only.
+        """
+        request: dict[str, Any] = {
+            "webhook": webhook,
+            "settings": given(url=url, events=events, enabled=enabled, method=method, kind=kind, headers=headers, body=body, description=description, group=group, application=application, workflows=workflows),
+        }
+        answer: Webhook = await self._operation("update_webhook", request)
+        return answer
+
+    async def delete_webhook(self, webhook: str) -> None:
+        """Deletes a webhook with its deliveries.
+
+        Args:
+            webhook: The webhook's id.
+        """
+        request: dict[str, Any] = {"webhook": webhook}
+        await self._operation("delete_webhook", request)
+
+    async def rotate_webhook_secret(self, webhook: str, *, overlap: timedelta | float | None = None) -> NewWebhook:
+        """Replaces a webhook's secret; the old one signs on for a while.
+
+        Args:
+            webhook: The webhook's id.
+            overlap: How long the replaced secret goes on signing beside the new one; default 24 hours, at most 30
+                days.
+        """
+        request: dict[str, Any] = without_none({"webhook": webhook, "overlap": overlap})
+        answer: NewWebhook = await self._operation("rotate_webhook_secret", request)
+        return answer
+
+    async def list_deliveries(
+        self,
+        webhook: str,
+        *,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> Page[Delivery]:
+        """Lists what was and is to be sent to a webhook, newest first.
+
+        Args:
+            webhook: The webhook's id.
+            cursor: Where the last page ended.
+            limit: How many; 1 to 500, default 50.
+        """
+        request: dict[str, Any] = without_none({"webhook": webhook, "cursor": cursor, "limit": limit})
+        answer: Page[Delivery] = await self._operation("list_deliveries", request)
+        return answer
+
+    async def redeliver(self, delivery: str) -> Delivery:
+        """Sends a delivery again.
+
+        Args:
+            delivery: The delivery's id.
+        """
+        request: dict[str, Any] = {"delivery": delivery}
+        answer: Delivery = await self._operation("redeliver", request)
         return answer
 
     async def rotate_keys(self, *, watch: str | None = None, wait: timedelta | float | None = None) -> KeyRotation:

@@ -1,27 +1,61 @@
 from os import PathLike
-from typing import Any
+from typing import Any, final
 
 from .types import Capabilities, Credential
 
+__all__ = [
+    "Api",
+    "Body",
+    "Call",
+    "Context",
+    "Engine",
+    "FixedClock",
+    "HostCall",
+    "Port",
+    "Sandbox",
+    "Scope",
+    "Secret",
+    "Server",
+    "Work",
+    "__version__",
+    "command",
+    "leave",
+    "load_manifest",
+    "make_key",
+    "open_embedded",
+    "open_remote",
+    "run",
+    "serve",
+    "start_sandbox",
+    "verify_webhook",
+    "verify_webhook_compatible",
+    "visit",
+]
+
 __version__: str
 
+@final
 class Secret:
     def __new__(cls, value: str) -> Secret: ...
     def reveal(self) -> str: ...
     def __bool__(self) -> bool: ...
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __format__(self, spec: str) -> str: ...
 
+@final
 class Work: ...
 
+@final
 class Scope:
     @property
     def plugin(self) -> str: ...
 
+@final
 class Call:
     def cancel(self) -> None: ...
 
+@final
 class Port:
     def __new__(cls, descriptor: bool) -> Port: ...
     def fileno(self) -> int: ...
@@ -32,6 +66,7 @@ class Port:
     @property
     def pending(self) -> int: ...
 
+@final
 class Context:
     @property
     def account_id(self) -> str: ...
@@ -41,6 +76,7 @@ class Context:
     def credential(self) -> Credential | None: ...
     def request(self, request: Any) -> Work: ...
 
+@final
 class HostCall:
     @property
     def number(self) -> int: ...
@@ -62,6 +98,7 @@ class HostCall:
     def panicked(self, message: str, trace: str | None = None) -> bool: ...
     def pass_on(self, exception: BaseException) -> bool: ...
 
+@final
 class Engine:
     def session(self, token: Secret | str) -> Engine: ...
     def acting_as(self, actor: str) -> Engine: ...
@@ -71,24 +108,29 @@ class Engine:
     def capabilities(self) -> Capabilities: ...
     def close(self) -> Work: ...
 
+@final
 class Body:
     def next(self) -> Work: ...
 
+@final
 class Api:
     def __new__(cls, engines: list[tuple[str, Engine]], public_url: str | None = None) -> Api: ...
     def answer(self, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes, client: str | None = None) -> Work: ...
 
+@final
 class Server:
     @property
     def url(self) -> str: ...
     def stop(self) -> None: ...
 
+@final
 class FixedClock:
     def __new__(cls, millis: int) -> FixedClock: ...
     def advance(self, seconds: float) -> None: ...
     @property
     def millis(self) -> int: ...
 
+@final
 class Sandbox:
     @property
     def origin(self) -> str: ...

@@ -48,6 +48,8 @@ class UnauthenticatedError(SmaltError):
       `account.session()`.
     - `invalid_api_key`: The API key is malformed, unknown, revoked, or of the other environment. Make one with `smalt
       keys api create`.
+    - `webhook_unverified`: A delivery is not signed with one of the given secrets, or was sent too long ago. Answer it
+      with 401 and do nothing else; check the secret, the clock, and that the body is verified as it came.
     """
 
     kind = "unauthenticated"
@@ -83,7 +85,15 @@ class NotFoundError(SmaltError):
       workflow in the project file.
     - `field_not_found`: The application or workflow has no field with this id. Check the id against `config(...)`.
     - `receipt_not_found`: No disconnect receipt has this id. Use the id that `disconnect` answered.
+    - `portal_link_invalid`: The link to the hosted page is unknown, used or late, or its session has ended. Make a new
+      one with `portal_url`.
     - `api_key_not_found`: No API key has this id in this environment. List the keys with `smalt keys api list`.
+    - `own_credentials_not_found`: The linked account has no credentials for the organisation's own application, or no
+      value of this name. Set them with `put_own_credentials`, or with `your_app` when the account is made.
+    - `execution_not_found`: The linked account has no execution with this id, or it is no longer kept. List the
+      executions.
+    - `webhook_not_found`: No webhook has this id in this environment. List the webhooks with `list_webhooks`.
+    - `delivery_not_found`: No delivery has this id, or it is no longer kept. List the deliveries of the webhook.
     """
 
     kind = "not_found"
@@ -130,6 +140,8 @@ class FlowError(SmaltError):
       flow; if it happens again, somebody may be mixing up providers.
     - `user_denied`: The user did not consent. Offer the connect button again.
     - `user_cancelled`: The user closed the authorize page. Offer the connect button again.
+    - `window_blocked`: The authorize page could not be opened: something blocked its window. Open it from the user's
+      own click, or use `start_connect` and redirect the user.
     - `authorize_failed`: The provider ended the authorisation with an error. See the provider's error code in the
       context.
     - `exchange_failed`: The provider refused to exchange the code. See the provider's error code in the context, and
@@ -182,9 +194,13 @@ class SmaltTimeoutError(SmaltError, TimeoutError):
 
     Codes:
 
+    - `connect_timeout`: The user was not done with the authorize page in the time that the call allows; the flow was
+      cancelled. Offer the connect button again, or allow more time.
     - `outcome_unknown`: The call's time was over while an effect was under way; it goes on. Read the flow, connection
       or receipt to see its end.
     - `provider_timeout`: The provider did not answer in time. Try again later.
+    - `server_timeout`: The server did not answer in time; the call changes nothing. Try again, or give the call more
+      time.
     """
 
     kind = "timeout"
@@ -204,6 +220,8 @@ class ConfigurationError(SmaltError):
     - `client_missing`: The project names no OAuth client for the application in this environment. Add
       `[apps.<slug>.client.test]` (or `.production`) with `id` and `secret` to the project file; `smalt doctor` prints
       the redirect URI.
+    - `registration_refused`: The provider registers no client for the organisation. See the provider's error code in
+      the context; name a client of your own in the project file if it stays so.
     - `secret_missing`: An environment variable or file that holds a secret is not there. Set it; the context names it.
     - `sandbox_refused`: The sandbox applications do not exist in the production environment. Use the test environment.
     - `key_missing`: No master key was given. Set SMALT_KEY or SMALT_KEY_FILE, e.g. `SMALT_KEY_FILE=smalt.key`; `smalt
@@ -231,6 +249,16 @@ class UnavailableError(SmaltError):
       file; writes resume by themselves.
     - `store_corrupt`: A row of the store is damaged; the context names it, others are served. Restore the row from a
       backup, or connect the application again.
+    - `server_unreachable`: No connection to the server could be made; nothing was sent. Check its address, and that it
+      runs; try again later.
+    - `server_error`: The server, or what stands before it, failed. Try again later; its log knows the request id.
+    - `server_answer`: What came is no whole answer of such a server. Check that the address is that of the API, and
+      what stands before it.
+    - `server_answer_too_large`: The server's answer is larger than the client's limit. Ask for less, or raise the
+      limit.
+    - `rate_limited`: The server limits the rate of calls. Try again after `retry_after`; `[server.rates]` of its
+      project file sets the limits.
+    - `overloaded`: The server has as much under way as it may have, or is about to end. Try again after `retry_after`.
     - `closed`: The engine was closed. Open a new one.
     """
 
@@ -319,6 +347,7 @@ CODES: dict[str, str] = {
     "credential_missing": "invalid",
     "invalid_token": "unauthenticated",
     "invalid_api_key": "unauthenticated",
+    "webhook_unverified": "unauthenticated",
     "forbidden": "forbidden",
     "linked_account_not_found": "not_found",
     "application_not_found": "not_found",
@@ -328,7 +357,12 @@ CODES: dict[str, str] = {
     "workflow_not_found": "not_found",
     "field_not_found": "not_found",
     "receipt_not_found": "not_found",
+    "portal_link_invalid": "not_found",
     "api_key_not_found": "not_found",
+    "own_credentials_not_found": "not_found",
+    "execution_not_found": "not_found",
+    "webhook_not_found": "not_found",
+    "delivery_not_found": "not_found",
     "linked_account_exists": "conflict",
     "config_conflict": "conflict",
     "not_connected": "conflict",
@@ -345,6 +379,8 @@ CODES: dict[str, str] = {
     "issuer_mismatch": "flow",
     "user_denied": "flow",
     "user_cancelled": "flow",
+    "window_blocked": "flow",
+    "connect_timeout": "timeout",
     "authorize_failed": "flow",
     "exchange_failed": "flow",
     "scope_missing": "flow",
@@ -366,6 +402,7 @@ CODES: dict[str, str] = {
     "project_invalid": "configuration",
     "manifest_invalid": "configuration",
     "client_missing": "configuration",
+    "registration_refused": "configuration",
     "secret_missing": "configuration",
     "sandbox_refused": "configuration",
     "key_missing": "configuration",
@@ -377,6 +414,13 @@ CODES: dict[str, str] = {
     "store_foreign": "configuration",
     "store_newer": "configuration",
     "store_corrupt": "unavailable",
+    "server_unreachable": "unavailable",
+    "server_timeout": "timeout",
+    "server_error": "unavailable",
+    "server_answer": "unavailable",
+    "server_answer_too_large": "unavailable",
+    "rate_limited": "unavailable",
+    "overloaded": "unavailable",
     "plugin_failed": "plugin",
     "plugin_timeout": "plugin",
     "plugin_panicked": "plugin",

@@ -105,7 +105,19 @@ class RuleColumn(Model):
 class Project(Model):
     """The whole project."""
 
-    __slots__ = ("version", "org", "sessions", "portal", "network", "refresh", "sandbox", "manifests", "apps")
+    __slots__ = (
+        "version",
+        "org",
+        "sessions",
+        "portal",
+        "network",
+        "refresh",
+        "sandbox",
+        "workflow_runner",
+        "server",
+        "manifests",
+        "apps",
+    )
     _fields = __slots__
 
     version: int
@@ -122,6 +134,10 @@ class Project(Model):
     """How tokens are renewed before they end."""
     sandbox: SandboxSettings
     """The built-in sandbox applications."""
+    workflow_runner: WorkflowReceiver | None
+    """Who runs workflows, where the program has no runner of its own."""
+    server: ServerSettings
+    """How much the HTTP API bears."""
     manifests: tuple[str, ...]
     """Folders with more manifests, relative to the project file; read again when they change."""
     apps: Mapping[str, AppSettings]
@@ -137,6 +153,8 @@ class Project(Model):
         network: Network | Mapping[str, Any] | None = None,
         refresh: RefreshSettings | Mapping[str, Any] | None = None,
         sandbox: SandboxSettings | Mapping[str, Any] | None = None,
+        workflow_runner: WorkflowReceiver | Mapping[str, Any] | None = None,
+        server: ServerSettings | Mapping[str, Any] | None = None,
         manifests: Sequence[str] = (),
         apps: Mapping[str, AppSettings | Mapping[str, Any]] | None = None,
     ) -> None:
@@ -147,6 +165,8 @@ class Project(Model):
         set_(self, "network", Network() if network is None else network)
         set_(self, "refresh", RefreshSettings() if refresh is None else refresh)
         set_(self, "sandbox", SandboxSettings() if sandbox is None else sandbox)
+        set_(self, "workflow_runner", workflow_runner)
+        set_(self, "server", ServerSettings() if server is None else server)
         set_(self, "manifests", tuple(manifests))
         set_(self, "apps", read_only({} if apps is None else apps))
 
@@ -206,6 +226,23 @@ class Sessions(Model):
         lifetime: int = 86400,
     ) -> None:
         set_(self, "lifetime", lifetime)
+
+
+class PortalSettings(Model):
+    """The hosted page, on which users connect and set applications."""
+
+    __slots__ = ("embed",)
+    _fields = __slots__
+
+    embed: tuple[str, ...]
+    """Exact origins whose pages may show it in a frame. Empty: none; it can be redirected to all the same."""
+
+    def __init__(
+        self,
+        *,
+        embed: Sequence[str] = (),
+    ) -> None:
+        set_(self, "embed", tuple(embed))
 
 
 class Network(Model):
@@ -298,6 +335,213 @@ class SandboxSettings(Model):
         set_(self, "listen", listen)
 
 
+class WorkflowReceiver(Model):
+    """A server of the organisation that runs its workflows, told by signed POSTs."""
+
+    __slots__ = ("url", "secret")
+    _fields = __slots__
+
+    url: str
+    """Where it listens; https, or a host of `network.allow`."""
+    secret: SecretRef
+    """What the POSTs are signed with: `whsec_…`, or any text that both sides have."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        secret: SecretRef,
+    ) -> None:
+        set_(self, "url", url)
+        set_(self, "secret", secret)
+
+
+class ServerSettings(Model):
+    """How much the HTTP API bears. A limit of 0 is none. Times are seconds and may have fractions."""
+
+    __slots__ = (
+        "connections",
+        "connections_per_address",
+        "connection_time",
+        "idle_time",
+        "head_time",
+        "write_time",
+        "head_size",
+        "headers",
+        "body_time",
+        "body_size",
+        "body_depth",
+        "body_keys",
+        "request_time",
+        "requests",
+        "streams",
+        "resets",
+        "waiters",
+        "waiters_per_account",
+        "stream_time",
+        "stop_time",
+        "trusted_proxies",
+        "rates",
+    )
+    _fields = __slots__
+
+    connections: int
+    """Connections at once; more wait in the operating system's queue. Counts from the next start. Default 4,096."""
+    connections_per_address: int
+    """Connections at once from one address (IPv6: one /64 network); more are closed. Trusted proxies are exempt. Counts
+    from the next start. Default 2,048.
+    """
+    connection_time: float
+    """How long a connection takes requests; twice that ends it whatever is under way. Counts from the next start. Default
+    600.
+    """
+    idle_time: float
+    """How long a connection may be open with nothing under way. On HTTP/1 `head_time` ends it too. Counts from the next
+    start. Default 60.
+    """
+    head_time: float
+    """How long a request's head may take to come. Counts from the next start. Default 10."""
+    write_time: float
+    """How long a client may take nothing of its answer. Counts from the next start. Default 30."""
+    head_size: int
+    """The largest head, in bytes, at least 8,192. Counts from the next start. Default 16,384."""
+    headers: int
+    """Header lines of one request. Counts from the next start. Default 80."""
+    body_time: float
+    """How long a request's body may take to come, whole. Default 10."""
+    body_size: int
+    """The largest body, in bytes. Default 65,536."""
+    body_depth: int
+    """Arrays and objects in each other. Default 32."""
+    body_keys: int
+    """Keys of all objects of one body together. Default 1,000."""
+    request_time: float
+    """How long a request may take before it is answered with 504; what it began goes on. Default 60."""
+    requests: int
+    """Requests that are answered at once, without those that wait for an event; more are answered with 503. Default
+    1,024.
+    """
+    streams: int
+    """HTTP/2: requests at once on one connection. Counts from the next start. Default 100."""
+    resets: int
+    """HTTP/2: requests that a client may take back before they were looked at; more end the connection. Counts from the
+    next start. Default 20.
+    """
+    waiters: int
+    """Calls that wait for an event at once: `wait_flow`, `events` with `wait`, event streams. Default 10,000."""
+    waiters_per_account: int
+    """The same for one linked account. Default 100."""
+    stream_time: float
+    """How long an event stream lasts; then the client comes back and goes on where it was. Default 300."""
+    stop_time: float
+    """How long open requests may take to end when the server is stopped; 0 waits for none. Counts from the next start.
+    Default 5.
+    """
+    trusted_proxies: tuple[str, ...]
+    """Addresses or ranges (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed. Default none: the address of the
+    connection counts, whatever a header says.
+    """
+    rates: RateSettings
+    """How often somebody may call."""
+
+    def __init__(
+        self,
+        *,
+        connections: int = 4096,
+        connections_per_address: int = 2048,
+        connection_time: float = 600.0,
+        idle_time: float = 60.0,
+        head_time: float = 10.0,
+        write_time: float = 30.0,
+        head_size: int = 16384,
+        headers: int = 80,
+        body_time: float = 10.0,
+        body_size: int = 65536,
+        body_depth: int = 32,
+        body_keys: int = 1000,
+        request_time: float = 60.0,
+        requests: int = 1024,
+        streams: int = 100,
+        resets: int = 20,
+        waiters: int = 10000,
+        waiters_per_account: int = 100,
+        stream_time: float = 300.0,
+        stop_time: float = 5.0,
+        trusted_proxies: Sequence[str] = (),
+        rates: RateSettings | Mapping[str, Any] | None = None,
+    ) -> None:
+        set_(self, "connections", connections)
+        set_(self, "connections_per_address", connections_per_address)
+        set_(self, "connection_time", connection_time)
+        set_(self, "idle_time", idle_time)
+        set_(self, "head_time", head_time)
+        set_(self, "write_time", write_time)
+        set_(self, "head_size", head_size)
+        set_(self, "headers", headers)
+        set_(self, "body_time", body_time)
+        set_(self, "body_size", body_size)
+        set_(self, "body_depth", body_depth)
+        set_(self, "body_keys", body_keys)
+        set_(self, "request_time", request_time)
+        set_(self, "requests", requests)
+        set_(self, "streams", streams)
+        set_(self, "resets", resets)
+        set_(self, "waiters", waiters)
+        set_(self, "waiters_per_account", waiters_per_account)
+        set_(self, "stream_time", stream_time)
+        set_(self, "stop_time", stop_time)
+        set_(self, "trusted_proxies", tuple(trusted_proxies))
+        set_(self, "rates", RateSettings() if rates is None else rates)
+
+
+class RateSettings(Model):
+    """How often somebody may call, per minute; 0 is no limit. Who was quiet may make the calls of ten seconds at once.
+    """
+
+    __slots__ = ("guesses", "address", "session", "key", "tenant", "polls", "connects")
+    _fields = __slots__
+
+    guesses: int
+    """Credentials that are tried and wrong, from one address, and of API keys with the same first ten characters.
+    Credentials that were good a while ago are not held up by it; the whole minute's may come at once. Default 100.
+    """
+    address: int
+    """Calls without a credential, from one address. Default 1,200."""
+    session: int
+    """Calls with one session token. Default 1,200."""
+    key: int
+    """Calls with one API key. Default 30,000."""
+    tenant: int
+    """Calls of the organisation and its sessions in one environment, all together. Default 120,000."""
+    polls: int
+    """Calls that ask how an application or a flow stands, with one session token: web SDKs do while a user is at the
+    provider. They count here only. Default 6,000.
+    """
+    connects: int
+    """Connects that are begun, or keys that are tried, for one linked account with a session token. They count here
+    beside `session`. Default 120.
+    """
+
+    def __init__(
+        self,
+        *,
+        guesses: int = 100,
+        address: int = 1200,
+        session: int = 1200,
+        key: int = 30000,
+        tenant: int = 120000,
+        polls: int = 6000,
+        connects: int = 120,
+    ) -> None:
+        set_(self, "guesses", guesses)
+        set_(self, "address", address)
+        set_(self, "session", session)
+        set_(self, "key", key)
+        set_(self, "tenant", tenant)
+        set_(self, "polls", polls)
+        set_(self, "connects", connects)
+
+
 class AppSettings(Model):
     """One application's settings."""
 
@@ -366,13 +610,19 @@ class AppSettings(Model):
 class Client(Model):
     """An OAuth client that the organisation registered."""
 
-    __slots__ = ("id", "secret", "redirect_uri")
+    __slots__ = ("id", "secret", "certificate", "certificate_key", "redirect_uri")
     _fields = __slots__
 
     id: str
     """The client's id."""
     secret: SecretRef | None
     """The client's secret; absent for a public client."""
+    certificate: SecretRef | None
+    """Its certificate in PEM form, by which it proves itself (RFC 8705), with those that vouch for it; it may hold the
+    key too.
+    """
+    certificate_key: SecretRef | None
+    """The private key of the certificate, in PEM form."""
     redirect_uri: str | None
     """The redirect URI registered for it; default the project's own."""
 
@@ -381,10 +631,14 @@ class Client(Model):
         *,
         id: str,
         secret: SecretRef | None = None,
+        certificate: SecretRef | None = None,
+        certificate_key: SecretRef | None = None,
         redirect_uri: str | None = None,
     ) -> None:
         set_(self, "id", id)
         set_(self, "secret", secret)
+        set_(self, "certificate", certificate)
+        set_(self, "certificate_key", certificate_key)
         set_(self, "redirect_uri", redirect_uri)
 
 
@@ -938,6 +1192,9 @@ class Timings(Model):
         "poll",
         "revoke_backoff",
         "revoke_attempts",
+        "webhook_backoff",
+        "webhook_attempts",
+        "webhook_patience",
         "read_window",
         "event_retention",
         "flow_retention",
@@ -972,10 +1229,18 @@ class Timings(Model):
     """The first wait before a revocation is tried again; it doubles. Default 5 s."""
     revoke_attempts: int
     """How often a revocation is tried. Default 14 (about 45 hours)."""
+    webhook_backoff: timedelta
+    """The first wait before a delivery to a webhook is tried again; it doubles, up to 6 hours, and is spread. Default 5
+    s.
+    """
+    webhook_attempts: int
+    """How often a delivery is tried. Default 14 (about 45 hours)."""
+    webhook_patience: timedelta
+    """A webhook to which every try failed for so long is disabled. Default 3 days."""
     read_window: timedelta
     """Credential reads within this time share one audit row. Default 60 s."""
     event_retention: timedelta
-    """How long events are kept. Default 30 days."""
+    """How long events, the log of deliveries and runs of workflows are kept. Default 30 days."""
     flow_retention: timedelta
     """How long ended flows and sessions are kept. Default 24 hours."""
     cached_credentials: int
@@ -995,6 +1260,9 @@ class Timings(Model):
         poll: timedelta | float = 0.25,
         revoke_backoff: timedelta | float = 5.0,
         revoke_attempts: int = 14,
+        webhook_backoff: timedelta | float = 5.0,
+        webhook_attempts: int = 14,
+        webhook_patience: timedelta | float = 259200.0,
         read_window: timedelta | float = 60.0,
         event_retention: timedelta | float = 2592000.0,
         flow_retention: timedelta | float = 86400.0,
@@ -1011,6 +1279,9 @@ class Timings(Model):
         set_(self, "poll", poll)
         set_(self, "revoke_backoff", revoke_backoff)
         set_(self, "revoke_attempts", revoke_attempts)
+        set_(self, "webhook_backoff", webhook_backoff)
+        set_(self, "webhook_attempts", webhook_attempts)
+        set_(self, "webhook_patience", webhook_patience)
         set_(self, "read_window", read_window)
         set_(self, "event_retention", event_retention)
         set_(self, "flow_retention", flow_retention)
@@ -1657,13 +1928,15 @@ class Handoff(Model):
     ticket.
     """
 
-    __slots__ = ("flow_id", "ticket", "expires_at")
+    __slots__ = ("flow_id", "ticket", "page", "expires_at")
     _fields = __slots__
 
     flow_id: str
     """The flow's id."""
     ticket: Secret
-    """Good once, as long as the flow."""
+    """Good once, as long as the flow. Empty where the server keeps it to itself and only tells the page."""
+    page: Secret | None
+    """The page to send the browser to, where a server has one."""
     expires_at: datetime
     """When the user must be back."""
 
@@ -1673,10 +1946,12 @@ class Handoff(Model):
         flow_id: str,
         ticket: Secret | str,
         expires_at: datetime,
+        page: Secret | str | None = None,
     ) -> None:
         set_(self, "flow_id", flow_id)
         set_(self, "ticket", ticket)
         set_(self, "expires_at", expires_at)
+        set_(self, "page", page)
 
 
 class HandoffPreview(Model):
@@ -2403,6 +2678,148 @@ class FieldError(Model):
         set_(self, "message", message)
 
 
+class OwnChange(Word):
+    """What became of one value."""
+
+    ADDED = "added"
+    """It is new."""
+    UPDATED = "updated"
+    """It had another value."""
+    REMOVED = "removed"
+    """It is gone."""
+
+
+class OwnCredentials(Model):
+    """A linked account's credentials for the organisation's own application ("your app" at the hosted service)."""
+
+    __slots__ = ("account_id", "values", "created_at", "updated_at")
+    _fields = __slots__
+
+    account_id: str
+    """Whose they are."""
+    values: Mapping[str, Secret]
+    """The values by name."""
+    created_at: datetime
+    """When the first of them came."""
+    updated_at: datetime
+    """When they last changed."""
+
+    def __init__(
+        self,
+        *,
+        account_id: str,
+        values: Mapping[str, Secret | str],
+        created_at: datetime,
+        updated_at: datetime,
+    ) -> None:
+        set_(self, "account_id", account_id)
+        set_(self, "values", read_only(values))
+        set_(self, "created_at", created_at)
+        set_(self, "updated_at", updated_at)
+
+
+class Executed(Model):
+    """A run that was begun, with its answer where it was waited for. Debug hides what it answered."""
+
+    __slots__ = ("execution", "answer", "reason")
+    _fields = __slots__
+
+    execution: Execution
+    """The run."""
+    answer: Any
+    """What the workflow answered."""
+    reason: str | None
+    """Why it failed, for people."""
+
+    def __init__(
+        self,
+        *,
+        execution: Execution | Mapping[str, Any],
+        answer: Any | None = None,
+        reason: str | None = None,
+    ) -> None:
+        set_(self, "execution", execution)
+        set_(self, "answer", answer)
+        set_(self, "reason", reason)
+
+
+class Execution(Model):
+    """One run of a workflow. What it was given and what it answered is not kept."""
+
+    __slots__ = (
+        "id",
+        "account_id",
+        "application",
+        "config_id",
+        "workflow",
+        "waited",
+        "status",
+        "error",
+        "created_at",
+        "ended_at",
+    )
+    _fields = __slots__
+
+    id: str
+    """24 hex digits."""
+    account_id: str
+    """The linked account."""
+    application: str
+    """The application's slug."""
+    config_id: str
+    """The config."""
+    workflow: str
+    """The workflow's id."""
+    waited: bool
+    """Whether the caller waited for its end."""
+    status: ExecutionStatus
+    """How it stands."""
+    error: str | None
+    """Why it failed: a code of the error table."""
+    created_at: datetime
+    """When it began."""
+    ended_at: datetime | None
+    """When it ended."""
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        account_id: str,
+        application: str,
+        config_id: str,
+        workflow: str,
+        waited: bool,
+        status: ExecutionStatus | str,
+        created_at: datetime,
+        error: str | None = None,
+        ended_at: datetime | None = None,
+    ) -> None:
+        set_(self, "id", id)
+        set_(self, "account_id", account_id)
+        set_(self, "application", application)
+        set_(self, "config_id", config_id)
+        set_(self, "workflow", workflow)
+        set_(self, "waited", waited)
+        set_(self, "status", status)
+        set_(self, "created_at", created_at)
+        set_(self, "error", error)
+        set_(self, "ended_at", ended_at)
+
+
+class ExecutionStatus(Word):
+    """How a run of a workflow stands."""
+
+    RUNNING = "running"
+    """It has not ended."""
+    COMPLETED = "completed"
+    """It ran to its end."""
+    ERRORED = "errored"
+    """It failed."""
+    TIMED_OUT = "timed_out"
+    """Its time was over."""
+
+
 class Event(Model):
     """One entry of the durable log."""
 
@@ -2493,6 +2910,20 @@ class EventType(Word):
     """An API key was revoked."""
     SESSION_REVOKED = "session.revoked"
     """A session was revoked."""
+    WORKFLOW_COMPLETED = "workflow.completed"
+    """A workflow ran to its end."""
+    WORKFLOW_ERRORED = "workflow.errored"
+    """A workflow failed."""
+    WORKFLOW_TIMED_OUT = "workflow.timed_out"
+    """A workflow's time was over."""
+    WEBHOOK_CREATED = "webhook.created"
+    """A webhook was made."""
+    WEBHOOK_UPDATED = "webhook.updated"
+    """A webhook was changed."""
+    WEBHOOK_DELETED = "webhook.deleted"
+    """A webhook was deleted."""
+    WEBHOOK_DISABLED = "webhook.disabled"
+    """A webhook was disabled, since it took nothing for too long, or said that it is gone."""
 
 
 class AuditEntry(Model):
@@ -2502,7 +2933,8 @@ class AuditEntry(Model):
     _fields = __slots__
 
     action: str
-    """What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`, `client`."""
+    """What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`, `client`, `webhook`, `own_credentials`.
+    """
     actor: str
     """Who asked."""
     account_id: str | None
@@ -2538,6 +2970,238 @@ class AuditEntry(Model):
         set_(self, "account_id", account_id)
         set_(self, "application", application)
         set_(self, "connection_id", connection_id)
+
+
+class WebhookEvent(Word):
+    """What a webhook can be told."""
+
+    CONNECTION_CREATED = "connection.created"
+    """A connection became active: new, authorised again, or good again after it had expired."""
+    CONNECTION_DELETED = "connection.deleted"
+    """A connection was removed."""
+    CONNECTION_EXPIRED = "connection.expired"
+    """A connection cannot be used."""
+    WORKFLOW_COMPLETED = "workflow.completed"
+    """A workflow ran to its end."""
+    WORKFLOW_ERRORED = "workflow.errored"
+    """A workflow failed."""
+    WORKFLOW_STOPPED = "workflow.stopped"
+    """A workflow was stopped."""
+    WORKFLOW_TIMED_OUT = "workflow.timed_out"
+    """A workflow's time was over."""
+
+
+class WebhookKind(Word):
+    """What a webhook is sent."""
+
+    DEFAULT = "default"
+    """The event."""
+    SLACK = "slack"
+    """A message that Slack shows."""
+    CUSTOM = "custom"
+    """What its own template makes of the event."""
+
+
+class NewWebhook(Model):
+    """A webhook with its new secret."""
+
+    __slots__ = ("webhook", "secret")
+    _fields = __slots__
+
+    webhook: Webhook
+    """The webhook."""
+    secret: Secret
+    """What its deliveries are signed with: `whsec_…`. It is never shown again."""
+
+    def __init__(
+        self,
+        *,
+        webhook: Webhook | Mapping[str, Any],
+        secret: Secret | str,
+    ) -> None:
+        set_(self, "webhook", webhook)
+        set_(self, "secret", secret)
+
+
+class Webhook(Model):
+    """A place of the organisation that is told what happens. Debug hides where it is: the URL may be a secret itself, as
+    Slack's are.
+    """
+
+    __slots__ = (
+        "id",
+        "url",
+        "events",
+        "enabled",
+        "method",
+        "kind",
+        "headers",
+        "body",
+        "description",
+        "group",
+        "application",
+        "workflows",
+        "failing_since",
+        "disabled_because",
+        "old_secret_until",
+        "created_at",
+        "updated_at",
+    )
+    _fields = __slots__
+
+    id: str
+    """24 hex digits."""
+    url: Secret
+    """Where deliveries go."""
+    events: tuple[WebhookEvent, ...]
+    """What it is told."""
+    enabled: bool
+    """Whether it is told anything now. What happens while it is not is not sent later."""
+    method: str
+    """`POST`, `PUT` or `PATCH`."""
+    kind: WebhookKind
+    """What it is sent."""
+    headers: Mapping[str, Secret]
+    """Further headers of its deliveries."""
+    body: Any
+    """The template of a custom one."""
+    description: str | None
+    """For people."""
+    group: str | None
+    """For people: several webhooks may have one."""
+    application: str | None
+    """Workflows of this application only."""
+    workflows: tuple[str, ...]
+    """These workflows only; empty: all."""
+    failing_since: datetime | None
+    """Since when every try failed."""
+    disabled_because: str | None
+    """Why it was disabled, where that was not done by hand: `failing` or `gone`."""
+    old_secret_until: datetime | None
+    """When a replaced secret ends that still signs."""
+    created_at: datetime
+    """When it was made."""
+    updated_at: datetime
+    """When it was last changed."""
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        url: Secret | str,
+        events: Sequence[WebhookEvent | str],
+        enabled: bool,
+        method: str,
+        kind: WebhookKind | str,
+        headers: Mapping[str, Secret | str],
+        workflows: Sequence[str],
+        created_at: datetime,
+        updated_at: datetime,
+        body: Any | None = None,
+        description: str | None = None,
+        group: str | None = None,
+        application: str | None = None,
+        failing_since: datetime | None = None,
+        disabled_because: str | None = None,
+        old_secret_until: datetime | None = None,
+    ) -> None:
+        set_(self, "id", id)
+        set_(self, "url", url)
+        set_(self, "events", tuple(events))
+        set_(self, "enabled", enabled)
+        set_(self, "method", method)
+        set_(self, "kind", kind)
+        set_(self, "headers", read_only(headers))
+        set_(self, "workflows", tuple(workflows))
+        set_(self, "created_at", created_at)
+        set_(self, "updated_at", updated_at)
+        set_(self, "body", body)
+        set_(self, "description", description)
+        set_(self, "group", group)
+        set_(self, "application", application)
+        set_(self, "failing_since", failing_since)
+        set_(self, "disabled_because", disabled_because)
+        set_(self, "old_secret_until", old_secret_until)
+
+
+class Delivery(Model):
+    """One event on its way to a webhook, and what became of it."""
+
+    __slots__ = (
+        "id",
+        "webhook_id",
+        "event",
+        "payload",
+        "status",
+        "attempts",
+        "next_at",
+        "http_status",
+        "error",
+        "created_at",
+        "changed_at",
+    )
+    _fields = __slots__
+
+    id: str
+    """The value of its header `webhook-id`, the same for all tries."""
+    webhook_id: str
+    """Whose it is."""
+    event: WebhookEvent
+    """What it tells."""
+    payload: Any
+    """The event as it is told."""
+    status: DeliveryStatus
+    """How it stands."""
+    attempts: int
+    """How often it was sent."""
+    next_at: datetime | None
+    """When it is tried next."""
+    http_status: int | None
+    """The status that the last try was answered."""
+    error: str | None
+    """Why the last try had no answer, or why it is not tried: a code of the error table."""
+    created_at: datetime
+    """When it was queued."""
+    changed_at: datetime
+    """When it last changed."""
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        webhook_id: str,
+        event: WebhookEvent | str,
+        payload: Any,
+        status: DeliveryStatus | str,
+        attempts: int,
+        created_at: datetime,
+        changed_at: datetime,
+        next_at: datetime | None = None,
+        http_status: int | None = None,
+        error: str | None = None,
+    ) -> None:
+        set_(self, "id", id)
+        set_(self, "webhook_id", webhook_id)
+        set_(self, "event", event)
+        set_(self, "payload", payload)
+        set_(self, "status", status)
+        set_(self, "attempts", attempts)
+        set_(self, "created_at", created_at)
+        set_(self, "changed_at", changed_at)
+        set_(self, "next_at", next_at)
+        set_(self, "http_status", http_status)
+        set_(self, "error", error)
+
+
+class DeliveryStatus(Word):
+    """How a delivery stands."""
+
+    QUEUED = "queued"
+    """It is to be sent, or sent again."""
+    DELIVERED = "delivered"
+    """The receiver took it."""
+    FAILED = "failed"
+    """It is not tried any more."""
 
 
 class KeyRotation(Model):
@@ -2615,23 +3279,6 @@ class RotationState(Word):
     """The replaced keys are dropped."""
 
 
-class PortalSettings(Model):
-    """The hosted page, on which users connect and set applications."""
-
-    __slots__ = ("embed",)
-    _fields = __slots__
-
-    embed: tuple[str, ...]
-    """Exact origins whose pages may show it in a frame. Empty: none; it can be redirected to all the same."""
-
-    def __init__(
-        self,
-        *,
-        embed: Sequence[str] = (),
-    ) -> None:
-        set_(self, "embed", tuple(embed))
-
-
 
 SecretRef = Mapping[str, Any]
 """Where a secret is read from; it never stands in the project file."""
@@ -2651,9 +3298,13 @@ _classes: dict[str, type] = {
     "Project": Project,
     "Org": Org,
     "Sessions": Sessions,
+    "PortalSettings": PortalSettings,
     "Network": Network,
     "RefreshSettings": RefreshSettings,
     "SandboxSettings": SandboxSettings,
+    "WorkflowReceiver": WorkflowReceiver,
+    "ServerSettings": ServerSettings,
+    "RateSettings": RateSettings,
     "AppSettings": AppSettings,
     "Client": Client,
     "InputField": InputField,
@@ -2713,12 +3364,22 @@ _classes: dict[str, type] = {
     "Field": Field,
     "Workflow": Workflow,
     "FieldError": FieldError,
+    "OwnChange": OwnChange,
+    "OwnCredentials": OwnCredentials,
+    "Executed": Executed,
+    "Execution": Execution,
+    "ExecutionStatus": ExecutionStatus,
     "Event": Event,
     "EventType": EventType,
     "AuditEntry": AuditEntry,
+    "WebhookEvent": WebhookEvent,
+    "WebhookKind": WebhookKind,
+    "NewWebhook": NewWebhook,
+    "Webhook": Webhook,
+    "Delivery": Delivery,
+    "DeliveryStatus": DeliveryStatus,
     "KeyRotation": KeyRotation,
     "RotationState": RotationState,
-    "PortalSettings": PortalSettings,
 }
 
 
@@ -2746,10 +3407,15 @@ __all__ = [
     "ConnectionHealth",
     "ConnectionStatus",
     "Credential",
+    "Delivery",
+    "DeliveryStatus",
     "DevicePrompt",
     "Environment",
     "Event",
     "EventType",
+    "Executed",
+    "Execution",
+    "ExecutionStatus",
     "Field",
     "FieldDef",
     "FieldError",
@@ -2772,7 +3438,10 @@ __all__ = [
     "NameValue",
     "Network",
     "NewApiKey",
+    "NewWebhook",
     "Org",
+    "OwnChange",
+    "OwnCredentials",
     "Page",
     "PageStyle",
     "Pagination",
@@ -2781,6 +3450,7 @@ __all__ = [
     "PortalLink",
     "PortalSettings",
     "Project",
+    "RateSettings",
     "Receipt",
     "RefreshSettings",
     "RevocationOutcome",
@@ -2792,6 +3462,7 @@ __all__ = [
     "SandboxSettings",
     "Secret",
     "SecretRef",
+    "ServerSettings",
     "SessionInfo",
     "Sessions",
     "SiblingPolicy",
@@ -2799,7 +3470,11 @@ __all__ = [
     "StateCookie",
     "Timings",
     "UpsertedAccount",
+    "Webhook",
+    "WebhookEvent",
+    "WebhookKind",
     "Workflow",
     "WorkflowDef",
+    "WorkflowReceiver",
     "WorkflowUpdate",
 ]

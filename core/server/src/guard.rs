@@ -40,6 +40,7 @@ fn class(route: &Route, operation: Option<Operation>) -> Class {
             | O::VerifyApiKey
             | O::GetHandoff
             | O::TakeHandoff
+            | O::OpenPortal
             | O::ParkCallback
             | O::FinishConnect,
         ) => Class::Connect,

@@ -4,6 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use super::{Inner, registration::Registered, require_account};
 use crate::{
+    Secret,
     backend::{GetAccount, GetApp},
     error::{Error, Result, bail, err},
     http::protocol::ClientCredentials,
@@ -11,7 +12,8 @@ use crate::{
         AppManifest, KeyGrant, KeyToken, Keybased, Oauth1, Oauth2, Placement, Placements, Registration, SANDBOX_SLUGS,
         document::did_you_mean, template::Values,
     },
-    model::{AppStatus, Application, AuthType, Connection, ConnectionStatus, Environment, GrantKind, InputField},
+    model::{AppStatus, Application, AuthType, Connection, ConnectionStatus, Credential, Environment, GrantKind, InputField},
+    plugin::ClientIdentity,
     project::{AppSettings, LoadedProject},
     sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions},
 };
@@ -44,6 +46,17 @@ fn names_client(manifest: &AppManifest) -> bool {
     };
     let api = &manifest.api;
     manifest.oauth2.is_some() && (api.headers.values().any(named) || api.placement.iter().flat_map(Placements::all).any(placed))
+}
+
+/// The certificate that a customer entered.
+pub(super) fn entered_identity(values: &BTreeMap<String, Secret>) -> Result<Option<ClientIdentity>> {
+    let Some(certificate) = values.get("client_certificate") else { return Ok(None) };
+    match ClientIdentity::from_pem(certificate, values.get("client_key")) {
+        Ok(identity) => Ok(Some(identity)),
+        Err(_) => {
+            Err(err!(InvalidInputs, "what was entered is no certificate with its key in PEM form").with("fields", "client_certificate"))
+        }
+    }
 }
 
 /// Sandbox applications are those whose hosts are the sandbox's.
@@ -101,6 +114,22 @@ impl App {
 
     pub(super) fn registration(&self) -> Option<&Registration> {
         self.manifest.oauth2.as_ref().and_then(|oauth| oauth.registration.as_ref())
+    }
+
+    /// What a call of the API proves itself with below HTTP, where the manifest wants that.
+    pub(super) fn identity(&self, credential: &Credential) -> Result<Option<ClientIdentity>> {
+        if !self.manifest.api.client_certificate {
+            return Ok(None);
+        }
+        let own = self.key_token().filter(|token| credential.auth_type == AuthType::Keybased && token.proves_by_own_certificate());
+        let identity = match own {
+            Some(_) => entered_identity(&credential.values)?,
+            None => self.client.as_ref().and_then(|client| client.identity.clone()),
+        };
+        match identity {
+            Some(identity) => Ok(Some(identity)),
+            None => bail!(ProjectInvalid, "calls of `{}` present a certificate, and its client names none that can be read", self.slug()),
+        }
     }
 
     /// Whether calls of the API name the client.
@@ -221,7 +250,7 @@ impl Inner {
         };
         let sandbox_origin = if is_sandbox(slug) { Some(self.sandbox_origin(&project).await?) } else { None };
         let variables = Arc::new(manifest.variable_values(&settings.variables));
-        let named = names_client(&manifest);
+        let named = names_client(&manifest) || manifest.api.client_certificate;
         let mut app = App { manifest, settings: Arc::new(settings), variables, project, sandbox_origin, client: None, registered: None };
         if named {
             // Without one, only what needs it fails.
@@ -280,7 +309,8 @@ impl Inner {
     /// The organisation's client for an application in this environment.
     pub(super) fn client(&self, app: &App) -> Result<ClientCredentials> {
         if let Some(registered) = app.registered() {
-            return Ok(ClientCredentials { id: registered.id.clone(), secret: registered.secret.clone(), now: self.now() });
+            let (id, secret) = (registered.id.clone(), registered.secret.clone());
+            return Ok(ClientCredentials { id, secret, identity: None, now: self.now() });
         }
         match app.settings().client.get(&self.tenant.environment) {
             Some(_) if app.manifest.leads_anywhere() => {
@@ -289,10 +319,11 @@ impl Inner {
             Some(client) => Ok(ClientCredentials {
                 id: client.id.clone(),
                 secret: client.secret.as_ref().map(|secret| secret.resolve(&app.project.base_dir)).transpose()?,
+                identity: client.identity(&app.project.base_dir)?,
                 now: self.now(),
             }),
             None if is_sandbox(app.slug()) => {
-                Ok(ClientCredentials { id: CLIENT_ID.to_owned(), secret: Some(CLIENT_SECRET.into()), now: self.now() })
+                Ok(ClientCredentials { id: CLIENT_ID.to_owned(), secret: Some(CLIENT_SECRET.into()), identity: None, now: self.now() })
             }
             None if app.registration().is_some() => {
                 Err(err!(ClientMissing, "no client is registered for this connection with `{}`", app.slug())

@@ -142,18 +142,24 @@ impl Inner {
             return self.begin_flow(actor, &request, beginning).await;
         }
         app.oauth()?;
+        // What the organisation left out is told first; a client that the provider registers is known only with the redirect URI.
+        let own = match app.registration() {
+            Some(_) => None,
+            None => Some(self.client(&app)?),
+        };
         let redirect_uri = self.redirect_uri(&app, request.redirect_uri.as_deref())?;
         let inputs = inputs(&app)?;
         let scopes = scopes(&app, request.scopes.as_deref())?;
-        let app = match app.registration() {
-            Some(_) => {
+        let (app, client) = match own {
+            Some(client) => (app, client),
+            None => {
                 self.require(&request).await?;
-                self.with_client_to_connect(app, &inputs, Some(&redirect_uri), &scopes).await?
+                let app = self.with_client_to_connect(app, &inputs, Some(&redirect_uri), &scopes).await?;
+                let client = self.client(&app)?;
+                (app, client)
             }
-            None => app,
         };
         let oauth = app.oauth()?;
-        let client = self.client(&app)?;
         let (verifier, challenge) = match oauth.pkce {
             Pkce::S256 => protocol::pkce().map(|(verifier, challenge)| (Some(verifier), Some(challenge)))?,
             Pkce::Plain => protocol::pkce().map(|(verifier, _)| (Some(verifier.clone()), Some(verifier.expose().to_owned())))?,

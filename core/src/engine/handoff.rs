@@ -49,7 +49,7 @@ impl Inner {
             tx.put_flow(&tenant, &row)
         })
         .await?;
-        Ok(Handoff { flow_id: started.flow_id, ticket, expires_at: started.expires_at })
+        Ok(Handoff { flow_id: started.flow_id, ticket, page: None, expires_at: started.expires_at })
     }
 
     /// What the page shows before anybody agrees. Nothing is spent.

@@ -14,11 +14,11 @@ use crate::{
     http::protocol::ClientCredentials,
     ids,
     manifest::{
-        KeyToken,
+        KeyToken, Oauth2,
         template::{self, Values},
     },
     model::{AuthType, Connection, ConnectionError, ConnectionHealth, ConnectionStatus, EventType},
-    plugin::{BootTime, Tx},
+    plugin::{BootTime, ClientIdentity, Tx},
     store::rows::{AuditRow, ClientRow, ConnectionRow, NewEvent},
 };
 
@@ -282,8 +282,8 @@ impl Inner {
     pub(super) fn place_of(&self, app: &App, auth_type: AuthType, client_key: &str, values: Values<'_>) -> Place {
         let key_token = app.key_token().filter(|_| auth_type == AuthType::Keybased);
         let url = match key_token {
-            Some(token) => Some(&token.url),
-            None => app.oauth().ok().map(|oauth| oauth.refresh_url.as_ref().unwrap_or(&oauth.token_url)),
+            Some(token) => Some(token.url.as_str()),
+            None => app.oauth().ok().map(Oauth2::refresh_endpoint),
         };
         let url = url.and_then(|url| template::url(url, &app.values(values)).ok());
         // Where the values prove the request, the organisation's client has no part in it: its trouble is not theirs.
@@ -299,7 +299,9 @@ impl Inner {
     /// Under a key of the store: what stands in the row cannot be guessed at.
     fn client_print(&self, client: &ClientCredentials) -> String {
         let secret = client.secret.as_ref().map_or("", |secret| secret.expose());
-        self.keyed_print("client", &[client.id.as_bytes(), secret.as_bytes()])
+        let certificate = client.identity.as_ref().map(ClientIdentity::print);
+        let proof = [client.id.as_bytes(), secret.as_bytes()];
+        self.keyed_print("client", &proof.into_iter().chain(certificate.as_ref().map(<[u8; 32]>::as_slice)).collect::<Vec<_>>())
     }
 
     /// Connections as callers see them: what is the organisation's fault shows at each.

@@ -3,12 +3,17 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Inner, apps::App, connections::NewConnection, exchange, outbox};
+use super::{
+    Inner,
+    apps::{App, entered_identity},
+    connections::NewConnection,
+    exchange, outbox,
+};
 use crate::{
     Error, Secret, Timestamp,
     error::{Result, bail, err},
     http::protocol::{self, ClientCredentials, TokenFailure, TokenSet},
-    manifest::{TokenClient, template::Values},
+    manifest::{KeyToken, TokenClient, template::Values},
     model::{AuthType, Identity},
     plugin::{HttpRequest, HttpResponse},
 };
@@ -41,7 +46,9 @@ impl Inner {
             Some(TokenClient::Inputs) => {
                 let Some(id) = values.get("client_id") else { bail!(InvalidInputs, "the value `client_id` is missing") };
                 let secret = values.get("client_secret").cloned();
-                Ok(Some(ClientCredentials { id: id.expose().to_owned(), secret, now: self.now() }))
+                let identity =
+                    if app.key_token().is_some_and(KeyToken::proves_by_own_certificate) { entered_identity(values)? } else { None };
+                Ok(Some(ClientCredentials { id: id.expose().to_owned(), secret, identity, now: self.now() }))
             }
         }
     }

@@ -136,6 +136,7 @@ fn release(place: &mut RegistrationRow, holder: &str) {
 }
 
 /// Decides in one transaction who asks the provider.
+#[allow(clippy::too_many_arguments)] // what a transaction sees is all here, and no two belong together
 fn take_turn(
     tx: &mut dyn Tx,
     about: &About,

@@ -230,7 +230,7 @@ pub(super) fn store(
     grant: &Grant,
     tokens: &TokenSet,
 ) -> Result<Result<ConnectionRow>> {
-    let Holder { about, app, place, name, .. } = holder;
+    let Holder { about, app, place, name, mode } = holder;
     let now = about.now;
     health::client_taken(tx, about, place, Some(name))?;
     let auth_type = auth_type(presented);
@@ -279,6 +279,10 @@ pub(super) fn store(
         .or_else(|| exchange::default_lifetime(app).filter(|_| auth_type == AuthType::Oauth2))
         .map(|lifetime| now.plus(lifetime).millis());
     row.renew_at = Plan::of(app).first_look(&row, ahead::draw());
+    if *mode == Mode::Asked {
+        // It is used, and the next look need not wait until that is written down by itself.
+        row.used_at = Some(now.millis());
+    }
     if let Some(scopes) = &tokens.scopes {
         row.scopes_json = serde_json::json!(scopes).to_string();
     }

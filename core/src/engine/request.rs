@@ -81,6 +81,7 @@ fn prepare(app: &App, credential: &Credential, method: &str, url: Url) -> Result
         bail!(InvalidRequest, "`method` is not one that HTTP knows");
     }
     let mut request = HttpRequest::new(method, url);
+    request.identity = app.identity(credential)?;
     request.set_header("user-agent", concat!("smalt/", env!("CARGO_PKG_VERSION")))?;
     request.set_header("accept", "application/json")?;
     for (name, value) in &app.manifest.api.headers {

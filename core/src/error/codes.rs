@@ -97,6 +97,8 @@ codes! {
     IssuerMismatch = "issuer_mismatch", Flow, AfterReauth, 400, "The callback's `iss` is not the issuer that the application states (RFC 9207).", "Start a new flow; if it happens again, somebody may be mixing up providers.";
     UserDenied = "user_denied", Flow, AfterReauth, 403, "The user did not consent.", "Offer the connect button again.";
     UserCancelled = "user_cancelled", Flow, AfterReauth, 409, "The user closed the authorize page.", "Offer the connect button again.";
+    WindowBlocked = "window_blocked", Flow, AfterReauth, 409, "The authorize page could not be opened: something blocked its window.", "Open it from the user's own click, or use `start_connect` and redirect the user.";
+    ConnectTimeout = "connect_timeout", Timeout, AfterReauth, 408, "The user was not done with the authorize page in the time that the call allows; the flow was cancelled.", "Offer the connect button again, or allow more time.";
     AuthorizeFailed = "authorize_failed", Flow, AfterReauth, 400, "The provider ended the authorisation with an error.", "See the provider's error code in the context.";
     ExchangeFailed = "exchange_failed", Flow, AfterReauth, 502, "The provider refused to exchange the code.", "See the provider's error code in the context, and start a new flow.";
     ScopeMissing = "scope_missing", Flow, AfterReauth, 403, "The user granted fewer scopes than the application requires.", "Ask the user to connect again and to leave the listed scopes on.";

@@ -11,6 +11,7 @@ use crate::{
     backend::{Backend, Caller, ConnectKey, FinishConnect, GetApp, GetConnection, GetFlow, StartConnect, WaitFlow},
     error::{bail, err},
     model::{AuthType, ConnectFlow, Connection, FlowStatus},
+    operations::Operation,
     plugin::{PresentRequest, Presenter, guarded},
     present::LoopbackListener,
     project::urls,
@@ -31,6 +32,23 @@ pub struct ConnectBuilder {
     pub(super) scopes: Option<Vec<String>>,
     pub(super) connection: Option<String>,
     pub(super) device: bool,
+    pub(super) within: Option<Duration>,
+}
+
+/// A time that no call lives to see.
+const FOREVER: Duration = Duration::from_secs(86_400 * 365);
+/// How long a callback that has come in may take to be exchanged, when the window has closed meanwhile.
+const COMING_BACK: Duration = Duration::from_secs(10);
+
+/// The call, within its time.
+async fn in_time<T>(time: Option<Duration>, application: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
+    match time {
+        None => call.await,
+        Some(time) => match tokio::time::timeout(time, call).await {
+            Ok(ended) => ended,
+            Err(_) => Err(Error::code_only(Code::ConnectTimeout).with("application", application)),
+        },
+    }
 }
 
 impl super::Smalt {
@@ -48,6 +66,7 @@ impl super::Smalt {
             scopes: None,
             connection: None,
             device: false,
+            within: None,
         }
     }
 }
@@ -96,6 +115,14 @@ impl ConnectBuilder {
         self
     }
 
+    /// How long the user may take; then the flow is cancelled and the call ends as `connect_timeout`. Default: as long as the
+    /// flow lives.
+    #[must_use]
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+
     /// Opens the authorize page for the user; default the presenter of the engine.
     #[must_use]
     pub fn present(mut self, presenter: impl Presenter) -> Self {
@@ -113,6 +140,7 @@ impl ConnectBuilder {
                     ConnectKey { account: self.account, application: self.application, inputs: self.inputs, connection: self.connection };
                 self.backend.connect_key(&self.caller, request).await
             }
+            Some(AuthType::Oauth2) if self.is_handed_off() => self.handed_off(app.name).await,
             Some(AuthType::Oauth2) => self.oauth(app.name).await,
             None => bail!(WrongAuthType, "`{}` offers no way to authorise", self.application),
         }
@@ -127,8 +155,8 @@ impl ConnectBuilder {
             account: self.account.clone(),
             application: self.application.clone(),
             inputs: self.inputs.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
-            scopes: self.scopes,
-            connection: self.connection,
+            scopes: self.scopes.clone(),
+            connection: self.connection.clone(),
             device: true,
             ..StartConnect::default()
         };
@@ -146,21 +174,93 @@ impl ConnectBuilder {
             id: started.flow_id,
         };
         let label = format!("presenter {}", presenter.name());
-        if let Err(error) = guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await }).await {
-            // Nobody saw the code; an ended flow stays as it is.
-            let _ = flow.cancel().await;
-            return Err(error);
+        let shown_to_the_end = async {
+            guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await }).await?;
+            flow.wait(None).await
+        };
+        match in_time(self.within, &self.application, shown_to_the_end).await {
+            Ok(ended) => self.end_of(ended).await,
+            Err(error) => {
+                // Nobody looks at the code any more; an ended flow stays as it is.
+                let _ = flow.cancel().await;
+                Err(error)
+            }
         }
-        let ended = flow.wait(None).await?;
+    }
+
+    /// The connection that an ended flow has made, or why it has made none.
+    async fn end_of(self, ended: ConnectFlow) -> Result<Connection> {
         if let Some(id) = ended.connection_id {
             return self.backend.get_connection(&self.caller, GetConnection { account: self.account, connection: id }).await;
         }
         let code = match (&ended.error, ended.status) {
             (Some(failure), _) => Code::parse(&failure.code).unwrap_or(Code::ExchangeFailed),
+            (None, FlowStatus::Connected) => Code::ConnectionNotFound,
             (None, FlowStatus::Cancelled) => Code::FlowCancelled,
             (None, _) => Code::FlowExpired,
         };
         Err(Error::code_only(code).with("flow", ended.id).with("application", self.application))
+    }
+
+    /// Whether the server's own page asks the user, and the provider sends them back there. A presenter that catches the
+    /// callback itself does not need that, where the server lets it.
+    fn is_handed_off(&self) -> bool {
+        let backend = self.backend.capabilities();
+        let catches = self.presenter.as_ref().is_some_and(|presenter| presenter.redirect_uri().is_some());
+        backend.backend == "remote" && !(catches && backend.operations.iter().any(|name| name == Operation::StartConnect.row().name))
+    }
+
+    /// Shows the server's page and watches the flow until it ends, the window closes, or the time is over.
+    async fn handed_off(self, name: String) -> Result<Connection> {
+        let Some(presenter) = self.presenter.clone() else {
+            return Err(Error::code_only(Code::PresenterRequired).with("application", &self.application));
+        };
+        let request = StartConnect {
+            account: self.account.clone(),
+            application: self.application.clone(),
+            inputs: self.inputs.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+            scopes: self.scopes.clone(),
+            connection: self.connection.clone(),
+            ..StartConnect::default()
+        };
+        let started = self.backend.hand_off_connect(&self.caller, request).await?;
+        let Some(page) = started.page else {
+            bail!(Unsupported, "the server does not know where its pages are reached: set `org.public_url` there");
+        };
+        let shown =
+            PresentRequest { authorize_url: page.expose().to_owned(), redirect_uri: String::new(), application: name, device: None };
+        let flow = ConnectHandle {
+            backend: self.backend.clone(),
+            caller: self.caller.clone(),
+            account: self.account.clone(),
+            id: started.flow_id,
+        };
+        let label = format!("presenter {}", presenter.name());
+        let mut presenting = std::pin::pin!(guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await }));
+        let mut watching = std::pin::pin!(flow.wait(None));
+        let mut late = std::pin::pin!(tokio::time::sleep(self.within.unwrap_or(FOREVER)));
+        let mut shows = true;
+        let stopped = loop {
+            tokio::select! {
+                ended = &mut watching => return self.end_of(ended?).await,
+                // It has opened the page, and that is all that is asked of it here.
+                opened = &mut presenting, if shows => match opened {
+                    Ok(_) => shows = false,
+                    Err(error) => break error,
+                },
+                () = &mut late => break Error::code_only(Code::ConnectTimeout).with("application", &self.application),
+            }
+        };
+        // A window closes when all is done, too: what has come back counts.
+        let mut last = flow.wait(Some(Duration::ZERO)).await?;
+        if matches!(last.status, FlowStatus::Parked | FlowStatus::Exchanging) {
+            last = flow.wait(Some(COMING_BACK)).await?;
+        }
+        if last.status == FlowStatus::Connected {
+            return self.end_of(last).await;
+        }
+        let _ = flow.cancel().await;
+        Err(stopped)
     }
 
     /// Starts the flow, shows the page, catches the callback in this process, and ends the flow.
@@ -225,7 +325,7 @@ impl ConnectBuilder {
                 }
             }
         };
-        let ended = ended.await;
+        let ended = in_time(self.within, &self.application, ended).await;
         if ended.is_err() {
             // Nobody will come back to it; an ended flow stays as it is.
             let _ = self.backend.cancel_flow(&self.caller, GetFlow { account: self.account.clone(), flow: started.flow_id.clone() }).await;

@@ -2,6 +2,7 @@
 
 mod account;
 mod connect;
+#[cfg(feature = "embedded")]
 mod host;
 mod pages;
 mod session;
@@ -11,7 +12,10 @@ mod webhooks;
 
 pub use account::Account;
 pub use connect::{ConnectBuilder, ConnectHandle};
+#[cfg(feature = "embedded")]
 pub use host::Host;
 pub use pages::Pages;
 pub use session::Session;
-pub use smalt::{EventStream, Smalt, SmaltBuilder};
+#[cfg(feature = "embedded")]
+pub use smalt::SmaltBuilder;
+pub use smalt::{EventStream, Smalt};

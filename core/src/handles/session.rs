@@ -30,6 +30,11 @@ impl Session {
         Self { backend, presenter, caller: Caller::Session(info.token.clone()), id: info.account_id.clone(), info }
     }
 
+    /// The doorway itself, for servers and bindings.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
     /// The bearer token; give it to the user's browser or phone. Empty for a session whose tokens come from a provider.
     pub fn token(&self) -> &Secret {
         &self.info.token

@@ -1,6 +1,10 @@
-use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
+#[cfg(feature = "embedded")]
+use std::path::PathBuf;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::{Account, Host};
+use super::Account;
+#[cfg(feature = "embedded")]
+use super::Host;
 use crate::{
     Result,
     backend::{
@@ -8,15 +12,21 @@ use crate::{
         ListAudit, ListEvents, OpenPortal, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RotateKeys, TakeHandoff, VerifyApiKey,
         VerifySession,
     },
+    model::{
+        AccountUpdate, ApiKey, AuditEntry, Event, KeyRotation, LinkedAccount, NewApiKey, Page, Portal, SessionInfo, StartedConnect,
+        UpsertedAccount,
+    },
+    plugin::Presenter,
+    project::Project,
+    secret::Secret,
+};
+#[cfg(feature = "embedded")]
+use crate::{
     engine::{Engine, EngineParts, Timings},
     manifest::AppManifest,
-    model::{
-        AccountUpdate, ApiKey, AuditEntry, Environment, Event, KeyRotation, LinkedAccount, NewApiKey, Page, Portal, SessionInfo,
-        StartedConnect, UpsertedAccount,
-    },
-    plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, SystemClock, WorkflowRunner},
-    project::{Project, ProjectSource},
-    secret::Secret,
+    model::Environment,
+    plugin::{Clock, Connector, HttpTransport, KeyProvider, Store, SystemClock, WorkflowRunner},
+    project::ProjectSource,
     store::{SqliteStore, StoreOptions},
     vault::{KeyRing, LocalKey},
 };
@@ -29,12 +39,14 @@ pub struct Smalt {
     pub(super) caller: Caller,
 }
 
+#[cfg(feature = "embedded")]
 enum Place {
     File(PathBuf),
     Memory,
     Store(Arc<dyn Store>),
 }
 
+#[cfg(feature = "embedded")]
 enum ProjectFrom {
     None,
     File(PathBuf),
@@ -42,6 +54,7 @@ enum ProjectFrom {
 }
 
 /// Settings of an embedded engine; `open` makes it.
+#[cfg(feature = "embedded")]
 pub struct SmaltBuilder {
     place: Place,
     project: ProjectFrom,
@@ -60,6 +73,7 @@ pub struct SmaltBuilder {
     deliver_webhooks: bool,
 }
 
+#[cfg(feature = "embedded")]
 impl SmaltBuilder {
     fn new(place: Place) -> Self {
         Self {
@@ -236,11 +250,13 @@ impl SmaltBuilder {
 }
 
 /// The project that the builder was given.
+#[cfg(feature = "embedded")]
 pub(super) struct OwnProject {
     from: ProjectFrom,
     organisation: Option<String>,
 }
 
+#[cfg(feature = "embedded")]
 impl OwnProject {
     /// Each engine has a source of its own: `set_project` of one changes no other.
     pub(super) fn source(&self) -> Result<ProjectSource> {
@@ -257,6 +273,7 @@ impl OwnProject {
 }
 
 /// What all engines of one store are made of.
+#[cfg(feature = "embedded")]
 pub(super) struct Parts {
     pub(super) store: Arc<dyn Store>,
     pub(super) project: OwnProject,
@@ -272,6 +289,7 @@ pub(super) struct Parts {
     deliver_webhooks: bool,
 }
 
+#[cfg(feature = "embedded")]
 impl Parts {
     pub(super) async fn engine(&self, project: ProjectSource, environment: Environment, store: Arc<dyn Store>) -> Result<Engine> {
         Engine::open(EngineParts {
@@ -293,6 +311,7 @@ impl Parts {
     }
 }
 
+#[cfg(feature = "embedded")]
 impl Smalt {
     /// The engine in this process, on an encrypted SQLite file that is made when it is missing.
     pub fn embedded(path: impl Into<PathBuf>) -> SmaltBuilder {
@@ -328,7 +347,9 @@ impl Smalt {
         let presenter = engine.presenter();
         Smalt { backend: Arc::new(engine), presenter, caller: Caller::Organisation("organisation".into()) }
     }
+}
 
+impl Smalt {
     pub(super) fn registered_presenter(&self) -> Option<Arc<dyn Presenter>> {
         self.presenter.clone()
     }

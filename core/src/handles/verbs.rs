@@ -41,6 +41,7 @@ macro_rules! account_verbs {
                 scopes: None,
                 connection: None,
                 device: false,
+                within: None,
             }
         }
 

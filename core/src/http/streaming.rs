@@ -43,8 +43,8 @@ impl Sent {
 impl ReqwestTransport {
     pub(super) async fn streamed(&self, request: StreamRequest) -> Result<HttpStream> {
         let StreamRequest { head, upload, silence, most } = request;
-        let (client, host) = self.way(&head.url)?;
-        let mut built = build(client, head)?;
+        let (client, host) = self.way(&head.url, head.identity.as_ref())?;
+        let mut built = build(&client, head)?;
         let sent = Arc::new(Sent::default());
         if let Some(upload) = upload {
             if upload.length.is_some_and(|length| length > most) {

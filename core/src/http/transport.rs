@@ -1,11 +1,12 @@
 use std::{
+    collections::HashMap,
     error::Error as StdError,
     fmt,
     future::Future,
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     Error,
     error::{Result, bail, err},
-    plugin::{HttpRequest, HttpResponse, HttpStream, HttpTransport, StreamRequest},
+    plugin::{ClientIdentity, HttpRequest, HttpResponse, HttpStream, HttpTransport, StreamRequest},
 };
 
 /// Headers that frame a message or belong to the connection: the client sets them itself (S-54).
@@ -46,6 +47,9 @@ const FRAMING: [&str; 11] = [
 
 /// The largest header block of an answer over HTTP/2, in bytes; HTTP/1 has hyper's own limits (400 KiB, 100 headers).
 pub(super) const LARGEST_HEAD: u32 = 64 * 1024;
+
+/// The identities whose connections are kept. With more of them those that come again begin anew.
+const MOST_IDENTITIES: usize = 64;
 
 type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 type Lookup = Arc<dyn Fn(String) -> Looking + Send + Sync>;
@@ -90,12 +94,43 @@ impl fmt::Debug for TransportOptions {
 /// not see where a call ends. A host that fails repeatedly is left alone for a while: see [`BreakerSettings`].
 pub struct ReqwestTransport {
     policy: RwLock<Arc<AddressPolicy>>,
+    options: TransportOptions,
+    clients: Clients,
+    /// Clients that prove themselves, by the identity's print. A connection belongs to one identity, or to none.
+    proven: Mutex<HashMap<[u8; 32], Clients>>,
+    breaker: Breaker,
+    trusts_nobody: bool,
+}
+
+#[derive(Clone)]
+struct Clients {
     /// For everything else: its resolver lets public addresses through only.
     public: reqwest::Client,
     /// For hosts on the list. A request gets here by its host and port, so the two never share a connection.
     listed: reqwest::Client,
-    breaker: Breaker,
-    trusts_nobody: bool,
+}
+
+impl Clients {
+    fn new(options: &TransportOptions, identity: Option<&ClientIdentity>) -> Result<(Self, bool)> {
+        let (tls, trusts_nobody) = tls(options.roots.as_ref(), identity)?;
+        let client = |only_public: bool| {
+            reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .https_only(only_public)
+                .dns_resolver(Resolver { lookup: options.lookup.clone(), only_public })
+                .connect_timeout(options.connect_timeout)
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
+                // Short: a connection that died unseen swallows a refresh token whose fate is then unknown.
+                .pool_idle_timeout(Duration::from_secs(15))
+                .no_proxy()
+                .http2_max_header_list_size(LARGEST_HEAD)
+                .build()
+                .map_err(|_| err!(Internal, "the HTTP client could not be set up"))
+        };
+        Ok((Self { public: client(true)?, listed: client(false)? }, trusts_nobody))
+    }
 }
 
 impl fmt::Debug for ReqwestTransport {
@@ -118,28 +153,13 @@ impl ReqwestTransport {
     /// # Errors
     /// As [`Self::new`].
     pub fn with_options(policy: AddressPolicy, options: TransportOptions) -> Result<Self> {
-        let (tls, trusts_nobody) = tls(options.roots.as_ref())?;
-        let client = |only_public: bool| {
-            reqwest::Client::builder()
-                .tls_backend_preconfigured(tls.clone())
-                .https_only(only_public)
-                .dns_resolver(Resolver { lookup: options.lookup.clone(), only_public })
-                .connect_timeout(options.connect_timeout)
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .referer(false)
-                // Short: a connection that died unseen swallows a refresh token whose fate is then unknown.
-                .pool_idle_timeout(Duration::from_secs(15))
-                .no_proxy()
-                .http2_max_header_list_size(LARGEST_HEAD)
-                .build()
-                .map_err(|_| err!(Internal, "the HTTP client could not be set up"))
-        };
+        let (clients, trusts_nobody) = Clients::new(&options, None)?;
         Ok(Self {
             policy: RwLock::new(Arc::new(policy)),
-            public: client(true)?,
-            listed: client(false)?,
+            clients,
+            proven: Mutex::default(),
             breaker: Breaker::new(options.breaker),
+            options,
             trusts_nobody,
         })
     }
@@ -157,15 +177,22 @@ impl ReqwestTransport {
 
 /// The TLS settings, and whether they trust nobody because this machine has no certificates: plain http to listed hosts
 /// must work there all the same.
-fn tls(roots: Option<&RootCertStore>) -> Result<(ClientConfig, bool)> {
-    let config = match roots {
-        Some(roots) => builder()?.with_root_certificates(roots.clone()).with_no_client_auth(),
+fn tls(roots: Option<&RootCertStore>, identity: Option<&ClientIdentity>) -> Result<(ClientConfig, bool)> {
+    let (config, trusts_nobody) = match roots {
+        Some(roots) => (builder()?.with_root_certificates(roots.clone()), false),
         None => match platform() {
-            Some(verifier) => builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth(),
-            None => return Ok((spoken(builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth()), true)),
+            Some(verifier) => (builder()?.dangerous().with_custom_certificate_verifier(verifier), false),
+            None => (builder()?.with_root_certificates(RootCertStore::empty()), true),
         },
     };
-    Ok((spoken(config), false))
+    let config = match identity {
+        None => config.with_no_client_auth(),
+        Some(identity) => {
+            let unfit = || err!(ProjectInvalid, "the client's certificate and its key do not belong to each other");
+            config.with_client_auth_cert(identity.chain(), identity.key().ok_or_else(unfit)?).map_err(|_| unfit())?
+        }
+    };
+    Ok((spoken(config), trusts_nobody))
 }
 
 /// The certificates that the platform trusts, read once; `None` where it has none.
@@ -234,11 +261,11 @@ impl HttpTransport for ReqwestTransport {
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse> {
-        let (client, host) = self.way(&request.url)?;
+        let (client, host) = self.way(&request.url, request.identity.as_ref())?;
         let (time, max_body) = (request.timeout, request.max_body);
-        let built = build(client, request)?;
+        let built = build(&client, request)?;
         let pass = self.enter(&host)?;
-        let ended = tokio::time::timeout(time, exchange(client, built, max_body, &host)).await;
+        let ended = tokio::time::timeout(time, exchange(&client, built, max_body, &host)).await;
         match ended {
             Err(_) => {
                 if time >= self.breaker.shortest_timeout() {
@@ -314,14 +341,31 @@ pub(super) async fn exchange(client: &reqwest::Client, request: reqwest::Request
 
 impl ReqwestTransport {
     /// Which client a request may use, after the policy was asked; and the host's name in words.
-    pub(super) fn way(&self, url: &url::Url) -> Result<(&reqwest::Client, String)> {
+    pub(super) fn way(&self, url: &url::Url, identity: Option<&ClientIdentity>) -> Result<(reqwest::Client, String)> {
         let policy = self.policy();
         policy.check(url)?;
-        let client = if policy.lists(url) { &self.listed } else { &self.public };
+        let clients = match identity {
+            Some(identity) => self.proven_by(identity)?,
+            None => self.clients.clone(),
+        };
+        let client = if policy.lists(url) { clients.listed } else { clients.public };
         if self.trusts_nobody && url.scheme() == "https" {
             bail!(ProviderUnreachable, "this machine has no trusted certificates; install its `ca-certificates`");
         }
         Ok((client, HostPort::of(url).map(|host| host.to_string()).unwrap_or_default()))
+    }
+
+    fn proven_by(&self, identity: &ClientIdentity) -> Result<Clients> {
+        let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(clients) = proven.get(&identity.print()) {
+            return Ok(clients.clone());
+        }
+        let (clients, _) = Clients::new(&self.options, Some(identity))?;
+        if proven.len() >= MOST_IDENTITIES {
+            proven.clear();
+        }
+        proven.insert(identity.print(), clients.clone());
+        Ok(clients)
     }
 
     pub(super) fn shortest_timeout(&self) -> Duration {

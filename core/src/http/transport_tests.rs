@@ -486,3 +486,6 @@ async fn r31_a_dead_host_fails_at_once_and_comes_back() {
         assert!(transport.send(get(&url)).await.is_ok());
     }
 }
+
+#[path = "mutual_tls_tests.rs"]
+mod mutual_tls;

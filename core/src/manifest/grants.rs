@@ -174,6 +174,21 @@ grants! {
         pub client_auth: Option<ClientAuth>,
     }
 
+    /// Other URLs for clients that prove themselves by a certificate: servers may listen elsewhere for them (RFC 8705 section 5).
+    #[derive(Default)]
+    pub struct MtlsAliases {
+        /// Template, in place of `token_url`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(extend("examples" = ["https://mtls.id.example.com/oauth/token"]))]
+        pub token_url: Option<String>,
+        /// Template, in place of `revoke.url`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub revoke_url: Option<String>,
+        /// Template, in place of `device.url`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub device_url: Option<String>,
+    }
+
     /// Dynamic client registration (RFC 7591): the provider is asked for a client, once for each organisation, environment and host,
     /// when the first user connects. Where a host is the user's own (a server of one's own), that is the only way to have a client.
     pub struct Registration {
@@ -263,6 +278,12 @@ impl KeyToken {
             KeyGrant::ClientCredentials => TokenClient::Project,
             KeyGrant::JwtBearer | KeyGrant::Login => TokenClient::None,
         })
+    }
+
+    /// Whether the customer's own certificate proves the client: the inputs `client_certificate` and, where it does not hold
+    /// the key, `client_key`.
+    pub fn proves_by_own_certificate(&self) -> bool {
+        self.client() == TokenClient::Inputs && self.client_auth.is_mutual_tls()
     }
 
     /// Whether a refusal is about what the user entered, not about the organisation's client.

@@ -35,7 +35,9 @@ pub use catalog::{Catalog, SANDBOX_SLUGS};
 pub(crate) use catalog::{file_finding, read_text};
 pub use finding::{Finding, Severity};
 pub use flow::{AuthorizeCallback, Copied, CopiedFrom, Pick, StateIn, Step};
-pub use grants::{Device, Jwt, JwtAlgorithm, KeyGrant, KeyToken, Oauth1, Oauth1Revoke, Oauth1Signature, Registration, TokenClient};
+pub use grants::{
+    Device, Jwt, JwtAlgorithm, KeyGrant, KeyToken, MtlsAliases, Oauth1, Oauth1Revoke, Oauth1Signature, Registration, TokenClient,
+};
 pub use lint::{lint, lint_file};
 pub use schema::schema;
 
@@ -135,6 +137,9 @@ manifest! {
         /// When to wait and try again.
         #[serde(default)]
         pub rate_limit: RateLimit,
+        /// Whether calls present the client's certificate, as tokens that are bound to it demand (RFC 8705 section 3). Default false.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub client_certificate: bool,
         /// How its lists come in pages; a call may say otherwise.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub pagination: Option<Pagination>,
@@ -293,6 +298,9 @@ manifest! {
         /// The device flow, where the provider offers it too.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub device: Option<Device>,
+        /// Other URLs for clients that prove themselves by a certificate (RFC 8705 section 5).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub mtls_endpoint_aliases: Option<MtlsAliases>,
         /// How a client is registered, where the provider wants one for each who asks.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub registration: Option<Registration>,
@@ -587,7 +595,7 @@ choices! {
         /// Off, for providers that refuse it.
         Off = "off",
     }
-    /// How the client proves itself (RFC 6749 section 2.3, RFC 7523 section 2.2).
+    /// How the client proves itself (RFC 6749 section 2.3, RFC 7523 section 2.2, RFC 8705 section 2).
     pub enum ClientAuth {
         /// HTTP Basic.
         #[default] Basic = "basic",
@@ -599,6 +607,10 @@ choices! {
         PrivateKeyJwt = "private_key_jwt",
         /// A JWT that the client's secret signs.
         ClientSecretJwt = "client_secret_jwt",
+        /// The client's certificate, which an authority signed (RFC 8705 section 2.1).
+        TlsClientAuth = "tls_client_auth",
+        /// The client's certificate, which it signed itself (RFC 8705 section 2.2).
+        SelfSignedTlsClientAuth = "self_signed_tls_client_auth",
     }
     /// The form of a token request.
     pub enum TokenBody {
@@ -667,7 +679,39 @@ impl Placements {
     }
 }
 
+impl ClientAuth {
+    /// Whether the proof is a certificate, below HTTP.
+    pub fn is_mutual_tls(self) -> bool {
+        matches!(self, ClientAuth::TlsClientAuth | ClientAuth::SelfSignedTlsClientAuth)
+    }
+}
+
 impl Oauth2 {
+    fn alias(&self, which: impl Fn(&MtlsAliases) -> Option<&String>) -> Option<&str> {
+        let aliases = self.mtls_endpoint_aliases.as_ref().filter(|_| self.client_auth.is_mutual_tls())?;
+        which(aliases).map(String::as_str)
+    }
+
+    /// Template: where codes are exchanged, for the way in which the client proves itself.
+    pub fn token_endpoint(&self) -> &str {
+        self.alias(|aliases| aliases.token_url.as_ref()).unwrap_or(&self.token_url)
+    }
+
+    /// Template: where tokens are renewed.
+    pub fn refresh_endpoint(&self) -> &str {
+        self.refresh_url.as_deref().unwrap_or_else(|| self.token_endpoint())
+    }
+
+    /// Template: where a device flow begins.
+    pub fn device_endpoint<'a>(&'a self, device: &'a Device) -> &'a str {
+        self.alias(|aliases| aliases.device_url.as_ref()).unwrap_or(&device.url)
+    }
+
+    /// Template: where grants are ended.
+    pub fn revoke_endpoint<'a>(&'a self, revoke: &'a Revoke) -> &'a str {
+        self.alias(|aliases| aliases.revoke_url.as_ref()).unwrap_or(&revoke.url)
+    }
+
     /// The names of everything that is kept beside the tokens: from the callback, the token answer and the steps.
     pub fn copied_names(&self) -> impl Iterator<Item = &String> {
         self.copy_from_callback.keys().chain(self.copy_from_token.keys()).chain(self.steps.iter().flat_map(|step| step.copy.keys()))

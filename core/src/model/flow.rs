@@ -144,8 +144,11 @@ impl std::fmt::Debug for ParkedCallback {
 pub struct Handoff {
     /// The flow's id.
     pub flow_id: String,
-    /// Good once, as long as the flow.
+    /// Good once, as long as the flow. Empty where the server keeps it to itself and only tells the page.
     pub ticket: Secret,
+    /// The page to send the browser to, where a server has one.
+    #[serde(default)]
+    pub page: Option<Secret>,
     /// When the user must be back.
     pub expires_at: Timestamp,
 }
@@ -171,7 +174,7 @@ model! {
 }
 
 exposes! {
-    Handoff { flow_id, ticket, expires_at }
+    Handoff { flow_id, ticket, page, expires_at }
     StartedConnect { flow_id, authorize_url, redirect_uri, cookie, expires_at, device }
     DevicePrompt { user_code, verification_uri, verification_uri_complete, interval }
     StateCookie { name, value, max_age }

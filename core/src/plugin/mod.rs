@@ -4,10 +4,12 @@
 mod clock;
 mod connector;
 mod guard;
+mod identity;
 mod key_provider;
 mod presenter;
 mod reentry;
 mod session_provider;
+#[cfg(feature = "embedded")]
 mod store;
 mod stream;
 mod transport;
@@ -18,11 +20,13 @@ pub use clock::{BootTime, Clock, FixedClock, SystemClock};
 pub(crate) use connector::ContextCaller;
 pub use connector::{Connector, ConnectorContext, OptionsRequest, RevokeRequest, RuleRequest};
 pub use guard::{Fault, guarded};
+pub use identity::ClientIdentity;
 pub use key_provider::KeyProvider;
 pub use presenter::{PresentRequest, Presenter};
 pub use reentry::Scope;
 pub(crate) use reentry::{inherit, inside, refuse_reentry};
 pub use session_provider::SessionProvider;
+#[cfg(feature = "embedded")]
 pub use store::{JobAnswer, ReadJob, Store, StoreExt, Tx, WriteJob};
 pub use stream::{BodySource, HttpStream, StreamRequest, Upload, UploadSource};
 pub use transport::{HttpBody, HttpRequest, HttpResponse, HttpTransport};

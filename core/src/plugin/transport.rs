@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{HttpStream, StreamRequest};
+use super::{ClientIdentity, HttpStream, StreamRequest};
 use crate::Result;
 
 /// The only way out. Default: reqwest over rustls with an address policy in its resolver, no redirects, no retries,
@@ -43,6 +43,9 @@ pub struct HttpRequest {
     pub timeout: Duration,
     /// The answer's largest size in bytes. Default 1 MiB.
     pub max_body: usize,
+    /// What the client proves itself with when the connection is made (RFC 8705). Default none. A transport that cannot do it
+    /// answers `unsupported`, since the call would go out unproven.
+    pub identity: Option<ClientIdentity>,
 }
 
 /// A request's body; cleared on drop.
@@ -70,6 +73,7 @@ impl HttpRequest {
             body: HttpBody::default(),
             timeout: Duration::from_secs(10),
             max_body: 1024 * 1024,
+            identity: None,
         }
     }
 

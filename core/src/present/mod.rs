@@ -4,6 +4,7 @@ mod browser;
 mod html;
 mod loopback;
 mod print;
+#[cfg(feature = "embedded")]
 mod scripted;
 
 pub use browser::SystemBrowser;
@@ -11,4 +12,5 @@ pub use html::html_escape;
 pub(crate) use html::page;
 pub use loopback::{Callback, LoopbackListener, Responder};
 pub use print::PrintUrl;
+#[cfg(feature = "embedded")]
 pub use scripted::ScriptedConsent;

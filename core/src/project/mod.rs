@@ -179,6 +179,12 @@ project! {
         /// The client's secret; absent for a public client.
         #[serde(default)]
         pub secret: Option<SecretRef>,
+        /// Its certificate in PEM form, by which it proves itself (RFC 8705), with those that vouch for it; it may hold the key too.
+        #[serde(default)]
+        pub certificate: Option<SecretRef>,
+        /// The private key of the certificate, in PEM form.
+        #[serde(default)]
+        pub certificate_key: Option<SecretRef>,
         /// The redirect URI registered for it; default the project's own.
         #[serde(default)]
         pub redirect_uri: Option<String>,
@@ -267,6 +273,18 @@ project! {
         pub enabled: bool,
         /// Its own fields.
         pub fields: Vec<FieldDef>,
+    }
+}
+
+impl Client {
+    /// The certificate with its key, read now.
+    ///
+    /// # Errors
+    /// `secret_missing`, and `project_invalid` for what is no certificate or no key.
+    pub(crate) fn identity(&self, base_dir: &std::path::Path) -> crate::Result<Option<crate::plugin::ClientIdentity>> {
+        let Some(certificate) = &self.certificate else { return Ok(None) };
+        let key = self.certificate_key.as_ref().map(|key| key.resolve(base_dir)).transpose()?;
+        crate::plugin::ClientIdentity::from_pem(&certificate.resolve(base_dir)?, key.as_ref()).map(Some)
     }
 }
 

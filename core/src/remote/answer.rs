@@ -55,9 +55,9 @@ pub(super) fn judge(response: HttpResponse, call: &Call, sent_id: &str, now: Tim
         Some(id) => id.to_owned(),
         None => request_id,
     };
-    let known = told.and_then(|told| in_own_words(told, status));
-    let is_own = known.is_some();
-    let error = match known {
+    let own = told.and_then(|told| in_own_words(told, status));
+    let is_own = own.is_some();
+    let error = match own.or_else(|| told.and_then(|told| in_known_words(told, status))) {
         Some(error) => error,
         None if (300..400).contains(&status) => redirected(location.as_deref()),
         None => in_general(status, told, call),
@@ -111,6 +111,28 @@ fn in_own_words(told: &Json, status: u16) -> Option<Error> {
         }
     }
     Some(error)
+}
+
+/// An error of the hosted service, by the code and the texts that its documentation has. The text goes to people.
+fn in_known_words(told: &Json, status: u16) -> Option<Error> {
+    let word = told["error_code"].as_str().or_else(|| told["error"].as_str())?;
+    let message = told["message"].as_str()?.trim();
+    let code = match (status, word) {
+        (401, "INVALID_TOKEN") => Code::InvalidToken,
+        (400 | 404 | 500, _) if message.starts_with("Linked Account with account id") => Code::LinkedAccountNotFound,
+        (400 | 404 | 500, "INVALID_LINKED_ACCOUNT_ID") if message.starts_with("No linked account found") => Code::LinkedAccountNotFound,
+        (400, _) if message.starts_with("Linked account with id") && message.contains("already exists") => Code::LinkedAccountExists,
+        (400 | 404 | 500, _) if message.starts_with("Application with app_type") => Code::ApplicationNotFound,
+        (404, "INVALID_APP_ID") => Code::ApplicationNotFound,
+        (404, _) if message.starts_with("Config with config id") => Code::ConfigNotFound,
+        (404, _) if message.starts_with("No workflow with id") => Code::WorkflowNotFound,
+        (400 | 404, _) if message.starts_with("Field with id") => Code::FieldNotFound,
+        (400 | 500, _) if message.starts_with("Failed to verify credentials") => Code::CredentialsRejected,
+        (502, "EXTERNAL_API_FAILURE") => Code::ProviderUnreachable,
+        _ => return None,
+    };
+    let text: String = message.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
+    Some(if code == Code::InvalidToken { Error::code_only(code) } else { Error::new(code, text) })
 }
 
 fn redirected(to: Option<&str>) -> Error {

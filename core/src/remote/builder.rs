@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use url::{Host, Url};
 
 use super::{
-    Remote, Retries,
+    Poll, Remote, Retries,
     link::Link,
     tokens::{Claims, Tokens},
 };
@@ -15,6 +15,11 @@ use crate::{
     plugin::{HttpTransport, Presenter, SessionProvider},
     time::Timestamp,
 };
+
+/// Where the hosted service answers backends, by its published API description.
+const HOSTED: &str = "https://app.refold.ai";
+/// Where it answers pages, by its published web SDK.
+const HOSTED_FOR_PAGES: &str = "https://api.gocobalt.io";
 
 /// The variable that an API key is taken from where none is passed.
 const KEY_VARIABLE: &str = "SMALT_API_KEY";
@@ -30,6 +35,9 @@ struct Settings {
     transport: Option<Arc<dyn HttpTransport>>,
     server: ServerOptions,
     presenter: Option<Arc<dyn Presenter>>,
+    poll: Poll,
+    /// It is known to have no `/smalt/v1`.
+    hosted: bool,
 }
 
 impl Settings {
@@ -44,12 +52,14 @@ impl Settings {
             transport: None,
             server: ServerOptions::default(),
             presenter: None,
+            poll: Poll::default(),
+            hosted: false,
         }
     }
 
     /// The base without a slash at its end, and the host for errors.
     fn address(&self) -> Result<(String, String)> {
-        let text = self.url.trim().trim_end_matches('/');
+        let text = self.url.trim();
         // Published SDKs take an address without a scheme, too.
         let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
         let Ok(url) = Url::parse(&text) else { bail!(InvalidRequest, "the server's address is no URL") };
@@ -75,7 +85,7 @@ impl Settings {
             Some(port) => format!("{host}:{port}"),
             None => host.to_string(),
         };
-        Ok((text.trim_end_matches('/').to_owned(), shown))
+        Ok((url.as_str().trim_end_matches('/').to_owned(), shown))
     }
 
     fn link(&self, key: Option<Secret>, tokens: Option<Arc<Tokens>>) -> Result<Link> {
@@ -164,6 +174,20 @@ macro_rules! settings {
             self
         }
 
+        /// Speaks the API of the hosted service, also where Smalt's own answers.
+        #[must_use]
+        pub fn compatible_routes(mut self) -> Self {
+            self.settings.hosted = true;
+            self
+        }
+
+        /// How often a server without `/smalt/v1` is asked whether the user has connected; see [`Poll`].
+        #[must_use]
+        pub fn poll(mut self, poll: Poll) -> Self {
+            self.settings.poll = poll;
+            self
+        }
+
         /// Opens authorize pages in `connect`.
         #[must_use]
         pub fn presenter(mut self, presenter: impl Presenter) -> Self {
@@ -202,7 +226,7 @@ impl RemoteSmalt {
         };
         let link = self.settings.link(Some(sendable(key, "API key")?), None)?;
         let presenter = self.settings.presenter;
-        Ok(Smalt::at(Arc::new(Remote::new(link, presenter.is_some())), presenter))
+        Ok(Smalt::at(Arc::new(Remote::new(link, self.settings.poll, self.settings.hosted, presenter.is_some())), presenter))
     }
 }
 
@@ -255,7 +279,7 @@ impl RemoteSession {
             created_at: Claims::time(claims.iat).unwrap_or_default(),
             expires_at: Claims::time(claims.exp).unwrap_or(Timestamp::from_millis(i64::MAX)),
         };
-        Ok(Session::new(Arc::new(Remote::new(link, presenter.is_some())), presenter, info))
+        Ok(Session::new(Arc::new(Remote::new(link, self.settings.poll, self.settings.hosted, presenter.is_some())), presenter, info))
     }
 }
 
@@ -270,11 +294,21 @@ impl Smalt {
     pub fn remote(url: impl Into<String>) -> RemoteSmalt {
         RemoteSmalt { settings: Settings::new(url.into()), key: None }
     }
+
+    /// The organisation's authority at the hosted service.
+    pub fn hosted() -> RemoteSmalt {
+        RemoteSmalt { settings: Settings { hosted: true, ..Settings::new(HOSTED.to_owned()) }, key: None }
+    }
 }
 
 impl Session {
     /// One linked account's authority at a server, with a token that the organisation's backend made.
     pub fn remote(url: impl Into<String>) -> RemoteSession {
         RemoteSession { settings: Settings::new(url.into()), source: None }
+    }
+
+    /// One linked account's authority at the hosted service.
+    pub fn hosted() -> RemoteSession {
+        RemoteSession { settings: Settings { hosted: true, ..Settings::new(HOSTED_FOR_PAGES.to_owned()) }, source: None }
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct Call {
     /// Below the base, encoded.
     pub(super) path: String,
     pub(super) query: Vec<(&'static str, String)>,
+    /// What a user entered, in the query.
+    pub(super) inputs: Vec<(String, String)>,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Option<Zeroizing<Vec<u8>>>,
     pub(super) effect: Effect,
@@ -53,6 +55,8 @@ pub(super) struct Call {
     pub(super) max_answer: usize,
     /// Statuses of 4xx are answers, too.
     pub(super) any_status: bool,
+    /// Nobody's credential is sent.
+    pub(super) anonymous: bool,
     /// The organisation's key is sent.
     pub(super) by_key: bool,
 }
@@ -65,12 +69,14 @@ impl Call {
             method,
             path: path.into(),
             query: Vec::new(),
+            inputs: Vec::new(),
             headers: Vec::new(),
             body: None,
             effect: Effect::of(operation),
             extra_time: Duration::ZERO,
             max_answer: 0,
             any_status: false,
+            anonymous: false,
             by_key: false,
         }
     }
@@ -112,8 +118,9 @@ fn call_id() -> Result<String> {
 }
 
 /// What a call is made with.
+#[derive(Default)]
 struct Credential {
-    header: (&'static str, Zeroizing<String>),
+    header: Option<(&'static str, Zeroizing<String>)>,
     /// Set for a token of the provider.
     fetched: Option<Secret>,
     secret: Secret,
@@ -121,11 +128,12 @@ struct Credential {
 
 impl Link {
     async fn credential(&self, caller: &Caller, ended: Option<&Secret>) -> Result<Credential> {
-        let bearer = |token: &Secret| ("authorization", Zeroizing::new(format!("Bearer {}", token.expose())));
+        let bearer = |token: &Secret| Some(("authorization", Zeroizing::new(format!("Bearer {}", token.expose()))));
         match caller {
             Caller::Organisation(_) => match &self.key {
                 Some(key) => {
-                    Ok(Credential { header: ("x-api-key", Zeroizing::new(key.expose().to_owned())), fetched: None, secret: key.clone() })
+                    let header = Some(("x-api-key", Zeroizing::new(key.expose().to_owned())));
+                    Ok(Credential { header, fetched: None, secret: key.clone() })
                 }
                 None => bail!(Forbidden, "this handle has a session's authority, not the organisation's"),
             },
@@ -158,7 +166,10 @@ impl Link {
     pub(super) async fn send(&self, caller: &Caller, mut call: Call) -> Result<Got> {
         call.by_key = matches!(caller, Caller::Organisation(_));
         let id = call_id()?;
-        let (mut credential, mut renewed) = (self.credential(caller, None).await?, false);
+        let (mut credential, mut renewed) = match call.anonymous {
+            true => (Credential::default(), false),
+            false => (self.credential(caller, None).await?, false),
+        };
         let until = Instant::now() + self.timeout + call.extra_time;
         let (mut connects, mut reads, mut statuses) = (0, 0, 0);
         let finished = |error: Error, credential: &Credential| {
@@ -222,8 +233,13 @@ impl Link {
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
         }
+        if !call.inputs.is_empty() {
+            url.query_pairs_mut().extend_pairs(&call.inputs);
+        }
         let mut request = HttpRequest::new(call.method, url);
-        request.set_header(credential.header.0, &credential.header.1)?;
+        if let Some((name, value)) = &credential.header {
+            request.set_header(name, value)?;
+        }
         request.set_header("accept", "application/json")?;
         request.set_header("user-agent", concat!("smalt/", env!("CARGO_PKG_VERSION")))?;
         request.set_header("x-request-id", id)?;

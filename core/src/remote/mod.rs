@@ -8,8 +8,11 @@
 mod answer;
 mod builder;
 mod doorway;
+mod known;
 mod link;
 mod retry;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use std::sync::Arc;
@@ -18,16 +21,19 @@ use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
 pub use builder::{RemoteSession, RemoteSmalt};
+pub use known::Poll;
 pub use retry::Retries;
 
 use self::{
     doorway::Doorway,
+    known::Known,
     link::{Call, Link},
     retry::Effect,
 };
 use crate::{
+    Secret,
     backend::*,
-    error::{Result, err},
+    error::{Code, Error, Result, err},
     model::*,
     operations::Operation,
     plugin::{HttpStream, Upload},
@@ -39,12 +45,26 @@ pub(crate) struct Remote {
     link: Arc<Link>,
     /// What answers there, once it is known.
     side: OnceCell<Arc<dyn Backend>>,
+    /// How often a server is asked that has no better way to tell that a user has connected.
+    poll: Poll,
     presenter: bool,
 }
 
 impl Remote {
-    fn new(link: Link, presenter: bool) -> Self {
-        Self { link: Arc::new(link), side: OnceCell::new(), presenter }
+    fn new(link: Link, poll: Poll, hosted: bool, presenter: bool) -> Self {
+        let link = Arc::new(link);
+        let known = hosted.then(|| Arc::new(Known::new(link.clone(), poll)) as Arc<dyn Backend>);
+        Self { link, side: OnceCell::new_with(known), poll, presenter }
+    }
+
+    /// No API has a route for streams.
+    fn streamed(&self, error: Error) -> Error {
+        if !error.is(Code::Unsupported) {
+            return error;
+        }
+        err!(Unsupported, "a remote backend does not stream; `request` sends and reads whole bodies")
+            .with("operation", Operation::Request.row().name)
+            .with("server", &self.link.host)
     }
 
     /// Asks once, for all callers, which API answers. A failure is asked again next time.
@@ -55,14 +75,26 @@ impl Remote {
     async fn look(&self, caller: &Caller) -> Result<Arc<dyn Backend>> {
         let mut call = Call::new(Operation::Account, "GET", "/smalt/v1/capabilities");
         call.effect = Effect::Reads;
-        call.any_status = true;
+        (call.any_status, call.anonymous) = (true, true);
         let got = self.link.send(caller, call).await?;
         if got.status == 200
             && let Ok(server) = got.json::<Capabilities>()
         {
             return Ok(Arc::new(Doorway::new(self.link.clone(), server)));
         }
-        Err(err!(Unsupported, "`{}` is no Smalt server", self.link.host).with("server", &self.link.host).request_id(&got.request_id))
+        Ok(Arc::new(Known::new(self.link.clone(), self.poll)))
+    }
+
+    /// What the other side lacks is said by name.
+    fn named(&self, operation: Operation, error: Error) -> Error {
+        if !error.is(Code::Unsupported) || error.info().context.contains_key("server") {
+            return error;
+        }
+        let (host, name) = (&self.link.host, operation.row().name);
+        let why = error.info().context.get("why").map(|why| format!(": {why}")).unwrap_or_default();
+        err!(Unsupported, "`{host}` has the API of the hosted service, which cannot do this with `{name}`{why}")
+            .with("operation", name)
+            .with("server", host)
     }
 }
 
@@ -83,14 +115,20 @@ macro_rules! delegate {
                 Capabilities { presenter: self.presenter, ..known.unwrap_or_else(unknown) }
             }
 
+            /// Whether the server answers.
+            async fn ready(&self) -> Result<()> {
+                self.look(&Caller::Session(Secret::default())).await.map(drop)
+            }
+
             async fn request_stream(&self, caller: &Caller, request: ApiRequest, upload: Option<Upload>) -> Result<HttpStream> {
-                self.side(caller).await?.request_stream(caller, request, upload).await
+                let done = self.side(caller).await?.request_stream(caller, request, upload).await;
+                done.map_err(|error| self.streamed(error))
             }
 
             $(
                 async fn $name(&self, caller: &Caller, request: $request) -> Result<$answer> {
                     Operation::$operation.offered_remotely()?;
-                    self.side(caller).await?.$name(caller, request).await
+                    self.side(caller).await?.$name(caller, request).await.map_err(|error| self.named(Operation::$operation, error))
                 }
             )*
         }

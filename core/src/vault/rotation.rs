@@ -23,7 +23,7 @@ use crate::{
 const VERSION: u32 = 1;
 /// The schema that brought rotation of all that is sealed. Programs of an older one cannot learn of a new key, or pass over rows
 /// that they do not know, so they may not open the store any more.
-const SCHEMA: u32 = 6;
+const SCHEMA: u32 = 8;
 
 /// A rotation, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

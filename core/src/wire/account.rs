@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::body;
+use super::{body, maybe_text, text};
 use crate::{
     Secret, Timestamp,
     model::{self, Connection, ConnectionStatus, Environment, Json},
@@ -13,8 +13,10 @@ body! {
     pub struct LinkedAccount {
         /// The record's id.
         #[serde(rename = "_id")]
+        #[serde(default)]
         pub id: String,
         /// The organisation.
+        #[serde(default)]
         pub associated_org: String,
         /// The id that the organisation chose.
         pub account_id: String,
@@ -24,6 +26,7 @@ body! {
         /// The environment.
         pub environment: Environment,
         /// The organisation's own facts: a list here, although an object is sent.
+        #[serde(default)]
         pub udf: Vec<UdfEntry>,
         /// The connections; absent where they were not asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,15 +50,16 @@ body! {
         /// Its name.
         pub key_name: String,
         /// Its value.
+        #[serde(deserialize_with = "text")]
         pub key_value: String,
         /// An id.
-        #[serde(rename = "_id")]
+        #[serde(default, rename = "_id")]
         pub id: String,
         /// When it was set.
-        #[serde(rename = "createdAt")]
+        #[serde(default, rename = "createdAt")]
         pub created_at: Timestamp,
         /// When it was set.
-        #[serde(rename = "updatedAt")]
+        #[serde(default, rename = "updatedAt")]
         pub updated_at: Timestamp,
     }
 
@@ -74,13 +78,16 @@ body! {
         /// Only of applications that the organisation made itself.
         pub app_id: Option<String>,
         /// Who it is at the application.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "maybe_text", skip_serializing_if = "Option::is_none")]
         pub identifier: Option<String>,
         /// Whether the user must authorise again.
+        #[serde(default)]
         pub reauth_required: bool,
         /// The same.
+        #[serde(default)]
         pub refresh_token_expired: bool,
         /// Whether it is the account's default one.
+        #[serde(default)]
         pub is_default: bool,
         /// When the user first authorised.
         #[serde(rename = "createdAt")]
@@ -94,22 +101,22 @@ body! {
     #[derive(Default)]
     pub struct Written {
         /// The id.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         pub linked_account_id: Option<String>,
         /// The same, as older clients call it.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         pub account_id: Option<String>,
         /// A name for people.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         pub name: Option<String>,
         /// Facts, as an object.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         pub udf: Option<BTreeMap<String, Json>>,
         /// Name and facts again, one level deeper; they win.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         pub payload: Option<Box<Written>>,
         /// Credentials of the organisation's own application.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         pub your_app: Option<YourApp>,
     }
 }
@@ -140,6 +147,12 @@ impl Written {
         };
         let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         Ok(Some(values.iter().map(|(name, value)| (name.clone(), Secret::new(text(value)))).collect()))
+    }
+
+    /// What a client sends to make or change an account.
+    pub fn new(id: &str, update: model::AccountUpdate) -> Self {
+        let udf = update.properties.map(|all| all.into_iter().map(|(name, value)| (name, Json::String(value))).collect());
+        Self { linked_account_id: Some(id.to_owned()), name: update.name, udf, ..Self::default() }
     }
 
     /// The id that was sent; an empty one counts as none.
@@ -204,20 +217,69 @@ impl Integration {
     }
 }
 
+impl From<LinkedAccount> for model::LinkedAccount {
+    fn from(body: LinkedAccount) -> Self {
+        Self {
+            id: body.account_id,
+            record_id: body.id,
+            environment: body.environment,
+            name: body.name,
+            properties: body.udf.into_iter().map(|entry| (entry.key_name, entry.key_value)).collect(),
+            created_at: body.created_at,
+            updated_at: body.updated_at,
+        }
+    }
+}
+
 /// A session token as it is answered: the one place where it is written out.
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, serde::Deserialize)]
 pub struct SessionToken {
-    token: String,
+    /// The token.
+    #[serde(serialize_with = "clear")]
+    pub token: Secret,
+    #[serde(default, skip_deserializing)]
     refresh_token: String,
-    expires_in: u64,
+    /// Seconds until it ends; older servers do not say.
+    #[serde(default)]
+    pub expires_in: Option<u64>,
+    #[serde(default)]
     refresh_expires_in: u64,
+}
+
+fn clear<S: serde::Serializer>(token: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(token.expose())
+}
+
+/// What the end of a session answers.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct SessionRevoked {
+    /// True.
+    pub success: bool,
+    /// 1, or 0 when it had ended.
+    pub revoked_count: u64,
 }
 
 impl SessionToken {
     /// The token and the seconds that are left of it. There is no refresh token: the key is there for clients that expect it.
     pub fn new(token: &Secret, expires_in: u64) -> Self {
-        Self { token: token.expose().to_owned(), refresh_token: String::new(), expires_in, refresh_expires_in: 0 }
+        Self { token: token.clone(), refresh_token: String::new(), expires_in: Some(expires_in), refresh_expires_in: 0 }
     }
+}
+
+/// What a client reads of a page by number. Some servers leave the other keys out.
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed<T> {
+    /// The page.
+    pub docs: Vec<T>,
+    /// How many there are on all pages.
+    pub total_docs: u64,
+    /// How many pages there are.
+    #[serde(default)]
+    pub total_pages: u64,
+    /// This page's number, from 1.
+    #[serde(default)]
+    pub page: u64,
 }
 
 /// A page by number, with all ten keys that clients know.

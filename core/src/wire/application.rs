@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::body;
+use super::{body, maybe_bool, text};
 use crate::{
     Timestamp,
     manifest::AppManifest,
@@ -13,24 +13,30 @@ body! {
     /// An application, described for a linked account.
     pub struct Application {
         /// A stable id: the slug.
+        #[serde(default)]
         pub app_id: String,
         /// The same.
-        #[serde(rename = "_id")]
+        #[serde(default, rename = "_id")]
         pub id: String,
         /// The name for people.
         pub name: String,
         /// One sentence about it.
+        #[serde(default)]
         pub description: String,
         /// Where its icon can be had; empty where none may be shipped and the project supplies none.
+        #[serde(default)]
         pub icon: String,
         /// The slug.
+        #[serde(default)]
         pub slug: String,
         /// The slug, for old clients.
-        #[serde(rename = "type")]
+        #[serde(default, rename = "type")]
         pub app_type: String,
         /// Sorting words.
+        #[serde(default)]
         pub tags: Vec<String>,
         /// Always false: applications that are only advertised do not exist here.
+        #[serde(default)]
         pub ecosystem: bool,
         /// Help above the connect form.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,20 +44,26 @@ body! {
         /// The default way to authorise.
         pub auth_type: AuthType,
         /// What the user must enter, per way to authorise.
+        #[serde(default)]
         pub auth_type_options: BTreeMap<AuthType, Vec<InputField>>,
         /// The same of the default way, for old clients.
+        #[serde(default)]
         pub auth_input_map: Vec<InputField>,
         /// Whether there is any connection, for clients before 9.
+        #[serde(default)]
         pub connected: bool,
         /// Whether the user must authorise again, for clients before 9.
+        #[serde(default)]
         pub reauth_required: bool,
         /// The connections, for clients from 9 on.
+        #[serde(default)]
         pub connected_accounts: Vec<ConnectedAccount>,
     }
 
     /// A connection inside an application.
     pub struct ConnectedAccount {
         /// Who it is at the application, or `NA`.
+        #[serde(default, deserialize_with = "text")]
         pub identifier: String,
         /// How it was authorised.
         pub auth_type: AuthType,
@@ -60,7 +72,8 @@ body! {
         pub connected_at: Timestamp,
         /// `active` or `expired`; clients from 9 on poll for it.
         pub status: ConnectionStatus,
-        /// The connection's id.
+        /// The connection's id. Not every server has one.
+        #[serde(default)]
         pub connection_id: String,
     }
 
@@ -69,21 +82,36 @@ body! {
         /// The key.
         pub name: String,
         /// The label.
+        #[serde(default)]
         pub label: String,
         /// An example.
+        #[serde(default)]
         pub placeholder: String,
         /// `text`, `password`, `number`, `boolean`, `select`, `textarea`.
-        #[serde(rename = "type")]
+        #[serde(default, rename = "type")]
         pub input_type: String,
         /// Whether it must be given.
+        #[serde(default, deserialize_with = "maybe_bool")]
         pub required: bool,
         /// Where to find it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub help_text: Option<String>,
         /// The choices of a `select`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "choices", skip_serializing_if = "Option::is_none")]
         pub options: Option<Vec<InputOption>>,
     }
+}
+
+/// Choices as objects, whose name may be missing, or as plain values.
+fn choices<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Vec<InputOption>>, D::Error> {
+    use serde::Deserialize;
+    let choice = |sent: Json| {
+        let plain = |value: &Json| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        let value = sent.get("value").map_or_else(|| plain(&sent), plain);
+        let name = sent.get("name").and_then(Json::as_str).map_or_else(|| value.clone(), ToOwned::to_owned);
+        InputOption { name, value }
+    };
+    Ok(Option::<Vec<Json>>::deserialize(from)?.map(|list| list.into_iter().map(choice).collect()))
 }
 
 impl InputField {

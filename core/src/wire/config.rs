@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::body;
+use super::{body, maybe_bool, text};
 use crate::{
     error::{Result, err},
     model::{self, ConfigUpdate, FieldOption, FieldType, Json, Label, Labels, Mapping, WorkflowUpdate},
@@ -16,10 +16,13 @@ body! {
         /// The config's id.
         pub config_id: String,
         /// The application's own fields.
+        #[serde(default)]
         pub fields: Vec<Field>,
         /// The published workflows.
+        #[serde(default)]
         pub workflows: Vec<ConfigWorkflow>,
         /// Trouble per field.
+        #[serde(default)]
         pub field_errors: Vec<FieldError>,
         /// Grows by one with every change. Only Smalt's own clients know it.
         #[serde(default)]
@@ -33,16 +36,19 @@ body! {
         /// Its name.
         pub name: String,
         /// What it does.
+        #[serde(default)]
         pub description: String,
         /// Its icon.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub icon: Option<String>,
         /// The switch.
+        #[serde(default)]
         pub enabled: bool,
         /// The page that shows it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub associated_page: Option<String>,
         /// Its own fields.
+        #[serde(default)]
         pub fields: Vec<Field>,
         /// The same, under the name that the toggle route is documented with.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,12 +62,16 @@ body! {
         /// Its name.
         pub name: String,
         /// Its type.
+        #[serde(deserialize_with = "field_type")]
         pub field_type: FieldType,
         /// Whether a value is wanted.
+        #[serde(default, deserialize_with = "maybe_bool")]
         pub required: bool,
         /// Whether pages leave it out.
+        #[serde(default)]
         pub hidden: bool,
         /// Whether several values may be chosen.
+        #[serde(default)]
         pub multiple: bool,
         /// Help.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +89,7 @@ body! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub options: Option<Vec<FieldOption>>,
         /// The left side of a `map`; empty for other types.
+        #[serde(default)]
         pub labels: Vec<Label>,
         /// The field that this one depends on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,6 +98,7 @@ body! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub associated_page: Option<String>,
         /// Whether its labels come with the config call.
+        #[serde(default)]
         pub has_dynamic_map_fields: bool,
         /// The name under which they come.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,10 +121,107 @@ body! {
     /// What is wrong with a field.
     pub struct FieldTrouble {
         /// For people.
+        #[serde(default, deserialize_with = "text")]
         pub message: String,
         /// A code, and where the field stands.
+        #[serde(default)]
         pub error: Json,
     }
+}
+
+/// A type that this version does not know is shown as a line of text, as old clients do.
+fn field_type<'de, D: serde::Deserializer<'de>>(from: D) -> Result<FieldType, D::Error> {
+    use serde::Deserialize;
+    let name = String::deserialize(from)?;
+    Ok(FieldType::parse(&name).unwrap_or(FieldType::Text))
+}
+
+impl From<Field> for model::Field {
+    fn from(field: Field) -> Self {
+        let is_map = field.field_type == FieldType::Map;
+        Self {
+            id: field.id,
+            name: field.name,
+            field_type: field.field_type,
+            required: field.required,
+            hidden: field.hidden,
+            multiple: field.multiple,
+            help_text: field.help_text,
+            placeholder: field.placeholder,
+            value: field.value,
+            default_value: field.default_value,
+            options: field.options,
+            labels: Some(field.labels).filter(|labels| is_map || !labels.is_empty()),
+            parent: field.parent,
+            page: field.associated_page,
+            label_object: field.dynamic_map_field_object_name,
+            mapping: field.mapping,
+        }
+    }
+}
+
+impl From<ConfigWorkflow> for model::Workflow {
+    fn from(workflow: ConfigWorkflow) -> Self {
+        Self {
+            id: workflow.id,
+            name: workflow.name,
+            description: workflow.description,
+            icon: workflow.icon,
+            enabled: workflow.enabled,
+            page: workflow.associated_page,
+            fields: workflow.fields.into_iter().map(model::Field::from).collect(),
+        }
+    }
+}
+
+impl From<FieldError> for model::FieldError {
+    fn from(error: FieldError) -> Self {
+        let detail = |name: &str| error.error.error.get(name).and_then(Json::as_str).map(ToOwned::to_owned);
+        Self {
+            path: detail("path").unwrap_or_else(|| format!("fields.{}", error.id)),
+            code: detail("code").unwrap_or_else(|| "unknown".to_owned()),
+            id: error.id,
+            name: error.name,
+            message: error.error.message,
+        }
+    }
+}
+
+/// What a client sends to find, make or change a config.
+pub fn config_body(application: &str, config_id: Option<&str>, update: ConfigUpdate) -> Json {
+    let mut body = serde_json::json!({"slug": application});
+    if let Some(id) = config_id {
+        body["config_id"] = id.into();
+    }
+    if !update.fields.is_empty() {
+        body["fields"] = Json::Object(update.fields.into_iter().collect());
+    }
+    let workflows: Vec<Json> = update.workflows.into_iter().map(changed_workflow).collect();
+    if !workflows.is_empty() {
+        body["workflows"] = workflows.into();
+    }
+    if let Some(labels) = update.labels {
+        body["labels"] = serde_json::to_value(labels).unwrap_or_default();
+    }
+    if let Some(version) = update.version {
+        body["version"] = version.into();
+    }
+    body
+}
+
+fn changed_workflow((id, update): (String, WorkflowUpdate)) -> Json {
+    let (enabled, fields) = match update {
+        WorkflowUpdate::Switch(on) => (Some(on), BTreeMap::new()),
+        WorkflowUpdate::Change { enabled, fields } => (enabled, fields),
+    };
+    let mut sent = serde_json::json!({"id": id});
+    if let Some(enabled) = enabled {
+        sent["enabled"] = enabled.into();
+    }
+    if !fields.is_empty() {
+        sent["fields"] = Json::Object(fields.into_iter().collect());
+    }
+    sent
 }
 
 impl From<model::Config> for Config {

@@ -8,9 +8,9 @@ mod error;
 mod webhook;
 mod workflow;
 
-pub use account::{Integration, LinkedAccount, SessionToken, UdfEntry, Written, YourApp, list_page};
+pub use account::{Integration, LinkedAccount, Listed, SessionRevoked, SessionToken, UdfEntry, Written, YourApp, list_page};
 pub use application::{Application, ConnectedAccount, InputField, auth_structure};
-pub use config::{Config, ConfigWorkflow, Field, FieldError, FieldTrouble, config_update, labels};
+pub use config::{Config, ConfigWorkflow, Field, FieldError, FieldTrouble, config_body, config_update, labels};
 pub use error::{Failure, failure};
 pub use webhook::{titles, webhook, webhook_events, webhook_settings};
 pub use workflow::{Offered, execution, workflow};
@@ -23,3 +23,30 @@ macro_rules! body {
     )* };
 }
 pub(crate) use body;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::model::Json;
+
+/// A text; other servers have any JSON there.
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    maybe_text(from).map(Option::unwrap_or_default)
+}
+
+/// A text, if there is one.
+fn maybe_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(match Option::<Json>::deserialize(from)? {
+        None | Some(Json::Null) => None,
+        Some(Json::String(text)) => Some(text),
+        Some(other) => Some(other.to_string()),
+    })
+}
+
+/// A switch; old servers write it as a text.
+fn maybe_bool<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Ok(match Option::<Json>::deserialize(from)? {
+        Some(Json::Bool(on)) => on,
+        Some(Json::String(text)) => text == "true",
+        _ => false,
+    })
+}

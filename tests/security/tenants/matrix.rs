@@ -68,6 +68,7 @@ fn kind(operation: Operation, field: &str) -> Option<&'static str> {
         "skip",
         "or_empty",
         "workflow_runner",
+        "server",
         "url",
         "events",
         "enabled",

@@ -33,10 +33,15 @@ pub(super) async fn operate(call: Call) -> Result<Answer, Trouble> {
     }
     let backend = call.backend()?;
     let work = |request| call_json(&**backend, &who.caller, operation, request);
-    let answer = match waits(operation, &mut request, &call.settings.server) {
+    let mut answer = match waits(operation, &mut request, &call.settings.server) {
         false => work(request).await?,
         true => call.api.waits().enter(&who.waits_as(), &call.settings.server)?.or_end(work(request)).await?,
     };
+    if let (Operation::HandOffConnect, Some(ticket)) = (operation, answer["ticket"].as_str())
+        && let Ok(public) = call.api.public_url(&who.smalt).await
+    {
+        answer["page"] = format!("{public}/connect/go/{ticket}").into();
+    }
     // An empty body would look like a failure to some clients. What a workflow answered stays as it is.
     Ok(Answer::Json(if answer.is_null() && operation != Operation::RunWorkflow { serde_json::json!({}) } else { answer }))
 }

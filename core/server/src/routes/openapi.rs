@@ -36,13 +36,19 @@ fn parameters(route: &Route) -> Json {
     all.into()
 }
 
+/// Pages for people, whose errors are pages, too.
+fn is_page(path: &str) -> bool {
+    matches!(path, "/connect" | "/connect/{ticket}" | "/connect/go/{ticket}") || path.ends_with("/callback")
+}
+
 /// The media type of a good answer, where that is no JSON.
 fn media_type(route: &Route) -> Option<&'static str> {
     match route.path {
         "/smalt/v1/events/stream" | "/smalt/v1/flows/{flow}/stream" => Some("text/event-stream"),
         super::PASSING => Some("application/octet-stream"),
         "/smalt/v1/openapi" => Some("text/html"),
-        path if path.starts_with("/connect/") || path.ends_with("/callback") => Some("text/html"),
+        path if is_page(path) => Some("text/html"),
+        path if path.ends_with("/{file}") => Some("*/*"),
         _ => None,
     }
 }
@@ -86,7 +92,7 @@ pub(super) fn document() -> Json {
         if let Some(media_type) = media_type(route) {
             item["responses"]["200"]["content"] = json!({media_type: {"schema": {"type": "string"}}});
         }
-        if route.path.starts_with("/connect/") || route.path.ends_with("/callback") {
+        if is_page(route.path) {
             item["responses"]["303"] = json!({"description": "Goes on at the provider, or back to the caller's page."});
             item["responses"]["default"]["content"]["text/html"] = json!({"schema": {"type": "string"}});
         }

@@ -3,7 +3,7 @@
 use smalt::{
     Code, Timestamp,
     backend::{CreateSession, RevokeSession},
-    wire::SessionToken,
+    wire::{SessionRevoked, SessionToken},
 };
 
 use crate::{
@@ -35,5 +35,5 @@ pub(super) async fn revoke(call: Call) -> Result<Answer, Trouble> {
     let who = call.who()?;
     let token = who.session.as_ref().map(|session| session.token.clone()).unwrap_or_default();
     let revoked = call.backend()?.revoke_session(&who.caller, RevokeSession { token }).await?;
-    json(serde_json::json!({"success": true, "revoked_count": u8::from(revoked)}))
+    json(SessionRevoked { success: true, revoked_count: u64::from(revoked) })
 }

@@ -46,6 +46,8 @@ fn dev_needs_nothing_says_what_one_needs_and_leaves_nothing() {
     assert!(!elsewhere.contains("access-control-allow-origin"), "{elsewhere}");
     let account = format!("/api/v2/public/linked-account/{}", text(&said, "account"));
     assert!(ask(url, "GET", &account, &[("x-api-key", text(&said, "key"))], "").starts_with("HTTP/1.1 200 OK\r\n"));
+    let portal = text(&said, "portal_url").strip_prefix(url).unwrap();
+    assert!(ask(url, "GET", portal, &[], "").starts_with("HTTP/1.1 200 OK\r\n"));
     // A connect goes to its end, as far as one can go without a browser.
     let begun = ask(url, "GET", "/api/v1/sandbox-oauth/integrate", &[("authorization", &bearer)], "");
     assert!(begun.contains(&format!("\"auth_url\":\"{url}/connect/go/")), "{begun}");
@@ -63,7 +65,9 @@ fn dev_needs_nothing_says_what_one_needs_and_leaves_nothing() {
         assert!(!line.is_empty(), "{shown}");
         shown += &line;
     }
-    for what in ["Serving at http://127.0.0.1:", "API key", "tk", "session token", "eyJ", "curl http://127.0.0.1:"] {
+    for what in
+        ["Serving at http://127.0.0.1:", "hosted page", "/connect/", "API key", "tk", "session token", "eyJ", "curl http://127.0.0.1:"]
+    {
         assert!(shown.contains(what), "{what}: {shown}");
     }
 }

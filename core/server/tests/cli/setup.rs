@@ -211,3 +211,17 @@ fn options_come_from_the_environment_too() {
     folder.run(&["account", "show", "c1"]).ok();
     assert_eq!(folder.run(&["account", "show", "c1", "--key-file", "nowhere.key"]).code, 6);
 }
+
+#[test]
+fn doctor_wants_no_client_where_the_provider_registers_one() {
+    let folder = Folder::initialised();
+    let project = folder.read("smalt.toml");
+    folder.write("smalt.toml", &format!("{project}\n[apps.mastodon]\n"));
+    let report = folder.run(&["doctor", "--offline", "--json"]).json();
+    assert_eq!(check(&report, "client mastodon")["status"], "ok", "{report}");
+    // One of one's own would be shown to any host: that is a mistake.
+    let client = "[apps.mastodon.client.test]\nid = \"ours\"\nsecret = { env = \"NOWHERE\" }\n";
+    folder.write("smalt.toml", &format!("{project}\n[apps.mastodon]\n{client}"));
+    let said = folder.run(&["apps", "lint"]);
+    assert!(said.code != 0 && said.out.contains("would be shown to any host"), "{}", said.all());
+}

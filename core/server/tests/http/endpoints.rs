@@ -1,5 +1,5 @@
-//! Every endpoint and who may call it, written by hand from the contract of the hosted service's clients. The OpenAPI document
-//! is compared with it: a route that is new without a row here fails, and so does a row without a route.
+//! Every endpoint and who may call it, first filled from the routes: it guards against drift, and proves nothing about
+//! the hosted service's contract (the golden pairs do). The OpenAPI document is compared with it: a route that is new without a row here fails, and so does a row without a route.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,6 +91,14 @@ pub const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("DELETE", "/api/v2/public/config/field/{field}", Account),
     ("POST", "/api/v2/public/config/rule-engine/{field}", Account),
     ("GET", "/api/v2/public/config/rule-engine/{field}", Account),
+    ("GET", "/api/v2/public/application/{slug}/icon", Public),
+    ("POST", "/api/v2/public/connect-url", Account),
+    ("GET", "/api/v2/public/hosted-properties", Session),
+    ("GET", "/connect", Public),
+    ("GET", "/connect/{ticket}", Public),
+    ("POST", "/connect/open", Public),
+    ("GET", "/connect/assets/{build}/{file}", Public),
+    ("GET", "/client/{version}/{file}", Public),
 ];
 
 /// The document as a client gets it.

@@ -113,7 +113,8 @@ async fn request(matrix: &Matrix, route: &Route, row: &Row, who: &str) -> (Strin
     } else {
         request_in_test(route, row)
     };
-    if who != "production key" {
+    // An icon is everybody's: there, nothing of a credential counts.
+    if who != "production key" || path.ends_with("/icon") {
         return (path, body);
     }
     let elsewhere = |text: &str| text.replace("sandbox-key", "twilio").replace("sandbox-oauth", "twilio");

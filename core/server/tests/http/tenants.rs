@@ -70,6 +70,9 @@ impl Victim {
 /// An answer without what was asked and without what is new with each.
 fn alike(text: &str, asked: &[&str]) -> String {
     let mut text = text.to_owned();
+    // The longest first: an account's name stands in its config's.
+    let mut asked = asked.to_vec();
+    asked.sort_by_key(|id| std::cmp::Reverse(id.len()));
     for asked in asked {
         text = text.replace(asked, "(id)");
     }
@@ -206,7 +209,9 @@ async fn s35_no_endpoint_crosses_accounts_or_environments() {
                             if asks_for_other && *access != Access::Session && foreign.0 != 403 && !path.contains("/linked-account/{id}") {
                                 deviations.push(format!("{what}: {} and not 403: {}", foreign.0, foreign.2));
                             }
-                            if (foreign.0, &foreign.1) != (unknown.0, &unknown.1) {
+                            // The organisation's list of its own accounts, in which the name that stands beside it means nothing.
+                            let is_list = !is_session && *method == "GET" && *path == "/api/v2/public/linked-account";
+                            if !is_list && (foreign.0, &foreign.1) != (unknown.0, &unknown.1) {
                                 deviations
                                     .push(format!("{what}: foreign {} {}, unknown {} {}", foreign.0, foreign.1, unknown.0, unknown.1));
                             }

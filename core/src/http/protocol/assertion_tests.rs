@@ -16,7 +16,7 @@ fn parts(jwt: &Secret) -> (Json, Json, String, Vec<u8>) {
 }
 
 fn client(secret: &str) -> ClientCredentials {
-    ClientCredentials { id: "client-1".to_owned(), secret: Some(secret.into()), now: NOW }
+    ClientCredentials { id: "client-1".to_owned(), secret: Some(secret.into()), identity: None, now: NOW }
 }
 
 /// A key as PKCS #8 in PEM form, and its public half.

@@ -65,7 +65,7 @@ pub fn device_request(
     challenge: Option<&str>,
 ) -> Result<HttpRequest> {
     let values = client_values(values, client);
-    let mut request = begin(oauth, "POST", template::url(&device.url, &values)?, &values)?;
+    let mut request = begin(oauth, "POST", template::url(oauth.device_endpoint(device), &values)?, &values)?;
     let mut params = Params::default();
     authenticate(&mut request, &mut params, oauth, device.client_auth.unwrap_or(oauth.client_auth), &values, client)?;
     // RFC 8628 section 3.1 wants the id in the body, also where a header proves it.
@@ -96,7 +96,7 @@ pub fn poll_request(
     verifier: Option<&Secret>,
 ) -> Result<HttpRequest> {
     let values = client_values(values, client);
-    let mut request = begin(oauth, "POST", template::url(&oauth.token_url, &values)?, &values)?;
+    let mut request = begin(oauth, "POST", template::url(oauth.token_endpoint(), &values)?, &values)?;
     let mut params = Params::default();
     params.set("grant_type", "urn:ietf:params:oauth:grant-type:device_code");
     params.set("device_code", device_code.expose());

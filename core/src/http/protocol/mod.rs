@@ -2,7 +2,7 @@
 //!
 //! RFC 6749 (the framework), RFC 7636 (PKCE), RFC 7009 (revocation), RFC 7523 (JWTs as grants and as proof of the client),
 //! RFC 7591 and RFC 7592 (registration of clients), RFC 8628 (the device flow),
-//! RFC 9207 (the issuer in the callback).
+//! RFC 8705 (mutual TLS), RFC 9207 (the issuer in the callback).
 
 mod answer;
 mod assertion;
@@ -19,7 +19,7 @@ mod registration;
 mod requests;
 mod revocation;
 
-use crate::{Secret, Timestamp};
+use crate::{Secret, Timestamp, plugin::ClientIdentity};
 
 pub use answer::{Copies, RawAnswer, TokenFailure, TokenSet, parse_token_answer, provider_code};
 pub(crate) use answer::{copy, scalar};
@@ -48,6 +48,8 @@ pub struct ClientCredentials {
     pub id: String,
     /// The client's secret, or its private key in PEM form; absent for a public client.
     pub secret: Option<Secret>,
+    /// Its certificate with the key, for `tls_client_auth` and `self_signed_tls_client_auth`.
+    pub identity: Option<ClientIdentity>,
     /// The time by which its assertions are dated.
     pub now: Timestamp,
 }

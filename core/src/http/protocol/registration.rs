@@ -192,7 +192,7 @@ fn auth_method(how: ClientAuth) -> Result<&'static str> {
         ClientAuth::Body => "client_secret_post",
         ClientAuth::None => "none",
         ClientAuth::ClientSecretJwt => "client_secret_jwt",
-        ClientAuth::PrivateKeyJwt => {
+        ClientAuth::PrivateKeyJwt | ClientAuth::TlsClientAuth | ClientAuth::SelfSignedTlsClientAuth => {
             bail!(ManifestInvalid, "a client with a key of its own cannot be registered")
         }
     })

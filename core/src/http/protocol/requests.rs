@@ -94,6 +94,13 @@ pub(super) fn authenticate(
             params.set("client_id", &client.id);
             params.set("client_secret", secret.expose());
         }
+        (ClientAuth::TlsClientAuth | ClientAuth::SelfSignedTlsClientAuth, _) => {
+            params.set("client_id", &client.id);
+            let Some(identity) = &client.identity else {
+                bail!(ProjectInvalid, "the client names no certificate, by which it would prove itself")
+            };
+            request.identity = Some(identity.clone());
+        }
         // Values that prove themselves come without a client.
         (ClientAuth::None, _) | (_, None) if client.id.is_empty() => {}
         (ClientAuth::None, _) | (_, None) => params.set("client_id", &client.id),
@@ -176,7 +183,7 @@ pub fn exchange_request(
     if let Some(verifier) = verifier {
         values = values.first("code_verifier", verifier.expose());
     }
-    let mut request = begin(oauth, token_method(oauth), template::url(&oauth.token_url, &values)?, &values)?;
+    let mut request = begin(oauth, token_method(oauth), template::url(oauth.token_endpoint(), &values)?, &values)?;
     let mut params = Params::default();
     params.set("grant_type", "authorization_code");
     params.set("code", code.expose());
@@ -202,7 +209,7 @@ pub fn refresh_request(
     scopes: &[String],
 ) -> Result<HttpRequest> {
     let values = client_values(values, client).first("refresh_token", refresh_token.expose());
-    let url = oauth.refresh_url.as_deref().unwrap_or(&oauth.token_url);
+    let url = oauth.refresh_endpoint();
     let mut request = begin(oauth, token_method(oauth), template::url(url, &values)?, &values)?;
     let mut params = Params::default();
     params.set("grant_type", "refresh_token");
@@ -246,7 +253,7 @@ pub fn revoke_requests(
     let mut requests = Vec::new();
     for (token, hint) in tokens {
         let values = client_values(values, client).first("token", token.expose()).first("token_type_hint", hint);
-        let mut request = begin(oauth, method, template::url(&revoke.url, &values)?, &values)?;
+        let mut request = begin(oauth, method, template::url(oauth.revoke_endpoint(revoke), &values)?, &values)?;
         for (name, value) in &revoke.headers {
             request.set_header(name, &Zeroizing::new(template::text(value, &values)?))?;
         }
@@ -275,7 +282,7 @@ mod tests {
     use crate::{http::protocol::fixture::oauth, manifest::Revoke};
 
     fn client(secret: Option<&str>) -> ClientCredentials {
-        ClientCredentials { id: "id:1".to_owned(), secret: secret.map(Secret::new), now: crate::Timestamp::default() }
+        ClientCredentials { id: "id:1".to_owned(), secret: secret.map(Secret::new), identity: None, now: crate::Timestamp::default() }
     }
 
     fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {

@@ -25,6 +25,19 @@ pub(super) fn is_client_input(m: &AppManifest, name: &str) -> bool {
 }
 
 pub(super) fn check(report: &mut Report<'_>, m: &AppManifest) {
+    let by_certificate = m.oauth2.as_ref().is_some_and(|oauth| oauth.client_auth.is_mutual_tls())
+        || m.keybased.iter().flat_map(|keys| &keys.token).any(|token| token.client_auth.is_mutual_tls());
+    if m.api.client_certificate && !by_certificate {
+        let cure = "write `client_auth = \"tls_client_auth\"` or \"self_signed_tls_client_auth\" where tokens are asked for, or remove it";
+        report.error(&["api", "client_certificate"], "presents a certificate to which no token is bound", cure);
+    }
+    if let Some(oauth) = &m.oauth2
+        && oauth.mtls_endpoint_aliases.is_some()
+        && !oauth.client_auth.is_mutual_tls()
+    {
+        let cure = "remove it, or write `client_auth = \"tls_client_auth\"` or \"self_signed_tls_client_auth\"";
+        report.error(&["oauth2", "mtls_endpoint_aliases"], "is for clients that prove themselves by a certificate", cure);
+    }
     if m.oauth1.is_some() && m.oauth2.is_some() {
         report.error(&["oauth1"], "stands beside `[oauth2]`", "keep the one that the provider recommends");
     }
@@ -82,7 +95,7 @@ fn registration(report: &mut Report<'_>, oauth: &Oauth2, registration: &Registra
     if registration.body == TokenBody::Query {
         report.error(&at("body"), "would put the registration into a URL", "write \"json\" or \"form\"");
     }
-    if matches!(oauth.client_auth, ClientAuth::PrivateKeyJwt) {
+    if oauth.client_auth == ClientAuth::PrivateKeyJwt || oauth.client_auth.is_mutual_tls() {
         let cure = "write a `client_auth` whose secret the provider makes: \"basic\", \"body\" or \"client_secret_jwt\"";
         report.error(&["oauth2", "client_auth"], "proves a client by a key that no registration brings", cure);
     }
@@ -130,7 +143,17 @@ fn token(report: &mut Report<'_>, keys: &Keybased, token: &KeyToken) {
     if token.client() == TokenClient::Inputs {
         let named = |name: &str| keys.inputs.iter().any(|input| input.name == name);
         let by_key = token.client_assertion.as_ref().is_some_and(|jwt| jwt.key.is_some());
-        if !named("client_id") || !(named("client_secret") || by_key || token.client_auth == ClientAuth::None) {
+        if token.client_auth.is_mutual_tls() {
+            if !named("client_id") || !named("client_certificate") {
+                let cure = "add both to `keybased.inputs`, the latter secret; `client_key` too where the key is entered by itself";
+                report.error(&at("client"), "asks for the inputs `client_id` and `client_certificate`", cure);
+            }
+            let certificate = ["client_certificate", "client_key"];
+            for (index, input) in keys.inputs.iter().enumerate().filter(|(_, i)| certificate.contains(&i.name.as_str()) && !i.secret) {
+                let path = ["keybased", "inputs", &index.to_string(), "secret"];
+                report.error(&path, format!("is not set, but `{}` may hold a private key", input.name), "write `secret = true`");
+            }
+        } else if !named("client_id") || !(named("client_secret") || by_key || token.client_auth == ClientAuth::None) {
             report.error(&at("client"), "asks for the inputs `client_id` and `client_secret`", "add both to `keybased.inputs`");
         }
     }
@@ -224,6 +247,16 @@ impl Templates<'_, '_, '_> {
             if let Some(jwt) = &oauth.client_assertion {
                 self.jwt(&["oauth2", "client_assertion"], jwt, &names);
             }
+            if let Some(aliases) = &oauth.mtls_endpoint_aliases {
+                let names = with(&names, &["token", "token_type_hint"]);
+                for (key, url) in
+                    [("token_url", &aliases.token_url), ("revoke_url", &aliases.revoke_url), ("device_url", &aliases.device_url)]
+                {
+                    if let Some(url) = url {
+                        self.url(&["oauth2", "mtls_endpoint_aliases", key], url, &names, false);
+                    }
+                }
+            }
             if let Some(registration) = &oauth.registration {
                 // What stays readable beside a connection: the client is found by it again.
                 let mut names = self.common();
@@ -271,6 +304,9 @@ impl Templates<'_, '_, '_> {
         if token.client() != TokenClient::None {
             names = with(&names, &["client_id", "client_secret"]);
             self.use_names(["client_id", "client_secret"]);
+        }
+        if token.proves_by_own_certificate() {
+            self.use_names(["client_certificate", "client_key"]);
         }
         for (key, jwt) in [("assertion", &token.assertion), ("client_assertion", &token.client_assertion)] {
             if let Some(jwt) = jwt {

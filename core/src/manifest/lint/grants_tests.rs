@@ -102,6 +102,7 @@ fn each_mistake_is_named() {
         (TOKEN, "Bearer {access_token}", "Bearer {client_secret}", "keybased.placement"),
         (TOKEN, "name = \"client_secret\"", "name = \"secret\"", "keybased.token.client"),
         (TOKEN, "client = \"inputs\"", "client = \"none\"", "keybased.token.client"),
+        (TOKEN, "client = \"inputs\"", "client = \"inputs\"\nclient_auth = \"tls_client_auth\"", "keybased.token.client"),
         (TOKEN, "client = \"inputs\"", "client = \"project\"", "keybased.inputs[0].name"),
         (TOKEN, "id = \"{client_id}\"", "id = \"{client_secret}\"", "keybased.token.id"),
         (TOKEN, "id = \"{client_id}\"", "params = { grant_type = \"x\" }", "keybased.token.params.grant_type"),

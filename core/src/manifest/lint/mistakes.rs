@@ -609,4 +609,21 @@ pub(super) const CASES: &[(&str, &str, &str, &str, bool)] = &[
         "no registration brings",
         true,
     ),
+    // Certificates.
+    ("[api]", "[api]\nclient_certificate = true", "api.client_certificate", "to which no token is bound", true),
+    (
+        "token_url =",
+        "mtls_endpoint_aliases = { token_url = \"https://mtls.acme.example.com/token\" }\ntoken_url =",
+        "oauth2.mtls_endpoint_aliases",
+        "prove themselves by a certificate",
+        true,
+    ),
+    (
+        "token_url =",
+        "client_auth = \"tls_client_auth\"\nmtls_endpoint_aliases = { token_url = \"https://{shopp}.acme.example.com/token\" }\ntoken_url =",
+        "oauth2.mtls_endpoint_aliases.token_url",
+        "did you mean `{shop}`?",
+        true,
+    ),
+    ("token_url =", "client_auth = \"tls_client_aut\"\ntoken_url =", "oauth2.client_auth", "did you mean \"tls_client_auth\"?", true),
 ];

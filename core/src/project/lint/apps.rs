@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Report, fields, redirect_form};
 use crate::{
-    manifest::{AppManifest, Catalog, SANDBOX_SLUGS, document::did_you_mean, lint as manifest_lint, pattern::Pattern},
+    manifest::{AppManifest, Catalog, SANDBOX_SLUGS, TokenClient, document::did_you_mean, lint as manifest_lint, pattern::Pattern},
     model::Environment,
     project::{AppSettings, Client, Project, SecretRef},
 };
@@ -105,6 +105,11 @@ fn client(report: &mut Report<'_>, at: &[&str], client: &Client) {
         report.error(&path("id"), "is empty", "write the client id that the provider shows");
     }
     secret(report, &path("secret"), client.secret.as_ref());
+    secret(report, &path("certificate"), client.certificate.as_ref());
+    secret(report, &path("certificate_key"), client.certificate_key.as_ref());
+    if client.certificate_key.is_some() && client.certificate.is_none() {
+        report.error(&path("certificate"), "is missing, so that its key proves nothing", "add `certificate`, or remove `certificate_key`");
+    }
     if let Some(uri) = &client.redirect_uri
         && let Err(why) = redirect_form(uri)
     {
@@ -135,6 +140,19 @@ fn secret(report: &mut Report<'_>, path: &[&str], secret: Option<&SecretRef>) {
 
 /// What the manifest says about the settings.
 fn against(report: &mut Report<'_>, slug: &str, app: &AppSettings, manifest: &AppManifest) {
+    let by_certificate = manifest.oauth2.as_ref().is_some_and(|oauth| oauth.client_auth.is_mutual_tls())
+        || manifest
+            .keybased
+            .iter()
+            .flat_map(|keys| &keys.token)
+            .any(|token| token.client_auth.is_mutual_tls() && token.client() == TokenClient::Project);
+    for (environment, client) in app.client.iter().filter(|(_, client)| client.certificate.is_some() != by_certificate) {
+        let path = ["apps", slug, "client", environment.as_str(), "certificate"];
+        match client.certificate.is_some() {
+            true => report.warn(&path, "is not needed: the application's clients prove themselves otherwise", "remove it"),
+            false => report.error(&path, "is missing", "add the certificate that the provider knows, e.g. `{ file = \"client.pem\" }`"),
+        }
+    }
     let registers = manifest.oauth2.as_ref().is_some_and(|oauth| oauth.registration.is_some());
     if app.registration_token.is_some() && !registers {
         report.warn(&["apps", slug, "registration_token"], "is not needed: the application registers no clients", "remove it");

@@ -97,7 +97,7 @@ fn clear_secrets(root: &DeTable<'_>) -> Vec<Vec<String>> {
         let clients = app.get_ref().as_table().and_then(|a| a.get("client")).and_then(|c| c.get_ref().as_table());
         for (environment, client) in clients.into_iter().flatten() {
             let client = client.get_ref().as_table();
-            for key in ["secret", "client_secret"] {
+            for key in ["secret", "client_secret", "certificate", "certificate_key"] {
                 if client.and_then(|c| c.get(key)).is_some_and(|s| matches!(s.get_ref(), DeValue::String(_))) {
                     found.push(["apps", slug.get_ref(), "client", environment.get_ref(), key].map(str::to_owned).to_vec());
                 }

@@ -323,7 +323,13 @@ fn s11_what_is_free_without_a_list_and_what_a_list_cannot_free() {
     assert!(redirect_allowed(&listed, None, "http://localhost:8001/callback").is_err());
     assert!(redirect_allowed(&listed, None, "acme://x").is_err());
     assert!(redirect_allowed(&listed, None, "http://app.example.com/cb").is_err());
-    let client = Client { id: "1".to_owned(), secret: None, redirect_uri: Some("https://x.example.com/cb".to_owned()) };
+    let client = Client {
+        id: "1".to_owned(),
+        secret: None,
+        certificate: None,
+        certificate_key: None,
+        redirect_uri: Some("https://x.example.com/cb".to_owned()),
+    };
     assert!(redirect_allowed(&none, Some(&client), "https://x.example.com/cb").is_ok());
     assert!(redirect_allowed(&none, None, "https://x.example.com/cb").is_err());
 }

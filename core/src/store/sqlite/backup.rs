@@ -248,7 +248,7 @@ fn put_right(conn: &mut Connection) -> rusqlite::Result<()> {
         "UPDATE connections SET lease_owner = NULL, lease_boot = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL;
          UPDATE revocations SET lease_owner = NULL, lease_boot = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL;",
     )?;
-    // Of schema 5; a backup may be older.
+    // A backup may be older than they are.
     let registers: bool = tx.query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'registrations'", [], |row| row.get(0))?;
     if registers {
         tx.execute_batch(

@@ -199,6 +199,10 @@ fn client(context: &Context, project: &Project, app: &AppManifest, checks: &mut 
     let environment = context.global.environment;
     let settings = project.apps.get(&app.slug);
     let Some(client) = settings.and_then(|settings| settings.client.get(&environment)) else {
+        if app.oauth2.as_ref().is_some_and(|oauth| oauth.registration.is_some()) {
+            checks.push(Check::ok(name, "registered by protocol when the first user connects"));
+            return;
+        }
         let console = app.links.get("console").map_or_else(String::new, |url| format!("make one at {url} and "));
         let redirect = redirect_uri(project, &app.slug).map_or_else(String::new, |uri| format!("; its redirect URI is {uri}"));
         checks.push(Check::fail(
@@ -208,12 +212,13 @@ fn client(context: &Context, project: &Project, app: &AppManifest, checks: &mut 
         ));
         return;
     };
-    match client.secret.as_ref().map(|secret| secret.resolve(&context.folder())) {
-        Some(Err(error)) => {
+    let secrets = [&client.secret, &client.certificate, &client.certificate_key];
+    match secrets.into_iter().flatten().find_map(|secret| secret.resolve(&context.folder()).err()) {
+        Some(error) => {
             let message = Check::error("", &error).message;
             checks.push(Check::fail(name, message, "set it for this command and for every process that uses the store"));
         }
-        _ => {
+        None => {
             let redirect = client.redirect_uri.clone().or_else(|| redirect_uri(project, &app.slug));
             let redirect = redirect.map_or_else(String::new, |uri| format!("; redirect URI {uri}"));
             checks.push(Check::ok(name, format!("{}{redirect}", client.id)));

@@ -3,9 +3,8 @@
 use serde_json::json;
 use smalt::{
     Result, Smalt, SmaltBuilder,
-    backend::{Caller, call_json},
+    backend::GetPortalUrl,
     model::{AccountUpdate, Json},
-    operations::Operation,
     project::{self, Project},
     vault::LocalKey,
 };
@@ -24,6 +23,7 @@ pub fn project() -> Result<Project> {
     project.org.public_url = None;
     project.org.origins = PORTS.iter().flat_map(|port| ["localhost", "127.0.0.1"].map(|host| format!("http://{host}:{port}"))).collect();
     project.org.return_to.clone_from(&project.org.origins);
+    project.portal.embed.clone_from(&project.org.origins);
     Ok(project)
 }
 
@@ -41,28 +41,17 @@ pub async fn welcome(smalt: &Smalt, url: &str, first: &mut Json) -> Result<Strin
     let token = session.token();
     let curl = format!("curl {url}/api/v2/f-sdk/application -H 'authorization: Bearer {}'", token.expose());
     let mut facts = Table::facts();
-    if let Some(portal) = portal(smalt).await? {
-        first["portal_url"] = portal.as_str().into();
-        facts.fact("hosted page", &portal);
-    }
+    let portal = smalt.account(ACCOUNT).portal_url(GetPortalUrl::default()).await?.url;
+    facts.fact("hosted page", portal.expose());
     facts.fact("API key", key.expose());
     facts.fact("linked account", ACCOUNT);
     facts.fact("session token", token.expose());
     facts.fact("a first call", &curl);
     facts.fact("pages", format!("on localhost and 127.0.0.1, ports {}", PORTS.map(|port| port.to_string()).join(", ")));
-    let told = json!({"key": key.expose(), "account": ACCOUNT, "token": token.expose(), "curl": curl});
+    let told = json!({"portal_url": portal.expose(), "key": key.expose(), "account": ACCOUNT, "token": token.expose(), "curl": curl});
     if let (Some(first), Json::Object(told)) = (first.as_object_mut(), told) {
         first.extend(told);
     }
     let warning = paint(DIM, "For trying only: key and store live in this process and are gone with it.");
     Ok(format!("{}\n{}{warning}\n", paint(BOLD, "Ready to try"), facts.text()))
-}
-
-/// The hosted page of the account, where this version has one.
-async fn portal(smalt: &Smalt) -> Result<Option<String>> {
-    let Some(operation) = Operation::named("portal_url") else { return Ok(None) };
-    let caller = Caller::Organisation("dev".into());
-    let answer = call_json(&**smalt.backend(), &caller, operation, json!({"account": ACCOUNT})).await?;
-    let url = answer.as_str().or_else(|| answer.get("url").and_then(Json::as_str));
-    Ok(url.map(ToOwned::to_owned))
 }

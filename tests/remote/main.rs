@@ -1,0 +1,6 @@
+//! The remote backend against servers on real sockets: one that misbehaves, and a real one.
+#![allow(clippy::unwrap_used)]
+
+mod connect;
+mod faults;
+mod server;
