@@ -9,7 +9,7 @@ let smalt
 const clock = fixedClock(Date.now())
 
 beforeEach(async () => {
-  smalt = await Smalt.sandbox({ clock })
+  smalt = await Smalt.sandbox({ clock, publicUrl: 'https://app.example' })
 })
 afterEach(() => smalt.close())
 

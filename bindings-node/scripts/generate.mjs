@@ -285,7 +285,7 @@ function methodFiles() {
     const request = named(operation.request.$ref)
     if (request === 'Project') {
       groups[row.on].push(`${doc(operation.description)}  setProject(project: Project, options: CallOptions = {}): Promise<void> {
-    return call(this, 'set_project', project, options)
+    return perform(this, 'set_project', project, options)
   }
 `)
       continue
@@ -322,7 +322,7 @@ ${inward.members(schema, '  ', (field) => rest.includes(field)).join('\n')}
     ]
     const answer = operation.answer.type === 'null' ? 'void' : outward.type(operation.answer)
     const scope = operation.scope === 'organisation' ? ['Scope: organisation.'] : []
-    const body = `    return call(this, '${name}', {${fields.length > 0 ? ` ${fields.join(', ')} ` : ''}}, options)`
+    const body = `    return ${answer === 'void' ? 'perform' : 'call'}(this, '${name}', {${fields.length > 0 ? ` ${fields.join(', ')} ` : ''}}, options)`
     groups[row.on].push(`${doc(row.about ?? operation.description, '  ', scope)}  ${row.name}(${[...parameters, `options: ${optionsType} = {}`].join(', ')}): Promise<${answer}> {
 ${body}
   }
@@ -340,7 +340,7 @@ ${body}
     const words = new Set(text.replace(/\/\*\*[^]*?\*\//g, '').match(/\b[A-Z]\w+\b/g))
     const types = [...words].filter((word) => (answers.has(word) || requests.has(word) || word === 'Page') && !whole.has(word)).sort()
     const lines = [
-      `import { call, ${bases[names[0]] ? '' : 'Handle, '}type CallOptions } from '../handle.js'`,
+      `import { call, ${bases[names[0]] ? '' : 'Handle, '}${/\bperform\(/.test(text) ? 'perform, ' : ''}type CallOptions } from '../handle.js'`,
       ...(words.has('Secret') ? [`import type { Secret } from '../secret.js'`] : []),
       ...(words.has('Json') ? [`import type { Json } from '../values.js'`] : []),
       ...(words.has('Project') ? [`import type { Project } from './documents.js'`] : []),

@@ -8,6 +8,9 @@
 //! - [`http`]: the HTTP API in the user's process.
 //! - [`testing`]: the sandbox provider and a clock that stands still.
 
+// Its functions are exported where it is not compiled as a test.
+#![cfg_attr(test, allow(dead_code))]
+
 mod engine;
 mod failure;
 mod host;

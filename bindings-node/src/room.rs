@@ -23,6 +23,7 @@ use crate::{
 };
 
 /// What a call ended with.
+#[allow(clippy::large_enum_variant)] // most are answers: boxing each would cost more than the room
 pub enum End {
     Answer(AnyAnswer),
     Api(model::ApiAnswer),
@@ -36,6 +37,8 @@ pub enum End {
     Nothing,
 }
 
+/// What comes through the port.
+#[allow(clippy::large_enum_variant)] // as above
 pub enum Item {
     Ended(u32, Result<End>),
     /// For the plugins of the engine that was opened under this number.

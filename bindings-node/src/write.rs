@@ -221,8 +221,9 @@ impl<'a, 'env> ser::Serializer for Writer<'a, 'env> {
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Answer<Self::Ok> {
         value.serialize(self)
     }
+    /// The `null` of JSON.
     fn serialize_unit(self) -> Answer<Self::Ok> {
-        Ok(().into_unknown(self.env)?)
+        self.null()
     }
     fn serialize_unit_struct(self, _: &'static str) -> Answer<Self::Ok> {
         self.null()

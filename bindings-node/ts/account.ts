@@ -2,7 +2,7 @@ import { ApiResponse, fromInit, toRequest, toResponse } from './api.js'
 import type { ApiResponsePage, FetchInit, RequestOptions, RequestPageOptions } from './api.js'
 import { AccountMethods, type CreateSessionOptions } from './generated/account.js'
 import type { ApiAnswer, ApiPage, Credential, LinkedAccount, UpsertedAccount } from './generated/types.js'
-import { call, NATIVE, type CallOptions } from './handle.js'
+import { call, NATIVE, perform, type CallOptions } from './handle.js'
 import type { ErrorRecord } from './error.js'
 import type { NativeEngine } from './native.js'
 import { inside, room, toError } from './room.js'
@@ -37,7 +37,7 @@ export class Account extends AccountMethods {
 
   /** Deletes the linked account and everything of it; grants are revoked. */
   delete(options: CallOptions = {}): Promise<void> {
-    return call(this, 'delete_account', { account: this.accountId }, options)
+    return perform(this, 'delete_account', { account: this.accountId }, options)
   }
 
   /** Makes the linked account where it is missing; changes nothing where it exists. */

@@ -25,6 +25,11 @@ export abstract class Handle {
   }
 }
 
+/** Calls an operation that answers nothing. @internal */
+export async function perform(handle: Handle, name: string, request: object, options: CallOptions = {}): Promise<void> {
+  await call(handle, name, request, options)
+}
+
 /** Calls an operation. @internal */
 export async function call<T>(handle: Handle, name: string, request: object, options: CallOptions = {}): Promise<T> {
   const whole = { ...options, ...request, signal: undefined, keepAlive: undefined }

@@ -84,7 +84,7 @@ export interface PresentRequest {
   readonly authorizeUrl: string
   /** Where the provider sends the user back. */
   readonly redirectUri: string
-  /** The application's slug. */
+  /** The application's name, for people. */
   readonly application: string
   /** The device flow: what the user enters, and where. */
   readonly device: { readonly userCode: string; readonly verificationUri: string; readonly verificationUriComplete: string | null } | null

@@ -1,7 +1,9 @@
-// The conformance driver of the package: every case through the public API of the packed tarball. Expectations live in the cases.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+// The conformance driver of the package: every case through the public API of the packed tarball, with an engine of its own (*embedded*), and
+// with a remote handle on an engine behind `nodeHandler` (*remote*). Expectations live in the cases.
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { inspect } from 'node:util'
 import { Rejected, Secret, Smalt, SmaltError, verifyWebhook, verifyWebhookCompatible } from 'smalt'
 import { fixedClock, Sandbox, visit } from 'smalt/testing'
@@ -11,6 +13,12 @@ import { hits } from './search.mjs'
 const root = process.env.SMALT_ROOT
 const room = join(root, 'tests/conformance')
 const chosen = process.env.CASE ?? ''
+const backends = process.env.BACKEND ? [process.env.BACKEND] : ['embedded', 'remote']
+/** How many cases run at once, and how long one may take before it counts as hanging. */
+const AT_ONCE = 4
+const LONGEST = 120_000
+/** What the operations table keeps to embedded engines; see docs/operations.md. */
+const EMBEDDED_ONLY = new Set(['rotate_keys', 'set_project'])
 const standard = JSON.parse(readFileSync(join(room, 'project.json'), 'utf8'))
 
 /** A mistake in the case, or something that this driver cannot do. */
@@ -19,7 +27,7 @@ class Mistake extends Error {}
 const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 /** Answers in the form of the cases. Objects that are data keep their keys; those of the package's types are in snake_case there. */
-const DATA = new Set(['properties', 'values', 'data', 'context', 'value', 'default_value', 'payload', 'headers', 'body'])
+const DATA = new Set(['properties', 'values', 'data', 'context', 'value', 'default_value', 'payload', 'answer', 'headers', 'body'])
 function plain(value, data = false) {
   if (value instanceof Date) return value.toISOString()
   if (value instanceof Secret) return value.reveal()
@@ -84,17 +92,18 @@ function known(kind, object) {
   if (strange) raise(`there is no key \`${strange}\` in a ${kind}`)
 }
 
-/** What one case runs in: an engine on a store of its own, and a sandbox. */
+/** What one case runs in: an engine on a store of its own, and a sandbox. `host` is the engine, `smalt` what the case speaks to. */
 class World {
-  constructor(testCase) {
+  constructor(testCase, backend) {
     this.case = testCase
+    this.isRemote = backend === 'remote'
     this.key = Smalt.makeKey()
     this.behaviours = new Map()
     this.runner = undefined
   }
 
-  static async open(testCase) {
-    const world = new World(testCase)
+  static async open(testCase, backend) {
+    const world = new World(testCase, backend)
     world.sandbox = await Sandbox.start()
     world.given = new Map([['sandbox', world.sandbox.origin], ['keys', join(room, 'keys')]])
     if (testCase.steps.some((step) => ['restart', 'search_store'].includes(step.do))) {
@@ -112,7 +121,7 @@ class World {
   async start() {
     const { steps, environment, manifests = [], project = {} } = this.case
     const slugs = new Set(steps.filter((step) => step.do === 'register_connector').map((step) => step.args.application))
-    this.smalt = await Smalt.embedded({
+    this.host = await Smalt.embedded({
       path: this.folder && join(this.folder, 'smalt.db'),
       key: this.key,
       project: this.project(merge(standard, fill(project, this.given))),
@@ -124,10 +133,28 @@ class World {
       connectors: [...slugs].map((slug) => this.connector(slug)),
       workflowRunner: steps.some((step) => step.do === 'register_runner') ? { run: (run) => this.run(run) } : undefined,
     })
+    this.smalt = this.isRemote ? await this.remote() : this.host
+  }
+
+  /** A handle on the engine through a server: the API in this process, and the client of the package. */
+  async remote() {
+    this.apiKey ??= (await this.host.createApiKey('conformance')).key
+    this.server = createServer(this.host.nodeHandler())
+    await new Promise((resolve, reject) => this.server.once('error', reject).listen(0, '127.0.0.1', resolve))
+    return Smalt.remote({ url: `http://127.0.0.1:${this.server.address().port}`, apiKey: this.apiKey, noProxy: true })
+  }
+
+  async stop() {
+    if (this.server) {
+      await this.smalt?.close()
+      this.server.closeAllConnections()
+      await new Promise((resolve) => this.server.close(resolve))
+    }
+    await this.host?.close()
   }
 
   async close() {
-    await this.smalt?.close()
+    await this.stop()
     this.sandbox.stop()
     if (this.folder) rmSync(this.folder, { recursive: true, force: true })
   }
@@ -147,7 +174,7 @@ class World {
           // What comes closest to a panic: something that nobody throws.
           throw null
         case 'reenters':
-          await again(this.smalt.account(context.accountId))
+          await again(this.host.account(context.accountId))
       }
       return behaviour
     }
@@ -371,9 +398,15 @@ const VERBS = {
     world.clock.advance(seconds * 1000)
     return {}
   },
+  inbox: async (world, a) => {
+    const name = a.need('name')
+    a.end()
+    const answer = await fetch(new URL(`/inbox/${name}`, world.sandbox.origin))
+    return (await answer.json()).received
+  },
   restart: async (world, a) => {
     a.end()
-    await world.smalt.close()
+    await world.stop()
     await world.start()
     return {}
   },
@@ -417,20 +450,38 @@ const VERBS = {
   },
 }
 
-/** The handles on whose authority a step is done. */
-async function authority(world, step, args) {
-  const account = world.smalt.account(args.account ?? 'nobody')
-  if (step.as === undefined || step.as === 'organisation') return { smalt: world.smalt, account }
-  const token = step.as === 'session' ? (await account.createSession()).token : (step.as?.token ?? raise(`there is no authority ${JSON.stringify(step.as)}`))
-  const smalt = world.smalt.withToken(token)
-  return { smalt, account: smalt.account(args.account ?? 'nobody') }
+/** The token on whose authority a step is done; absent: the organisation's. */
+async function tokenOf(world, step, args) {
+  if (step.as === undefined || step.as === 'organisation') return undefined
+  if (step.as === 'session') return (await world.smalt.account(args.account ?? 'nobody').createSession()).token
+  return step.as?.token ?? raise(`there is no authority ${JSON.stringify(step.as)}`)
+}
+
+function handles(smalt, token, args) {
+  const own = token === undefined ? smalt : smalt.withToken(token)
+  return { smalt: own, account: own.account(args.account ?? 'nobody') }
+}
+
+/** A remote backend refuses what the table keeps to embedded engines; the server's own engine does it then. */
+async function keptToEmbedded(call) {
+  try {
+    await call
+  } catch (error) {
+    if (error instanceof SmaltError && error.code === 'unsupported' && error.message.includes('embedded')) return
+    throw new Error(`expected \`unsupported\` of a remote backend, got ${inspect(error)}`)
+  }
+  throw new Error('a remote backend offers what the table keeps to embedded engines')
 }
 
 async function perform(world, step, args) {
-  const a = new Args(args)
-  if (VERBS[step.do]) return VERBS[step.do](world, a)
+  if (VERBS[step.do]) return VERBS[step.do](world, new Args(args))
   const operation = OPERATIONS[step.do] ?? raise(`there is no verb \`${step.do}\``)
-  return operation(world, await authority(world, step, args), a)
+  const token = await tokenOf(world, step, args)
+  if (world.isRemote && EMBEDDED_ONLY.has(step.do)) {
+    await keptToEmbedded(operation(world, handles(world.smalt, token, args), new Args(args)))
+    return operation(world, handles(world.host, token, args), new Args(args))
+  }
+  return operation(world, handles(world.smalt, token, args), new Args(args))
 }
 
 async function once(world, step) {
@@ -506,8 +557,8 @@ async function take(world, step, saved) {
   }
 }
 
-async function run(testCase) {
-  const world = await World.open(testCase)
+async function run(testCase, backend) {
+  const world = await World.open(testCase, backend)
   try {
     const saved = new Map(world.given)
     for (const [at, step] of testCase.steps.entries()) {
@@ -530,27 +581,47 @@ function read(file) {
 
 const cases = readdirSync(join(room, 'cases')).filter((file) => file.endsWith('.json') && file.includes(chosen)).map(read)
 if (cases.length === 0) throw new Error(`no case has \`${chosen}\` in its id`)
-const failed = []
-const queue = [...cases]
-await Promise.all(
-  Array.from({ length: 4 }, async () => {
-    for (let testCase = queue.shift(); testCase; testCase = queue.shift()) {
-      const why = await run(testCase).catch((error) => `the world: ${error?.stack ?? inspect(error)}`)
-      if (why) failed.push(`FAILED  ${testCase.id}: ${why}`)
-      else if (chosen) console.log(`ok      ${testCase.id}`)
-    }
-  }),
-)
-for (const line of failed.sort()) console.log(line)
-const row = { language: 'node', backend: 'embedded', passed: cases.length - failed.length, failed: failed.length }
-console.log(`node embedded: ${row.passed} passed, ${row.failed} failed`)
-if (!chosen) {
-  const path = join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'conformance.json')
-  let grid = { cases: cases.length, grid: [] }
+
+async function limited(running) {
+  let timer
+  const late = new Promise((_, reject) => (timer = setTimeout(reject, LONGEST, new Error(`it does not end in ${LONGEST / 1000} s`))))
   try {
-    grid = JSON.parse(readFileSync(path, 'utf8'))
-  } catch {}
-  const others = grid.grid.filter((other) => other.language !== row.language || other.backend !== row.backend)
+    return await Promise.race([running, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Writes this driver's row beside those of the others. */
+function write(row) {
+  const path = join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'conformance.json')
+  let known = []
+  try {
+    known = JSON.parse(readFileSync(path, 'utf8')).grid
+  } catch {
+    mkdirSync(dirname(path), { recursive: true })
+  }
+  const others = known.filter((other) => other.language !== row.language || other.backend !== row.backend)
   writeFileSync(path, `${JSON.stringify({ cases: cases.length, grid: [...others, row] }, undefined, 2)}\n`)
 }
-process.exitCode = failed.length > 0 ? 1 : 0
+
+for (const backend of backends) {
+  if (!['embedded', 'remote'].includes(backend)) throw new Error(`there is no backend \`${backend}\``)
+  const failed = []
+  const queue = [...cases]
+  await Promise.all(
+    Array.from({ length: AT_ONCE }, async () => {
+      for (let testCase = queue.shift(); testCase; testCase = queue.shift()) {
+        const why = await limited(run(testCase, backend)).catch((error) => `the world: ${error?.stack ?? inspect(error)}`)
+        if (why) failed.push(`FAILED  ${testCase.id} (${backend}): ${why}`)
+        else if (chosen) console.log(`ok      ${testCase.id} (${backend})`)
+      }
+    }),
+  )
+  for (const line of failed.sort()) console.log(line)
+  console.log(`node ${backend}: ${cases.length - failed.length} passed, ${failed.length} failed`)
+  if (!chosen) write({ language: 'node', backend, passed: cases.length - failed.length, failed: failed.length })
+  if (failed.length > 0) process.exitCode = 1
+}
+// Should a case hang, the process does not.
+process.exit()

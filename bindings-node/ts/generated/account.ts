@@ -5,7 +5,7 @@ import type { Json } from '../values.js'
 import type {
   AuthType,
   Connection,
-  PortalLink,
+  OwnCredentials,
   SessionInfo,
 } from './types.js'
 import { Verbs } from '../verbs.js'
@@ -30,21 +30,6 @@ export interface ImportConnectionOptions extends CallOptions {
 export interface RunWorkflowOptions extends CallOptions {
   /** Default the linked account's id. */
   readonly configId?: string | null | undefined
-}
-
-/** Options of `portalUrl`. */
-export interface PortalUrlOptions extends CallOptions {
-  /**
-   * What the page is told: `name`, `color`, `bgColor`, `base_color`, `button_color`, `redirect_url`, and what else a page of
-   * yours reads. It replaces what was stored for the session before; absent: that stays. At most 16 KiB.
-   */
-  readonly properties?: Readonly<Record<string, unknown>> | null | undefined
-  /** The config that the page edits; default the linked account's id. */
-  readonly configId?: string | null | undefined
-  /** Where the page leads back to; on the project's list. The same as `redirect_url` in the properties, and comes before it. */
-  readonly returnTo?: string | null | undefined
-  /** Whether the link works once, within 60 seconds; otherwise as long as the session. */
-  readonly once?: boolean | undefined
 }
 
 /** The operations on one linked account that only the organisation has. */
@@ -73,8 +58,11 @@ export abstract class AccountMethods extends Verbs {
     return call(this, 'run_workflow', { account: this.accountId, application, workflow, payload }, options)
   }
 
-  /** Makes a link to the hosted page for a linked account. */
-  portalUrl(options: PortalUrlOptions = {}): Promise<PortalLink> {
-    return call(this, 'portal_url', { account: this.accountId }, options)
+  /**
+   * Answers these credentials.
+   * Scope: organisation.
+   */
+  ownCredentials(options: CallOptions = {}): Promise<OwnCredentials> {
+    return call(this, 'own_credentials', { account: this.accountId }, options)
   }
 }

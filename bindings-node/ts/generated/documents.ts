@@ -11,6 +11,8 @@ export interface Api {
   readonly placement?: Placements | null | undefined
   /** When to wait and try again. */
   readonly rate_limit?: RateLimit | undefined
+  /** Whether calls present the client's certificate, as tokens that are bound to it demand (RFC 8705 section 3). Default false. */
+  readonly client_certificate?: boolean | undefined
   /** How its lists come in pages; a call may say otherwise. */
   readonly pagination?: Pagination | null | undefined
 }
@@ -136,11 +138,15 @@ export interface Client {
   readonly id: string
   /** The client's secret; absent for a public client. */
   readonly secret?: SecretRef | null | undefined
+  /** Its certificate in PEM form, by which it proves itself (RFC 8705), with those that vouch for it; it may hold the key too. */
+  readonly certificate?: SecretRef | null | undefined
+  /** The private key of the certificate, in PEM form. */
+  readonly certificate_key?: SecretRef | null | undefined
   /** The redirect URI registered for it; default the project's own. */
   readonly redirect_uri?: string | null | undefined
 }
 
-/** How the client proves itself (RFC 6749 section 2.3, RFC 7523 section 2.2). */
+/** How the client proves itself (RFC 6749 section 2.3, RFC 7523 section 2.2, RFC 8705 section 2). */
 export type ClientAuth =
   /** HTTP Basic. */
   | 'basic'
@@ -152,6 +158,10 @@ export type ClientAuth =
   | 'private_key_jwt'
   /** A JWT that the client's secret signs. */
   | 'client_secret_jwt'
+  /** The client's certificate, which an authority signed (RFC 8705 section 2.1). */
+  | 'tls_client_auth'
+  /** The client's certificate, which it signed itself (RFC 8705 section 2.2). */
+  | 'self_signed_tls_client_auth'
 
 /** A value that is kept: its place, or a place with a check. */
 export type Copied = string | CopiedFrom
@@ -464,6 +474,16 @@ export interface MappingSide {
   readonly multiple?: boolean | undefined
 }
 
+/** Other URLs for clients that prove themselves by a certificate: servers may listen elsewhere for them (RFC 8705 section 5). */
+export interface MtlsAliases {
+  /** Template, in place of `token_url`. */
+  readonly token_url?: string | null | undefined
+  /** Template, in place of `revoke.url`. */
+  readonly revoke_url?: string | null | undefined
+  /** Template, in place of `device.url`. */
+  readonly device_url?: string | null | undefined
+}
+
 /** Where requests may go. */
 export interface Network {
   /** Hosts (`host` or `host:port`) that may be private, and be called over plain http, e.g. a provider on your own network. */
@@ -540,6 +560,10 @@ export interface Oauth2 {
   readonly client_assertion?: Jwt | null | undefined
   /** The device flow, where the provider offers it too. */
   readonly device?: Device | null | undefined
+  /** Other URLs for clients that prove themselves by a certificate (RFC 8705 section 5). */
+  readonly mtls_endpoint_aliases?: MtlsAliases | null | undefined
+  /** How a client is registered, where the provider wants one for each who asks. */
+  readonly registration?: Registration | null | undefined
   /** The token request's form; default `form`. */
   readonly token_body?: TokenBody | undefined
   /** The method of token and refresh requests: `POST` (default), or `GET`, which puts the parameters into the query. */
@@ -664,6 +688,10 @@ export interface Project {
   readonly refresh?: RefreshSettings | undefined
   /** The built-in sandbox applications. */
   readonly sandbox?: SandboxSettings | undefined
+  /** Who runs workflows, where the program has no runner of its own. */
+  readonly workflow_runner?: WorkflowReceiver | null | undefined
+  /** How much the HTTP API bears. */
+  readonly server?: ServerSettings | undefined
   /** Folders with more manifests, relative to the project file; read again when they change. */
   readonly manifests?: readonly string[] | undefined
   /** The applications that are offered, by slug. An entry enables one, unless it says `enabled = false`. */
@@ -684,6 +712,33 @@ export interface RateLimit {
   readonly errors?: readonly string[] | undefined
   /** JSON pointer of those codes; default `/error`. */
   readonly error?: string | null | undefined
+}
+
+/** How often somebody may call, per minute; 0 is no limit. Who was quiet may make the calls of ten seconds at once. */
+export interface RateSettings {
+  /**
+   * Credentials that are tried and wrong, from one address, and of API keys with the same first ten characters. Credentials
+   * that were good a while ago are not held up by it; the whole minute's may come at once. Default 100.
+   */
+  readonly guesses?: number | undefined
+  /** Calls without a credential, from one address. Default 1,200. */
+  readonly address?: number | undefined
+  /** Calls with one session token. Default 1,200. */
+  readonly session?: number | undefined
+  /** Calls with one API key. Default 30,000. */
+  readonly key?: number | undefined
+  /** Calls of the organisation and its sessions in one environment, all together. Default 120,000. */
+  readonly tenant?: number | undefined
+  /**
+   * Calls that ask how an application or a flow stands, with one session token: web SDKs do while a user is at the
+   * provider. They count here only. Default 6,000.
+   */
+  readonly polls?: number | undefined
+  /**
+   * Connects that are begun, or keys that are tried, for one linked account with a session token. They count here
+   * beside `session`. Default 120.
+   */
+  readonly connects?: number | undefined
 }
 
 /** How tokens are renewed. */
@@ -746,6 +801,32 @@ export interface RefusalRule {
   readonly description?: string | null | undefined
   /** What it means. */
   readonly means: RefusalMeaning
+}
+
+/**
+ * Dynamic client registration (RFC 7591): the provider is asked for a client, once for each organisation, environment and host,
+ * when the first user connects. Where a host is the user's own (a server of one's own), that is the only way to have a client.
+ */
+export interface Registration {
+  /** Template: the registration endpoint. It may name variables and inputs that are no secrets. */
+  readonly url?: string | null | undefined
+  /**
+   * Template, in place of `url`: metadata that name the endpoint as `registration_endpoint` (RFC 8414, OpenID Connect
+   * Discovery). It must be of the same origin.
+   */
+  readonly discovery?: string | null | undefined
+  /** The request's form: `json` (default, RFC 7591) or `form`. */
+  readonly body?: TokenBody | undefined
+  /**
+   * Templates: more parameters, or other names for those of RFC 7591, of which an empty text leaves one out. Known are
+   * `{client_name}`, `{redirect_uris}` (a line each), `{scope}` and `{public_url}`; a parameter whose value is not there is
+   * left out.
+   */
+  readonly params?: Readonly<Record<string, string>> | undefined
+  /** Templates: more headers. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Seconds after which the provider deletes a client with which nobody has connected: an older one is registered anew. */
+  readonly unused_life?: number | null | undefined
 }
 
 /** How a grant is ended. */
@@ -833,6 +914,66 @@ export interface Scopes {
 
 /** Where a secret is read from; it never stands in the project file. */
 export type SecretRef = { readonly env: string } | { readonly file: string }
+
+/** How much the HTTP API bears. A limit of 0 is none. Times are seconds and may have fractions. */
+export interface ServerSettings {
+  /** Connections at once; more wait in the operating system's queue. Counts from the next start. Default 4,096. */
+  readonly connections?: number | undefined
+  /**
+   * Connections at once from one address (IPv6: one /64 network); more are closed. Trusted proxies are exempt. Counts from
+   * the next start. Default 2,048.
+   */
+  readonly connections_per_address?: number | undefined
+  /** How long a connection takes requests; twice that ends it whatever is under way. Counts from the next start. Default 600. */
+  readonly connection_time?: number | undefined
+  /**
+   * How long a connection may be open with nothing under way. On HTTP/1 `head_time` ends it too. Counts from the next start.
+   * Default 60.
+   */
+  readonly idle_time?: number | undefined
+  /** How long a request's head may take to come. Counts from the next start. Default 10. */
+  readonly head_time?: number | undefined
+  /** How long a client may take nothing of its answer. Counts from the next start. Default 30. */
+  readonly write_time?: number | undefined
+  /** The largest head, in bytes, at least 8,192. Counts from the next start. Default 16,384. */
+  readonly head_size?: number | undefined
+  /** Header lines of one request. Counts from the next start. Default 80. */
+  readonly headers?: number | undefined
+  /** How long a request's body may take to come, whole. Default 10. */
+  readonly body_time?: number | undefined
+  /** The largest body, in bytes. Default 65,536. */
+  readonly body_size?: number | undefined
+  /** Arrays and objects in each other. Default 32. */
+  readonly body_depth?: number | undefined
+  /** Keys of all objects of one body together. Default 1,000. */
+  readonly body_keys?: number | undefined
+  /** How long a request may take before it is answered with 504; what it began goes on. Default 60. */
+  readonly request_time?: number | undefined
+  /** Requests that are answered at once, without those that wait for an event; more are answered with 503. Default 1,024. */
+  readonly requests?: number | undefined
+  /** HTTP/2: requests at once on one connection. Counts from the next start. Default 100. */
+  readonly streams?: number | undefined
+  /**
+   * HTTP/2: requests that a client may take back before they were looked at; more end the connection. Counts from the next
+   * start. Default 20.
+   */
+  readonly resets?: number | undefined
+  /** Calls that wait for an event at once: `wait_flow`, `events` with `wait`, event streams. Default 10,000. */
+  readonly waiters?: number | undefined
+  /** The same for one linked account. Default 100. */
+  readonly waiters_per_account?: number | undefined
+  /** How long an event stream lasts; then the client comes back and goes on where it was. Default 300. */
+  readonly stream_time?: number | undefined
+  /** How long open requests may take to end when the server is stopped; 0 waits for none. Counts from the next start. Default 5. */
+  readonly stop_time?: number | undefined
+  /**
+   * Addresses or ranges (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed. Default none: the address of the
+   * connection counts, whatever a header says.
+   */
+  readonly trusted_proxies?: readonly string[] | undefined
+  /** How often somebody may call. */
+  readonly rates?: RateSettings | undefined
+}
 
 /** Session tokens. */
 export interface Sessions {
@@ -980,4 +1121,12 @@ export interface WorkflowDef {
   readonly enabled?: boolean | undefined
   /** Its own fields. */
   readonly fields?: readonly FieldDef[] | undefined
+}
+
+/** A server of the organisation that runs its workflows, told by signed POSTs. */
+export interface WorkflowReceiver {
+  /** Where it listens; https, or a host of `network.allow`. */
+  readonly url: string
+  /** What the POSTs are signed with: `whsec_…`, or any text that both sides have. */
+  readonly secret: SecretRef
 }

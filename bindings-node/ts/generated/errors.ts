@@ -47,8 +47,14 @@ export type ErrorCode =
   | 'field_not_found'
   /** No disconnect receipt has this id. Use the id that `disconnect` answered. */
   | 'receipt_not_found'
+  /** The link to the hosted page is unknown, used or late, or its session has ended. Make a new one with `portal_url`. */
+  | 'portal_link_invalid'
   /** No API key has this id in this environment. List the keys with `smalt keys api list`. */
   | 'api_key_not_found'
+  /** The linked account has no credentials for the organisation's own application, or no value of this name. Set them with `put_own_credentials`, or with `your_app` when the account is made. */
+  | 'own_credentials_not_found'
+  /** The linked account has no execution with this id, or it is no longer kept. List the executions. */
+  | 'execution_not_found'
   /** No webhook has this id in this environment. List the webhooks with `list_webhooks`. */
   | 'webhook_not_found'
   /** No delivery has this id, or it is no longer kept. List the deliveries of the webhook. */
@@ -85,6 +91,10 @@ export type ErrorCode =
   | 'user_denied'
   /** The user closed the authorize page. Offer the connect button again. */
   | 'user_cancelled'
+  /** The authorize page could not be opened: something blocked its window. Open it from the user's own click, or use `start_connect` and redirect the user. */
+  | 'window_blocked'
+  /** The user was not done with the authorize page in the time that the call allows; the flow was cancelled. Offer the connect button again, or allow more time. */
+  | 'connect_timeout'
   /** The provider ended the authorisation with an error. See the provider's error code in the context. */
   | 'authorize_failed'
   /** The provider refused to exchange the code. See the provider's error code in the context, and start a new flow. */
@@ -127,6 +137,8 @@ export type ErrorCode =
   | 'manifest_invalid'
   /** The project names no OAuth client for the application in this environment. Add `[apps.<slug>.client.test]` (or `.production`) with `id` and `secret` to the project file; `smalt doctor` prints the redirect URI. */
   | 'client_missing'
+  /** The provider registers no client for the organisation. See the provider's error code in the context; name a client of your own in the project file if it stays so. */
+  | 'registration_refused'
   /** An environment variable or file that holds a secret is not there. Set it; the context names it. */
   | 'secret_missing'
   /** The sandbox applications do not exist in the production environment. Use the test environment. */
@@ -149,6 +161,20 @@ export type ErrorCode =
   | 'store_newer'
   /** A row of the store is damaged; the context names it, others are served. Restore the row from a backup, or connect the application again. */
   | 'store_corrupt'
+  /** No connection to the server could be made; nothing was sent. Check its address, and that it runs; try again later. */
+  | 'server_unreachable'
+  /** The server did not answer in time; the call changes nothing. Try again, or give the call more time. */
+  | 'server_timeout'
+  /** The server, or what stands before it, failed. Try again later; its log knows the request id. */
+  | 'server_error'
+  /** What came is no whole answer of such a server. Check that the address is that of the API, and what stands before it. */
+  | 'server_answer'
+  /** The server's answer is larger than the client's limit. Ask for less, or raise the limit. */
+  | 'server_answer_too_large'
+  /** The server limits the rate of calls. Try again after `retry_after`; `[server.rates]` of its project file sets the limits. */
+  | 'rate_limited'
+  /** The server has as much under way as it may have, or is about to end. Try again after `retry_after`. */
+  | 'overloaded'
   /** A plugin raised an error. See the plugin's own message and trace. */
   | 'plugin_failed'
   /** A plugin did not answer in its time. Make it faster, or raise its deadline. */
@@ -200,11 +226,11 @@ export class ForbiddenError extends SmaltError {
 
 /**
  * The thing does not exist.
- * Codes: `linked_account_not_found`, `application_not_found`, `connection_not_found`, `flow_not_found`, `config_not_found`, `workflow_not_found`, `field_not_found`, `receipt_not_found`, `api_key_not_found`, `webhook_not_found`, `delivery_not_found`.
+ * Codes: `linked_account_not_found`, `application_not_found`, `connection_not_found`, `flow_not_found`, `config_not_found`, `workflow_not_found`, `field_not_found`, `receipt_not_found`, `portal_link_invalid`, `api_key_not_found`, `own_credentials_not_found`, `execution_not_found`, `webhook_not_found`, `delivery_not_found`.
  */
 export class NotFoundError extends SmaltError {
   declare readonly kind: 'not_found'
-  declare readonly code: 'linked_account_not_found' | 'application_not_found' | 'connection_not_found' | 'flow_not_found' | 'config_not_found' | 'workflow_not_found' | 'field_not_found' | 'receipt_not_found' | 'api_key_not_found' | 'webhook_not_found' | 'delivery_not_found'
+  declare readonly code: 'linked_account_not_found' | 'application_not_found' | 'connection_not_found' | 'flow_not_found' | 'config_not_found' | 'workflow_not_found' | 'field_not_found' | 'receipt_not_found' | 'portal_link_invalid' | 'api_key_not_found' | 'own_credentials_not_found' | 'execution_not_found' | 'webhook_not_found' | 'delivery_not_found'
 }
 
 /**
@@ -218,20 +244,20 @@ export class ConflictError extends SmaltError {
 
 /**
  * A connect flow ended without a connection.
- * Codes: `invalid_state`, `state_replayed`, `flow_expired`, `flow_cancelled`, `flow_account_mismatch`, `flow_context_mismatch`, `browser_mismatch`, `claim_invalid`, `issuer_mismatch`, `user_denied`, `user_cancelled`, `authorize_failed`, `exchange_failed`, `scope_missing`, `presenter_required`.
+ * Codes: `invalid_state`, `state_replayed`, `flow_expired`, `flow_cancelled`, `flow_account_mismatch`, `flow_context_mismatch`, `browser_mismatch`, `claim_invalid`, `issuer_mismatch`, `user_denied`, `user_cancelled`, `window_blocked`, `authorize_failed`, `exchange_failed`, `scope_missing`, `presenter_required`.
  */
 export class FlowError extends SmaltError {
   declare readonly kind: 'flow'
-  declare readonly code: 'invalid_state' | 'state_replayed' | 'flow_expired' | 'flow_cancelled' | 'flow_account_mismatch' | 'flow_context_mismatch' | 'browser_mismatch' | 'claim_invalid' | 'issuer_mismatch' | 'user_denied' | 'user_cancelled' | 'authorize_failed' | 'exchange_failed' | 'scope_missing' | 'presenter_required'
+  declare readonly code: 'invalid_state' | 'state_replayed' | 'flow_expired' | 'flow_cancelled' | 'flow_account_mismatch' | 'flow_context_mismatch' | 'browser_mismatch' | 'claim_invalid' | 'issuer_mismatch' | 'user_denied' | 'user_cancelled' | 'window_blocked' | 'authorize_failed' | 'exchange_failed' | 'scope_missing' | 'presenter_required'
 }
 
 /**
  * Time ran out.
- * Codes: `outcome_unknown`, `provider_timeout`.
+ * Codes: `connect_timeout`, `outcome_unknown`, `provider_timeout`, `server_timeout`.
  */
 export class TimeoutError extends SmaltError {
   declare readonly kind: 'timeout'
-  declare readonly code: 'outcome_unknown' | 'provider_timeout'
+  declare readonly code: 'connect_timeout' | 'outcome_unknown' | 'provider_timeout' | 'server_timeout'
 }
 
 /**
@@ -254,20 +280,20 @@ export class ProviderError extends SmaltError {
 
 /**
  * The organisation's own settings are wrong.
- * Codes: `client_rejected`, `project_invalid`, `manifest_invalid`, `client_missing`, `secret_missing`, `sandbox_refused`, `key_missing`, `key_invalid`, `key_wrong`, `store_foreign`, `store_newer`.
+ * Codes: `client_rejected`, `project_invalid`, `manifest_invalid`, `client_missing`, `registration_refused`, `secret_missing`, `sandbox_refused`, `key_missing`, `key_invalid`, `key_wrong`, `store_foreign`, `store_newer`.
  */
 export class ConfigurationError extends SmaltError {
   declare readonly kind: 'configuration'
-  declare readonly code: 'client_rejected' | 'project_invalid' | 'manifest_invalid' | 'client_missing' | 'secret_missing' | 'sandbox_refused' | 'key_missing' | 'key_invalid' | 'key_wrong' | 'store_foreign' | 'store_newer'
+  declare readonly code: 'client_rejected' | 'project_invalid' | 'manifest_invalid' | 'client_missing' | 'registration_refused' | 'secret_missing' | 'sandbox_refused' | 'key_missing' | 'key_invalid' | 'key_wrong' | 'store_foreign' | 'store_newer'
 }
 
 /**
  * Something that Smalt needs is not available now.
- * Codes: `key_rotated`, `store_busy`, `store_unavailable`, `store_corrupt`, `closed`.
+ * Codes: `key_rotated`, `store_busy`, `store_unavailable`, `store_corrupt`, `server_unreachable`, `server_error`, `server_answer`, `server_answer_too_large`, `rate_limited`, `overloaded`, `closed`.
  */
 export class UnavailableError extends SmaltError {
   declare readonly kind: 'unavailable'
-  declare readonly code: 'key_rotated' | 'store_busy' | 'store_unavailable' | 'store_corrupt' | 'closed'
+  declare readonly code: 'key_rotated' | 'store_busy' | 'store_unavailable' | 'store_corrupt' | 'server_unreachable' | 'server_error' | 'server_answer' | 'server_answer_too_large' | 'rate_limited' | 'overloaded' | 'closed'
 }
 
 /**

@@ -1,5 +1,5 @@
 // Made from core's schema by scripts/generate.mjs. Do not edit.
-import { call, Handle, type CallOptions } from '../handle.js'
+import { call, Handle, perform, type CallOptions } from '../handle.js'
 import type { Secret } from '../secret.js'
 import type { Json } from '../values.js'
 import type { Project } from './documents.js'
@@ -14,6 +14,8 @@ import type {
   ConnectFlow,
   Connection,
   Delivery,
+  Executed,
+  Execution,
   Field,
   Handoff,
   HandoffPreview,
@@ -22,9 +24,11 @@ import type {
   LinkedAccount,
   NewApiKey,
   NewWebhook,
+  OwnChange,
   Page,
   ParkedCallback,
   Portal,
+  PortalLink,
   Receipt,
   RuleColumns,
   SessionInfo,
@@ -193,12 +197,43 @@ export interface RuleColumnsOptions extends CallOptions {
   readonly workflow?: string | null | undefined
 }
 
+/** Options of `executeWorkflow`. */
+export interface ExecuteWorkflowOptions extends CallOptions {
+  /** Default the linked account's id. */
+  readonly configId?: string | null | undefined
+  /** Whether to wait for its end. Default false: it is answered as running. */
+  readonly wait?: boolean | undefined
+}
+
+/** Options of `listExecutions`. */
+export interface ListExecutionsOptions extends CallOptions {
+  /** Where the last page ended. */
+  readonly cursor?: string | null | undefined
+  /** How many; 1 to 500, default 50. */
+  readonly limit?: number | null | undefined
+}
+
 /** Options of `audit`. */
 export interface AuditOptions extends CallOptions {
   /** Where the last page ended. */
   readonly cursor?: string | null | undefined
   /** How many; 1 to 500, default 50. */
   readonly limit?: number | null | undefined
+}
+
+/** Options of `portalUrl`. */
+export interface PortalUrlOptions extends CallOptions {
+  /**
+   * What the page is told: `name`, `color`, `bgColor`, `base_color`, `button_color`, `redirect_url`, and what else a page of
+   * yours reads. It replaces what was stored for the session before; absent: that stays. At most 16 KiB.
+   */
+  readonly properties?: Readonly<Record<string, unknown>> | null | undefined
+  /** The config that the page edits; default the linked account's id. */
+  readonly configId?: string | null | undefined
+  /** Where the page leads back to; on the project's list. The same as `redirect_url` in the properties, and comes before it. */
+  readonly returnTo?: string | null | undefined
+  /** Whether the link works once, within 60 seconds; otherwise as long as the session. */
+  readonly once?: boolean | undefined
 }
 
 /** Options of `createWebhook`. */
@@ -299,7 +334,7 @@ export abstract class SmaltMethods extends Handle {
    * Scope: organisation.
    */
   deleteAccount(id: string, options: CallOptions = {}): Promise<void> {
-    return call(this, 'delete_account', { account: id }, options)
+    return perform(this, 'delete_account', { account: id }, options)
   }
 
   /** Tells whose session token it is, or refuses it. */
@@ -403,7 +438,7 @@ export abstract class SmaltMethods extends Handle {
    * Scope: organisation.
    */
   deleteWebhook(id: string, options: CallOptions = {}): Promise<void> {
-    return call(this, 'delete_webhook', { webhook: id }, options)
+    return perform(this, 'delete_webhook', { webhook: id }, options)
   }
 
   /**
@@ -448,7 +483,7 @@ export abstract class SmaltMethods extends Handle {
 
 /** Replaces the project of this engine. */
   setProject(project: Project, options: CallOptions = {}): Promise<void> {
-    return call(this, 'set_project', project, options)
+    return perform(this, 'set_project', project, options)
   }
 }
 
@@ -543,7 +578,7 @@ export abstract class VerbMethods extends Handle {
 
   /** Deletes a config; the connection stays. */
   deleteConfig(application: string, options: DeleteConfigOptions = {}): Promise<void> {
-    return call(this, 'delete_config', { account: this.accountId, application }, options)
+    return perform(this, 'delete_config', { account: this.accountId, application }, options)
   }
 
   /** Lists the ids of an application's configs. */
@@ -564,6 +599,36 @@ export abstract class VerbMethods extends Handle {
   /** Answers the columns of a rule for a left side. */
   ruleColumns(application: string, field: string, lhs: unknown, options: RuleColumnsOptions = {}): Promise<RuleColumns> {
     return call(this, 'rule_columns', { account: this.accountId, application, field, lhs }, options)
+  }
+
+  /** Runs an enabled workflow, and answers the run. */
+  executeWorkflow(application: string, workflow: string, payload?: unknown, options: ExecuteWorkflowOptions = {}): Promise<Executed> {
+    return call(this, 'execute_workflow', { account: this.accountId, application, workflow, payload }, options)
+  }
+
+  /** Lists runs of workflows, newest first. */
+  listExecutions(options: ListExecutionsOptions = {}): Promise<Page<Execution>> {
+    return call(this, 'list_executions', { account: this.accountId }, options)
+  }
+
+  /** Reads one run of a workflow. */
+  getExecution(id: string, options: CallOptions = {}): Promise<Execution> {
+    return call(this, 'get_execution', { account: this.accountId, execution: id }, options)
+  }
+
+  /** Replaces the linked account's credentials for the organisation's own application. */
+  putOwnCredentials(values: Readonly<Record<string, Secret | string>>, options: CallOptions = {}): Promise<void> {
+    return perform(this, 'put_own_credentials', { account: this.accountId, values }, options)
+  }
+
+  /** Sets or removes one of these credentials. */
+  setOwnCredential(name: string, value?: Secret | string | null, options: CallOptions = {}): Promise<OwnChange> {
+    return call(this, 'set_own_credential', { account: this.accountId, name, value }, options)
+  }
+
+  /** Makes a link to the hosted page for a linked account. */
+  portalUrl(options: PortalUrlOptions = {}): Promise<PortalLink> {
+    return call(this, 'portal_url', { account: this.accountId }, options)
   }
 }
 
@@ -612,6 +677,12 @@ export const METHOD_OF: Readonly<Record<string, string>> = {
   set_config_field: 'Account.setConfigField',
   rule_columns: 'Account.ruleColumns',
   run_workflow: 'Account.runWorkflow',
+  execute_workflow: 'Account.executeWorkflow',
+  list_executions: 'Account.listExecutions',
+  get_execution: 'Account.getExecution',
+  put_own_credentials: 'Account.putOwnCredentials',
+  set_own_credential: 'Account.setOwnCredential',
+  own_credentials: 'Account.ownCredentials',
   events: 'Smalt.eventsPage',
   audit: 'Smalt.audit',
   portal_url: 'Account.portalUrl',

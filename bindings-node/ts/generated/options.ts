@@ -3,7 +3,6 @@ export type {
   CreateSessionOptions,
   ImportConnectionOptions,
   RunWorkflowOptions,
-  PortalUrlOptions,
 } from './account.js'
 export type {
   ListAccountsOptions,
@@ -22,7 +21,10 @@ export type {
   ConfigFieldOptions,
   SetConfigFieldOptions,
   RuleColumnsOptions,
+  ExecuteWorkflowOptions,
+  ListExecutionsOptions,
   AuditOptions,
+  PortalUrlOptions,
   CreateWebhookOptions,
   RotateWebhookSecretOptions,
   ListDeliveriesOptions,

@@ -84,7 +84,7 @@ export interface Application {
 
 /** Who did what with secrets; written in the same transaction as the deed. */
 export interface AuditEntry {
-  /** What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`, `client`, `webhook`. */
+  /** What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`, `client`, `webhook`, `own_credentials`. */
   readonly action: string
   /** Who asked. */
   readonly actor: string
@@ -415,6 +415,12 @@ export type EventType =
   | 'api_key.revoked'
   /** A session was revoked. */
   | 'session.revoked'
+  /** A workflow ran to its end. */
+  | 'workflow.completed'
+  /** A workflow failed. */
+  | 'workflow.errored'
+  /** A workflow's time was over. */
+  | 'workflow.timed_out'
   /** A webhook was made. */
   | 'webhook.created'
   /** A webhook was changed. */
@@ -423,6 +429,51 @@ export type EventType =
   | 'webhook.deleted'
   /** A webhook was disabled, since it took nothing for too long, or said that it is gone. */
   | 'webhook.disabled'
+
+/** A run that was begun, with its answer where it was waited for. Debug hides what it answered. */
+export interface Executed {
+  /** The run. */
+  readonly execution: Execution
+  /** What the workflow answered. */
+  readonly answer?: Json
+  /** Why it failed, for people. */
+  readonly reason?: string | null
+}
+
+/** One run of a workflow. What it was given and what it answered is not kept. */
+export interface Execution {
+  /** 24 hex digits. */
+  readonly id: string
+  /** The linked account. */
+  readonly accountId: string
+  /** The application's slug. */
+  readonly application: string
+  /** The config. */
+  readonly configId: string
+  /** The workflow's id. */
+  readonly workflow: string
+  /** Whether the caller waited for its end. */
+  readonly waited: boolean
+  /** How it stands. */
+  readonly status: ExecutionStatus
+  /** Why it failed: a code of the error table. */
+  readonly error?: string | null
+  /** When it began. */
+  readonly createdAt: Date
+  /** When it ended. */
+  readonly endedAt?: Date | null
+}
+
+/** How a run of a workflow stands. */
+export type ExecutionStatus =
+  /** It has not ended. */
+  | 'running'
+  /** It ran to its end. */
+  | 'completed'
+  /** It failed. */
+  | 'errored'
+  /** Its time was over. */
+  | 'timed_out'
 
 /** One setting. */
 export interface Field {
@@ -557,8 +608,10 @@ export type GrantKind =
 export interface Handoff {
   /** The flow's id. */
   readonly flowId: string
-  /** Good once, as long as the flow. */
+  /** Good once, as long as the flow. Empty where the server keeps it to itself and only tells the page. */
   readonly ticket: Secret
+  /** The page to send the browser to, where a server has one. */
+  readonly page?: Secret | null
   /** When the user must be back. */
   readonly expiresAt: Date
 }
@@ -719,6 +772,27 @@ export interface NewWebhook {
   readonly webhook: Webhook
   /** What its deliveries are signed with: `whsec_…`. It is never shown again. */
   readonly secret: Secret
+}
+
+/** What became of one value. */
+export type OwnChange =
+  /** It is new. */
+  | 'added'
+  /** It had another value. */
+  | 'updated'
+  /** It is gone. */
+  | 'removed'
+
+/** A linked account's credentials for the organisation's own application ("your app" at the hosted service). */
+export interface OwnCredentials {
+  /** Whose they are. */
+  readonly accountId: string
+  /** The values by name. */
+  readonly values: Readonly<Record<string, Secret>>
+  /** When the first of them came. */
+  readonly createdAt: Date
+  /** When they last changed. */
+  readonly updatedAt: Date
 }
 
 /** A callback whose code waits to be claimed. */
@@ -1163,7 +1237,7 @@ export interface Timings {
    */
   readonly readWindow?: number | undefined
   /**
-   * How long events and the log of deliveries are kept. Default 30 days.
+   * How long events, the log of deliveries and runs of workflows are kept. Default 30 days.
    * In milliseconds.
    */
   readonly eventRetention?: number | undefined

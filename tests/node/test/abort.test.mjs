@@ -24,7 +24,7 @@ test('an aborted signal sends nothing, and its reason comes out unwrapped', asyn
 
 test('aborting ends a waiting call at once, with the reason, and leaves no listener', async (t) => {
   const { smalt, account } = await connected(t)
-  const flow = await account.startConnect('sandbox-oauth')
+  const flow = await account.startConnect('sandbox-oauth', { redirectUri: 'http://127.0.0.1/callback' })
   const abort = new AbortController()
   const waiting = account.flow(flow.flowId).wait({ timeout: 600_000, signal: abort.signal })
   const reason = { any: 'value' }
@@ -58,7 +58,7 @@ test('a pending call keeps the process alive; idle handles and listeners do not'
   assert.match(idle.stdout, /account\.created\n[^]*idle/)
 
   const pending = await child(`${OPEN}
-    const { flowId } = await account.startConnect('sandbox-oauth')
+    const { flowId } = await account.startConnect('sandbox-oauth', { redirectUri: 'http://127.0.0.1/callback' })
     account.flow(flowId).wait({ timeout: 300 }).then((flow) => console.log('ended', flow.status))`)
   assert.equal(pending.stdout, 'ended pending\n', pending.stderr)
   assert.equal(pending.code, 0)

@@ -50,9 +50,9 @@ test('a connector verifies, and calls the application through its context', asyn
 })
 
 test('one that throws is named, with its own error as the cause and its stack', async (t) => {
-  const own = new TypeError('broken on purpose')
+  let own
   const { account } = await open(t, {
-    connectors: [{ slug: 'sandbox-key', verify: function brokenVerify() { throw own } }],
+    connectors: [{ slug: 'sandbox-key', verify: function brokenVerify() { throw (own = new TypeError('broken on purpose')) } }],
   })
   async function theCaller() {
     return account.connectKey('sandbox-key', KEY)
@@ -125,7 +125,7 @@ test('a presenter shows the page, and answers the callback', async (t) => {
   })
   const connection = await account.connect('sandbox-oauth')
   assert.match(connection.identity.label, /grace/)
-  assert.deepEqual(shown, ['http://127.0.0.1:9/callback', 'sandbox-oauth', null])
+  assert.deepEqual(shown, ['http://127.0.0.1:9/callback', 'Sandbox (OAuth)', null])
 })
 
 test('a key provider wraps the data keys', async (t) => {
@@ -164,7 +164,7 @@ test('events come as they happen, from a cursor on', async (t) => {
   const { smalt, account } = await open(t, {})
   const types = []
   let cursor
-  for await (const event of smalt.events()) {
+  for await (const event of smalt.events({ keepAlive: true })) {
     types.push(event.type)
     cursor = event.cursor
     if (event.type === 'account.created') {
