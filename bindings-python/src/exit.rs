@@ -65,6 +65,11 @@ fn park() -> ! {
     }
 }
 
+/// In a forked child: the parent's threads are not in here.
+pub fn forked() {
+    INSIDE.store(0, Ordering::SeqCst);
+}
+
 /// Called once, by `atexit`: waits until every other thread has left or stays away.
 #[pyfunction]
 pub fn leave(py: Python<'_>) {

@@ -8,6 +8,7 @@ mod de;
 mod engine;
 mod errors;
 mod exit;
+mod fork;
 mod plugin;
 mod port;
 mod secret;
@@ -40,6 +41,9 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(engine::open_remote, module)?)?;
     module.add_function(wrap_pyfunction!(engine::make_key, module)?)?;
     module.add_function(wrap_pyfunction!(exit::leave, module)?)?;
+    module.add_function(wrap_pyfunction!(fork::before_fork, module)?)?;
+    module.add_function(wrap_pyfunction!(fork::after_fork_in_parent, module)?)?;
+    module.add_function(wrap_pyfunction!(fork::after_fork_in_child, module)?)?;
     module.add_function(wrap_pyfunction!(plugin::load_manifest, module)?)?;
     module.add_function(wrap_pyfunction!(server::command, module)?)?;
     module.add_function(wrap_pyfunction!(server::serve, module)?)?;

@@ -14,10 +14,11 @@
 from __future__ import annotations
 
 import atexit
+import os
 from typing import TYPE_CHECKING, Any
 
 from . import errors, types
-from ._smalt import Secret, __version__, leave, make_key
+from ._smalt import Secret, __version__, after_fork_in_child, after_fork_in_parent, before_fork, leave, make_key
 from ._sync import Account, Flow, Session, Smalt
 from .errors import SmaltError
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 # Threads that are inside the native module when the interpreter ends must not come back.
 atexit.register(leave)
+# No store has its file open while this process forks.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=before_fork, after_in_parent=after_fork_in_parent, after_in_child=after_fork_in_child)
 
 # Made when they are asked for: what they need takes longer to import than all of the above.
 _LATER = {

@@ -22,8 +22,8 @@
 //!    `Host::new` was given (put them into the same port), with arguments, deadline and the scope in which calls of that
 //!    plugin must run ([`Engine::call`] takes it); [`HostMessage::Cancel`] says that nobody waits for one any more.
 //!    [`Host::answer`] answers by number. [`HostConnector`] and its like are the plugins themselves.
-//! 7. **Fork and panics** need nothing: an engine that is used in a forked child answers `closed` in words, the runtime is made anew
-//!    there, and a panic ends its own call as `internal`.
+//! 7. **Forks and panics.** An engine that is used in a forked child answers `closed` in words, and the runtime is made anew there. A host whose
+//!    children go on after a fork holds [`smalt::store::prepare_fork`]'s answer across it. A panic ends its own call as `internal`.
 //!
 //! [`schema()`] describes errors, options and host calls; with [`smalt::backend::schema`] a package's types are made from it.
 #![forbid(unsafe_code)]

@@ -3,4 +3,6 @@
 pub mod rows;
 mod sqlite;
 
-pub use sqlite::{BackupInfo, PendingStep, SchemaInfo, SqliteStore, StoreOptions, backup, restore, schema_info, verify_backup};
+pub use sqlite::{
+    BackupInfo, Forking, PendingStep, SchemaInfo, SqliteStore, StoreOptions, backup, prepare_fork, restore, schema_info, verify_backup,
+};

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::{
     StoreOptions,
     fault::{busy, fault},
+    process::Opening,
     schema,
 };
 use crate::{
@@ -70,8 +71,10 @@ pub fn backup(store: impl AsRef<Path>, to: impl AsRef<Path>, replace: bool) -> R
         bail!(InvalidRequest, "`{}` is there already", to.display());
     }
     let options = StoreOptions { create: false, ..StoreOptions::default() };
-    schema::ready(&store, &options)?;
+    let opening = Opening::of(&store)?;
+    schema::ready(&store, &options, &opening)?;
     let source = schema::connect(&store, &options, true)?;
+    opening.opened();
     let part = Part::beside(&to)?;
     let taken_at = SystemClock::default().now();
     copy(&source, &part.path, options.lock_wait).map_err(|e| e.with("path", store.display()))?;
@@ -89,7 +92,8 @@ pub fn backup(store: impl AsRef<Path>, to: impl AsRef<Path>, replace: bool) -> R
 /// `invalid_request` when it is a store, but no backup.
 pub fn verify_backup(path: impl AsRef<Path>) -> Result<BackupInfo> {
     let path = absolute(path.as_ref())?;
-    schema::ready(&path, &StoreOptions { create: false, ..StoreOptions::default() })?;
+    let opening = Opening::of(&path)?;
+    schema::ready(&path, &StoreOptions { create: false, ..StoreOptions::default() }, &opening)?;
     check(&path).map_err(|e| e.with("path", path.display()))
 }
 
@@ -165,9 +169,10 @@ pub fn restore(backup: impl AsRef<Path>, store: impl AsRef<Path>, replace: bool)
 }
 
 /// Makes sure that nobody else has the store open, and holds it until it is replaced. None when it cannot be opened at all.
-fn hold(path: &Path) -> Result<Option<Connection>> {
+fn hold(path: &Path) -> Result<Option<(Connection, Opening)>> {
     let in_use = || err!(StoreBusy, "other processes have the store open; stop them first");
-    let look = schema::ready(path, &StoreOptions { create: false, lock_wait: Duration::from_secs(2), ..StoreOptions::default() });
+    let opening = Opening::of(path)?;
+    let look = schema::ready(path, &StoreOptions { create: false, lock_wait: Duration::from_secs(2), ..StoreOptions::default() }, &opening);
     match look {
         Err(error) if error.is(Code::StoreCorrupt) => return Ok(None),
         Err(error) if error.is(Code::StoreNewer) => {}
@@ -184,7 +189,7 @@ fn hold(path: &Path) -> Result<Option<Connection>> {
         Ok((conn, mode))
     });
     match alone {
-        Ok((conn, mode)) if mode == "delete" => Ok(Some(conn)),
+        Ok((conn, mode)) if mode == "delete" => Ok(Some((conn, opening))),
         Ok(_) => Err(in_use()),
         Err(error) if busy(&error) => Err(in_use()),
         Err(error) => match fault(&error) {

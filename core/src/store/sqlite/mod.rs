@@ -2,6 +2,7 @@
 
 mod backup;
 mod fault;
+mod process;
 mod queue;
 mod reader;
 mod record;
@@ -27,9 +28,14 @@ use tokio::sync::oneshot;
 
 pub use self::{
     backup::{BackupInfo, backup, restore, verify_backup},
+    process::{Forking, prepare_fork},
     schema::{PendingStep, SchemaInfo, schema_info},
 };
-use self::{queue::Queue, writer::Writer};
+use self::{
+    process::{Lanes, Opening},
+    queue::Queue,
+    writer::Writer,
+};
 use crate::{
     Result,
     error::{bail, err},
@@ -96,7 +102,8 @@ impl SqliteStore {
     pub fn open(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self> {
         // Absolute: the process may change its directory, and no name is taken for a `file:` URI.
         let path = std::path::absolute(path.as_ref()).map_err(|e| err!(StoreUnavailable, "the store's path is unusable: {}", e.kind()))?;
-        schema::ready(&path, &options)?;
+        let opening = Opening::of(&path)?;
+        schema::ready(&path, &options, &opening)?;
         let mut conn = schema::connect(&path, &options, false)?;
         schema::prepare(&mut conn, &options).map_err(|e| e.with("path", path.display()))?;
         let readers = (0..options.readers.max(1)).map(|_| schema::connect(&path, &options, true)).collect::<Result<Vec<_>>>()?;
@@ -117,22 +124,30 @@ impl SqliteStore {
         let writes = Arc::new(Queue::new());
         let reads = path.is_some().then(|| Arc::new(Queue::new()));
         let mut store = Self { path, options, pid: std::process::id(), writes, reads, ended: Mutex::default() };
-        let writer = Writer::new(conn, store.writes.clone(), store.options.clone());
-        store.spawn("smalt-writer", || writer.work())?;
-        if let Some(reads) = store.reads.clone() {
-            for conn in readers {
-                let (reads, lock_wait) = (reads.clone(), store.options.lock_wait);
-                store.spawn("smalt-reader", move || reader::work(&conn, &reads, lock_wait))?;
+        let lanes = Lanes::new(store.path.as_deref(), &store.writes, store.reads.as_ref().map(|reads| (reads, readers.len())));
+        let again = |reads_only: bool| {
+            let (path, options) = (store.path.clone(), store.options.clone());
+            path.map(|path| move || schema::connect(&path, &options, reads_only))
+        };
+        let (writer, reopen) = (Writer::new(store.writes.clone(), store.options.clone()), again(false));
+        let mut work: Vec<(&str, Box<dyn FnOnce() + Send>)> = vec![("smalt-writer", Box::new(move || writer.work(conn, reopen)))];
+        for conn in readers {
+            if let (Some(reads), Some(reopen)) = (store.reads.clone(), again(true)) {
+                let lock_wait = store.options.lock_wait;
+                work.push(("smalt-reader", Box::new(move || reader::work(conn, &reads, lock_wait, reopen))));
             }
+        }
+        for (name, work) in work {
+            store.spawn(name, lanes.clone(), work)?;
         }
         Ok(store)
     }
 
-    fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    fn spawn(&mut self, name: &str, lanes: Arc<Lanes>, work: Box<dyn FnOnce() + Send>) -> Result<()> {
         let (alive, ended) = oneshot::channel::<()>();
         let body = move || {
             // Dropped last, after the connection that `work` owns.
-            let _alive = alive;
+            let (_alive, _lanes) = (alive, lanes);
             work();
         };
         thread::Builder::new().name(name.to_owned()).spawn(body).map_err(|_| err!(StoreUnavailable, "no thread could be started"))?;
@@ -172,7 +187,7 @@ impl Store for SqliteStore {
             return self.submit(job, false).await;
         };
         let (answer, answered) = oneshot::channel();
-        reads.push(reader::Request { job, answer }).map_err(|_| closed())?;
+        reads.push(reader::Request::Job { job, answer }).map_err(|_| closed())?;
         answered.await.unwrap_or_else(|_| Err(closed()))
     }
 

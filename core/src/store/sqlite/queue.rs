@@ -74,6 +74,10 @@ impl<T> Queue<T> {
         into.append(&mut self.state().items);
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.filled.notify_all();

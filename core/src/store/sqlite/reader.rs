@@ -1,28 +1,45 @@
 //! The threads that read: each job sees one snapshot.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{
+    process::Parking,
     queue::Queue,
     schema::patiently,
     writer::{Answered, run, step},
 };
-use crate::plugin::ReadJob;
+use crate::{Result, plugin::ReadJob};
 
-pub(super) struct Request {
-    pub(super) job: ReadJob,
-    pub(super) answer: oneshot::Sender<Answered>,
+/// What the threads are asked for.
+pub(super) enum Request {
+    /// A job.
+    Job { job: ReadJob, answer: oneshot::Sender<Answered> },
+    /// To close the connection while the process forks.
+    Park(Parking),
 }
 
-/// Works until the queue is closed and empty.
-pub(super) fn work(conn: &Connection, queue: &Arc<Queue<Request>>, lock_wait: Duration) {
-    while let Some(Request { job, answer }) = queue.pop() {
-        // Nobody waits any more: reading has no effect that would be missed.
-        if !answer.is_closed() {
-            let _ = answer.send(read(conn, job, lock_wait));
+/// Works until the queue is closed and empty. `again` opens a connection in the place of one that was closed.
+pub(super) fn work(conn: Connection, queue: &Queue<Request>, lock_wait: Duration, again: impl Fn() -> Result<Connection>) {
+    let mut held = Some(conn);
+    while let Some(request) = queue.pop() {
+        match request {
+            Request::Park(parking) => {
+                held = None;
+                parking.wait();
+            }
+            // Nobody waits any more: reading has no effect that would be missed.
+            Request::Job { answer, .. } if answer.is_closed() => {}
+            Request::Job { job, answer } => {
+                let answered = held.take().map_or_else(&again, Ok).and_then(|conn| {
+                    let answered = read(&conn, job, lock_wait);
+                    held = Some(conn);
+                    answered
+                });
+                let _ = answer.send(answered);
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, co
 use super::{
     StoreOptions,
     fault::{busy, fault},
+    process::Opening,
 };
 use crate::{
     Result,
@@ -78,8 +79,10 @@ pub(super) fn nap() {
 
 /// Makes sure that there is a store of ours at the path, of this program's version or one that it may open.
 /// Everything that is refused is left byte for byte as it was.
-pub(super) fn ready(path: &Path, options: &StoreOptions) -> Result<()> {
-    inspect(path, options).map_err(|e| e.with("path", path.display()))
+pub(super) fn ready(path: &Path, options: &StoreOptions, opening: &Opening) -> Result<()> {
+    // It was looked at when it was opened, and must not be opened past SQLite now.
+    let inspected = if opening.is_open() { look_inside(path, options) } else { inspect(path, options) };
+    inspected.map_err(|e| e.with("path", path.display()))
 }
 
 fn unreadable(error: &std::io::Error) -> Error {
@@ -204,7 +207,8 @@ pub fn schema_info(path: impl AsRef<Path>) -> Result<SchemaInfo> {
     let path = std::path::absolute(path.as_ref()).map_err(|e| unreadable(&e))?;
     let options = StoreOptions { create: false, ..StoreOptions::default() };
     let told = |e: Error| e.with("path", path.display());
-    ready(&path, &options)?;
+    let opening = Opening::of(&path)?;
+    ready(&path, &options, &opening)?;
     let conn = connect(&path, &options, true)?;
     let read = || -> rusqlite::Result<Result<SchemaInfo>> {
         if conn.query_row("PRAGMA application_id", [], |row| row.get::<_, u32>(0))? != APPLICATION_ID {

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::{
     StoreOptions,
     fault::{busy, fault},
+    process::Parking,
     queue::Queue,
     schema::nap,
     tx::SqliteTx,
@@ -33,15 +34,18 @@ pub(super) enum Request {
     Job { job: WriteJob, keep: bool, until: Instant, answer: oneshot::Sender<Answered> },
     /// `PRAGMA data_version`, which on the writing connection moves by the commits of others only.
     Version(oneshot::Sender<Result<i64>>),
+    /// To close the connection while the process forks.
+    Park(Parking),
 }
 
 pub(super) struct Writer {
-    conn: Connection,
     queue: Arc<Queue<Request>>,
     pending: VecDeque<Request>,
     options: StoreOptions,
     /// How many jobs the last group held.
     last_group: usize,
+    /// How often the connection was opened again.
+    opened: i64,
 }
 
 impl Drop for Writer {
@@ -64,14 +68,36 @@ pub(super) fn step(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
 }
 
 impl Writer {
-    pub(super) fn new(conn: Connection, queue: Arc<Queue<Request>>, options: StoreOptions) -> Self {
-        Self { conn, queue, pending: VecDeque::new(), options, last_group: 0 }
+    pub(super) fn new(queue: Arc<Queue<Request>>, options: StoreOptions) -> Self {
+        Self { queue, pending: VecDeque::new(), options, last_group: 0, opened: 0 }
     }
 
-    /// Works until the queue is closed and empty.
-    pub(super) fn work(mut self) {
+    /// Works until the queue is closed and empty. `again` opens a connection in the place of one that was closed; without it, as in
+    /// memory, the connection stays open.
+    pub(super) fn work(mut self, conn: Connection, again: Option<impl Fn() -> Result<Connection>>) {
+        let mut held = Some(conn);
         loop {
-            self.answer_versions();
+            if self.pending.iter().any(|request| matches!(request, Request::Park(_))) {
+                if again.is_some() {
+                    held = None;
+                }
+                self.park();
+            }
+            if held.is_none() && !self.pending.is_empty() {
+                match again.as_ref().map(|again| again()) {
+                    Some(Ok(conn)) => (held, self.opened) = (Some(conn), self.opened + 1),
+                    Some(Err(error)) => self.refuse(&error),
+                    None => return,
+                }
+            }
+            let Some(conn) = &held else {
+                match self.queue.pop() {
+                    Some(request) => self.pending.push_back(request),
+                    None => return,
+                }
+                continue;
+            };
+            self.answer_versions(conn);
             if self.pending.is_empty() {
                 match self.queue.pop() {
                     Some(request) => self.pending.push_back(request),
@@ -79,8 +105,8 @@ impl Writer {
                 }
                 continue;
             }
-            match step(&self.conn, "BEGIN IMMEDIATE") {
-                Ok(()) => self.group(),
+            match step(conn, "BEGIN IMMEDIATE") {
+                Ok(()) => self.group(conn),
                 Err(error) if busy(&error) => {
                     nap();
                     self.queue.drain(&mut self.pending);
@@ -91,19 +117,30 @@ impl Writer {
         }
     }
 
-    /// These need no lock and no place in the queue.
-    fn answer_versions(&mut self) {
+    /// Waits, without a transaction, until the process has forked.
+    fn park(&mut self) {
         for request in std::mem::take(&mut self.pending) {
             match request {
-                Request::Version(answer) => drop(answer.send(self.version())),
-                job @ Request::Job { .. } => self.pending.push_back(job),
+                Request::Park(parking) => parking.wait(),
+                other => self.pending.push_back(other),
             }
         }
     }
 
-    fn version(&self) -> Result<i64> {
-        let read = self.conn.prepare_cached("PRAGMA data_version").and_then(|mut s| s.query_row([], |row| row.get(0)));
-        read.map_err(|e| fault(&e))
+    /// These need no lock and no place in the queue.
+    fn answer_versions(&mut self, conn: &Connection) {
+        for request in std::mem::take(&mut self.pending) {
+            match request {
+                Request::Version(answer) => drop(answer.send(self.version(conn))),
+                other => self.pending.push_back(other),
+            }
+        }
+    }
+
+    /// Versions of two connections say nothing about each other: that of another connection is another one.
+    fn version(&self, conn: &Connection) -> Result<i64> {
+        let read = conn.prepare_cached("PRAGMA data_version").and_then(|mut s| s.query_row([], |row| row.get::<_, i64>(0)));
+        read.map(|version| (self.opened << 32) + version).map_err(|e| fault(&e))
     }
 
     /// Another process holds the lock: those who waited long enough are told so.
@@ -126,6 +163,7 @@ impl Writer {
             match request {
                 Request::Job { answer, .. } => drop(answer.send(Err(error.clone()))),
                 Request::Version(answer) => drop(answer.send(Err(error.clone()))),
+                park @ Request::Park(_) => self.pending.push_back(park),
             }
         }
     }
@@ -134,7 +172,7 @@ impl Writer {
     ///
     /// Callers that were just answered come back one by one: a group that is smaller than the last one waits a moment for
     /// them, since each commit costs as much as many jobs. A lone caller is never kept waiting.
-    fn group(&mut self) {
+    fn group(&mut self, conn: &Connection) {
         let began = Instant::now();
         let mut done: Vec<(oneshot::Sender<Answered>, Answered)> = Vec::new();
         let mut lost = false;
@@ -146,11 +184,15 @@ impl Writer {
             }
             match self.pending.pop_front() {
                 Some(Request::Job { job, keep, answer, .. }) => {
-                    done.push((answer, self.one(job, keep)));
+                    done.push((answer, Self::one(conn, job, keep)));
                     // On a full disk and the like, SQLite undoes the whole transaction by itself.
-                    lost = self.conn.is_autocommit();
+                    lost = conn.is_autocommit();
                 }
-                Some(Request::Version(answer)) => drop(answer.send(self.version())),
+                Some(Request::Version(answer)) => drop(answer.send(self.version(conn))),
+                Some(park @ Request::Park(_)) => {
+                    self.pending.push_front(park);
+                    break;
+                }
                 None => {
                     if done.len() >= self.last_group || patience.is_zero() {
                         break;
@@ -170,7 +212,7 @@ impl Writer {
             }
             Err(error)
         } else {
-            self.commit()
+            commit(conn)
         };
         for (answer, result) in done {
             // An answer may rest on what a neighbour wrote: when the commit failed, none of them holds.
@@ -178,21 +220,8 @@ impl Writer {
         }
     }
 
-    fn commit(&self) -> Result<()> {
-        step(&self.conn, "COMMIT").map_err(|error| {
-            if !self.conn.is_autocommit() {
-                let _ = self.conn.execute_batch("ROLLBACK");
-            }
-            match fault(&error) {
-                told if told.is(Code::StoreCorrupt) || told.is(Code::StoreUnavailable) => told,
-                _ => err!(StoreUnavailable, "the commit failed"),
-            }
-        })
-    }
-
     /// One job in a savepoint of its own, so that its failure undoes nobody else's work.
-    fn one(&self, job: WriteJob, keep: bool) -> Answered {
-        let conn = &self.conn;
+    fn one(conn: &Connection, job: WriteJob, keep: bool) -> Answered {
         step(conn, "SAVEPOINT job").map_err(|e| fault(&e))?;
         let result = run(conn, job);
         if conn.is_autocommit() {
@@ -208,4 +237,16 @@ impl Writer {
         }
         kept.and(result)
     }
+}
+
+fn commit(conn: &Connection) -> Result<()> {
+    step(conn, "COMMIT").map_err(|error| {
+        if !conn.is_autocommit() {
+            let _ = conn.execute_batch("ROLLBACK");
+        }
+        match fault(&error) {
+            told if told.is(Code::StoreCorrupt) || told.is(Code::StoreUnavailable) => told,
+            _ => err!(StoreUnavailable, "the commit failed"),
+        }
+    })
 }
