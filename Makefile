@@ -64,7 +64,7 @@ lint: tools ## formatting, and every warning as an error
 	python3 bindings-python/generate.py --check
 	node bindings-node/scripts/generate.mjs --check
 	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh bindings-python/*.sh tests/node/*.sh; do bash -n "$$script"; done
-	for module in tests/*.mjs tests/counterparts/*.mjs core/portal/*/*.mjs tests/node/*.mjs tests/node/test/*.mjs bindings-node/scripts/*.mjs; do node --check "$$module"; done
+	for module in tests/*.mjs tests/counterparts/*.mjs core/portal/*/*.mjs tests/node/*.mjs tests/node/test/*.mjs tests/node/cjs/*.cjs bindings-node/scripts/*.mjs bindings-node/examples/*.mjs; do node --check "$$module"; done
 
 conformance: ## every case of tests/conformance against every backend, as a grid
 	@cargo test -q -p smalt-tests --test conformance --no-run
@@ -83,6 +83,8 @@ reliability: counterparts ## the reliability and security requirements at their 
 	cargo test --workspace --lib --bins --tests --no-fail-fast -- --exact --test-threads=1 "$${names[@]}" | tee "$(TARGET)/reliability.log" || true
 	node tests/report.mjs "$(TARGET)/reliability.log" > "$(TARGET)/reliability.json"
 	bindings-python/test.sh -k "s41 or s78 or s80 or interpreter_ends or what_is_left"
+	tests/node/install.sh
+	tests/node/run.sh test
 	unset SMALT_FULL
 	tests/fuzz/run.sh 60
 

@@ -2,7 +2,7 @@ import { ApiResponse, fromInit, toRequest, toResponse } from './api.js'
 import type { ApiResponsePage, FetchInit, RequestOptions, RequestPageOptions } from './api.js'
 import { AccountMethods, type CreateSessionOptions } from './generated/account.js'
 import type { ApiAnswer, ApiPage, Credential, LinkedAccount, UpsertedAccount } from './generated/types.js'
-import { call, NATIVE, perform, type CallOptions } from './handle.js'
+import { asOptions, call, NATIVE, perform, type CallOptions } from './handle.js'
 import type { ErrorRecord } from './error.js'
 import type { NativeEngine } from './native.js'
 import { inside, room, toError } from './room.js'
@@ -82,7 +82,7 @@ export class Account extends AccountMethods {
 
   /** The pages of a provider's list, one after the other. */
   async *pages(application: string, method: string, path: string, options: RequestPageOptions = {}): AsyncGenerator<ApiResponsePage, void, void> {
-    let cursor = options.cursor
+    let { cursor } = asOptions(options)
     do {
       const page: ApiResponsePage = await this.requestPage(application, method, path, { ...options, cursor })
       yield page

@@ -1,6 +1,6 @@
 // Authenticated calls to applications: what they take and answer.
 import type { ApiAnswer, NameValue, Pagination } from './generated/types.js'
-import type { CallOptions } from './handle.js'
+import { asOptions, type CallOptions } from './handle.js'
 
 /** Query parameters or headers: an object, or pairs where order and repetition count. */
 export type Pairs = Readonly<Record<string, string>> | readonly NameValue[] | URLSearchParams | Headers
@@ -41,7 +41,7 @@ function pairs(given: Pairs | undefined): readonly NameValue[] | undefined {
 
 /** The request as core takes it. @internal */
 export function toRequest(options: RequestOptions): object {
-  const { json, body, contentType, query, headers, ...rest } = options
+  const { json, body, contentType, query, headers, ...rest } = asOptions(options)
   let whole: { contentType: string; content: Uint8Array | string } | undefined
   if (json !== undefined) {
     if (body !== undefined) throw new TypeError('a request has either `json` or `body`')
@@ -117,7 +117,7 @@ export interface FetchInit {
 
 /** The method and options of a `fetch`. The body is read whole. @internal */
 export async function fromInit(init: FetchInit): Promise<[string, RequestOptions]> {
-  const { method, headers, body, signal, connection, timeout, maxBody } = init
+  const { method, headers, body, signal, connection, timeout, maxBody } = asOptions(init)
   const given = new Headers(headers)
   let content: Uint8Array | undefined
   let type: string | undefined

@@ -25,6 +25,12 @@ export abstract class Handle {
   }
 }
 
+/** Options are an object: a text, which JavaScript would take apart letter by letter, is a mistake. @internal */
+export function asOptions<O extends object>(options: O): O {
+  if (typeof options !== 'object' || options === null) throw new TypeError('options are an object')
+  return options
+}
+
 /** Calls an operation that answers nothing. @internal */
 export async function perform(handle: Handle, name: string, request: object, options: CallOptions = {}): Promise<void> {
   await call(handle, name, request, options)
@@ -32,6 +38,6 @@ export async function perform(handle: Handle, name: string, request: object, opt
 
 /** Calls an operation. @internal */
 export async function call<T>(handle: Handle, name: string, request: object, options: CallOptions = {}): Promise<T> {
-  const whole = { ...options, ...request, signal: undefined, keepAlive: undefined }
+  const whole = { ...asOptions(options), ...request, signal: undefined, keepAlive: undefined }
   return await wait<T>(options, (id) => handle[NATIVE].call(room, id, name, whole, inside.getStore() ?? 0))
 }

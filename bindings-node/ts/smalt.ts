@@ -3,7 +3,7 @@ import type { ErrorRecord } from './error.js'
 import { follow, type EventsOptions, type EventsPageOptions } from './events.js'
 import { SmaltMethods, type ListAccountsOptions, type AuditOptions } from './generated/methods.js'
 import type { AuditEntry, Capabilities, EmbeddedOptions, Environment, Event, LinkedAccount, Page } from './generated/types.js'
-import { call, NATIVE, type CallOptions } from './handle.js'
+import { asOptions, call, NATIVE, type CallOptions } from './handle.js'
 import { answerFetch, nodeHandler, type HandlerOptions, type NodeHandler } from './http.js'
 import type { FixedClock, NativeApi, NativeEngine } from './native.js'
 import { describe, forget, register, type Connector, type KeyProvider, type Presenter, type WorkflowRunner } from './plugins.js'
@@ -67,7 +67,7 @@ async function* everything<T, O extends { readonly cursor?: string | null | unde
   page: (options: O) => Promise<Page<T>>,
   options: O,
 ): AsyncGenerator<T, void, void> {
-  let cursor = options.cursor
+  let { cursor } = asOptions(options)
   do {
     const { items, next }: Page<T> = await page({ ...options, cursor })
     yield* items
@@ -101,7 +101,7 @@ export class Smalt extends SmaltMethods {
    * machines, and serverless functions, use `smalt serve`.
    */
   static async embedded(options: SmaltOptions = {}): Promise<Smalt> {
-    const { signal, presenter, connectors = [], keys, workflowRunner, clock, ...values } = options
+    const { signal, presenter, connectors = [], keys, workflowRunner, clock, ...values } = asOptions(options)
     const own = isPresenter(presenter) ? presenter : undefined
     const plugins = { connectors, presenter: own, keys, runner: workflowRunner }
     const described = describe(plugins)
@@ -124,14 +124,14 @@ export class Smalt extends SmaltMethods {
    * Every option may be given all the same.
    */
   static sandbox(options: SmaltOptions = {}): Promise<Smalt> {
-    const key = options.key ?? options.keyFile ?? options.keys
+    const key = asOptions(options).key ?? options.keyFile ?? options.keys
     const given = { sandbox: true, presenter: { consents: 'ada' } as const, throwawayKey: key === undefined }
     return Smalt.embedded({ ...given, ...options })
   }
 
   /** The operations of a Smalt server over HTTP. No I/O: whether it is there shows at the first call. */
   static remote(options: RemoteOptions): Smalt {
-    const { presenter, timeout, attemptTimeout, connectTimeout, ...values } = options
+    const { presenter, timeout, attemptTimeout, connectTimeout, ...values } = asOptions(options)
     const own = isPresenter(presenter) ? presenter : undefined
     const plugins = { connectors: [], presenter: own, keys: undefined, runner: undefined }
     const times = { timeout: seconds(timeout), attemptTimeout: seconds(attemptTimeout), connectTimeout: seconds(connectTimeout) }

@@ -1,7 +1,7 @@
 import { Flow } from './flow.js'
 import { VerbMethods } from './generated/methods.js'
 import type { AuthType, Connection } from './generated/types.js'
-import { call, NATIVE, type CallOptions } from './handle.js'
+import { asOptions, call, NATIVE, type CallOptions } from './handle.js'
 import { inside, room, wait } from './room.js'
 import type { Secret } from './secret.js'
 
@@ -26,7 +26,7 @@ export abstract class Verbs extends VerbMethods {
    * inputs. Servers that send a browser somewhere use {@link startConnect} and {@link finishConnect}.
    */
   async connect(application: string, options: ConnectOptions = {}): Promise<Connection> {
-    const request = { ...options, account: this.accountId, application, signal: undefined }
+    const request = { ...asOptions(options), account: this.accountId, application, signal: undefined }
     return await wait<Connection>(options, (id) => this[NATIVE].connect(room, id, request, inside.getStore() ?? 0))
   }
 

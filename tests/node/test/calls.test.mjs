@@ -85,6 +85,7 @@ test('a mistaken argument is refused by its name, and never repeats a value', as
     assert.ok(!inspect(error).includes('canary'))
   }
   await refused(() => smalt.listAccounts({ canarias: 'canary' }), /`canarias`/)
+  await assert.rejects(account.startConnect('sandbox-oauth', 'canary'), { name: 'TypeError', message: 'options are an object' })
   await refused(() => account.startConnect('sandbox-oauth', { return_to: 'canary' }), /`return_to`/)
   await refused(() => smalt.createAccount({ canary: 'canary' }), /another type/)
   await refused(() => account.connectKey('sandbox-key', { key: { reveal: 'canary' } }), /another type/)
