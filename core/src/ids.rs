@@ -30,6 +30,11 @@ pub(crate) fn new_id(now: Timestamp) -> Result<String> {
     Ok(hex(&bytes))
 }
 
+/// Whether this may be one of [`new_id`]'s.
+pub(crate) fn is_id(text: &str) -> bool {
+    text.len() == 24 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// A token of 256 random bits, base64url without padding (43 characters): states, verifiers, cookies, claims.
 pub(crate) fn new_token() -> Result<String> {
     Ok(Base64UrlUnpadded::encode_string(&random::<32>()?))

@@ -45,7 +45,7 @@ impl Backend {
 }
 
 /// How long `eventually` waits.
-const EVENTUALLY: Duration = Duration::from_secs(10);
+const EVENTUALLY: Duration = Duration::from_secs(30);
 /// A case that takes longer has failed.
 const LONGEST: Duration = Duration::from_secs(60);
 /// Cases that run at once.

@@ -286,7 +286,7 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
         }
         "get_flow" => op!(get_flow(GetFlow { account: need, flow: need }) -> plain),
         "wait_flow" => {
-            let timeout = a.seconds("timeout")?.or(Some(Duration::from_secs(10)));
+            let timeout = a.seconds("timeout")?.or(Some(Duration::from_secs(30)));
             let request = WaitFlow { account: a.need("account")?, flow: a.need("flow")?, timeout };
             a.end()?;
             Ok(plain(backend.wait_flow(caller, request).await?))

@@ -91,9 +91,9 @@ pub struct Embedded {
 /// Short where a case must wait for them, long enough for a busy machine.
 fn timings() -> Timings {
     Timings {
-        provider: Duration::from_secs(3),
-        lease: Duration::from_secs(4),
-        plugin: Duration::from_secs(2),
+        provider: Duration::from_secs(6),
+        lease: Duration::from_secs(8),
+        plugin: Duration::from_secs(6),
         poll: Duration::from_millis(20),
         revoke_backoff: Duration::from_millis(50),
         webhook_backoff: Duration::from_millis(50),

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -19,7 +19,7 @@ use smalt::{
 };
 use smalt_tests::size;
 
-use crate::stage::{SANDBOX, Stage, ask, connect_sandbox, sandbox, tell, timings, token};
+use crate::stage::{HOUR, SANDBOX, Stage, ask, connect_sandbox, sandbox, tell, timings, token, until};
 
 const ACCOUNTS: usize = 12;
 /// More than one batch of them.
@@ -175,6 +175,79 @@ async fn s45_nothing_new_comes_under_a_closed_key() {
     assert!(fresh.account("customer-0").credential(SANDBOX).await.is_ok());
     smalt.close().await;
     fresh.close().await;
+}
+
+/// The key that signs session tokens is replaced again and again while two engines make sessions and check each other's: no good one is refused;
+/// when the last token of a replaced key has ended, the key is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn s25_replaced_signing_keys_count_until_their_last_token_ends() {
+    const ROTATIONS: usize = 10;
+    let checks = size(1_000, 10_000);
+    let (sandbox, _control) = sandbox().await;
+    let stage = Stage::sandbox(&sandbox);
+    let engines = [stage.open().await, stage.open().await];
+    for n in 0..4 {
+        engines[0].account(name(n)).ensure().await.unwrap();
+    }
+    let first = engines[0].account("customer-0").session().await.unwrap();
+    let (checked, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let workers: Vec<_> = (0..4)
+        .map(|n| {
+            let (engines, checked, is_over) = (engines.clone(), checked.clone(), is_over.clone());
+            tokio::spawn(async move {
+                let mut refused = Vec::new();
+                let mut tokens = Vec::new();
+                while !is_over.load(Ordering::Acquire) {
+                    let session = engines[n % 2].account(name(n)).session_with(true).await.unwrap();
+                    tokens.push(session.token().clone());
+                    // The newest and an older one, at the other engine.
+                    for token in [tokens.last().unwrap(), &tokens[tokens.len() / 2]] {
+                        refused.extend(engines[(n + 1) % 2].verify_session(token.clone()).await.err());
+                        checked.fetch_add(1, Ordering::AcqRel);
+                    }
+                }
+                (refused, tokens)
+            })
+        })
+        .collect();
+    let mut seen = 0;
+    for round in 1..=ROTATIONS {
+        while checked.load(Ordering::Acquire) < checks * round / ROTATIONS || checked.load(Ordering::Acquire) < seen + 8 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        seen = checked.load(Ordering::Acquire);
+        assert_eq!(engines[round % 2].rotate_keys(RotateKeys::default()).await.unwrap().state, RotationState::Done);
+    }
+    is_over.store(true, Ordering::Release);
+    let mut all = Vec::new();
+    for worker in workers {
+        let (refused, tokens) = worker.await.unwrap();
+        assert!(refused.is_empty(), "{refused:?}");
+        all.extend(tokens);
+    }
+    let kids = |query: &str| stage.count(&format!("SELECT count(*) FROM signing_keys {query}"));
+    assert_eq!((kids(""), kids("WHERE retired_at IS NULL")), (ROTATIONS as i64 + 1, 1));
+    // A session that could go on is made anew under the key that signs now.
+    let again = engines[1].account("customer-0").session().await.unwrap();
+    assert!(again.token().expose().split('.').next() != first.token().expose().split('.').next());
+    for engine in &engines {
+        for token in [first.token(), again.token()] {
+            engine.verify_session(token.clone()).await.unwrap();
+        }
+    }
+    // A day later all of them have ended, and so have the keys; whoever has one of those can make no token.
+    stage.clock.shift(24 * HOUR + 60_000);
+    let now = engines[0].account("customer-0").session().await.unwrap();
+    for token in all.iter().chain([first.token(), again.token()]) {
+        assert!(engines[0].verify_session(token.clone()).await.unwrap_err().is(smalt::Code::InvalidToken));
+    }
+    // Whoever opens the store tidies up; the others do so each minute.
+    let last = stage.open().await;
+    until("the replaced keys are erased", async || kids("") == 1).await;
+    for engine in engines.iter().chain([&last]) {
+        engine.verify_session(now.token().clone()).await.unwrap();
+        engine.close().await;
+    }
 }
 
 /// The master key changes under running processes, and no row is touched.

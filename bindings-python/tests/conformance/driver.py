@@ -29,14 +29,14 @@ from smalt.testing import FixedClock, Sandbox, Served
 from .matcher import Differs, matches
 
 VERSION = 1
-EVENTUALLY = 10.0
-LONGEST = 60.0
+EVENTUALLY = 30.0
+LONGEST = 120.0
 STEP = {"do", "note", "as", "args", "save", "expect", "error", "repeat", "parallel", "outcomes", "eventually"}
 CASE = {"version", "id", "title", "tags", "environment", "project", "manifests", "clock", "steps"}
 TIMINGS = {
-    "provider": 3,
-    "lease": 4,
-    "plugin": 2,
+    "provider": 6,
+    "lease": 8,
+    "plugin": 6,
     "poll": 0.02,
     "revoke_backoff": 0.05,
     "ahead": None,
@@ -362,7 +362,7 @@ class World:
 
     async def method(self, handle: Any, verb: str, args: dict[str, Any]) -> Any:
         if verb == "wait_flow":
-            args = {"timeout": 10, **args}
+            args = {"timeout": 30, **args}
         if verb == "update_config":
             args = {**args, **args.pop("update")}
             args.pop("update", None)

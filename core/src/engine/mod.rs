@@ -39,6 +39,7 @@ mod request;
 mod rotation;
 mod sealed;
 mod sessions;
+mod signing;
 mod steps;
 mod stream;
 mod token;
@@ -198,7 +199,7 @@ struct Inner {
     timings: Timings,
     /// Whether deliveries to webhooks are sent from here.
     delivers: bool,
-    signing: Vec<token::SigningKey>,
+    signing: signing::Signing,
     cursor_key: zeroize::Zeroizing<[u8; 32]>,
     sandbox: OnceCell<Sandbox>,
     cache: cache::CredentialCache,

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{
     Engine, Inner, Timings,
     cache::{CredentialCache, Lives},
-    token::SigningKey,
+    signing::Signing,
     upkeep,
 };
 use crate::{
@@ -23,7 +23,6 @@ use crate::{
     plugin::{Clock, Connector, HttpTransport, KeyProvider, Presenter, Store, WorkflowRunner},
     project::{LoadedProject, ProjectSource},
     sandbox::SandboxConnector,
-    store::rows::SigningKeyRow,
     vault::{Aad, Vault},
 };
 
@@ -66,7 +65,7 @@ impl Engine {
         let project = parts.project.current();
         let tenant = Tenant { org: project.project.org.id.clone(), environment: parts.environment };
         let vault = Vault::unlock(parts.store.clone(), parts.keys, &tenant.org, parts.clock.clone()).await.map(Arc::new)?;
-        let signing = signing_keys(&*parts.store, &vault, &tenant, &*parts.clock).await?;
+        let signing = Signing::open(&*parts.store, &vault, &tenant, &*parts.clock).await?;
         let cursor_key = cursor_key(&*parts.store, &vault, &tenant).await?;
         let mut manifests = parts.manifests;
         let mut connectors: HashMap<String, Arc<dyn Connector>> = HashMap::new();
@@ -151,11 +150,6 @@ impl Inner {
     }
 }
 
-/// What a signing key is bound to.
-pub(super) fn signing_key_aad(tenant: &Tenant, kid: &str) -> Aad {
-    Aad::new(tenant, "signing_keys").part(kid)
-}
-
 /// What the key of cursors is bound to.
 pub(super) fn cursor_key_aad(tenant: &Tenant) -> Aad {
     Aad::new(tenant, "meta").part("cursor_key")
@@ -164,34 +158,6 @@ pub(super) fn cursor_key_aad(tenant: &Tenant) -> Aad {
 /// Where the key of cursors stands in the store's meta rows.
 pub(super) fn cursor_key_name(tenant: &Tenant) -> String {
     format!("cursor_key:{}:{}", tenant.org, tenant.environment)
-}
-
-/// The keys that sign session tokens, oldest first; the first one is made here.
-async fn signing_keys(store: &dyn Store, vault: &Arc<Vault>, tenant: &Tenant, clock: &dyn Clock) -> Result<Vec<SigningKey>> {
-    let aad = |kid: &str| signing_key_aad(tenant, kid);
-    let now = clock.now();
-    let known = {
-        let tenant = tenant.clone();
-        vault.read(store, move |tx| tx.signing_keys(&tenant)).await?
-    };
-    let mut rows = known;
-    if rows.is_empty() {
-        let kid = ids::new_id(now)?;
-        let sealed = vault.seal(&aad(&kid), &*Zeroizing::new(ids::random::<32>()?))?;
-        let (tenant, row) = (tenant.clone(), SigningKeyRow { kid, sealed, created_at: now.millis(), retired_at: None });
-        rows = vault
-            .write(store, move |tx| {
-                // Another process may have made one meanwhile.
-                if tx.signing_keys(&tenant)?.is_empty() {
-                    tx.insert_signing_key(&tenant, &row)?;
-                }
-                tx.signing_keys(&tenant)
-            })
-            .await?;
-    }
-    rows.retain(|row| row.retired_at.is_none_or(|at| at > now.millis()));
-    rows.sort_by(|a, b| (a.created_at, &a.kid).cmp(&(b.created_at, &b.kid)));
-    rows.into_iter().map(|row| Ok(SigningKey::new(row.kid.clone(), vault.open(&aad(&row.kid), &row.sealed)?))).collect()
 }
 
 /// The key that authenticates cursors, one per tenant, made once.

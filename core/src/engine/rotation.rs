@@ -2,13 +2,16 @@
 //! begin it, and any one that has the store open carries it on when that one dies.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use zeroize::Zeroizing;
 
-use super::{Inner, end_of, open, sealed};
+use super::{Inner, end_of, open, sealed, signing};
 use crate::{
     Timestamp,
     backend::RotateKeys,
@@ -35,11 +38,17 @@ impl Inner {
         let record = match &request.watch {
             Some(key_id) => self.rotation_to(key_id).await?,
             None => {
-                let (tenant, clock) = (self.tenant.clone(), self.clock.clone());
+                let (tenant, clock, is_ours) = (self.tenant.clone(), self.clock.clone(), Arc::new(AtomicBool::new(false)));
+                let (began, by) = (is_ours.clone(), actor.clone());
                 let begun = self.vault.begin_rotation(&*self.store, &*self.clock, move |tx, record| {
-                    tx.append_audit(&tenant, &audit_row("keys.rotate", &actor, record, clock.now().millis())).map(drop)
+                    began.store(true, Ordering::Release);
+                    tx.append_audit(&tenant, &audit_row("keys.rotate", &by, record, clock.now().millis())).map(drop)
                 });
-                begun.await?
+                let record = begun.await?;
+                if is_ours.load(Ordering::Acquire) {
+                    self.replace_signing_keys(actor).await?;
+                }
+                record
             }
         };
         let until = request.wait.map(end_of);
@@ -192,7 +201,7 @@ fn keys_of_others(tx: &mut dyn Tx, vault: &Vault, org: &str, record: &mut Record
         let tenant = Tenant { org: org.to_owned(), environment: *environment };
         for row in tx.signing_keys(&tenant)?.into_iter().filter(|row| !row.sealed.starts_with(&head)) {
             let name = || format!("signing_keys {}", row.kid);
-            if let Some(sealed) = anew(vault, record, &open::signing_key_aad(&tenant, &row.kid), name, &row.sealed)? {
+            if let Some(sealed) = anew(vault, record, &signing::aad(&tenant, &row.kid), name, &row.sealed)? {
                 tx.reseal_signing_key(&tenant, &row.kid, &sealed)?;
             }
         }

@@ -13,12 +13,13 @@ use zeroize::Zeroizing;
 use crate::{
     Secret, Timestamp,
     error::{Result, err},
+    ids,
     model::{Environment, Tenant},
     store::rows::SessionRow,
 };
 
 /// How far clocks of several machines may be apart, in seconds.
-const LEEWAY: i64 = 30;
+pub(crate) const LEEWAY: i64 = 30;
 /// The longest text that is looked at.
 const LONGEST: usize = 4096;
 const ISSUER: &str = "smalt";
@@ -29,12 +30,18 @@ pub(crate) struct SigningKey {
     pub(crate) kid: String,
     header: String,
     secret: Zeroizing<Vec<u8>>,
+    /// From when on it counts no more.
+    retired_at: Option<Timestamp>,
+}
+
+fn header_of(kid: &str) -> String {
+    Base64UrlUnpadded::encode_string(format!(r#"{{"alg":"HS256","typ":"JWT","kid":"{kid}"}}"#).as_bytes())
 }
 
 impl SigningKey {
-    pub(crate) fn new(kid: String, secret: Zeroizing<Vec<u8>>) -> Self {
-        let header = Base64UrlUnpadded::encode_string(format!(r#"{{"alg":"HS256","typ":"JWT","kid":"{kid}"}}"#).as_bytes());
-        Self { kid, header, secret }
+    pub(crate) fn new(kid: String, secret: Zeroizing<Vec<u8>>, retired_at: Option<Timestamp>) -> Self {
+        let header = header_of(&kid);
+        Self { kid, header, secret, retired_at }
     }
 
     fn mac(&self, signed: &str) -> Hmac<Sha256> {
@@ -90,6 +97,17 @@ pub(crate) fn verify(tenant: &Tenant, keys: &[SigningKey], now: Timestamp, token
     check(tenant, keys, now, token.expose()).ok_or_else(refused)
 }
 
+/// Whether it looks like ours, under a key that is not among these.
+pub(crate) fn is_of_other_key(keys: &[SigningKey], token: &Secret) -> bool {
+    let Some((header, _)) = token.expose().split_once('.').filter(|_| token.expose().len() <= LONGEST) else { return false };
+    if keys.iter().any(|key| key.header == header) {
+        return false;
+    }
+    let said = Base64UrlUnpadded::decode_vec(header).ok().and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok());
+    let kid = said.as_ref().and_then(|said| said["kid"].as_str());
+    kid.is_some_and(|kid| ids::is_id(kid) && header_of(kid) == header)
+}
+
 /// The one answer.
 pub(crate) fn refused() -> crate::Error {
     crate::Error::code_only(crate::Code::InvalidToken)
@@ -101,7 +119,7 @@ fn check(tenant: &Tenant, keys: &[SigningKey], now: Timestamp, token: &str) -> O
     }
     let (signed, signature) = token.rsplit_once('.')?;
     let (header, payload) = signed.split_once('.')?;
-    let key = keys.iter().find(|key| key.header == header)?;
+    let key = keys.iter().find(|key| key.header == header && key.retired_at.is_none_or(|at| now < at))?;
     // The decoder takes the canonical alphabet only, without padding and without spare bits (S-21).
     let signature = Base64UrlUnpadded::decode_vec(signature).ok()?;
     key.mac(signed).verify_slice(&signature).ok()?;
@@ -124,7 +142,7 @@ mod tests {
     }
 
     fn key(kid: &str) -> SigningKey {
-        SigningKey::new(kid.into(), Zeroizing::new(vec![7; 32]))
+        SigningKey::new(kid.into(), Zeroizing::new(vec![7; 32]), None)
     }
 
     const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -275,6 +293,30 @@ mod tests {
     }
 
     #[test]
+    fn s25_a_retired_key_counts_until_its_time() {
+        let at = |ms: i64| Timestamp::from_millis(NOW.millis() + ms);
+        let until = at(1_500);
+        let retired = SigningKey::new("k1".into(), Zeroizing::new(vec![7; 32]), Some(until));
+        let token = Secret::new(good());
+        let verified = |now: Timestamp| verify(&tenant(), std::slice::from_ref(&retired), now, &token).is_ok();
+        assert!(verified(at(1_499)) && !verified(until));
+        assert!(!is_of_other_key(std::slice::from_ref(&retired), &token), "it is known");
+    }
+
+    #[test]
+    fn s25_only_what_looks_like_ours_has_keys_read_again() {
+        let known = key("0123456789abcdef01234567");
+        let other = Secret::new(mint(&tenant(), &key("76543210fedcba9876543210"), &row()).unwrap().expose());
+        assert!(is_of_other_key(std::slice::from_ref(&known), &other));
+        let own = mint(&tenant(), &known, &row()).unwrap();
+        let short = mint(&tenant(), &key("k2"), &row()).unwrap();
+        let spaced = Base64UrlUnpadded::encode_string(br#"{"typ":"JWT","alg":"HS256","kid":"76543210fedcba9876543210"}"#);
+        for text in [own.expose(), short.expose(), "", ".", "a.b.c", &format!("{spaced}.e30.AA")] {
+            assert!(!is_of_other_key(std::slice::from_ref(&known), &Secret::new(text)), "{text}");
+        }
+    }
+
+    #[test]
     fn s22_times() {
         let token = good();
         let at = |seconds: i64| Timestamp::from_millis(NOW.millis() + seconds * 1000);
@@ -315,7 +357,7 @@ mod tests {
             ("jti", "65b000000000000000000002"),
         ];
         let ours = || key("k1");
-        let theirs = |kid: &str| SigningKey::new(kid.into(), Zeroizing::new(vec![9; 32]));
+        let theirs = |kid: &str| SigningKey::new(kid.into(), Zeroizing::new(vec![9; 32]), None);
         let payload = String::from_utf8(Base64UrlUnpadded::decode_vec(good().split('.').nth(1).unwrap()).unwrap()).unwrap();
         let (mut tried, mut taken) = (0, 0);
         for swapped in 0..1_u32 << PARTS.len() {

@@ -149,6 +149,7 @@ impl Inner {
             let deleted = self
                 .store
                 .write_with(move |tx| {
+                    tx.delete_signing_keys_before(now.millis())?;
                     Ok(tx.delete_flows_before(flows, BATCH)?
                         + tx.delete_sessions_before(flows, BATCH)?
                         + tx.delete_events_before(events, BATCH)?

@@ -109,6 +109,10 @@ pub trait Tx {
     fn insert_data_key(&mut self, row: &DataKeyRow) -> Result<()>;
     fn signing_keys(&mut self, tenant: &Tenant) -> Result<Vec<SigningKeyRow>>;
     fn insert_signing_key(&mut self, tenant: &Tenant, row: &SigningKeyRow) -> Result<()>;
+    /// Those that sign now are good until the last session under them has ended, and for `grace` milliseconds more.
+    fn retire_signing_keys(&mut self, tenant: &Tenant, now: i64, grace: i64) -> Result<()>;
+    /// Erases those that counted no more before this time, of every tenant.
+    fn delete_signing_keys_before(&mut self, retired_before: i64) -> Result<u64>;
 
     // Rotation of keys.
     /// The data keys of every organisation in the store.

@@ -206,6 +206,64 @@ fn s48_the_servers_memory_and_files_are_its_own() {
     assert_eq!((said.code, &said.json()["error"]["code"]), (6, &"key_invalid".into()), "{}", said.all());
 }
 
+/// 200 bodies that are too large come at once, half of them in chunks without a length: each is refused, and the server's memory is hardly more
+/// than it was for small ones.
+#[cfg(target_os = "linux")]
+#[test]
+fn s60_bodies_that_are_too_large_cost_no_memory() {
+    let folder = Folder::initialised();
+    folder.write("smalt.toml", &format!("{}\n[server.rates]\naddress = 0\nkey = 0\ntenant = 0\n", folder.read("smalt.toml")));
+    let key = folder.run(&["keys", "api", "create", "--json"]).ok().json()["key"].as_str().unwrap().to_owned();
+    let mut serving = folder.begin(&["serve", "--listen", "127.0.0.1:0", "--json"]);
+    let url = text(&first(&mut serving), "url").to_owned();
+    let resident = || -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", serving.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    };
+    let round = |size: usize, chunked: bool| {
+        let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+        let length = if chunked { "transfer-encoding: chunked".to_owned() } else { format!("content-length: {size}") };
+        let head = format!(
+            "PUT /api/v2/public/linked-account HTTP/1.1\r\nhost: smalt\r\nconnection: close\r\nx-api-key: {key}\r\ncontent-type: application/json\r\n{length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        // The server may answer and close before it has seen all of it.
+        let piece = vec![b' '; 16 * 1024];
+        for _ in 0..size / piece.len() {
+            let sent = if chunked {
+                stream.write_all(b"4000\r\n").and_then(|()| stream.write_all(&piece)).and_then(|()| stream.write_all(b"\r\n"))
+            } else {
+                stream.write_all(&piece)
+            };
+            if sent.is_err() {
+                break;
+            }
+        }
+        if chunked {
+            let _ = stream.write_all(b"0\r\n\r\n");
+        }
+        let mut status = [0; 12];
+        // A reset may take the answer away that was on its way.
+        stream.read_exact(&mut status).ok().map(|()| String::from_utf8_lossy(&status[9..]).into_owned())
+    };
+    let at_once = |size: usize| -> Vec<Option<String>> {
+        std::thread::scope(|scope| {
+            let round = &round;
+            let all: Vec<_> = (0..200).map(|at| scope.spawn(move || round(size, at % 2 == 0))).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        })
+    };
+    // What 200 connections cost by themselves.
+    assert!(at_once(32 * 1024).iter().all(|status| status.as_deref() == Some("400")), "blanks are no JSON");
+    let before = resident();
+    let statuses = at_once(8 * 1024 * 1024);
+    let refused = statuses.iter().flatten().collect::<Vec<_>>();
+    assert!(refused.len() >= 20 && refused.iter().all(|status| *status == "413"), "{statuses:?}");
+    let after = resident();
+    assert!(after < before + 20, "{before} MiB before, {after} MiB after");
+}
+
 /// Every command that is about accounts works at a server as it does on a store; those on the file itself say why not.
 #[test]
 fn commands_work_at_a_server() {

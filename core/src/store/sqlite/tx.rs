@@ -157,6 +157,18 @@ impl Tx for SqliteTx<'_> {
         self.keep(SigningKeyRow::INSERT, tenant, row, &row.kid)
     }
 
+    fn retire_signing_keys(&mut self, tenant: &Tenant, now: i64, grace: i64) -> Result<()> {
+        let sql = "UPDATE signing_keys SET retired_at = max(?3, ?4 + coalesce((SELECT max(expires_at) FROM sessions \
+                   WHERE org = ?1 AND environment = ?2 AND kid = signing_keys.kid), 0)) \
+                   WHERE org = ?1 AND environment = ?2 AND retired_at IS NULL";
+        self.run(sql, &[&tenant.org, &environment(tenant), &now, &grace], "signing_keys", &tenant.org).map(drop)
+    }
+
+    fn delete_signing_keys_before(&mut self, retired_before: i64) -> Result<u64> {
+        let sql = "DELETE FROM signing_keys WHERE retired_at < ?1";
+        Ok(self.run(sql, &[&retired_before], "signing_keys", "retired ones")? as u64)
+    }
+
     fn all_data_keys(&mut self) -> Result<Vec<DataKeyRow>> {
         self.many("ORDER BY org, created_at, key_id", &[], "all of them")
     }
