@@ -455,7 +455,7 @@ fn s41_debug_of_every_type_with_a_secret_shows_none() {
         values: secrets(),
         properties: BTreeMap::new(),
     };
-    let info = SessionInfo { id: "i".into(), account_id: "a".into(), token: secret(), created_at: at, expires_at: at };
+    let info = SessionInfo { id: "i".into(), account_id: "a".into(), token: secret(), created_at: at, expires_at: at, expires_in: 0 };
     let cookie = StateCookie { name: "n".into(), value: secret(), max_age: 1 };
     let started = StartedConnect {
         flow_id: "f".into(),

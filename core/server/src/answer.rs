@@ -18,6 +18,8 @@ use crate::assets::File;
 pub(crate) enum Answer {
     /// 200 with a body that is never empty: some clients fail on less.
     Json(Json),
+    /// The same, written already.
+    Written(Vec<u8>),
     /// A page of ours.
     Page(Page),
     /// 200 with a body of another sort, or one that comes piece by piece.
@@ -112,7 +114,9 @@ impl Trouble {
 
 /// The usual answer of a route.
 pub(crate) fn json(value: impl Serialize) -> Result<Answer, Trouble> {
-    serde_json::to_value(value).map(Answer::Json).map_err(|_| Trouble::Plain(500, "SERVER_ERROR", "an answer could not be written".into()))
+    serde_json::to_vec(&value)
+        .map(Answer::Written)
+        .map_err(|_| Trouble::Plain(500, "SERVER_ERROR", "an answer could not be written".into()))
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
@@ -120,6 +124,8 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
         headers.insert(name, value);
     }
 }
+
+const JSON: &str = "application/json; charset=utf-8";
 
 fn with_body(status: u16, content_type: &str, bytes: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::from(bytes));
@@ -131,8 +137,8 @@ fn with_body(status: u16, content_type: &str, bytes: Vec<u8>) -> Response<Body> 
 /// A body as JSON; what cannot be written is a fault of ours.
 fn json_body(status: u16, body: &impl Serialize) -> Response<Body> {
     match serde_json::to_vec(body) {
-        Ok(bytes) => with_body(status, "application/json; charset=utf-8", bytes),
-        Err(_) => with_body(500, "application/json; charset=utf-8", br#"{"message":"an answer could not be written"}"#.to_vec()),
+        Ok(bytes) => with_body(status, JSON, bytes),
+        Err(_) => with_body(500, JSON, br#"{"message":"an answer could not be written"}"#.to_vec()),
     }
 }
 
@@ -140,6 +146,7 @@ impl Answer {
     pub(crate) fn into_response(self) -> Response<Body> {
         match self {
             Answer::Json(body) => no_store(json_body(200, &body)),
+            Answer::Written(body) => no_store(with_body(200, JSON, body)),
             Answer::Page(page) => page.into_response(),
             Answer::Raw { content_type, headers, body } => {
                 let mut response = Response::new(body);

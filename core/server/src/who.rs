@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use smalt::{
-    Secret, Smalt,
+    Smalt,
     backend::Caller,
     model::{Environment, Json, SessionInfo},
 };
@@ -98,13 +98,13 @@ pub(crate) async fn prove(
         }
         (_, Some("")) => Err(missing_token()),
         (_, Some(token)) => {
-            let (smalt, environment, session) = by_token(hosts, token).await?;
+            let (smalt, environment, session, caller) = by_token(hosts, token).await?;
             if matches!(access, Access::Organisation | Access::Backend) {
                 return Err(smalt::Error::code_only(smalt::Code::Forbidden).into());
             }
+            let account = session.account_id.clone();
             if access == Access::Doorway {
                 // The operation's own request names the account, and the engine compares.
-                let (caller, account) = (Caller::Session(Secret::new(token)), session.account_id.clone());
                 let name = named_caller(&caller, Some(&session));
                 return Ok(Who { smalt, caller, account, is_organisation: false, session: Some(session), environment, name });
             }
@@ -113,7 +113,6 @@ pub(crate) async fn prove(
             if claimed.is_some_and(|claimed| claimed != session.account_id) {
                 return Err(smalt::Error::code_only(smalt::Code::Forbidden).into());
             }
-            let (caller, account) = (Caller::Session(Secret::new(token)), session.account_id.clone());
             let name = named_caller(&caller, Some(&session));
             Ok(Who { smalt, caller, account, is_organisation: false, session: Some(session), environment, name })
         }
@@ -125,7 +124,7 @@ pub(crate) async fn prove(
 fn named_caller(caller: &Caller, session: Option<&SessionInfo>) -> String {
     match (caller, session) {
         (Caller::Organisation(name), _) => name.to_string(),
-        (Caller::Session(_), session) => session.map(|session| format!("session:{}", session.id)).unwrap_or_default(),
+        (_, session) => session.map(|session| format!("session:{}", session.id)).unwrap_or_default(),
     }
 }
 
@@ -138,11 +137,11 @@ async fn by_key(hosts: &Hosts, key: &str) -> Result<(Smalt, Environment, Caller)
 }
 
 /// Each environment signs with keys of its own: at most one knows the token.
-async fn by_token(hosts: &Hosts, token: &str) -> Result<(Smalt, Environment, SessionInfo), Trouble> {
+async fn by_token(hosts: &Hosts, token: &str) -> Result<(Smalt, Environment, SessionInfo, Caller), Trouble> {
     let mut refused = Trouble::Smalt(Box::new(smalt::Error::code_only(smalt::Code::InvalidToken)));
     for (environment, smalt) in hosts.all() {
-        match smalt.verify_session(token).await {
-            Ok(session) => return Ok((smalt.clone(), environment, session)),
+        match smalt.prove_session(token).await {
+            Ok((session, caller)) => return Ok((smalt.clone(), environment, session, caller)),
             Err(error) if error.is(smalt::Code::InvalidToken) => {}
             Err(error) => refused = error.into(),
         }

@@ -21,7 +21,7 @@ use crate::{
     },
     operations::Operation,
     plugin::{HttpStream, Upload},
-    project::Project,
+    project::{LoadedProject, Project},
 };
 
 /// On whose authority a call is made.
@@ -31,6 +31,39 @@ pub enum Caller {
     Organisation(Arc<str>),
     /// The holder of a session token: one linked account, and fewer operations.
     Session(Secret),
+    /// The same, where the token was looked up a moment ago; see [`Backend::prove_session`].
+    Proved(Arc<SessionProof>),
+}
+
+impl Caller {
+    /// The session token, unless it is the organisation.
+    pub fn token(&self) -> Option<&Secret> {
+        match self {
+            Caller::Organisation(_) => None,
+            Caller::Session(token) => Some(token),
+            Caller::Proved(proof) => Some(&proof.token),
+        }
+    }
+
+    pub(crate) fn proof(&self) -> Option<&SessionProof> {
+        match self {
+            Caller::Proved(proof) => Some(proof),
+            _ => None,
+        }
+    }
+}
+
+/// That an engine looked a session token up, and when: it counts there only, for a second. Afterwards the token counts as if it
+/// came alone.
+#[derive(Clone, Debug)]
+pub struct SessionProof {
+    pub(crate) token: Secret,
+    pub(crate) session_id: String,
+    pub(crate) account_id: String,
+    /// The engine's own name.
+    pub(crate) by: String,
+    /// Its boot time, in milliseconds.
+    pub(crate) at: i64,
 }
 
 /// What a backend can do beyond the operations themselves.
@@ -55,6 +88,18 @@ macro_rules! backend {
         pub trait Backend: Send + Sync + 'static {
             /// What it can do.
             fn capabilities(&self) -> Capabilities;
+
+            /// The project in force, where it is in memory and need not be copied.
+            fn try_project(&self) -> Option<Arc<LoadedProject>> {
+                None
+            }
+
+            /// [`Backend::verify_session`], and the session's authority for the calls that follow at once, e.g. those of one HTTP
+            /// request: they need not look the token up again.
+            async fn prove_session(&self, caller: &Caller, request: VerifySession) -> Result<(SessionInfo, Caller)> {
+                let token = request.token.clone();
+                Ok((self.verify_session(caller, request).await?, Caller::Session(token)))
+            }
 
             /// The ready twin of [`Backend::credential`]: from memory, without waiting; `None` when the call has to wait.
             fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Result<Arc<Credential>>> {
@@ -133,6 +178,12 @@ macro_rules! backend {
         /// # Errors
         /// The operation's own.
         pub async fn call(backend: &dyn Backend, caller: &Caller, request: AnyRequest) -> Result<AnyAnswer> {
+            // What is in memory needs no wait.
+            if let AnyRequest::Credential(asked) = &request
+                && let Some(ready) = backend.try_credential(caller, asked)
+            {
+                return ready.map(AnyAnswer::Credential);
+            }
             match request {
                 $(AnyRequest::$operation(request) => backend.$name(caller, request).await.map(AnyAnswer::$operation),)*
             }

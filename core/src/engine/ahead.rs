@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     About, Inner,
@@ -33,7 +34,7 @@ use crate::{
 };
 
 /// Due connections of one application that are read together, for each that may be under way.
-const PAGE: usize = 32;
+const PAGE: usize = 64;
 /// Tokens that live shorter than this are renewed ahead only while somebody uses them.
 const SHORT_LIVED: i64 = 15 * 60 * 1000;
 /// How exactly the last use is known, in milliseconds.
@@ -203,6 +204,17 @@ impl Drop for Busy {
     }
 }
 
+/// Leave to have a call under way, given back when the provider has answered; absent where nobody counts.
+pub(super) type Turn = Option<OwnedSemaphorePermit>;
+
+/// In which order the connections of one application come to be called for.
+struct Turns {
+    /// As many as the project allows at once.
+    calls: Arc<Semaphore>,
+    /// Whoever waits for the rate, before all others.
+    gate: tokio::sync::Mutex<()>,
+}
+
 /// What the background keeps in mind.
 #[derive(Default)]
 pub(super) struct Ahead {
@@ -251,14 +263,14 @@ impl Inner {
             let (tenant, now, boot) = (self.tenant.clone(), self.now().millis(), self.clock.boot());
             let wanted = slug.to_owned();
             let at_once = settings.at_once.clamp(1, 256);
-            let page = u32::try_from((PAGE * at_once).min(1024)).unwrap_or(64);
+            let page = u32::try_from((PAGE * at_once).min(4096)).unwrap_or(64);
             let mut rows = self.read(move |tx| tx.due_connections(&tenant, &wanted, now, page)).await?;
             rows.retain(|row| !super::renewal::is_leased(row, &boot));
-            // Another process has the same page before it.
-            shuffle(&mut rows);
-            let gate = tokio::sync::Mutex::new(());
-            let moved: Vec<bool> =
-                stream::iter(rows).map(|row| self.look_until(&app, row, &gate)).buffer_unordered(at_once).collect().await;
+            arrange(&mut rows, ids::random::<4>().map_or(0, u32::from_le_bytes));
+            let turns = Turns { calls: Arc::new(Semaphore::new(at_once)), gate: tokio::sync::Mutex::new(()) };
+            // While some calls are under way, the answers of others are written down.
+            let looks = stream::iter(rows).map(|row| self.look_until(&app, Arc::new(row), &turns));
+            let moved: Vec<bool> = looks.buffer_unordered(2 * at_once).collect().await;
             if !moved.contains(&true) {
                 return Ok(());
             }
@@ -267,13 +279,14 @@ impl Inner {
     }
 
     /// Looks at one connection. Where the rate is used up, one waits for its turn and the others behind it. False: nothing moved.
-    async fn look_until(self: &Arc<Self>, app: &App, row: ConnectionRow, gate: &tokio::sync::Mutex<()>) -> bool {
+    async fn look_until(self: &Arc<Self>, app: &App, row: Arc<ConnectionRow>, turns: &Turns) -> bool {
         while !self.is_closed() {
-            match self.look_after(app, row.clone()).await {
+            let turn = turns.calls.clone().acquire_owned().await.ok();
+            match self.look_after(app, &row, turn).await {
                 Look::Moved => return true,
                 Look::Idle => return false,
                 Look::Pause(wait) => {
-                    let _turn = gate.lock().await;
+                    let _first = turns.gate.lock().await;
                     tokio::time::sleep(wait).await;
                 }
             }
@@ -281,22 +294,21 @@ impl Inner {
         false
     }
 
-    async fn look_after(self: &Arc<Self>, app: &App, row: ConnectionRow) -> Look {
+    async fn look_after(self: &Arc<Self>, app: &App, row: &Arc<ConnectionRow>, mut turn: Turn) -> Look {
         let plan = Plan::of(app);
         let now = self.now();
         // From before there were such times.
-        let is_new =
-            row.renew_at == Some(0) && row.expires_at.is_some_and(|_| plan.first_look(&row, 0).is_some_and(|at| at > now.millis()));
-        let done = if is_new || !plan.can_renew(&row) || !(is_wanted(app, &row, now) || would_die(plan, &row, now)) {
-            self.rest(app, plan, row).await.map(|()| Look::Moved)
+        let is_new = row.renew_at == Some(0) && row.expires_at.is_some_and(|_| plan.first_look(row, 0).is_some_and(|at| at > now.millis()));
+        let done = if is_new || !plan.can_renew(row) || !(is_wanted(app, row, now) || would_die(plan, row, now)) {
+            self.rest(app, plan, row.clone()).await.map(|()| Look::Moved)
         } else {
-            let (engine, app) = (self.clone(), app.clone());
+            let (engine, app, row) = (self.clone(), app.clone(), row.clone());
             self.detached(async move {
                 // Closing waits for what began before, and nothing begins after.
                 if engine.is_closed() {
                     return Ok(Look::Idle);
                 }
-                Ok(match engine.renew(&app, &row, Mode::Ahead).await {
+                Ok(match engine.renew(&app, &row, Mode::Ahead, &mut turn).await {
                     Ok(Ended::Row(_)) => Look::Moved,
                     Ok(Ended::NotNow(Some(wait))) => Look::Pause(wait),
                     Ok(Ended::NotNow(None)) => Look::Idle,
@@ -326,7 +338,7 @@ impl Inner {
     }
 
     /// What is not renewed now: it is announced, it ends, or it is left alone until its time.
-    async fn rest(&self, app: &App, plan: Plan, seen: ConnectionRow) -> Result<()> {
+    async fn rest(&self, app: &App, plan: Plan, seen: Arc<ConnectionRow>) -> Result<()> {
         let about = self.about("ahead".to_owned(), &seen.account_id, Some(&seen.application));
         let (app, lives, clock) = (app.clone(), self.lives.clone(), self.clock.clone());
         let (account, application) = (seen.account_id.clone(), seen.application.clone());
@@ -406,15 +418,12 @@ fn rest(
     Ok(changed)
 }
 
-/// Any order does, as long as it differs from other processes'.
-fn shuffle(rows: &mut [ConnectionRow]) {
-    let mut state = ids::random::<8>().map_or(0, u64::from_le_bytes) | 1;
-    for at in (1..rows.len()).rev() {
-        // Knuth's MMIX generator.
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        #[allow(clippy::cast_possible_truncation)]
-        rows.swap(at, (state >> 33) as usize % (at + 1));
-    }
+/// In the order in which they were made, so that what stands together in the store is written together; from a random place
+/// on, since another process has the same page before it.
+fn arrange(rows: &mut [ConnectionRow], draw: u32) {
+    rows.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    let from = (rows.len() as u64 * u64::from(draw)) >> 32;
+    rows.rotate_left(usize::try_from(from).unwrap_or(0));
 }
 
 #[cfg(test)]
@@ -448,6 +457,18 @@ mod tests {
                 assert!((NOW + life / 2..=NOW + life - 60_000.min(life / 2)).contains(&at), "{life} {draw}: {}", at - NOW);
             }
         }
+    }
+
+    #[test]
+    fn a_page_is_taken_in_order_from_any_place_on() {
+        let ids = |draw| {
+            let mut rows: Vec<_> =
+                ["c", "a", "d", "b"].iter().map(|id| ConnectionRow { id: (*id).to_owned(), ..row(None, true) }).collect();
+            arrange(&mut rows, draw);
+            rows.into_iter().map(|row| row.id).collect::<String>()
+        };
+        assert_eq!([0, u32::MAX / 2, u32::MAX].map(ids), ["abcd", "bcda", "dabc"]);
+        arrange(&mut [], u32::MAX);
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Applications: which are enabled, and how they stand for a linked account.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, PoisonError, RwLock},
+};
 
-use super::{Inner, registration::Registered, require_account};
+use super::{Inner, health, registration::Registered, require_account};
 use crate::{
     Secret,
     backend::{GetAccount, GetApp},
@@ -46,6 +50,33 @@ fn names_client(manifest: &AppManifest) -> bool {
     };
     let api = &manifest.api;
     manifest.oauth2.is_some() && (api.headers.values().any(named) || api.placement.iter().flat_map(Placements::all).any(placed))
+}
+
+/// What stays the same of an application while project and manifest do: made once, not for every call.
+#[derive(Clone)]
+struct Known {
+    manifest: Arc<AppManifest>,
+    project: Arc<LoadedProject>,
+    settings: Arc<AppSettings>,
+    variables: Arc<BTreeMap<String, String>>,
+    names_client: bool,
+}
+
+/// The applications that were used, by slug.
+#[derive(Default)]
+pub(super) struct Apps(RwLock<HashMap<String, Known>>);
+
+impl Apps {
+    fn known(&self, slug: &str, project: &Arc<LoadedProject>, manifest: &Arc<AppManifest>) -> Option<Known> {
+        let apps = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = apps.get(slug)?;
+        (Arc::ptr_eq(&known.project, project) && Arc::ptr_eq(&known.manifest, manifest)).then(|| known.clone())
+    }
+
+    /// An enabled application with a manifest: there are as many as the project names.
+    fn remember(&self, slug: &str, known: &Known) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(slug.to_owned(), known.clone());
+    }
 }
 
 /// The certificate that a customer entered.
@@ -239,20 +270,27 @@ impl Inner {
     /// The enabled application of this slug.
     pub(super) async fn app(&self, slug: &str) -> Result<App> {
         let project = self.project.current();
-        let Some(settings) = enabled(&project, slug) else {
+        if !is_enabled(&project, slug) {
             return Err(self.not_enabled(slug));
-        };
+        }
         if is_sandbox(slug) && self.tenant.environment == Environment::Production {
             bail!(SandboxRefused, "`{slug}` is a sandbox application");
         }
         let Some(manifest) = self.catalog.get(slug) else {
             bail!(ApplicationNotFound, "the project enables `{}`, but there is no manifest for it", slug.escape_debug())
         };
+        let known = self.apps.known(slug, &project, &manifest).unwrap_or_else(|| {
+            let settings = project.project.apps.get(slug).cloned().unwrap_or_default();
+            let variables = Arc::new(manifest.variable_values(&settings.variables));
+            let names_client = names_client(&manifest) || manifest.api.client_certificate;
+            let known = Known { manifest, project, settings: Arc::new(settings), variables, names_client };
+            self.apps.remember(slug, &known);
+            known
+        });
+        let Known { manifest, project, settings, variables, names_client } = known;
         let sandbox_origin = if is_sandbox(slug) { Some(self.sandbox_origin(&project).await?) } else { None };
-        let variables = Arc::new(manifest.variable_values(&settings.variables));
-        let named = names_client(&manifest) || manifest.api.client_certificate;
-        let mut app = App { manifest, settings: Arc::new(settings), variables, project, sandbox_origin, client: None, registered: None };
-        if named {
+        let mut app = App { manifest, settings, variables, project, sandbox_origin, client: None, registered: None };
+        if names_client {
             // Without one, only what needs it fails.
             app.client = self.client(&app).ok();
         }
@@ -318,7 +356,7 @@ impl Inner {
             }
             Some(client) => Ok(ClientCredentials {
                 id: client.id.clone(),
-                secret: client.secret.as_ref().map(|secret| secret.resolve(&app.project.base_dir)).transpose()?,
+                secret: client.secret.as_ref().map(|secret| self.secrets.resolve(secret, &app.project.base_dir)).transpose()?,
                 identity: client.identity(&app.project.base_dir)?,
                 now: self.now(),
             }),
@@ -338,23 +376,22 @@ impl Inner {
 
     pub(super) fn enabled_slugs(&self) -> Vec<String> {
         let project = self.project.current();
-        self.catalog
-            .slugs()
-            .into_iter()
-            .filter(|slug| enabled(&project, slug).is_some() && !(is_sandbox(slug) && self.tenant.environment == Environment::Production))
-            .collect()
+        let own = project.project.apps.keys().map(String::as_str);
+        let slugs: BTreeSet<&str> = own.chain(SANDBOX_SLUGS).filter(|slug| is_enabled(&project, slug)).collect();
+        let may_be = |slug: &str| !(is_sandbox(slug) && self.tenant.environment == Environment::Production);
+        slugs.into_iter().filter(|slug| may_be(slug) && self.catalog.has(slug)).map(ToOwned::to_owned).collect()
     }
 
     pub(super) async fn list_apps(&self, request: GetAccount) -> Result<Vec<Application>> {
         let tenant = self.tenant.clone();
-        let rows = self
+        let (rows, refused) = self
             .read(move |tx| {
                 require_account(tx, &tenant, &request.account)?;
-                tx.connections(&tenant, &request.account, None)
+                Ok((tx.connections(&tenant, &request.account, None)?, health::refused(tx, &tenant, None)?))
             })
             .await?;
         let mut by_app: BTreeMap<String, Vec<Connection>> = BTreeMap::new();
-        for connection in self.shown(&rows).await? {
+        for connection in self.shown(&rows, &refused).await? {
             by_app.entry(connection.application.clone()).or_default().push(connection);
         }
         let mut described = Vec::new();
@@ -371,22 +408,20 @@ impl Inner {
     pub(super) async fn get_app(&self, request: GetApp) -> Result<Application> {
         let app = self.app(&request.application).await?;
         let tenant = self.tenant.clone();
-        let rows = self
+        let (rows, refused) = self
             .read(move |tx| {
                 require_account(tx, &tenant, &request.account)?;
-                tx.connections(&tenant, &request.account, Some(&request.application))
+                let application = Some(request.application.as_str());
+                Ok((tx.connections(&tenant, &request.account, application)?, health::refused(tx, &tenant, application)?))
             })
             .await?;
-        Ok(app.describe(self.shown(&rows).await?))
+        Ok(app.describe(self.shown(&rows, &refused).await?))
     }
 }
 
-/// The settings of an enabled application. The sandbox's own two need no entry.
-fn enabled(project: &LoadedProject, slug: &str) -> Option<AppSettings> {
-    let settings = match project.project.apps.get(slug) {
-        Some(settings) => settings.clone(),
-        None if is_sandbox(slug) => AppSettings::default(),
-        None => return None,
-    };
-    (settings.enabled && (!is_sandbox(slug) || project.project.sandbox.enabled)).then_some(settings)
+/// Whether the project offers it. The sandbox's own two need no entry.
+fn is_enabled(project: &LoadedProject, slug: &str) -> bool {
+    let entry = project.project.apps.get(slug);
+    let offered = entry.map_or(is_sandbox(slug), |settings| settings.enabled);
+    offered && (!is_sandbox(slug) || project.project.sandbox.enabled)
 }

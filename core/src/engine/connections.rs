@@ -15,7 +15,7 @@ use crate::{
     ids,
     model::{AuthType, Connection, ConnectionStatus, EventType, Identity, RevocationOutcome, Tenant},
     plugin::Tx,
-    store::rows::ConnectionRow,
+    store::rows::{ClientRow, ConnectionRow},
     vault::Vault,
 };
 
@@ -201,30 +201,33 @@ pub(super) fn save(tx: &mut dyn Tx, about: &About, vault: &Vault, application: &
 impl Inner {
     pub(super) async fn list_connections(&self, request: ListConnections) -> Result<Vec<Connection>> {
         let tenant = self.tenant.clone();
-        let rows = self
+        let (rows, refused) = self
             .read(move |tx| {
                 require_account(tx, &tenant, &request.account)?;
-                tx.connections(&tenant, &request.account, request.application.as_deref())
+                let application = request.application.as_deref();
+                Ok((tx.connections(&tenant, &request.account, application)?, health::refused(tx, &tenant, application)?))
             })
             .await?;
-        self.shown(&rows).await
+        self.shown(&rows, &refused).await
     }
 
     pub(super) async fn get_connection(&self, request: GetConnection) -> Result<Connection> {
         let tenant = self.tenant.clone();
-        let row = self
+        let (row, refused) = self
             .read(move |tx| {
                 require_account(tx, &tenant, &request.account)?;
                 let row = tx.connection(&tenant, &request.connection)?.filter(|row| row.account_id == request.account);
-                row.ok_or_else(|| unknown(&request.connection))
+                let row = row.ok_or_else(|| unknown(&request.connection))?;
+                let refused = health::refused(tx, &tenant, Some(&row.application))?;
+                Ok((row, refused))
             })
             .await?;
-        self.shown_one(&row).await
+        self.shown_one(&row, &refused).await
     }
 
     pub(super) async fn set_default_connection(&self, actor: String, request: GetConnection) -> Result<Connection> {
         let mut about = self.about(actor, &request.account, None);
-        let row = self
+        let (row, refused) = self
             .write(move |tx| {
                 require_account(tx, &about.tenant, &request.account)?;
                 let Some(chosen) = tx.connection(&about.tenant, &request.connection)?.filter(|row| row.account_id == request.account)
@@ -234,15 +237,16 @@ impl Inner {
                 about.application = Some(chosen.application.clone());
                 make_default(tx, &about, &chosen.application, &chosen.id)?;
                 about.event(tx, EventType::ConnectionDefault, &serde_json::json!({"connection": chosen.id}))?;
-                Ok(ConnectionRow { is_default: true, ..chosen })
+                let refused = health::refused(tx, &about.tenant, Some(&chosen.application))?;
+                Ok((ConnectionRow { is_default: true, ..chosen }, refused))
             })
             .await?;
         self.cache.forget(&row.account_id, &row.application);
-        self.shown_one(&row).await
+        self.shown_one(&row, &refused).await
     }
 
-    async fn shown_one(&self, row: &ConnectionRow) -> Result<Connection> {
-        match self.shown(std::slice::from_ref(row)).await?.pop() {
+    async fn shown_one(&self, row: &ConnectionRow, refused: &[ClientRow]) -> Result<Connection> {
+        match self.shown(std::slice::from_ref(row), refused).await?.pop() {
             Some(connection) => Ok(connection),
             None => to_model(row),
         }

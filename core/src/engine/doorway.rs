@@ -23,7 +23,7 @@ use crate::{
     },
     operations::Operation,
     plugin::{HttpStream, Presenter, Upload, refuse_reentry},
-    project::Project,
+    project::{LoadedProject, Project},
 };
 
 /// What ends with forgetting cached credentials must come to that end, also when the caller goes away.
@@ -65,6 +65,10 @@ doorway! {
             workflows: self.0.has_runner(),
             presenter: self.0.presenter.is_some(),
         }
+    }
+
+    fn try_project(&self) -> Option<Arc<LoadedProject>> {
+        Some(self.0.project.peek())
     }
 
     fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Result<Arc<Credential>>> {
@@ -139,12 +143,16 @@ doorway! {
         self.0.verify_session(&request.token).await
     }
 
+    async fn prove_session(&self, _caller: &Caller, request: VerifySession) -> Result<(SessionInfo, Caller)> {
+        self.0.prove_session(&request.token).await
+    }
+
     /// A token's holder may end it; so may the organisation.
     async fn revoke_session(&self, caller: &Caller, request: RevokeSession) -> Result<bool> {
-        let actor = match caller {
-            Caller::Organisation(actor) => actor.to_string(),
-            Caller::Session(token) if *token == request.token => format!("session:{}", self.0.session_of(token).await?.session_id),
-            Caller::Session(_) => bail!(Forbidden, "a session can end itself only"),
+        let actor = match (caller, caller.token()) {
+            (Caller::Organisation(actor), _) => actor.to_string(),
+            (_, Some(token)) if *token == request.token => format!("session:{}", self.0.session_behind(token, caller.proof()).await?.0),
+            _ => bail!(Forbidden, "a session can end itself only"),
         };
         self.0.revoke_session(actor, request).await
     }
@@ -152,9 +160,9 @@ doorway! {
     async fn portal_url(&self, caller: &Caller, request: GetPortalUrl) -> Result<PortalLink> {
         let actor = self.0.authorize(Operation::PortalUrl, caller, &request.account).await?;
         // The link of a session stands for that session; the organisation's for the account's newest.
-        let session = match caller {
-            Caller::Session(token) => Some(self.0.session_of(token).await?.session_id),
-            Caller::Organisation(_) => None,
+        let session = match caller.token() {
+            Some(token) => Some(self.0.session_behind(token, caller.proof()).await?.0),
+            None => None,
         };
         self.0.portal_url(actor, session, request).await
     }
@@ -170,7 +178,7 @@ doorway! {
     async fn disconnect(&self, caller: &Caller, request: Disconnect) -> Result<Receipt> {
         let actor = self.0.authorize(Operation::Disconnect, caller, &request.account).await?;
         refuse_reentry(&self.0.tenant, &request.account, Some(&request.application))?;
-        if matches!(caller, Caller::Session(_)) && request.siblings == Some(SiblingPolicy::Kill) {
+        if caller.token().is_some() && request.siblings == Some(SiblingPolicy::Kill) {
             bail!(Forbidden, "a session cannot end other linked accounts' connections");
         }
         let (me, account, wait) = (&self.0, request.account.clone(), request.wait);
@@ -307,7 +315,7 @@ doorway! {
 fn told(caller: &Caller, answer: Result<Receipt>) -> Result<Receipt> {
     match caller {
         Caller::Organisation(_) => answer,
-        Caller::Session(_) => super::disconnect::for_session(answer),
+        Caller::Session(_) | Caller::Proved(_) => super::disconnect::for_session(answer),
     }
 }
 

@@ -372,7 +372,8 @@ impl<'g> World<'g> {
                 (row.lease_owner, row.lease_until, row.presented) = (None, None, None);
                 tx.put_connection(&asking.about.tenant, &row)?;
             }
-            renewal::lease(tx, &asking, &vault, &lives, &boot, &WAITS, &seen)
+            let opened = sealed::open_grant(&vault, &asking.about.tenant, &seen).ok();
+            renewal::lease(tx, &asking, &vault, &lives, &boot, &WAITS, &seen, opened)
         });
         Ok(match step {
             Ok(Step::Changed(row)) => Work::Renew(row),

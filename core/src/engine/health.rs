@@ -5,7 +5,7 @@
 //! secret in the project is tried at once. The same row holds the rate at which tokens are renewed, so that all processes
 //! on the store keep it together.
 
-use std::time::Duration;
+use std::{sync::PoisonError, time::Duration};
 
 use super::{About, Inner, ahead, apps::App, millis};
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         KeyToken, Oauth2,
         template::{self, Values},
     },
-    model::{AuthType, Connection, ConnectionError, ConnectionHealth, ConnectionStatus, EventType},
+    model::{AuthType, Connection, ConnectionError, ConnectionHealth, ConnectionStatus, EventType, Tenant},
     plugin::{BootTime, ClientIdentity, Tx},
     store::rows::{AuditRow, ClientRow, ConnectionRow, NewEvent},
 };
@@ -174,6 +174,13 @@ pub(super) fn refusal(tx: &mut dyn Tx, about: &About, place: &Place) -> Result<O
     Ok(Some((row.client_print == place.print).then(|| rejected(&row, wait))))
 }
 
+/// The clients that are refused, of one application or of all; read in the transaction that reads the connections.
+pub(super) fn refused(tx: &mut dyn Tx, tenant: &Tenant, application: Option<&str>) -> Result<Vec<ClientRow>> {
+    let mut clients = tx.clients(tenant, application)?;
+    clients.retain(|client| client.rejected_at.is_some());
+    Ok(clients)
+}
+
 /// The provider refused the client: noted once for all of its connections.
 pub(super) fn client_refused(tx: &mut dyn Tx, about: &About, place: &Place, holder: &str, error: &Error, first: Duration) -> Result<()> {
     let mut row = known(tx, about, place)?.unwrap_or_else(|| empty(place));
@@ -285,15 +292,25 @@ impl Inner {
             Some(token) => Some(token.url.as_str()),
             None => app.oauth().ok().map(Oauth2::refresh_endpoint),
         };
-        let url = url.and_then(|url| template::url(url, &app.values(values)).ok());
         // Where the values prove the request, the organisation's client has no part in it: its trouble is not theirs.
         let own = key_token.is_some_and(KeyToken::proves_by_values);
         Place {
             application: app.slug().to_owned(),
             client_key: if own { BY_VALUES.to_owned() } else { client_key.to_owned() },
-            authority: url.map_or_else(String::new, |url| url.origin().ascii_serialization()),
+            authority: url.map_or_else(String::new, |url| self.authority(app, url, values)),
             print: if own { None } else { self.client(app).ok().map(|client| self.client_print(&client)) },
         }
+    }
+
+    /// The origin of a token URL.
+    fn authority(&self, app: &App, url: &str, values: Values<'_>) -> String {
+        let origin = || template::url(url, &app.values(values)).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization());
+        if url.contains('{') {
+            return origin();
+        }
+        // The same for all connections: as many as there are manifests.
+        let mut known = self.authorities.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(url.to_owned()).or_insert_with(origin).clone()
     }
 
     /// Under a key of the store: what stands in the row cannot be guessed at.
@@ -304,15 +321,9 @@ impl Inner {
         self.keyed_print("client", &proof.into_iter().chain(certificate.as_ref().map(<[u8; 32]>::as_slice)).collect::<Vec<_>>())
     }
 
-    /// Connections as callers see them: what is the organisation's fault shows at each.
-    pub(super) async fn shown(&self, rows: &[ConnectionRow]) -> Result<Vec<Connection>> {
+    /// Connections as callers see them: what is the organisation's fault shows at each. `refused`: see [`refused`].
+    pub(super) async fn shown(&self, rows: &[ConnectionRow], refused: &[ClientRow]) -> Result<Vec<Connection>> {
         let mut found = rows.iter().map(super::connections::to_model).collect::<Result<Vec<Connection>>>()?;
-        if rows.is_empty() {
-            return Ok(found);
-        }
-        let tenant = self.tenant.clone();
-        let clients = self.read(move |tx| tx.clients(&tenant, None)).await?;
-        let refused: Vec<&ClientRow> = clients.iter().filter(|client| client.rejected_at.is_some()).collect();
         if refused.is_empty() {
             return Ok(found);
         }
@@ -327,7 +338,7 @@ impl Inner {
                 continue;
             }
             let place = self.place(&app, row);
-            let fits = |client: &&&ClientRow| {
+            let fits = |client: &&ClientRow| {
                 client.application == row.application && client.client_key == place.client_key && client.authority == place.authority
             };
             if let Some(client) = refused.iter().find(fits) {

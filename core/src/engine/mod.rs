@@ -69,7 +69,7 @@ use crate::{
     model::{EventType, Json, Tenant},
     operations::{Operation, Scope},
     plugin::{Clock, Connector, HttpTransport, Presenter, Store, Tx, WorkflowRunner, inherit},
-    project::ProjectSource,
+    project::{ProjectSource, secrets::Secrets},
     runtime,
     sandbox::Sandbox,
     store::rows::{AuditRow, NewEvent},
@@ -191,7 +191,10 @@ struct Inner {
     /// The default transport's address policy; absent with a transport of the host.
     policy: Option<Arc<crate::http::ReqwestTransport>>,
     project: ProjectSource,
+    /// The secrets of the organisation's clients.
+    secrets: Secrets,
     catalog: crate::manifest::Catalog,
+    apps: apps::Apps,
     connectors: HashMap<String, Arc<dyn Connector>>,
     presenter: Option<Arc<dyn Presenter>>,
     runner: Option<Arc<dyn WorkflowRunner>>,
@@ -208,6 +211,8 @@ struct Inner {
     /// How often a 401 had a connection renewed lately, and when last.
     forced: moka::sync::Cache<String, (u32, i64, i64)>,
     flights: Mutex<HashMap<String, refresh::Flight>>,
+    /// The origins of token URLs without placeholders.
+    authorities: Mutex<HashMap<String, String>>,
     /// How much work with an effect is under way; closing waits for it.
     under_way: watch::Sender<usize>,
     /// Moves whenever something was written, here or in another process.
@@ -243,6 +248,8 @@ impl Inner {
     {
         self.under_way.send_modify(|n| *n += 1);
         let under_way = UnderWay(self.clone());
+        // In its place at once: it is large, and every layer around it would move it.
+        let work = Box::pin(work);
         let task = runtime::spawn(inherit(async move {
             let _under_way = under_way;
             work.await
@@ -283,16 +290,16 @@ impl Inner {
         if self.closed.load(Ordering::Acquire) {
             bail!(Closed, "the engine was closed");
         }
-        match caller {
-            Caller::Organisation(actor) => Ok(actor.to_string()),
-            Caller::Session(token) => {
-                let session = self.session_of(token).await?;
-                if operation.row().scope == Scope::Organisation || session.account_id != account {
-                    return Err(crate::Error::code_only(crate::Code::Forbidden).with("operation", operation.row().name));
-                }
-                Ok(format!("session:{}", session.session_id))
-            }
+        let token = match caller {
+            Caller::Organisation(actor) => return Ok(actor.to_string()),
+            Caller::Session(token) => token,
+            Caller::Proved(proof) => &proof.token,
+        };
+        let (session, own) = self.session_behind(token, caller.proof()).await?;
+        if operation.row().scope == Scope::Organisation || own != account {
+            return Err(crate::Error::code_only(crate::Code::Forbidden).with("operation", operation.row().name));
         }
+        Ok(format!("session:{session}"))
     }
 
     fn flights(&self) -> std::sync::MutexGuard<'_, HashMap<String, refresh::Flight>> {

@@ -134,7 +134,7 @@ impl Inner {
         };
         let properties = read(properties)?;
         Ok(Portal {
-            session: self.session_info(row)?,
+            session: self.with_token(row)?,
             environment: self.tenant.environment,
             config_id: link.config_id,
             return_to: return_to(&self.project.current().project.org, &properties).ok().flatten(),
@@ -163,7 +163,7 @@ impl Inner {
     }
 
     pub(super) async fn portal_properties(&self, request: GetPortalProperties) -> Result<Json> {
-        let session = self.session_of(&request.token).await?.session_id;
+        let session = self.session_of(&request.token).await?.id;
         let tenant = self.tenant.clone();
         read(self.read(move |tx| tx.portal_properties(&tenant, &session)).await?).map(Json::Object)
     }

@@ -18,12 +18,13 @@ use futures_util::{
 
 use super::{
     Inner,
+    ahead::Turn,
     apps::App,
     connections::auth_type,
     credential::{self, reauth},
     key_token,
     renewal::{self, Holder, Left, Refusal, Step, Waits},
-    sealed::Grant,
+    sealed::{self, Grant},
 };
 use crate::{
     error::{Result, bail, err},
@@ -74,10 +75,11 @@ impl Inner {
                 Some(flight) => flight.clone(),
                 None => {
                     let (engine, app, id) = (self.clone(), app.clone(), row.id.clone());
+                    let row = Arc::new(row);
                     let landing = Landing { engine: self.clone(), id: id.clone() };
                     let work = async move {
                         let _landing = landing;
-                        match engine.renew(&app, &row, Mode::Asked).await? {
+                        match engine.renew(&app, &row, Mode::Asked, &mut None).await? {
                             Ended::Row(row) => Ok(Arc::new(*row)),
                             Ended::NotNow(_) => Err(err!(Internal, "whoever asks for a token is answered")),
                         }
@@ -97,7 +99,8 @@ impl Inner {
     }
 
     /// Runs detached. Whoever asked waits for other holders and, for as long as a call may take, for the rate.
-    pub(super) async fn renew(self: &Arc<Self>, app: &App, seen: &ConnectionRow, mode: Mode) -> Result<Ended> {
+    /// Gives `turn` back as soon as the provider has answered.
+    pub(super) async fn renew(self: &Arc<Self>, app: &App, seen: &Arc<ConnectionRow>, mode: Mode, turn: &mut Turn) -> Result<Ended> {
         let name = format!("{}-{}", self.owner, crate::ids::new_id(self.now())?);
         let mut seen = seen.clone();
         let mut own = self.with_client_of_row(app.clone(), &seen).await?;
@@ -105,11 +108,11 @@ impl Inner {
         let patience = Instant::now() + self.timings.provider;
         loop {
             let about = self.about(self.owner.clone(), &seen.account_id, Some(&seen.application));
-            let holder = Holder { about, app: own.clone(), place: place.clone(), name: name.clone(), mode };
+            let holder = Arc::new(Holder { about, app: own.clone(), place: place.clone(), name: name.clone(), mode });
             match self.lease(&holder, &seen).await? {
                 Step::Done(row) => return Ok(Ended::Row(row)),
                 Step::Changed(row) => {
-                    seen = *row;
+                    seen = Arc::from(row);
                     own = self.with_client_of_row(app.clone(), &seen).await?;
                     place = self.place(&own, &seen);
                 }
@@ -124,9 +127,8 @@ impl Inner {
                     tokio::time::sleep(wait.max(Duration::from_millis(5))).await;
                 }
                 Step::Leased(leased) => {
-                    let (row, grant) = *leased;
                     crate::failpoint::failpoint!("refresh-leased");
-                    match self.present(&holder, &row, &grant).await? {
+                    match self.present(&holder, Arc::new(*leased), turn).await? {
                         Some(row) => return Ok(Ended::Row(Box::new(row))),
                         // The lease ran out before anything was sent: begin again.
                         None => continue,
@@ -142,46 +144,55 @@ impl Inner {
         self.with_client_of(app, &row.client_key, Values::new().map(&properties)).await
     }
 
-    async fn lease(&self, holder: &Holder, seen: &ConnectionRow) -> Result<Step> {
+    async fn lease(&self, holder: &Arc<Holder>, seen: &Arc<ConnectionRow>) -> Result<Step> {
         let (clock, vault, lives, waits) = (self.clock.clone(), self.vault.clone(), self.lives.clone(), self.waits());
         let (holder, seen) = (holder.clone(), seen.clone());
+        let opened = sealed::open_grant(&vault, &self.tenant, &seen).ok();
         // The clock is read in there: the job may have waited for the store.
-        self.write(move |tx| renewal::lease(tx, &holder, &vault, &lives, &clock.boot(), &waits, &seen)).await?
+        self.write(move |tx| renewal::lease(tx, &holder, &vault, &lives, &clock.boot(), &waits, &seen, opened)).await?
     }
 
     /// Sends the refresh token, once. `None`: the lease was over before anything was sent.
-    async fn present(self: &Arc<Self>, holder: &Holder, row: &ConnectionRow, grant: &Grant) -> Result<Option<ConnectionRow>> {
-        let app = &holder.app;
-        let request = match self.refresh_request(app, row, grant) {
+    async fn present(
+        self: &Arc<Self>,
+        holder: &Arc<Holder>,
+        leased: Arc<(ConnectionRow, Grant)>,
+        turn: &mut Turn,
+    ) -> Result<Option<ConnectionRow>> {
+        let (app, row) = (&holder.app, &leased.0);
+        let request = match self.refresh_request(app, row, &leased.1) {
             Ok(request) => request,
-            Err(error) => return self.refused(holder, row, Refusal::not_sent(error)).await.map(Some),
+            Err(error) => return self.refused(holder, &leased, Refusal::not_sent(error)).await.map(Some),
         };
-        let (marking, clock, waits, leased) = (holder.clone(), self.clock.clone(), self.waits(), row.clone());
+        let (marking, clock, waits, marked) = (holder.clone(), self.clock.clone(), self.waits(), leased.clone());
         // Ahead, it was marked with the lease.
-        if holder.mode == Mode::Asked && !self.write(move |tx| renewal::mark(tx, &marking, &clock.boot(), &waits, &leased)).await? {
+        if holder.mode == Mode::Asked && !self.write(move |tx| renewal::mark(tx, &marking, &clock.boot(), &waits, &marked.0)).await? {
             return Ok(None);
         }
         crate::failpoint::failpoint!("refresh-presented");
         let answer = self.transport.send(request).await;
+        drop(turn.take());
         crate::failpoint::failpoint!("refresh-answered");
         let now = self.now();
         // What is written down counts from before the call: no token is thought to live longer than it does.
-        let holder = holder.clone();
         let failure = match answer {
             Ok(answer) => match key_token::read_answer(app, auth_type(row), &answer, now)? {
                 Ok(tokens) => {
-                    let (vault, presented, grant) = (self.vault.clone(), row.clone(), grant.clone());
+                    let (vault, presented, holder) = (self.vault.clone(), leased.clone(), holder.clone());
                     let stored =
-                        self.write_until_stored(move |tx| renewal::store(tx, &holder, &vault, &presented, &grant, &tokens)).await?;
+                        self.write_until_stored(move |tx| renewal::store(tx, &holder, &vault, &presented.0, &presented.1, &tokens)).await?;
                     self.cache.forget(&row.account_id, &row.application);
-                    self.outbox.notify_one();
+                    if stored.is_err() {
+                        // What came for nobody was queued to be ended.
+                        self.outbox.notify_one();
+                    }
                     return stored.map(Some);
                 }
                 Err(failure) => failure,
             },
             Err(error) => TokenFailure::Passing { error },
         };
-        self.refused(&holder, row, Refusal::of(app, row, failure)).await.map(Some)
+        self.refused(holder, &leased, Refusal::of(app, row, failure)).await.map(Some)
     }
 
     /// Without scopes: the grant keeps its own (RFC 6749 section 6).
@@ -208,10 +219,10 @@ impl Inner {
     }
 
     /// Writes a refusal down. A token that is still good is answered all the same.
-    async fn refused(&self, holder: &Holder, row: &ConnectionRow, refusal: Refusal) -> Result<ConnectionRow> {
-        let (ending, waits, presented, error) = (holder.clone(), self.waits(), row.clone(), refusal.error.clone());
-        let was_sent = refusal.was_sent();
-        let left = self.write_until_stored(move |tx| renewal::refuse(tx, &ending, &waits, &presented, &refusal)).await?;
+    async fn refused(&self, holder: &Arc<Holder>, leased: &Arc<(ConnectionRow, Grant)>, refusal: Refusal) -> Result<ConnectionRow> {
+        let (ending, waits, presented, error) = (holder.clone(), self.waits(), leased.clone(), refusal.error.clone());
+        let (was_sent, row) = (refusal.was_sent(), &leased.0);
+        let left = self.write_until_stored(move |tx| renewal::refuse(tx, &ending, &waits, &presented.0, &refusal)).await?;
         let (current, error) = match left {
             Left::Gone => return Err(error),
             Left::Newer(row) => {

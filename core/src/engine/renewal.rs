@@ -66,7 +66,9 @@ pub(super) struct Waits {
 }
 
 /// Decides what may be done with the row, and takes its lease. Ahead, the token is marked as presented with it: see [`mark`].
-#[allow(clippy::too_many_lines)] // one decision after the other
+/// `opened` is what `seen` holds, if it was opened before: while the row still holds the same, it need not be opened in here,
+/// where others wait.
+#[allow(clippy::too_many_arguments, clippy::too_many_lines)] // one decision after the other
 pub(super) fn lease(
     tx: &mut dyn Tx,
     holder: &Holder,
@@ -75,6 +77,7 @@ pub(super) fn lease(
     boot: &BootTime,
     waits: &Waits,
     seen: &ConnectionRow,
+    opened: Option<Grant>,
 ) -> Result<Result<Step>> {
     let Holder { about, app, place, name, mode } = holder;
     let now = about.now;
@@ -112,7 +115,10 @@ pub(super) fn lease(
             Some(None) => {}
         }
     }
-    let grant = sealed::open_grant(vault, &about.tenant, &row)?;
+    let grant = match opened.filter(|_| row.secret_version == seen.secret_version && row.sealed == seen.sealed) {
+        Some(grant) => grant,
+        None => sealed::open_grant(vault, &about.tenant, &row)?,
+    };
     // Values are asked for a token again and again; anything else needs a refresh token.
     if grant.refresh_token.is_none() && auth_type(&row) != AuthType::Keybased {
         if still_valid {
@@ -140,6 +146,7 @@ pub(super) fn lease(
             return Ok(Ok(if done { Step::Done(Box::new(row)) } else { Step::NotNow(wait, error) }));
         }
     }
+    let before = row.clone();
     row.lease_owner = Some(name.clone());
     row.lease_boot = Some(boot.boot_id.clone());
     row.lease_until = Some(boot.millis + millis(waits.lease));
@@ -149,7 +156,7 @@ pub(super) fn lease(
         row.presented.clone_from(&row.refresh_print);
     }
     row.row_version += 1;
-    tx.put_connection(&about.tenant, &row)?;
+    tx.change_connection(&about.tenant, &before, &row)?;
     Ok(Ok(Step::Leased(Box::new((row, grant)))))
 }
 
@@ -171,9 +178,10 @@ fn not_now(
     if holder.mode == Mode::Asked {
         return Ok(if still_valid { Ok(Step::Done(Box::new(row))) } else { Err(error) });
     }
+    let before = row.clone();
     row.renew_at = Some(holder.about.now.plus(ahead::spread(wait, ahead::draw())).millis() + 1);
     row.row_version += 1;
-    tx.put_connection(&holder.about.tenant, &row)?;
+    tx.change_connection(&holder.about.tenant, &before, &row)?;
     Ok(Ok(Step::NotNow(Duration::ZERO, error)))
 }
 
@@ -191,8 +199,9 @@ pub(super) fn mark(tx: &mut dyn Tx, holder: &Holder, boot: &BootTime, waits: &Wa
             && row.lease_until.is_some_and(|until| boot.millis + millis(waits.provider) <= until)
     });
     let Some(mut row) = ours else { return Ok(false) };
+    let before = row.clone();
     row.presented.clone_from(&row.refresh_print);
-    tx.put_connection(&holder.about.tenant, &row)?;
+    tx.change_connection(&holder.about.tenant, &before, &row)?;
     Ok(true)
 }
 
@@ -267,6 +276,7 @@ pub(super) fn store(
         // Authorised again meanwhile: that grant is newer.
         return Ok(if row.status == ConnectionStatus::Active.as_str() { Ok(row) } else { Err(standing(&row, now)) });
     }
+    let before = row.clone();
     sealed::seal_grant(vault, &about.tenant, &mut row, &new)?;
     release(&mut row, name);
     let had_expired = row.status != ConnectionStatus::Active.as_str();
@@ -287,7 +297,7 @@ pub(super) fn store(
         row.scopes_json = serde_json::json!(scopes).to_string();
     }
     row.row_version += 1;
-    tx.put_connection(&about.tenant, &row)?;
+    tx.change_connection(&about.tenant, &before, &row)?;
     let event = if recovered { EventType::ConnectionRecovered } else { EventType::ConnectionRefreshed };
     // Whoever was told of its end learns that it is over.
     let data = if recovered {

@@ -1,17 +1,20 @@
 //! Sessions: made, reused, verified, revoked.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{About, Inner, millis, require_account, token};
 use crate::{
     Secret, Timestamp,
-    backend::{CreateSession, RevokeSession},
+    backend::{Caller, CreateSession, RevokeSession, SessionProof},
     error::Result,
     ids,
     model::{EventType, SessionInfo},
     plugin::Tx,
     store::rows::SessionRow,
 };
+
+/// How long a proof stands for a look-up, in milliseconds: as long as one request goes on.
+const PROOF: i64 = 1000;
 
 impl Inner {
     /// Reuses the newest session while half of its life remains, unless forced.
@@ -22,40 +25,65 @@ impl Inner {
             let (kid, about, request) = (self.newest_key()?, about.clone(), request.clone());
             let made = self.write(move |tx| make(tx, &about, &request, kid, lifetime)).await?;
             match made {
-                Some(row) => return self.session_info(row),
+                Some(row) => return self.with_token(row),
                 None => self.read_signing_keys().await?,
             }
         }
     }
 
-    pub(super) fn session_info(&self, row: SessionRow) -> Result<SessionInfo> {
+    /// The session with its token; the same row always gives the same one.
+    pub(super) fn with_token(&self, row: SessionRow) -> Result<SessionInfo> {
         let keys = self.signing.keys();
         let key = keys.iter().find(|key| key.kid == row.kid).ok_or_else(token::refused)?;
-        Ok(SessionInfo {
-            token: token::mint(&self.tenant, key, &row)?,
+        Ok(self.session_info(token::mint(&self.tenant, key, &row)?, row))
+    }
+
+    fn session_info(&self, token: Secret, row: SessionRow) -> SessionInfo {
+        let expires_at = Timestamp::from_millis(row.expires_at);
+        SessionInfo {
+            token,
             id: row.id,
             account_id: row.account_id,
             created_at: Timestamp::from_millis(row.issued_at),
-            expires_at: Timestamp::from_millis(row.expires_at),
-        })
-    }
-
-    /// Whose token it is, if it is good and neither revoked nor its account gone.
-    pub(super) async fn session_of(&self, token: &Secret) -> Result<token::Verified> {
-        let verified = self.verified(token).await?;
-        let (tenant, id) = (self.tenant.clone(), verified.session_id.clone());
-        let row = self.read(move |tx| tx.session(&tenant, &id)).await?;
-        match row {
-            Some(row) if row.revoked_at.is_none() && row.account_id == verified.account_id => Ok(verified),
-            _ => Err(token::refused()),
+            expires_at,
+            expires_in: expires_at.since(self.now()).as_secs(),
         }
     }
 
+    /// The row of a token, if that is good and neither revoked nor its account gone.
+    pub(super) async fn session_of(&self, token: &Secret) -> Result<SessionRow> {
+        let verified = self.verified(token).await?;
+        let (tenant, id) = (self.tenant.clone(), verified.session_id);
+        let row = self.read(move |tx| tx.session(&tenant, &id)).await?;
+        row.filter(|row| row.revoked_at.is_none() && row.account_id == verified.account_id).ok_or_else(token::refused)
+    }
+
     pub(super) async fn verify_session(&self, token: &Secret) -> Result<SessionInfo> {
-        let verified = self.session_of(token).await?;
-        let tenant = self.tenant.clone();
-        let row = self.read(move |tx| tx.session(&tenant, &verified.session_id)).await?.ok_or_else(token::refused)?;
-        self.session_info(row)
+        let row = self.session_of(token).await?;
+        // Only what was signed here passes, and the same row always gives the same token.
+        Ok(self.session_info(token.clone(), row))
+    }
+
+    /// The session, and the authority of it for the calls that follow at once.
+    pub(super) async fn prove_session(&self, token: &Secret) -> Result<(SessionInfo, Caller)> {
+        let session = self.verify_session(token).await?;
+        let proof = SessionProof {
+            token: token.clone(),
+            session_id: session.id.clone(),
+            account_id: session.account_id.clone(),
+            by: self.owner.clone(),
+            at: self.clock.boot_millis(),
+        };
+        Ok((session, Caller::Proved(Arc::new(proof))))
+    }
+
+    /// Id and account of a session that a caller has; a fresh proof of this engine's own stands for the look-up.
+    pub(super) async fn session_behind(&self, token: &Secret, proof: Option<&SessionProof>) -> Result<(String, String)> {
+        let is_fresh = |proof: &&SessionProof| proof.by == self.owner && (0..PROOF).contains(&(self.clock.boot_millis() - proof.at));
+        match proof.filter(is_fresh) {
+            Some(proof) => Ok((proof.session_id.clone(), proof.account_id.clone())),
+            None => self.session_of(token).await.map(|row| (row.id, row.account_id)),
+        }
     }
 
     pub(super) async fn revoke_session(&self, actor: String, request: RevokeSession) -> Result<bool> {

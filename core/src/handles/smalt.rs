@@ -17,7 +17,7 @@ use crate::{
         UpsertedAccount,
     },
     plugin::Presenter,
-    project::Project,
+    project::{LoadedProject, Project},
     secret::Secret,
 };
 #[cfg(feature = "embedded")]
@@ -471,6 +471,19 @@ impl Smalt {
     /// `invalid_token`: one answer for every way a token can be wrong.
     pub async fn verify_session(&self, token: impl Into<Secret>) -> Result<SessionInfo> {
         self.backend.verify_session(&self.caller, VerifySession { token: token.into() }).await
+    }
+
+    /// The same, with the session's authority for the calls that follow at once: they do not look the token up again.
+    ///
+    /// # Errors
+    /// As [`Self::verify_session`].
+    pub async fn prove_session(&self, token: impl Into<Secret>) -> Result<(SessionInfo, Caller)> {
+        self.backend.prove_session(&self.caller, VerifySession { token: token.into() }).await
+    }
+
+    /// The project in force, from memory and not copied; absent where the backend would have to ask for it.
+    pub fn try_project(&self) -> Option<Arc<LoadedProject>> {
+        self.backend.try_project()
     }
 
     /// Whose handed-off connect a ticket stands for.

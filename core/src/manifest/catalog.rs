@@ -199,6 +199,12 @@ impl Catalog {
         self.view().by_slug.get(slug).cloned().or_else(|| BOX.get(slug)?.manifest())
     }
 
+    /// Whether there is a manifest for a slug; it need not be read for that. Looks as [`Self::get`] does.
+    pub fn has(&self, slug: &str) -> bool {
+        self.look();
+        self.view().by_slug.contains_key(slug) || BOX.contains_key(slug)
+    }
+
     /// The known slug that a mistyped one was probably meant to be.
     pub fn near(&self, slug: &str) -> Option<String> {
         did_you_mean(slug, self.slugs().iter().map(String::as_str)).map(str::to_owned)

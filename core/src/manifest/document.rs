@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
+use serde::de::DeserializeOwned;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
 use super::{Finding, Severity};
+use crate::model::Json;
 
 /// Files larger than this are not read: a manifest or project of such a size is a mistake.
 pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
@@ -74,11 +76,6 @@ impl<'a> Report<'a> {
         self.layers.get(layer)?.table.as_ref().map(Spanned::get_ref)
     }
 
-    /// Whether there are bases.
-    pub fn is_merged(&self) -> bool {
-        self.merged.is_some()
-    }
-
     /// For a value that has no text.
     pub fn of_value(file: &'a str) -> Self {
         Self { layers: vec![Layer { file, text: "", lines: vec![0], table: None }], merged: None, findings: Vec::new() }
@@ -104,9 +101,9 @@ impl<'a> Report<'a> {
         self.error(&[], message, cure);
     }
 
-    /// Adds what the TOML reader says.
-    pub fn toml(&mut self, error: &toml::de::Error) {
-        self.toml_in(0, error);
+    /// Adds why a table is no value of the type that it should be.
+    pub fn untyped(&mut self, error: &serde_json::Error) {
+        self.whole(format!("cannot be read: {error}"), "correct the value");
     }
 
     fn toml_in(&mut self, layer: usize, error: &toml::de::Error) {
@@ -235,6 +232,34 @@ impl Layer<'_> {
         let line = self.lines.partition_point(|start| *start <= byte).max(1);
         let start = self.lines.get(line - 1).copied().unwrap_or_default();
         (line, self.text.get(start..byte).unwrap_or_default().chars().count() + 1)
+    }
+}
+
+/// What a table says, as a value of a type. By way of JSON: most types are read from there too, and reading each from TOML as
+/// well would make programs larger by a megabyte.
+pub(crate) fn typed<T: DeserializeOwned>(table: &DeTable<'_>) -> Result<T, serde_json::Error> {
+    serde_json::from_value(json_table(table))
+}
+
+fn json_table(table: &DeTable<'_>) -> Json {
+    Json::Object(table.iter().map(|(key, value)| (key.get_ref().to_string(), json(value.get_ref()))).collect())
+}
+
+fn json(value: &DeValue<'_>) -> Json {
+    match value {
+        DeValue::String(text) => Json::String(text.to_string()),
+        DeValue::Boolean(is) => Json::Bool(*is),
+        DeValue::Integer(number) => {
+            let (text, radix) = (number.as_str(), number.radix());
+            let signed = || i64::from_str_radix(text, radix).map(Json::from);
+            // No type takes what fits into neither.
+            signed().or_else(|_| u64::from_str_radix(text, radix).map(Json::from)).unwrap_or(Json::Null)
+        }
+        DeValue::Float(number) => number.as_str().parse::<f64>().map_or(Json::Null, Json::from),
+        // No type takes a date: those that are kept are texts.
+        DeValue::Datetime(at) => serde_json::json!({ "date": at.to_string() }),
+        DeValue::Array(items) => Json::Array(items.iter().map(|item| json(item.get_ref())).collect()),
+        DeValue::Table(table) => json_table(table),
     }
 }
 

@@ -6,13 +6,15 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-use super::{AppManifest, document::Report};
+use super::{
+    AppManifest,
+    document::{Report, typed},
+};
 
 /// How long a family's line may be: a base may extend another one.
 const LONGEST_LINE: usize = 4;
@@ -113,21 +115,17 @@ fn add_facts<'a>(table: &mut DeTable<'a>, inherited: Spanned<DeValue<'a>>) {
     }
 }
 
-/// Reads a merged table.
-pub(crate) fn read(table: DeTable<'_>) -> Result<AppManifest, toml::de::Error> {
-    AppManifest::deserialize(toml::de::Deserializer::from(Spanned::new(0..0, table)))
-}
-
 /// A manifest of the box, without lint: a test keeps those free of errors.
 pub(crate) fn read_unchecked(text: &str, file: &str, find: Find<'_>) -> Option<AppManifest> {
     let (bases, None) = line(text, file, find) else { return None };
-    if bases.is_empty() {
-        return toml::from_str(text).ok();
-    }
     let texts = std::iter::once(text).chain(bases.iter().map(|source| source.text.as_ref()));
     let tables: Vec<_> = texts.map(DeTable::parse).collect::<Result<_, _>>().ok()?;
     let tables: Vec<&DeTable<'_>> = tables.iter().map(Spanned::get_ref).collect();
-    read(merge(&tables).0).ok()
+    match &tables[..] {
+        [own] => typed(own),
+        _ => typed(&merge(&tables).0),
+    }
+    .ok()
 }
 
 /// Adds the bases to a report about a text, and says what is wrong with the line itself.

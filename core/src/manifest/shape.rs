@@ -149,6 +149,10 @@ impl<'s> Walk<'s> {
                     self.add("is out of range", format!("write a number from {low} to {high}"));
                 }
             }
+            // `inf` and `nan` have no JSON form, and no setting means them.
+            DeValue::Float(number) if !number.as_str().parse::<f64>().is_ok_and(f64::is_finite) => {
+                self.add("is not a number that can be counted with", "write a finite number");
+            }
             _ => {}
         }
     }

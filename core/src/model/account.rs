@@ -100,9 +100,12 @@ pub struct SessionInfo {
     pub created_at: Timestamp,
     /// When it ends by itself.
     pub expires_at: Timestamp,
+    /// The seconds until then, when this was answered.
+    #[serde(default)]
+    pub expires_in: u64,
 }
 
 exposes! {
-    SessionInfo { id, account_id, token, created_at, expires_at }
+    SessionInfo { id, account_id, token, created_at, expires_at, expires_in }
     NewApiKey { info, key }
 }

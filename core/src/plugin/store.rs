@@ -193,6 +193,12 @@ pub trait Tx {
     /// All that share a provider's grant, of any account of the tenant.
     fn connections_by_grant(&mut self, tenant: &Tenant, grant_key: &str) -> Result<Vec<ConnectionRow>>;
     fn put_connection(&mut self, tenant: &Tenant, row: &ConnectionRow) -> Result<()>;
+    /// [`Tx::put_connection`] of a row that stands in the store as `before` since this transaction read it: only what differs need
+    /// be written. Identity (id, account, application) stays.
+    fn change_connection(&mut self, tenant: &Tenant, before: &ConnectionRow, after: &ConnectionRow) -> Result<()> {
+        let _ = before;
+        self.put_connection(tenant, after)
+    }
     fn delete_connection(&mut self, tenant: &Tenant, id: &str) -> Result<bool>;
     /// Of one application, those whose `renew_at` has come, the longest due first.
     fn due_connections(&mut self, tenant: &Tenant, application: &str, now: i64, limit: u32) -> Result<Vec<ConnectionRow>>;

@@ -3,6 +3,7 @@
 
 pub(crate) mod file;
 mod lint;
+pub(crate) mod secrets;
 mod template;
 pub mod urls;
 
@@ -128,7 +129,7 @@ project! {
         pub keep_unused: bool,
         /// Renewals per minute at one application, where its manifest states no limit; 0: none. All processes on the store share it. Default 1200.
         pub per_minute: u32,
-        /// Renewals ahead that one process has under way at one application. Default 8.
+        /// Calls for renewals ahead that one process has under way at one application. Default 8.
         pub at_once: usize,
         /// Hours before the end at which a token that cannot be renewed is announced as `connection.expiring`, but never in the first
         /// three quarters of its life. Default 72.

@@ -12,7 +12,7 @@ use crate::{
     error::{Result, bail, err},
     http::{ServerOptions, ServerTransport},
     model::SessionInfo,
-    plugin::{HttpTransport, Presenter, SessionProvider},
+    plugin::{Clock, HttpTransport, Presenter, SessionProvider, SystemClock},
     time::Timestamp,
 };
 
@@ -272,12 +272,14 @@ impl RemoteSession {
         let link = self.settings.link(None, tokens)?;
         let presenter = self.settings.presenter;
         let claims = Claims::of(&token);
+        let expires_at = Claims::time(claims.exp).unwrap_or(Timestamp::from_millis(i64::MAX));
         let info = SessionInfo {
             id: claims.jti.unwrap_or_default(),
             account_id: claims.linked_account_id.unwrap_or_default(),
             token,
             created_at: Claims::time(claims.iat).unwrap_or_default(),
-            expires_at: Claims::time(claims.exp).unwrap_or(Timestamp::from_millis(i64::MAX)),
+            expires_at,
+            expires_in: expires_at.since(SystemClock::default().now()).as_secs(),
         };
         Ok(Session::new(Arc::new(Remote::new(link, self.settings.poll, self.settings.hosted, presenter.is_some())), presenter, info))
     }

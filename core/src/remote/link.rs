@@ -144,6 +144,7 @@ impl Link {
                 }
                 _ => Ok(Credential { header: bearer(token), fetched: None, secret: token.clone() }),
             },
+            Caller::Proved(proof) => Ok(Credential { header: bearer(&proof.token), fetched: None, secret: proof.token.clone() }),
         }
     }
 
@@ -154,7 +155,7 @@ impl Link {
     pub(super) async fn token(&self, caller: &Caller) -> Result<Option<Secret>> {
         Ok(match caller {
             Caller::Organisation(_) => None,
-            Caller::Session(_) => Some(self.credential(caller, None).await?.secret),
+            Caller::Session(_) | Caller::Proved(_) => Some(self.credential(caller, None).await?.secret),
         })
     }
 

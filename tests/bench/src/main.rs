@@ -3,6 +3,7 @@
 
 mod ahead;
 mod budgets;
+mod http;
 mod ready;
 mod report;
 mod scale;
@@ -16,6 +17,16 @@ fn main() {
         && let Some(reading) = role.strip_prefix("serve-")
     {
         runtime.block_on(scale::serve(reading, path, accounts.parse().unwrap()));
+        return;
+    }
+    if let [role, path, _] = &arguments[..]
+        && role.starts_with("http-")
+    {
+        if role == "http-ours" {
+            runtime.block_on(http::serve_ours(path));
+        } else {
+            runtime.block_on(http::serve_peer(path));
+        }
         return;
     }
     if arguments.first().is_some_and(|role| role == "provide") {
@@ -39,6 +50,9 @@ fn main() {
     }
     if wanted("ahead", "10,000 tokens that end together, renewed ahead") {
         rows.push(runtime.block_on(ahead::measure()));
+    }
+    if wanted("http", "the HTTP API beside axum routes, callbacks, stalled clients") {
+        rows.extend(runtime.block_on(http::measure()));
     }
     if wanted("scale", "cold reads at 10^3 and 10^6 accounts; seeding takes some minutes") {
         rows.extend(runtime.block_on(scale::measure()));

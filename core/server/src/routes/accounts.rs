@@ -13,7 +13,11 @@ use crate::{
 };
 
 async fn org(call: &Call) -> Result<String, Trouble> {
-    Ok(call.smalt()?.project().await?.org.id)
+    let smalt = call.smalt()?;
+    match smalt.try_project() {
+        Some(project) => Ok(project.project.org.id.clone()),
+        None => Ok(smalt.project().await?.org.id),
+    }
 }
 
 /// With its integrations.

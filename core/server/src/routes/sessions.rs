@@ -1,7 +1,7 @@
 //! Session tokens.
 
 use smalt::{
-    Code, Timestamp,
+    Code,
     backend::{CreateSession, RevokeSession},
     wire::{SessionRevoked, SessionToken},
 };
@@ -17,11 +17,7 @@ pub(super) async fn create(call: Call) -> Result<Answer, Trouble> {
     let who = call.who()?;
     let request = CreateSession { account: account.clone(), force: call.query("force_refresh") == Some("true") };
     match call.backend()?.create_session(&who.caller, request).await {
-        Ok(session) => {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            let now = Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
-            json(SessionToken::new(&session.token, session.expires_at.since(now).as_secs()))
-        }
+        Ok(session) => json(SessionToken::new(&session.token, session.expires_in)),
         Err(error) if error.is(Code::LinkedAccountNotFound) => {
             let text = format!("No linked account found for account id : {account} in environment {}", who.environment);
             Err(Trouble::Known(Box::new(error), "INVALID_LINKED_ACCOUNT_ID", text))

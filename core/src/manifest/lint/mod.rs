@@ -16,7 +16,7 @@ pub(crate) use inputs::inputs;
 use super::{
     AppManifest, Finding, SANDBOX_SLUGS,
     catalog::BUILT_IN,
-    document::Report,
+    document::{self, Report},
     family::{self, Find, Source},
     file_finding, read_text, schema, shape,
 };
@@ -106,16 +106,13 @@ pub(crate) fn read(text: &str, file_name: &str, find: Find<'_>) -> (Option<AppMa
         return (None, report.finish());
     }
     shape::check(&mut report, &SCHEMA);
-    let parsed = match report.table().filter(|_| report.is_merged()) {
-        Some(merged) => family::read(merged.clone()),
-        None => toml::from_str::<AppManifest>(text),
-    };
-    let manifest = match parsed {
+    let Some(table) = report.table() else { return (None, report.finish()) };
+    let manifest = match document::typed::<AppManifest>(table) {
         Ok(manifest) => Some(manifest),
         Err(error) => {
             // The shape check says the same with more help; this is for what it cannot see.
             if !report.failed() {
-                report.toml(&error);
+                report.untyped(&error);
             }
             None
         }

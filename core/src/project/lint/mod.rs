@@ -13,7 +13,13 @@ use super::{
     urls::{is_origin, plain, private_use, redirect_form},
 };
 use crate::{
-    manifest::{Catalog, Finding, document::Report, file_finding, read_text, schema::with_id, shape},
+    manifest::{
+        Catalog, Finding,
+        document::{self, Report},
+        file_finding, read_text,
+        schema::with_id,
+        shape,
+    },
     model::{Environment, Json},
 };
 
@@ -68,12 +74,13 @@ fn check_text(text: &str, file_name: &str, catalog: Option<&Catalog>) -> (Option
         report.error(&path, "stands in the file in clear", cure);
     }
     shape::check(&mut report, &SCHEMA);
-    let project = match toml::from_str::<Project>(text) {
+    let Some(table) = report.table() else { return (None, report.finish()) };
+    let project = match document::typed::<Project>(table) {
         Ok(project) => Some(project),
         Err(error) => {
             // The shape check says the same with more help; this is for what it cannot see.
             if !report.failed() {
-                report.toml(&error);
+                report.untyped(&error);
             }
             None
         }

@@ -180,7 +180,8 @@ fn session_info(token: Secret, account: String, life: Option<u64>) -> SessionInf
     let created_at = Claims::time(claims.iat).unwrap_or(now);
     let stated = life.map(|seconds| now.plus(std::time::Duration::from_secs(seconds)));
     let expires_at = Claims::time(claims.exp).or(stated).unwrap_or(crate::Timestamp::from_millis(i64::MAX));
-    SessionInfo { id: claims.jti.unwrap_or_default(), account_id: account, token, created_at, expires_at }
+    let expires_in = life.unwrap_or_else(|| expires_at.since(now).as_secs());
+    SessionInfo { id: claims.jti.unwrap_or_default(), account_id: account, token, created_at, expires_at, expires_in }
 }
 
 #[async_trait]
@@ -238,7 +239,7 @@ impl Backend for Known {
     async fn get_account(&self, caller: &Caller, request: GetAccount) -> Result<LinkedAccount> {
         let path = match caller {
             Caller::Organisation(_) => format!("/api/v2/public/linked-account/{}", segment("linked account's id", &request.account)?),
-            Caller::Session(_) => "/api/v2/public/session/active-linked-account".to_owned(),
+            Caller::Session(_) | Caller::Proved(_) => "/api/v2/public/session/active-linked-account".to_owned(),
         };
         self.ask::<wire::LinkedAccount>(caller, Call::new(Operation::Account, "GET", path)).await.map(LinkedAccount::from)
     }

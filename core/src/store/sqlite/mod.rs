@@ -47,9 +47,9 @@ use crate::{
 pub struct StoreOptions {
     /// How long a job waits for a lock that another process holds, until it answers `store_busy`. Default: 10 s.
     pub lock_wait: Duration,
-    /// How long a group of jobs may gather before it is committed. Default: 2 ms.
+    /// How long jobs may join a group before it is committed. Default: 4 ms.
     pub group_time: Duration,
-    /// How long a group that is smaller than the last one waits for more jobs. Default: 0.5 ms.
+    /// How long a group waits in all for jobs that are to be expected, since others were under way just now. Default: 1 ms.
     pub gather_time: Duration,
     /// How many jobs a group may have. Default: 256.
     pub group_max: usize,
@@ -63,8 +63,8 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             lock_wait: Duration::from_secs(10),
-            group_time: Duration::from_millis(2),
-            gather_time: Duration::from_micros(500),
+            group_time: Duration::from_millis(4),
+            gather_time: Duration::from_millis(1),
             group_max: 256,
             readers: 2,
             create: true,

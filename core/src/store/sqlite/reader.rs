@@ -1,6 +1,6 @@
 //! The threads that read: each job sees one snapshot.
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -54,7 +54,7 @@ fn read(conn: &Connection, job: ReadJob, lock_wait: Duration) -> Answered {
         }
         looked
     })?;
-    let result = run(conn, job);
+    let result = run(conn, &RefCell::default(), job);
     if !conn.is_autocommit() && step(conn, "COMMIT").is_err() {
         let _ = conn.execute_batch("ROLLBACK");
     }

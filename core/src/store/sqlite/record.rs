@@ -29,6 +29,14 @@ pub(super) trait Put: Record {
     const PUT: &'static str;
 }
 
+/// A record of which single columns can be changed.
+pub(super) trait Change: Put {
+    /// The condition that finds the row, after the owner's columns, and its values.
+    fn key(&self) -> Vec<(&'static str, &dyn ToSql)>;
+    /// The columns that differ from another state of the same row, with their values here.
+    fn changes(&self, before: &Self) -> Vec<(&'static str, &dyn ToSql)>;
+}
+
 /// Reads columns one after the other.
 struct Columns<'a, 'r>(&'a Row<'r>, usize);
 
@@ -74,6 +82,23 @@ macro_rules! record {
                 ") DO UPDATE SET ", stringify!($free), " = excluded.", stringify!($free)
                 $(, ", ", stringify!($more), " = excluded.", stringify!($more))*,
             );
+        }
+
+        impl Change for $row {
+            fn key(&self) -> Vec<(&'static str, &dyn ToSql)> {
+                vec![$((stringify!($key), &self.$key as &dyn ToSql),)*]
+            }
+
+            fn changes(&self, before: &Self) -> Vec<(&'static str, &dyn ToSql)> {
+                let mut changes: Vec<(&'static str, &dyn ToSql)> = Vec::new();
+                if self.$free != before.$free {
+                    changes.push((stringify!($free), &self.$free));
+                }
+                $(if self.$more != before.$more {
+                    changes.push((stringify!($more), &self.$more));
+                })*
+                changes
+            }
         }
     };
     (@none $any:ident) => { "" };

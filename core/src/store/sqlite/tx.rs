@@ -1,10 +1,12 @@
 //! The rows by transaction, over one connection.
 
+use std::{cell::RefCell, collections::HashMap};
+
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, types::ValueRef};
 
 use super::{
     fault::{fault, row_fault},
-    record::{Put, Record},
+    record::{Change, Put, Record},
 };
 use crate::{
     Result,
@@ -19,7 +21,20 @@ use crate::{
 };
 
 /// A transaction that someone else began and will end.
-pub(super) struct SqliteTx<'c>(pub(super) &'c Connection);
+pub(super) struct SqliteTx<'c> {
+    conn: &'c Connection,
+    /// What was read of `meta` in this transaction.
+    meta: &'c RefCell<Meta>,
+}
+
+/// Rows of `meta` by key, as they stand in the transaction: every job asks for the same ones.
+pub(super) type Meta = HashMap<String, Option<Vec<u8>>>;
+
+impl<'c> SqliteTx<'c> {
+    pub(super) fn new(conn: &'c Connection, meta: &'c RefCell<Meta>) -> Self {
+        Self { conn, meta }
+    }
+}
 
 fn environment(tenant: &Tenant) -> i64 {
     match tenant.environment {
@@ -64,7 +79,7 @@ impl SqliteTx<'_> {
     /// Rows of a statement that answers `T`'s columns first; `named` is what was asked for.
     fn rows<T: Record>(&self, sql: &str, values: &[&dyn ToSql], named: &str) -> Result<Vec<T>> {
         let told = |error: &rusqlite::Error| row_fault(error, T::TABLE, named);
-        let mut statement = self.0.prepare_cached(sql).map_err(|e| told(&e))?;
+        let mut statement = self.conn.prepare_cached(sql).map_err(|e| told(&e))?;
         let mut rows = statement.query(values).map_err(|e| told(&e))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(|e| told(&e))? {
@@ -97,7 +112,7 @@ impl SqliteTx<'_> {
             T::TABLE
         );
         let told = |error: &rusqlite::Error| row_fault(error, T::TABLE, "a stretch of the table");
-        let mut statement = self.0.prepare_cached(&sql).map_err(|e| told(&e))?;
+        let mut statement = self.conn.prepare_cached(&sql).map_err(|e| told(&e))?;
         let mut rows = statement.query(rusqlite::params![after, end, org, head]).map_err(|e| told(&e))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(|e| told(&e))? {
@@ -110,7 +125,24 @@ impl SqliteTx<'_> {
 
     /// A statement without an answer; says how many rows it touched.
     fn run(&self, sql: &str, values: &[&dyn ToSql], table: &str, named: &str) -> Result<usize> {
-        self.0.prepare_cached(sql).and_then(|mut s| s.execute(values)).map_err(|e| row_fault(&e, table, named))
+        self.conn.prepare_cached(sql).and_then(|mut s| s.execute(values)).map_err(|e| row_fault(&e, table, named))
+    }
+
+    /// Changes the columns of a row that differ: what stays has no part in it, with its indexes, triggers and references.
+    fn change<T: Change>(&self, tenant: &Tenant, before: &T, after: &T, named: &str) -> Result<()> {
+        let (changes, environment) = (after.changes(before), environment(tenant));
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut values: Vec<&dyn ToSql> = vec![&tenant.org, &environment];
+        let mut place = |value| {
+            values.push(value);
+            values.len()
+        };
+        let set: Vec<String> = changes.into_iter().map(|(column, value)| format!("{column} = ?{}", place(value))).collect();
+        let key: String = before.key().into_iter().map(|(column, value)| format!(" AND {column} = ?{}", place(value))).collect();
+        let sql = format!("UPDATE {} SET {} WHERE org = ?1 AND environment = ?2{key}", T::TABLE, set.join(", "));
+        self.run(&sql, &values, T::TABLE, named).map(drop)
     }
 
     /// Inserts or puts a row of a tenant.
@@ -126,13 +158,20 @@ const BY_ID: &str = "WHERE org = ?1 AND environment = ?2 AND id = ?3";
 
 impl Tx for SqliteTx<'_> {
     fn meta(&mut self, key: &str) -> Result<Option<Vec<u8>>> {
-        self.0
+        if let Some(known) = self.meta.borrow().get(key) {
+            return Ok(known.clone());
+        }
+        let found: Option<Vec<u8>> = self
+            .conn
             .prepare_cached("SELECT value FROM meta WHERE key = ?1")
             .and_then(|mut s| s.query_row([key], |row| row.get(0)).optional())
-            .map_err(|e| row_fault(&e, "meta", key))
+            .map_err(|e| row_fault(&e, "meta", key))?;
+        self.meta.borrow_mut().insert(key.to_owned(), found.clone());
+        Ok(found)
     }
 
     fn set_meta(&mut self, key: &str, value: &[u8]) -> Result<()> {
+        self.meta.borrow_mut().remove(key);
         let sql = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
         self.run(sql, &[&key, &value], "meta", key).map(drop)
     }
@@ -192,7 +231,7 @@ impl Tx for SqliteTx<'_> {
     fn sealed_otherwise(&mut self, org: &str, table: SealedTable, head: &[u8], after: i64, limit: u32) -> Result<SealedPage> {
         let sql = format!("SELECT max(rowid) FROM (SELECT rowid FROM {} WHERE rowid > ?1 ORDER BY rowid LIMIT ?2)", table.name());
         let end: Option<i64> = self
-            .0
+            .conn
             .prepare_cached(&sql)
             .and_then(|mut s| s.query_row((after, limit), |row| row.get(0)))
             .map_err(|e| row_fault(&e, table.name(), "a stretch of the table"))?;
@@ -214,7 +253,7 @@ impl Tx for SqliteTx<'_> {
         for table in SealedTable::ALL {
             let sql = format!("SELECT count(*) FROM {} WHERE org = ?1 AND length(sealed) > 0", table.name());
             let counted: i64 = self
-                .0
+                .conn
                 .prepare_cached(&sql)
                 .and_then(|mut s| s.query_row([org], |row| row.get(0)))
                 .map_err(|e| row_fault(&e, table.name(), "all of them"))?;
@@ -286,7 +325,7 @@ impl Tx for SqliteTx<'_> {
         let pattern = search.map_or_else(|| "%".to_owned(), part_of);
         let sql = "SELECT count(*) FROM accounts WHERE org = ?1 AND environment = ?2 AND (?3 = '%' OR id LIKE ?3 ESCAPE '\\' OR name LIKE ?3 ESCAPE '\\')";
         let count = self
-            .0
+            .conn
             .prepare_cached(sql)
             .and_then(|mut s| s.query_row((&tenant.org, environment(tenant), pattern), |row| row.get::<_, i64>(0)));
         count.map(i64::unsigned_abs).map_err(|e| row_fault(&e, "accounts", "a count"))
@@ -390,7 +429,7 @@ impl Tx for SqliteTx<'_> {
             FlowRow::COLUMNS
         );
         let told = |error: &rusqlite::Error| row_fault(error, "flows", status);
-        let mut statement = self.0.prepare_cached(&sql).map_err(|e| told(&e))?;
+        let mut statement = self.conn.prepare_cached(&sql).map_err(|e| told(&e))?;
         let mut rows = statement.query(rusqlite::params![status, changed_before, limit]).map_err(|e| told(&e))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(|e| told(&e))? {
@@ -429,6 +468,10 @@ impl Tx for SqliteTx<'_> {
 
     fn put_connection(&mut self, tenant: &Tenant, row: &ConnectionRow) -> Result<()> {
         self.keep(ConnectionRow::PUT, tenant, row, &row.id)
+    }
+
+    fn change_connection(&mut self, tenant: &Tenant, before: &ConnectionRow, after: &ConnectionRow) -> Result<()> {
+        self.change(tenant, before, after, &before.id)
     }
 
     fn delete_connection(&mut self, tenant: &Tenant, id: &str) -> Result<bool> {
@@ -503,7 +546,7 @@ impl Tx for SqliteTx<'_> {
     fn delete_configs(&mut self, tenant: &Tenant, account: &str, application: &str) -> Result<Vec<String>> {
         let sql = "DELETE FROM configs WHERE org = ?1 AND environment = ?2 AND account_id = ?3 AND application = ?4 RETURNING config_id";
         let told = |e: rusqlite::Error| row_fault(&e, "configs", account);
-        let mut statement = self.0.prepare_cached(sql).map_err(told)?;
+        let mut statement = self.conn.prepare_cached(sql).map_err(told)?;
         let ids = statement.query_map(rusqlite::params![tenant.org, environment(tenant), account, application], |row| row.get(0));
         ids.and_then(Iterator::collect).map_err(told)
     }
@@ -569,7 +612,7 @@ impl Tx for SqliteTx<'_> {
             ExecutionRow::COLUMNS
         );
         let told = |error: &rusqlite::Error| row_fault(error, "executions", "lost ones");
-        let mut statement = self.0.prepare_cached(&sql).map_err(|e| told(&e))?;
+        let mut statement = self.conn.prepare_cached(&sql).map_err(|e| told(&e))?;
         let mut rows = statement.query(rusqlite::params![begun_before, limit]).map_err(|e| told(&e))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(|e| told(&e))? {
@@ -637,14 +680,14 @@ impl Tx for SqliteTx<'_> {
 
     fn append_event(&mut self, tenant: &Tenant, event: &NewEvent) -> Result<i64> {
         self.keep(NewEvent::INSERT, tenant, event, &event.id)?;
-        Ok(self.0.last_insert_rowid())
+        Ok(self.conn.last_insert_rowid())
     }
 
     fn events_after(&mut self, tenant: &Tenant, seq: i64, limit: u32) -> Result<Vec<EventRow>> {
         let sql =
             format!("SELECT {}, seq FROM events WHERE org = ?1 AND environment = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4", NewEvent::COLUMNS);
         let told = |error: &rusqlite::Error| row_fault(error, "events", "a page of the log");
-        let mut statement = self.0.prepare_cached(&sql).map_err(|e| told(&e))?;
+        let mut statement = self.conn.prepare_cached(&sql).map_err(|e| told(&e))?;
         let mut rows = statement.query(rusqlite::params![tenant.org, environment(tenant), seq, limit]).map_err(|e| told(&e))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(|e| told(&e))? {
@@ -657,7 +700,7 @@ impl Tx for SqliteTx<'_> {
     fn last_event(&mut self) -> Result<i64> {
         // The counter, not the table: old events may all be gone.
         let last = self
-            .0
+            .conn
             .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
             .and_then(|mut s| s.query_row([], |row| row.get(0)).optional());
         Ok(last.map_err(|e| fault(&e))?.unwrap_or(0))
@@ -676,7 +719,7 @@ impl Tx for SqliteTx<'_> {
         let mut values: Vec<&dyn ToSql> = vec![&tenant.org, &environment];
         values.extend(row.values().into_iter().skip(1)); // all but the number
         self.run(sql, &values, "audit", &row.action)?;
-        Ok(self.0.last_insert_rowid())
+        Ok(self.conn.last_insert_rowid())
     }
 
     fn add_audit_count(&mut self, seq: i64, by: u64) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    cell::RefCell,
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -17,7 +18,7 @@ use super::{
     process::Parking,
     queue::Queue,
     schema::nap,
-    tx::SqliteTx,
+    tx::{Meta, SqliteTx},
 };
 use crate::{
     Result,
@@ -42,8 +43,10 @@ pub(super) struct Writer {
     queue: Arc<Queue<Request>>,
     pending: VecDeque<Request>,
     options: StoreOptions,
-    /// How many jobs the last group held.
-    last_group: usize,
+    /// What the group has read of `meta`.
+    meta: RefCell<Meta>,
+    /// How many jobs are probably under way: those of the last group, and those that came while it was committed.
+    expected: usize,
     /// How often the connection was opened again.
     opened: i64,
 }
@@ -57,8 +60,8 @@ impl Drop for Writer {
 }
 
 /// Runs a job; a panic becomes an error.
-pub(super) fn run(conn: &Connection, job: WriteJob) -> Answered {
-    catch_unwind(AssertUnwindSafe(|| job(&mut SqliteTx(conn) as &mut dyn Tx)))
+pub(super) fn run(conn: &Connection, meta: &RefCell<Meta>, job: WriteJob) -> Answered {
+    catch_unwind(AssertUnwindSafe(|| job(&mut SqliteTx::new(conn, meta) as &mut dyn Tx)))
         .unwrap_or_else(|_| Err(err!(Internal, "a job of the store panicked; it was undone")))
 }
 
@@ -69,7 +72,7 @@ pub(super) fn step(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
 
 impl Writer {
     pub(super) fn new(queue: Arc<Queue<Request>>, options: StoreOptions) -> Self {
-        Self { queue, pending: VecDeque::new(), options, last_group: 0, opened: 0 }
+        Self { queue, pending: VecDeque::new(), options, meta: RefCell::default(), expected: 0, opened: 0 }
     }
 
     /// Works until the queue is closed and empty. `again` opens a connection in the place of one that was closed; without it, as in
@@ -170,10 +173,11 @@ impl Writer {
 
     /// Jobs until there are no more or the group's time is over, then the commit, then the answers.
     ///
-    /// Callers that were just answered come back one by one: a group that is smaller than the last one waits a moment for
-    /// them, since each commit costs as much as many jobs. A lone caller is never kept waiting.
+    /// Callers that were just answered come back one by one: a group that is smaller than the number of jobs that are under way
+    /// waits a moment for them, since each commit costs as much as many jobs. A lone caller is never kept waiting.
     fn group(&mut self, conn: &Connection) {
         let began = Instant::now();
+        self.meta.borrow_mut().clear();
         let mut done: Vec<(oneshot::Sender<Answered>, Answered)> = Vec::new();
         let mut lost = false;
         // Only waiting wears it out, not work.
@@ -184,7 +188,7 @@ impl Writer {
             }
             match self.pending.pop_front() {
                 Some(Request::Job { job, keep, answer, .. }) => {
-                    done.push((answer, Self::one(conn, job, keep)));
+                    done.push((answer, self.one(conn, job, keep)));
                     // On a full disk and the like, SQLite undoes the whole transaction by itself.
                     lost = conn.is_autocommit();
                 }
@@ -194,16 +198,15 @@ impl Writer {
                     break;
                 }
                 None => {
-                    if done.len() >= self.last_group || patience.is_zero() {
+                    if done.len() >= self.expected || patience.is_zero() {
                         break;
                     }
                     let from = Instant::now();
-                    self.queue.gather(self.last_group - done.len(), patience, &mut self.pending);
+                    self.queue.gather(self.expected - done.len(), patience, &mut self.pending);
                     patience = patience.saturating_sub(from.elapsed());
                 }
             }
         }
-        self.last_group = done.len();
         let ended = if lost {
             let cause = done.pop();
             let error = err!(StoreUnavailable, "the transaction was undone");
@@ -214,6 +217,8 @@ impl Writer {
         } else {
             commit(conn)
         };
+        self.queue.drain(&mut self.pending);
+        self.expected = done.len() + self.pending.len();
         for (answer, result) in done {
             // An answer may rest on what a neighbour wrote: when the commit failed, none of them holds.
             let _ = answer.send(ended.clone().and(result));
@@ -221,9 +226,9 @@ impl Writer {
     }
 
     /// One job in a savepoint of its own, so that its failure undoes nobody else's work.
-    fn one(conn: &Connection, job: WriteJob, keep: bool) -> Answered {
+    fn one(&self, conn: &Connection, job: WriteJob, keep: bool) -> Answered {
         step(conn, "SAVEPOINT job").map_err(|e| fault(&e))?;
-        let result = run(conn, job);
+        let result = run(conn, &self.meta, job);
         if conn.is_autocommit() {
             return result;
         }
@@ -231,6 +236,7 @@ impl Writer {
         if keep && result.is_ok() && kept.is_ok() {
             return result;
         }
+        self.meta.borrow_mut().clear();
         if step(conn, "ROLLBACK TO job").and_then(|()| step(conn, "RELEASE job")).is_err() {
             // What the job left can't be told from what others did: give all of it up.
             let _ = conn.execute_batch("ROLLBACK");

@@ -1,7 +1,7 @@
 //! The `smalt` command: the engine at hand in a terminal and in scripts. See `docs/command.md`. It is part of the library, so that
 //! packages of other languages bring it without a second binary.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, pin::Pin};
 
 use clap::{
     Parser,
@@ -26,7 +26,9 @@ pub fn run<I: IntoIterator<Item = OsString>>(arguments: I) -> u8 {
         Ok(cli) => cli,
         Err(wrong) => return usage(wrong, json).status(),
     };
-    smalt::runtime::runtime().block_on(perform(cli)).status()
+    // Behind a pointer: the runtime has several ways to wait, each of which would hold all commands in full.
+    let work: Pin<Box<dyn Future<Output = ExitCode>>> = Box::pin(perform(cli));
+    smalt::runtime::runtime().block_on(work).status()
 }
 
 async fn perform(cli: Cli) -> ExitCode {

@@ -1,0 +1,178 @@
+//! The HTTP API beside axum routes that do the same work: each server in a process of its own, asked in turns.
+
+mod callback;
+mod load;
+mod ours;
+mod peer;
+mod stalled;
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+use smalt::{Secret, Smalt, backend::ImportConnection, vault::LocalKey};
+
+use self::{
+    load::{Wire, rate, request},
+    ours::APP,
+};
+pub use self::{ours::serve as serve_ours, peer::serve as serve_peer};
+use crate::report::{Row, median};
+
+const ACCOUNTS: usize = 500;
+const READERS: usize = 32;
+const READS: usize = 6000;
+const WRITERS: usize = 64;
+const WRITES: usize = 4000;
+const ROUNDS: usize = 7;
+
+/// A server in a child process, ended with this value.
+struct Served {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Served {
+    fn start(role: &str, folder: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([role, folder.to_str().unwrap(), ""])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        Self { address: line.trim().parse().expect("the address that it listens on"), child }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What is asked of a server.
+struct Asked {
+    key: String,
+    /// Per session: the token for ours, and what the peer makes its own of.
+    sessions: Vec<(String, String, String)>,
+}
+
+fn account(n: usize) -> String {
+    format!("account-{n:04}")
+}
+
+/// Accounts with a connection each, sessions for some, and an API key.
+async fn seed(folder: &Path) -> Asked {
+    LocalKey::generate().unwrap().write_file(folder.join("key")).unwrap();
+    std::fs::write(folder.join("secret"), "not asked for here").unwrap();
+    let keys = LocalKey::from_file(folder.join("key")).unwrap();
+    let smalt = Smalt::embedded(folder.join("smalt.db")).keys(keys).project_value(ours::project(folder)).open().await.unwrap();
+    let made = (0..ACCOUNTS).map(|n| {
+        let account = smalt.account(account(n));
+        tokio::spawn(async move {
+            account.ensure().await.unwrap();
+            let values = [("access_token".to_owned(), Secret::new(format!("xoxb-{n:060}")))];
+            let import = ImportConnection { application: APP.to_owned(), values: values.into(), ..ImportConnection::default() };
+            account.import(import).await.unwrap();
+        })
+    });
+    for one in made.collect::<Vec<_>>() {
+        one.await.unwrap();
+    }
+    let mut sessions = Vec::new();
+    for n in 0..READERS {
+        let session = smalt.account(account(n)).session().await.unwrap();
+        let id = smalt.verify_session(session.token().clone()).await.unwrap().id;
+        sessions.push((account(n), session.token().expose().to_owned(), id));
+    }
+    let key = smalt.create_api_key("bench").await.unwrap().key.expose().to_owned();
+    smalt.close().await;
+    Asked { key, sessions }
+}
+
+/// A copy for the peer, so that neither disturbs the other.
+fn copy(from: &Path, to: &Path) {
+    for file in std::fs::read_dir(from).unwrap().flatten() {
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+type Requests = Arc<Vec<Arc<[u8]>>>;
+
+/// Rates in turns, medians; the first turn warms both up and is not counted.
+async fn compare(ours: (SocketAddr, Requests), theirs: (SocketAddr, Requests), connections: usize, count: usize) -> (f64, f64) {
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let mine = rate(ours.0, connections, ours.1.clone(), count).await;
+        let other = rate(theirs.0, connections, theirs.1.clone(), count).await;
+        if round > 0 {
+            a.push(mine);
+            b.push(other);
+        }
+    }
+    (median(a), median(b))
+}
+
+/// Both answer the same, or what is compared is not the same work.
+async fn same(ours: (SocketAddr, &[u8]), theirs: (SocketAddr, &[u8])) {
+    let (mut mine, mut other) = (Wire::open(ours.0).await, Wire::open(theirs.0).await);
+    let (mine, other) = (mine.ask(ours.1).await.to_vec(), other.ask(theirs.1).await.to_vec());
+    assert_eq!(String::from_utf8_lossy(&mine), String::from_utf8_lossy(&other));
+}
+
+pub async fn measure() -> Vec<Row> {
+    let folder = tempfile::Builder::new().tempdir_in("target").unwrap();
+    let (mine, other) = (folder.path().join("ours"), folder.path().join("theirs"));
+    std::fs::create_dir(&mine).unwrap();
+    std::fs::create_dir(&other).unwrap();
+    let asked = seed(&mine).await;
+    copy(&mine, &other);
+    let (ours, theirs) = (Served::start("http-ours", &mine), Served::start("http-peer", &other));
+    let mut rows = Vec::new();
+
+    let target = format!("/api/v2/f-sdk/application/{APP}");
+    let with = |token: &str| request("GET", &target, &[("authorization", &format!("Bearer {token}"))], "");
+    let mine: Requests = Arc::new(asked.sessions.iter().map(|(_, token, _)| with(token)).collect());
+    let other: Requests = Arc::new(asked.sessions.iter().map(|(account, _, id)| with(&peer::token(account, id))).collect());
+    same((ours.address, &mine[0]), (theirs.address, &other[0])).await;
+    let (a, b) = compare((ours.address, mine.clone()), (theirs.address, other), READERS, READS).await;
+    rows.push(Row::at_least("http-application", "GET application with a session, 32 connections", a, "axum + rusqlite", b, "calls/s", 0.7));
+
+    let key = ("x-api-key", asked.key.as_str());
+    let read = |n| request("POST", "/smalt/v1/credential", &[key], &json!({"account": account(n), "application": APP}).to_string());
+    let reads: Requests = Arc::new((0..ACCOUNTS).map(read).collect());
+    same((ours.address, &reads[0]), (theirs.address, &reads[0])).await;
+    let (a, b) = compare((ours.address, reads.clone()), (theirs.address, reads), READERS, READS).await;
+    rows.push(Row::at_least("http-credential", "a credential with an API key, 32 connections", a, "axum + rusqlite", b, "calls/s", 0.7));
+
+    let create = |n| {
+        let body = json!({"linked_account_id": account(n)}).to_string();
+        request("POST", "/api/v2/public/session-token?force_refresh=true", &[key], &body)
+    };
+    let creates: Requests = Arc::new((0..ACCOUNTS).map(create).collect());
+    let (a, b) = compare((ours.address, creates.clone()), (theirs.address, creates), WRITERS, WRITES).await;
+    rows.push(Row::at_least("http-session", "durable sessions made, 64 connections", a, "axum + rusqlite", b, "calls/s", 0.7));
+
+    rows.push(callback::measure(ours.address, &asked).await);
+    rows.push(stalled::measure(ours.address, &mine).await);
+    rows
+}
+
+/// So many of a hundred take no longer.
+fn percentile(mut times: Vec<f64>, share: f64) -> f64 {
+    times.sort_by(f64::total_cmp);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let at = ((times.len() as f64 * share).ceil() as usize).clamp(1, times.len());
+    times[at - 1]
+}
+
+fn parsed(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap()
+}
