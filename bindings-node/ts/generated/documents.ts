@@ -773,7 +773,7 @@ export interface RefreshSettings {
   readonly keep_unused?: boolean | undefined
   /** Renewals per minute at one application, where its manifest states no limit; 0: none. All processes on the store share it. Default 1200. */
   readonly per_minute?: number | undefined
-  /** Renewals ahead that one process has under way at one application. Default 8. */
+  /** Calls for renewals ahead that one process has under way at one application. Default 8. */
   readonly at_once?: number | undefined
   /**
    * Hours before the end at which a token that cannot be renewed is announced as `connection.expiring`, but never in the first

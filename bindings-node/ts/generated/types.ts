@@ -931,6 +931,8 @@ export interface SessionInfo {
   readonly createdAt: Date
   /** When it ends by itself. */
   readonly expiresAt: Date
+  /** The seconds until then, when this was answered. */
+  readonly expiresIn?: number | null
 }
 
 /** What `start_connect` answers: send the user to `authorize_url`, and set the cookie in the user's browser. */

@@ -283,7 +283,7 @@ class RefreshSettings(Model):
     share it. Default 1200.
     """
     at_once: int
-    """Renewals ahead that one process has under way at one application. Default 8."""
+    """Calls for renewals ahead that one process has under way at one application. Default 8."""
     notice: int
     """Hours before the end at which a token that cannot be renewed is announced as `connection.expiring`, but never in
     the first three quarters of its life. Default 72.
@@ -1439,7 +1439,7 @@ class Page(Model, Generic[Item]):
 class SessionInfo(Model):
     """A session token of one linked account, for browsers, phones and SDKs."""
 
-    __slots__ = ("id", "account_id", "token", "created_at", "expires_at")
+    __slots__ = ("id", "account_id", "token", "created_at", "expires_at", "expires_in")
     _fields = __slots__
 
     id: str
@@ -1452,6 +1452,8 @@ class SessionInfo(Model):
     """When it was made."""
     expires_at: datetime
     """When it ends by itself."""
+    expires_in: int
+    """The seconds until then, when this was answered."""
 
     def __init__(
         self,
@@ -1461,12 +1463,14 @@ class SessionInfo(Model):
         token: Secret | str,
         created_at: datetime,
         expires_at: datetime,
+        expires_in: int = 0,
     ) -> None:
         set_(self, "id", id)
         set_(self, "account_id", account_id)
         set_(self, "token", token)
         set_(self, "created_at", created_at)
         set_(self, "expires_at", expires_at)
+        set_(self, "expires_in", expires_in)
 
 
 class PortalLink(Model):
