@@ -8,7 +8,7 @@ SHELL := bash
 .ONESHELL:
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test python lint conformance reliability fuzz bench counterparts tools
+.PHONY: help demo test python node lint conformance reliability fuzz bench counterparts tools
 
 # Where cargo builds. Demo and tests share one folder and the dev profile, so that nothing is built twice.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -44,10 +44,17 @@ test: lint counterparts ## everything that must hold: lint, Rust tests, counterp
 	echo "== Counterparts: a provider and a browser that others wrote"
 	npm --prefix tests/counterparts test --silent
 	$(MAKE) python
+	$(MAKE) node
 
 python: ## the Python package: its wheel in a clean virtualenv, and its tests
 	@echo "== Python"
 	bindings-python/test.sh
+
+node: ## the Node package: its tarball in an ESM and a CJS project, the conformance cases and its tests
+	@echo "== Node"
+	tests/counterparts/install.sh
+	tests/node/install.sh
+	tests/node/run.sh
 
 lint: tools ## formatting, and every warning as an error
 	@echo "== Lint"
@@ -55,26 +62,33 @@ lint: tools ## formatting, and every warning as an error
 	cargo clippy -q --workspace --all-targets -- -D warnings
 	cargo check -q -p smalt --no-default-features --features remote
 	python3 bindings-python/generate.py --check
-	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh bindings-python/*.sh; do bash -n "$$script"; done
-	for module in tests/*.mjs tests/counterparts/*.mjs core/portal/*/*.mjs; do node --check "$$module"; done
+	node bindings-node/scripts/generate.mjs --check
+	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh bindings-python/*.sh tests/node/*.sh; do bash -n "$$script"; done
+	for module in tests/*.mjs tests/counterparts/*.mjs core/portal/*/*.mjs tests/node/*.mjs tests/node/test/*.mjs tests/node/cjs/*.cjs bindings-node/scripts/*.mjs bindings-node/examples/*.mjs; do node --check "$$module"; done
 
 conformance: ## every case of tests/conformance against every backend, as a grid
 	@cargo test -q -p smalt-tests --test conformance --no-run
 	cargo test -q -p smalt-tests --test conformance -- --nocapture
 	bindings-python/test.sh -s -k every_case_holds
+	tests/node/install.sh
+	tests/node/run.sh conformance
 
 # Tests that prove a numbered requirement are named after it (`s50_...`, `r09_...`). One at a time: they use all cores themselves.
 reliability: counterparts ## the reliability and security requirements at their full figures (hours); writes target/reliability.json
 	@cargo test -q --workspace --lib --bins --tests --no-run
-	mapfile -t names < <(cargo test -q --workspace --lib --bins --tests -- --list --format terse | sed -nE 's/^((.*::)?[rs][0-9]{2}[a-z0-9_]*): test$$/\1/p' | sort -u)
+	cargo test -q --workspace --lib --bins --tests -- --list --format terse | sed -nE 's/^((.*::)?[rs][0-9]{2}[a-z0-9_]*): test$$/\1/p' > "$(TARGET)/reliability.names"
+	mapfile -t names < <(sort -u "$(TARGET)/reliability.names")
 	if [ "$${#names[@]}" -eq 0 ]; then echo "no test is named after a requirement" >&2; exit 1; fi
 	echo "== $${#names[@]} tests at full size"
-	export SMALT_FULL=1
-	cargo test --workspace --lib --bins --tests --no-fail-fast -- --exact --test-threads=1 "$${names[@]}" | tee "$(TARGET)/reliability.log" || true
-	node tests/report.mjs "$(TARGET)/reliability.log" > "$(TARGET)/reliability.json"
-	bindings-python/test.sh -k "s41 or s78 or s80 or interpreter_ends or what_is_left"
+	export SMALT_FULL=1 failed=""
+	# Each part runs, whatever became of the one before; what a dead binary left out, the report misses.
+	cargo test --workspace --lib --bins --tests --no-fail-fast -- --exact --test-threads=1 "$${names[@]}" | tee "$(TARGET)/reliability.log" || failed+=" tests"
+	node tests/report.mjs "$(TARGET)/reliability.log" "$(TARGET)/reliability.names" > "$(TARGET)/reliability.json" || failed+=" rows"
+	bindings-python/test.sh -k "s41 or s78 or s80 or interpreter_ends or what_is_left" || failed+=" python"
+	{ tests/node/install.sh && tests/node/run.sh test; } || failed+=" node"
 	unset SMALT_FULL
-	tests/fuzz/run.sh 60
+	tests/fuzz/run.sh 60 || failed+=" fuzz"
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 fuzz: ## look for inputs that break what reads them, a minute for each target
 	@tests/fuzz/run.sh 60

@@ -182,14 +182,19 @@ macro_rules! exposes {
 }
 pub(crate) use exposes;
 
-/// How a [`Duration`] stands in JSON: a number of seconds.
+/// How a [`Duration`] stands in JSON: a number of seconds. Read as a newtype of the name that it is written with, so that a binding
+/// can take what its language measures time in.
 pub(crate) struct Seconds;
+
+#[derive(Deserialize)]
+#[serde(rename = "Duration")]
+struct Number(f64);
 
 impl Seconds {
     /// Reads one, or `null`.
     pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-        let seconds: Option<f64> = Option::deserialize(from)?;
-        let read = |seconds| Duration::try_from_secs_f64(seconds).map_err(|_| D::Error::custom("a number of seconds is expected"));
+        let seconds: Option<Number> = Option::deserialize(from)?;
+        let read = |Number(seconds)| Duration::try_from_secs_f64(seconds).map_err(|_| D::Error::custom("a number of seconds is expected"));
         seconds.map(read).transpose()
     }
 

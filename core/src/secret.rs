@@ -56,8 +56,12 @@ impl From<&str> for Secret {
 
 impl<'de> serde::Deserialize<'de> for Secret {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        /// A newtype of this name to bindings, which take their language's own secrets.
+        #[derive(serde::Deserialize)]
+        #[serde(rename = "Secret")]
+        struct Text(String);
         // The usual error would repeat what stood there.
-        String::deserialize(d).map(Self::new).map_err(|_| serde::de::Error::custom("a string is expected"))
+        Text::deserialize(d).map(|text| Self::new(text.0)).map_err(|_| serde::de::Error::custom("a string is expected"))
     }
 }
 

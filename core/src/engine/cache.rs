@@ -21,7 +21,7 @@ const SLOTS: usize = 1024;
 /// Keys per slot above which those whose entries are gone are dropped.
 const KEYS: usize = 64;
 
-/// One audit row that counts reads; see `Inner::note_read`.
+/// One audit row that counts reads or calls; see `Inner::note_use_of_secret`.
 pub(super) struct ReadWindow {
     /// The audit row's number, once it is durable.
     pub(super) row: OnceCell<i64>,

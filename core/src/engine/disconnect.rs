@@ -92,6 +92,8 @@ impl Inner {
     pub(super) async fn settled(&self, account: &str, mut receipt: Receipt, wait: Option<Duration>) -> Result<Receipt> {
         let until = end_of(wait.unwrap_or(Duration::from_secs(2)).min(LONGEST_WAIT));
         let mut changed = self.changed.subscribe();
+        // The provider may have answered before this listened.
+        changed.mark_changed();
         while receipt.finished_at.is_none() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {

@@ -135,7 +135,7 @@ pub struct Timings {
     #[serde(deserialize_with = "Seconds::read_some")]
     #[schemars(with = "Seconds")]
     pub webhook_patience: Duration,
-    /// Credential reads within this time share one audit row. Default 60 s.
+    /// Reads of a credential within this time share one audit row, and so do calls with it. Default 60 s.
     #[serde(deserialize_with = "Seconds::read_some")]
     #[schemars(with = "Seconds")]
     pub read_window: Duration,

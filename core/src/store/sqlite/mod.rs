@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+pub(crate) use self::schema::SEALED;
 pub use self::{
     backup::{BackupInfo, backup, restore, verify_backup},
     process::{Forking, prepare_fork},
@@ -130,7 +131,8 @@ impl SqliteStore {
             path.map(|path| move || schema::connect(&path, &options, reads_only))
         };
         let (writer, reopen) = (Writer::new(store.writes.clone(), store.options.clone()), again(false));
-        let mut work: Vec<(&str, Box<dyn FnOnce() + Send>)> = vec![("smalt-writer", Box::new(move || writer.work(conn, reopen)))];
+        type Work = Box<dyn FnOnce() + Send>;
+        let mut work: Vec<(&str, Work)> = vec![("smalt-writer", Box::new(move || writer.work(conn, reopen)))];
         for conn in readers {
             if let (Some(reads), Some(reopen)) = (store.reads.clone(), again(true)) {
                 let lock_wait = store.options.lock_wait;

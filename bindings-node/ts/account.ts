@@ -1,0 +1,107 @@
+import { ApiResponse, fromInit, toRequest, toResponse } from './api.js'
+import type { ApiResponsePage, FetchInit, RequestOptions, RequestPageOptions } from './api.js'
+import { AccountMethods, type CreateSessionOptions } from './generated/account.js'
+import type { ApiAnswer, ApiPage, Credential, LinkedAccount, UpsertedAccount } from './generated/types.js'
+import { asOptions, call, NATIVE, perform, type CallOptions } from './handle.js'
+import type { ErrorRecord } from './error.js'
+import type { NativeEngine } from './native.js'
+import { inside, room, toError } from './room.js'
+import { Session } from './session.js'
+
+/** Options of `credential`. */
+export interface CredentialOptions extends CallOptions {
+  /** The connection; absent: the default one. */
+  readonly connection?: string | undefined
+}
+
+/** The organisation's authority over one linked account. */
+export class Account extends AccountMethods {
+  /** The organisation's own id for the customer. */
+  readonly accountId: string
+
+  /** @internal */
+  constructor(native: NativeEngine, id: string) {
+    super(native)
+    this.accountId = id
+  }
+
+  /** The organisation's own id for the customer. */
+  get id(): string {
+    return this.accountId
+  }
+
+  /** Reads the linked account. */
+  get(options: CallOptions = {}): Promise<LinkedAccount> {
+    return call(this, 'get_account', { account: this.accountId }, options)
+  }
+
+  /** Deletes the linked account and everything of it; grants are revoked. */
+  delete(options: CallOptions = {}): Promise<void> {
+    return perform(this, 'delete_account', { account: this.accountId }, options)
+  }
+
+  /** Makes the linked account where it is missing; changes nothing where it exists. */
+  async ensure(options: CallOptions = {}): Promise<LinkedAccount> {
+    return (await call<UpsertedAccount>(this, 'upsert_account', { id: this.accountId }, options)).account
+  }
+
+  /** A session of this account: a token for its user's browser or phone, and what can be done with it. */
+  async session(options: CreateSessionOptions = {}): Promise<Session> {
+    return new Session(this[NATIVE], await this.createSession(options))
+  }
+
+  /**
+   * A credential that is valid now, renewed if needed. Answers from memory where it can, without waiting; the object is frozen and may
+   * be the one that was answered before.
+   */
+  credential(application: string, options: CredentialOptions = {}): Promise<Credential> {
+    // Inside a plugin a call must be able to be refused as `reentrant`.
+    if (typeof application === 'string' && typeof this.accountId === 'string' && options?.signal?.aborted !== true && inside.getStore() === undefined) {
+      const connection = options?.connection
+      if (connection === undefined || typeof connection === 'string') {
+        const ready = this[NATIVE].tryCredential(room, this.accountId, application, connection)
+        if (Array.isArray(ready)) return Promise.reject(toError(ready[0] as ErrorRecord))
+        if (ready !== undefined) return Promise.resolve(ready as Credential)
+      }
+    }
+    return call(this, 'credential', { account: this.accountId, application }, options)
+  }
+
+  /** Sends an authenticated call; the application's answer is returned whatever its status. */
+  async request(application: string, method: string, path: string, options: RequestOptions = {}): Promise<ApiResponse> {
+    const request = { ...toRequest(options), account: this.accountId, application, method, path }
+    return new ApiResponse(await call<ApiAnswer>(this, 'request', request, { signal: options.signal }))
+  }
+
+  /** Sends an authenticated call for one page of a provider's list. */
+  async requestPage(application: string, method: string, path: string, options: RequestPageOptions = {}): Promise<ApiResponsePage> {
+    const request = { ...toRequest(options), account: this.accountId, application, method, path }
+    const page = await call<ApiPage>(this, 'request_page', request, { signal: options.signal })
+    return { answer: new ApiResponse(page.answer), items: page.items as readonly unknown[], next: page.next ?? null }
+  }
+
+  /** The pages of a provider's list, one after the other. */
+  async *pages(application: string, method: string, path: string, options: RequestPageOptions = {}): AsyncGenerator<ApiResponsePage, void, void> {
+    let { cursor } = asOptions(options)
+    do {
+      const page: ApiResponsePage = await this.requestPage(application, method, path, { ...options, cursor })
+      yield page
+      cursor = page.next ?? undefined
+    } while (cursor !== undefined)
+  }
+
+  /** The items of a provider's list, page after page. */
+  async *items<T = unknown>(application: string, method: string, path: string, options: RequestPageOptions = {}): AsyncGenerator<T, void, void> {
+    for await (const page of this.pages(application, method, path, options)) yield* page.items as readonly T[]
+  }
+
+  /**
+   * `fetch` with the application's authentication: a path below its base URL, or a full URL on its host. Redirects are not followed,
+   * and the body comes whole, up to `maxBody`.
+   */
+  async fetch(application: string, path: string | URL, init: FetchInit = {}): Promise<Response> {
+    const [method, options] = await fromInit(init)
+    const request = { ...toRequest(options), account: this.accountId, application, method, path: String(path) }
+    return toResponse(await call<ApiAnswer>(this, 'request', request, { signal: options.signal }))
+  }
+}

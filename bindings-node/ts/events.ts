@@ -1,0 +1,36 @@
+import type { Event, Page } from './generated/types.js'
+import { call, type CallOptions, type Handle } from './handle.js'
+
+/** Options of `events`. */
+export interface EventsOptions extends CallOptions {
+  /** Where to go on: an event's `cursor`. Absent: from the oldest that is kept. */
+  readonly since?: string | undefined
+  /** Keeps the process alive while it waits for the next event. Default false: a listener is no reason to go on. */
+  readonly keepAlive?: boolean | undefined
+}
+
+/** Options of `eventsPage`. */
+export interface EventsPageOptions extends CallOptions {
+  /** Only events after this cursor; absent: from the oldest that is kept. */
+  readonly since?: string | undefined
+  /** How many; 1 to 1,000, default 100. */
+  readonly limit?: number | undefined
+  /** How long to wait for the first one, in milliseconds. */
+  readonly wait?: number | undefined
+}
+
+/** How long one reading waits. Whoever stops in the meantime ends it at once. */
+const WAIT = 30_000
+
+/** Follows the log. @internal */
+export async function* follow(handle: Handle, options: EventsOptions): AsyncGenerator<Event, void, void> {
+  const { signal, keepAlive = false } = options
+  let { since } = options
+  for (;;) {
+    const page: Page<Event> = await call(handle, 'events', { since, wait: WAIT }, { signal, keepAlive } as CallOptions)
+    for (const event of page.items) {
+      yield event
+      since = event.cursor
+    }
+  }
+}

@@ -1,0 +1,32 @@
+// Made from core's schema by scripts/generate.mjs. Do not edit.
+export type {
+  CreateSessionOptions,
+  ImportConnectionOptions,
+  RunWorkflowOptions,
+} from './account.js'
+export type {
+  ListAccountsOptions,
+  CountAccountsOptions,
+  StartConnectOptions,
+  HandOffConnectOptions,
+  ParkCallbackOptions,
+  FinishConnectOptions,
+  WaitFlowOptions,
+  ConnectKeyOptions,
+  DisconnectOptions,
+  ConfigOptions,
+  GetConfigOptions,
+  UpdateConfigOptions,
+  DeleteConfigOptions,
+  ConfigFieldOptions,
+  SetConfigFieldOptions,
+  RuleColumnsOptions,
+  ExecuteWorkflowOptions,
+  ListExecutionsOptions,
+  AuditOptions,
+  PortalUrlOptions,
+  CreateWebhookOptions,
+  RotateWebhookSecretOptions,
+  ListDeliveriesOptions,
+  RotateKeysOptions,
+} from './methods.js'

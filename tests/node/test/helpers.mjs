@@ -1,0 +1,32 @@
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Smalt } from 'smalt'
+
+/** An open sandbox engine with a connected account, closed when the test ends. */
+export async function connected(t, options = {}) {
+  const smalt = await Smalt.sandbox(options)
+  t.after(() => smalt.close())
+  const account = smalt.account('acme-1')
+  await account.ensure()
+  await account.connect('sandbox-oauth')
+  return { smalt, account }
+}
+
+/** A folder that is gone when the test ends. */
+export function folder(t) {
+  const path = mkdtempSync(join(tmpdir(), 'smalt-node-'))
+  t.after(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+
+/** Runs a module in a Node of its own: how it ended, and what it printed. */
+export function child(code, { flags = [], env = {} } = {}) {
+  return new Promise((resolve) => {
+    const args = [...flags, '--input-type=module', '-e', code]
+    execFile(process.execPath, args, { cwd: process.cwd(), env: { ...process.env, ...env }, timeout: 120_000 }, (error, stdout, stderr) =>
+      resolve({ code: error?.code ?? 0, signal: error?.signal ?? null, stdout, stderr }),
+    )
+  })
+}
