@@ -217,9 +217,8 @@ class ConfigurationError(SmaltError):
       reason names; `smalt doctor` checks it.
     - `manifest_invalid`: An application's manifest has a mistake. Run `smalt apps lint`, which names file, line, key
       and the cure.
-    - `client_missing`: The project names no OAuth client for the application in this environment. Add
-      `[apps.<slug>.client.test]` (or `.production`) with `id` and `secret` to the project file; `smalt doctor` prints
-      the redirect URI.
+    - `client_missing`: The project names no OAuth client for the application in this environment. Add that table to
+      the project file, with the `id` and `secret` of your OAuth client; `smalt doctor` prints its redirect URI.
     - `registration_refused`: The provider registers no client for the organisation. See the provider's error code in
       the context; name a client of your own in the project file if it stays so.
     - `secret_missing`: An environment variable or file that holds a secret is not there. Set it; the context names it.

@@ -1238,7 +1238,7 @@ class Timings(Model):
     webhook_patience: timedelta
     """A webhook to which every try failed for so long is disabled. Default 3 days."""
     read_window: timedelta
-    """Credential reads within this time share one audit row. Default 60 s."""
+    """Reads of a credential within this time share one audit row, and so do calls with it. Default 60 s."""
     event_retention: timedelta
     """How long events, the log of deliveries and runs of workflows are kept. Default 30 days."""
     flow_retention: timedelta
