@@ -76,17 +76,19 @@ conformance: ## every case of tests/conformance against every backend, as a grid
 # Tests that prove a numbered requirement are named after it (`s50_...`, `r09_...`). One at a time: they use all cores themselves.
 reliability: counterparts ## the reliability and security requirements at their full figures (hours); writes target/reliability.json
 	@cargo test -q --workspace --lib --bins --tests --no-run
-	mapfile -t names < <(cargo test -q --workspace --lib --bins --tests -- --list --format terse | sed -nE 's/^((.*::)?[rs][0-9]{2}[a-z0-9_]*): test$$/\1/p' | sort -u)
+	cargo test -q --workspace --lib --bins --tests -- --list --format terse | sed -nE 's/^((.*::)?[rs][0-9]{2}[a-z0-9_]*): test$$/\1/p' > "$(TARGET)/reliability.names"
+	mapfile -t names < <(sort -u "$(TARGET)/reliability.names")
 	if [ "$${#names[@]}" -eq 0 ]; then echo "no test is named after a requirement" >&2; exit 1; fi
 	echo "== $${#names[@]} tests at full size"
-	export SMALT_FULL=1
-	cargo test --workspace --lib --bins --tests --no-fail-fast -- --exact --test-threads=1 "$${names[@]}" | tee "$(TARGET)/reliability.log" || true
-	node tests/report.mjs "$(TARGET)/reliability.log" > "$(TARGET)/reliability.json"
-	bindings-python/test.sh -k "s41 or s78 or s80 or interpreter_ends or what_is_left"
-	tests/node/install.sh
-	tests/node/run.sh test
+	export SMALT_FULL=1 failed=""
+	# Each part runs, whatever became of the one before; what a dead binary left out, the report misses.
+	cargo test --workspace --lib --bins --tests --no-fail-fast -- --exact --test-threads=1 "$${names[@]}" | tee "$(TARGET)/reliability.log" || failed+=" tests"
+	node tests/report.mjs "$(TARGET)/reliability.log" "$(TARGET)/reliability.names" > "$(TARGET)/reliability.json" || failed+=" rows"
+	bindings-python/test.sh -k "s41 or s78 or s80 or interpreter_ends or what_is_left" || failed+=" python"
+	{ tests/node/install.sh && tests/node/run.sh test; } || failed+=" node"
 	unset SMALT_FULL
-	tests/fuzz/run.sh 60
+	tests/fuzz/run.sh 60 || failed+=" fuzz"
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 fuzz: ## look for inputs that break what reads them, a minute for each target
 	@tests/fuzz/run.sh 60

@@ -35,38 +35,39 @@ impl<T: Expose + ?Sized> Serialize for Exposed<'_, T> {
 /// The other way: what [`Exposed`] wrote, read from a message with its secrets in the clear. Whatever can be written out can
 /// be read, since both backends answer it.
 pub(crate) trait Received: Sized + Send + 'static {
-    /// Reads it.
+    /// Reads it. From JSON that was taken apart already, as requests are read: a second reader of every type would make programs
+    /// larger by much.
     ///
     /// # Errors
-    /// When the text is no JSON, or of another form. The error may repeat what stood there: say nothing of it.
-    fn received(json: &[u8]) -> serde_json::Result<Self>;
+    /// When it is of another form. The error may repeat what stood there: say nothing of it.
+    fn received(json: model::Json) -> serde_json::Result<Self>;
 }
 
 impl<T: Received> Received for Arc<T>
 where
     Arc<T>: Send,
 {
-    fn received(json: &[u8]) -> serde_json::Result<Self> {
+    fn received(json: model::Json) -> serde_json::Result<Self> {
         T::received(json).map(Arc::new)
     }
 }
 
 /// Nothing is answered as any JSON: servers write `{}`, which is more to some clients than an empty body.
 impl Received for () {
-    fn received(json: &[u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice::<serde::de::IgnoredAny>(json).map(drop)
+    fn received(_: model::Json) -> serde_json::Result<Self> {
+        Ok(())
     }
 }
 
 impl<T: serde::de::DeserializeOwned + Send + 'static> Received for model::Page<T> {
-    fn received(json: &[u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(json)
+    fn received(json: model::Json) -> serde_json::Result<Self> {
+        serde_json::from_value(json)
     }
 }
 
 impl<T: serde::de::DeserializeOwned + Send + 'static> Received for Vec<T> {
-    fn received(json: &[u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(json)
+    fn received(json: model::Json) -> serde_json::Result<Self> {
+        serde_json::from_value(json)
     }
 }
 
@@ -140,8 +141,8 @@ macro_rules! plain {
         }
 
         impl Received for $type {
-            fn received(json: &[u8]) -> serde_json::Result<Self> {
-                serde_json::from_slice(json)
+            fn received(json: $crate::model::Json) -> serde_json::Result<Self> {
+                serde_json::from_value(json)
             }
         }
     )* };
@@ -173,8 +174,8 @@ macro_rules! exposes {
         }
 
         impl $crate::expose::Received for $name {
-            fn received(json: &[u8]) -> serde_json::Result<Self> {
-                serde_json::from_slice(json)
+            fn received(json: $crate::model::Json) -> serde_json::Result<Self> {
+                serde_json::from_value(json)
             }
         }
     )* };

@@ -1,7 +1,7 @@
 //! One runtime per process, made when first needed. Work with an effect outside is spawned on it, so that a caller
 //! who goes away tears nothing.
 
-use std::{future::Future, sync::OnceLock};
+use std::{future::Future, pin::Pin, sync::OnceLock};
 
 use tokio::{runtime::Runtime, task::JoinHandle};
 
@@ -47,5 +47,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    // The runtime's part of a task is made for each type of future anew, and is large.
+    let future: Pin<Box<dyn Future<Output = F::Output> + Send>> = Box::pin(future);
     runtime().spawn(future)
 }

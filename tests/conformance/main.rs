@@ -287,6 +287,27 @@ fn every_error_code_is_answered_somewhere() {
     }
 }
 
+/// The rules that follow from how real servers differ name cases that are there; each rule has one.
+#[test]
+fn every_rule_names_its_cases() {
+    let page = std::fs::read_to_string(room().join("README.md")).unwrap();
+    let rules: Vec<&str> =
+        page.split_once("| rule | cases |").unwrap().1.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rules.len(), 10);
+    let cases = cases();
+    for rule in rules {
+        let named: Vec<&str> = rule.rsplit('|').nth(1).unwrap().split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "{rule}");
+        for name in named {
+            let fits = |id: &str| match name.split_once('*') {
+                Some((start, end)) => id.starts_with(start) && id.ends_with(end),
+                None => id == name,
+            };
+            assert!(cases.iter().any(|case| fits(&case.id)), "no case is named {name}");
+        }
+    }
+}
+
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Elsewhere {

@@ -3,6 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
+use smalt::{
+    backend::ApiRequest,
+    sandbox::{Endpoint, Misbehaviour},
+};
 use smalt_tests::size;
 
 use crate::stage::{HOUR, SANDBOX, Stage, connect_sandbox, sandbox, token};
@@ -131,4 +135,32 @@ async fn s70_every_read_is_counted() {
     );
     assert_eq!(counted, 4 * size(200, 2000) as i64);
     assert!(rows > 4, "more than one window each: {rows}");
+}
+
+/// Calls with a credential are counted like reads of it, streams and pages included; the row of a window is durable before the
+/// first of its calls goes out.
+#[tokio::test(flavor = "multi_thread")]
+async fn s70_every_call_is_counted() {
+    let (sandbox, control) = sandbox().await;
+    let stage = Stage::sandbox(&sandbox);
+    let smalt = stage.open().await;
+    connect_sandbox(&smalt, "customer-42").await;
+    let account = smalt.acting_as("worker").account("customer-42");
+    // Before the first answer, its row is there.
+    control.misbehave(Endpoint::Api, Some(1), Misbehaviour::Drop { after_work: true });
+    assert!(account.request(SANDBOX, "GET", "items").await.is_err());
+    let first = stage.count("SELECT count FROM audit WHERE action = 'request' AND actor = 'worker'");
+    assert_eq!(first, 1);
+    for _ in 0..size(20, 200) {
+        assert_eq!(account.request(SANDBOX, "GET", "items").await.unwrap().status, 200);
+    }
+    let wanted = ApiRequest { application: SANDBOX.into(), method: "GET".into(), path: "items".into(), ..ApiRequest::default() };
+    let mut download = account.download(wanted).await.unwrap();
+    while download.next().await.unwrap().is_some() {}
+    smalt.close().await;
+    let rows = stage.count("SELECT count(*) FROM audit WHERE action = 'request'");
+    let counted = stage.count("SELECT sum(count) FROM audit WHERE action = 'request' AND connection_id IS NOT NULL");
+    assert_eq!(counted, 2 + i64::try_from(size(20, 200)).unwrap());
+    assert!(rows < counted, "{rows} rows");
+    assert_eq!(stage.count("SELECT count(*) FROM audit WHERE action = 'credential'"), 0);
 }

@@ -62,7 +62,7 @@ impl Load {
 #[tokio::test(flavor = "multi_thread")]
 async fn r10_a_backup_under_load_comes_back() {
     let (sandbox, control) = sandbox().await;
-    for round in 0..size(3, 20) {
+    for round in 0..size(10, 20) {
         let stage = Stage::sandbox(&sandbox);
         let smalt = stage.open().await;
         for account in ["stale", "fresh"] {

@@ -27,7 +27,7 @@ async fn r40_every_revocation_arrives_in_the_end() {
     let (provider, user) = (Provider::start(&["--access-token-ttl", "3000"]), User::without_browser());
     let stage = Stage::at(&provider);
     let smalt = stage.open().await;
-    let (count, kills) = (size(10, 200), size(3, 20));
+    let (count, kills) = (size(10, 200), size(10, 20));
     let mut tokens = Vec::new();
     for n in 0..count {
         connect(&smalt, &format!("customer-{n}"), &user).await;

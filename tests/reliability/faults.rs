@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -22,6 +22,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use crate::bomb::bomb;
 use crate::stage::{HOUR, Stage, timings, until};
 
 /// What the provider does instead of answering well.
@@ -50,7 +51,7 @@ enum Fault {
     Empty,
     /// A good answer, form-encoded.
     Form,
-    /// Small bytes that would unpack to many.
+    /// 100 KiB that unpack to 16 MiB and a good answer.
     GzipBomb,
     /// 256 MiB.
     Huge,
@@ -102,6 +103,9 @@ struct Provider {
 fn head(status: &str, more: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\nconnection: close\r\n{more}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
+
+static TOKEN_BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| bomb(&good("/token")));
+static OTHER_BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| bomb(&good("")));
 
 const JSON: &str = "content-type: application/json\r\n";
 
@@ -207,7 +211,12 @@ async fn answer(mut stream: TcpStream, fault: Fault, away: u16, asked: &AtomicU6
             };
             head("200 OK", "content-type: application/x-www-form-urlencoded\r\n", form)
         }
-        Fault::GzipBomb => head("200 OK", &format!("{JSON}content-encoding: gzip\r\n"), "\u{1f}\u{8b}\u{8}not unpacked by anybody"),
+        Fault::GzipBomb => {
+            let body = if path == "/token" { &TOKEN_BOMB } else { &OTHER_BOMB };
+            let about =
+                format!("HTTP/1.1 200 OK\r\nconnection: close\r\n{JSON}content-encoding: gzip\r\ncontent-length: {}\r\n\r\n", body.len());
+            [about.as_bytes(), body.as_slice()].concat()
+        }
         Fault::Huge => {
             let length = 256 * 1024 * 1024;
             stream.write_all(format!("HTTP/1.1 200 OK\r\n{JSON}content-length: {length}\r\n\r\n").as_bytes()).await?;

@@ -4,6 +4,7 @@
 mod ahead;
 mod audit;
 mod backup;
+mod bomb;
 mod clocks;
 mod crash;
 mod disconnect;

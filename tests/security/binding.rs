@@ -154,7 +154,7 @@ async fn s04_a_victim_at_chromium_links_nothing() {
     let counterpart = super::life::Counterpart::start().await;
     let victim_browser = User::with_chromium();
     let (attacker, victim) = (counterpart.account("attacker").await, counterpart.account("victim").await);
-    for _ in 0..2 {
+    for _ in 0..size(10, 50) {
         let minted = attacker.start_connect("counterpart", StartConnect::default()).await.unwrap();
         let callback = victim_browser.visit(&minted.authorize_url, "victor", true, Some("victim"));
         let error = finish(&victim, &counterpart.smalt, &callback, None).await.unwrap_err();

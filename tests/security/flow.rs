@@ -70,7 +70,7 @@ async fn s01_one_state_is_taken_once() {
     let smalt = Smalt::embedded(&file).keys(key).project_value(project).manifest(provider.manifest()).open().await.unwrap();
     let mut second = Role::start("flow::role_of_a_second_process", &order.to_string(), &[]);
     assert_eq!(second.line().as_deref(), Some("ready"));
-    let rounds = size(3, 20);
+    let rounds = size(10, 20);
     for round in 1..=rounds {
         let id = format!("customer-{round}");
         let account = smalt.account(&id);

@@ -573,7 +573,7 @@ class AppSettings(Model):
     skip_verify: bool
     """Replaces the manifest's verify request by none."""
     brand: Brand | None
-    """Overrides of how it looks, e.g. artwork that may not be shipped."""
+    """Overrides of how it looks, e.g. artwork that may not be shipped; what it leaves out is as the manifest says."""
     fields: tuple[FieldDef, ...]
     """The application's own settings."""
     workflows: tuple[WorkflowDef, ...]
@@ -2937,7 +2937,8 @@ class AuditEntry(Model):
     _fields = __slots__
 
     action: str
-    """What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`, `client`, `webhook`, `own_credentials`.
+    """What was done: `connect`, `refresh`, `disconnect`, `credential` (given out), `request` (a call was made with it),
+    `key`, `client`, `webhook`, `own_credentials`.
     """
     actor: str
     """Who asked."""
@@ -2948,7 +2949,7 @@ class AuditEntry(Model):
     connection_id: str | None
     """The connection."""
     count: int
-    """How often, for reads that are counted together."""
+    """How often, for reads and calls that are counted together."""
     detail: Any
     """Ids and words about it; never a secret."""
     at: datetime

@@ -258,7 +258,7 @@ impl App {
             grants: auth_types.iter().map(|t| (*t, self.grants(*t))).collect(),
             inputs: auth_types.iter().map(|t| (*t, self.inputs(*t).to_vec())).collect(),
             auth_types,
-            brand: self.settings.brand.clone().unwrap_or_else(|| manifest.brand.clone()),
+            brand: self.settings.brand_of(manifest),
             status,
             connections,
             help: manifest.help.clone(),
@@ -363,13 +363,12 @@ impl Inner {
             None if is_sandbox(app.slug()) => {
                 Ok(ClientCredentials { id: CLIENT_ID.to_owned(), secret: Some(CLIENT_SECRET.into()), identity: None, now: self.now() })
             }
-            None if app.registration().is_some() => {
-                Err(err!(ClientMissing, "no client is registered for this connection with `{}`", app.slug())
-                    .with("application", app.slug()))
-            }
             None => {
-                Err(err!(ClientMissing, "the project names no client for `{}` in the {} environment", app.slug(), self.tenant.environment)
-                    .with("application", app.slug()))
+                let (slug, environment) = (app.slug(), self.tenant.environment);
+                let table = format!("the project has no `[apps.{slug}.client.{environment}]`");
+                // Connecting again registers one.
+                let registered = if app.registration().is_some() { "no client is registered for this connection, and " } else { "" };
+                Err(err!(ClientMissing, "{registered}{table}").with("application", slug))
             }
         }
     }

@@ -21,7 +21,7 @@ const SLOTS: usize = 1024;
 /// Keys per slot above which those whose entries are gone are dropped.
 const KEYS: usize = 64;
 
-/// One audit row that counts reads; see `Inner::note_read`.
+/// One audit row that counts reads or calls; see `Inner::note_use_of_secret`.
 pub(super) struct ReadWindow {
     /// The audit row's number, once it is durable.
     pub(super) row: OnceCell<i64>,
@@ -50,7 +50,10 @@ pub(super) struct Due {
 /// How long tokens live by the boot clock, from when this process first saw them: a wall clock that is set back
 /// afterwards lengthens no token's life. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Lives(moka::sync::Cache<String, (i64, i64)>);
+pub(super) struct Lives(Marks);
+
+/// A few numbers by id. One type for all who keep some: the code of a cache is made for each type anew.
+pub(super) type Marks = moka::sync::Cache<String, (u32, i64, i64)>;
 
 impl Lives {
     pub(super) fn new(capacity: u64) -> Self {
@@ -60,8 +63,8 @@ impl Lives {
     /// The time of day by which the row's token must be judged: the clock's, or later where the clock was set back.
     pub(super) fn time_for(&self, row: &ConnectionRow, now: Timestamp, boot: i64) -> Timestamp {
         let Some(expires_at) = row.expires_at else { return now };
-        let (known, ends) = self.0.get(&row.id).filter(|(known, _)| *known == expires_at).unwrap_or_else(|| {
-            let seen = (expires_at, boot.saturating_add(expires_at.saturating_sub(now.millis())));
+        let (_, known, ends) = self.0.get(&row.id).filter(|(_, known, _)| *known == expires_at).unwrap_or_else(|| {
+            let seen = (0, expires_at, boot.saturating_add(expires_at.saturating_sub(now.millis())));
             self.0.insert(row.id.clone(), seen);
             seen
         });

@@ -26,6 +26,10 @@ use crate::{
 
 /// When a token is renewed before its end, where the manifest does not say.
 const EARLY: u64 = 60;
+/// The deed of the audit: a credential was given out.
+const READ: &str = "credential";
+/// The deed of the audit: a call was made with a credential.
+pub(super) const CALL: &str = "request";
 /// No suspended grant is left alone for longer; see `Timings::suspended`.
 pub(super) const LONGEST_SUSPENSION: Duration = Duration::from_secs(24 * 3600);
 
@@ -100,7 +104,7 @@ impl Inner {
     pub(super) async fn credential(self: &Arc<Self>, actor: String, request: GetCredential) -> Result<Arc<Credential>> {
         let generation = self.cache.generation(&request.account, &request.application);
         let (app, row) = self.usable(&request).await?;
-        let window = self.note_read(&actor, &row).await?;
+        let window = self.note_use_of_secret(READ, &actor, &row).await?;
         let credential = Arc::new(self.open_credential(&row)?);
         let key = CacheKey {
             actor: &actor,
@@ -164,11 +168,11 @@ impl Inner {
         })
     }
 
-    /// Before the first secret leaves, a durable row per connection, caller and window; later reads are counted in
-    /// memory and added to it.
-    async fn note_read(&self, actor: &str, row: &ConnectionRow) -> Result<Arc<ReadWindow>> {
+    /// Before a secret is given out or used for a call, a durable row per deed, connection, caller and window; the others of the
+    /// window are counted in memory and added to it.
+    pub(super) async fn note_use_of_secret(&self, deed: &'static str, actor: &str, row: &ConnectionRow) -> Result<Arc<ReadWindow>> {
         let boot = self.clock.boot_millis();
-        let key = (row.id.clone(), actor.to_owned());
+        let key = (row.id.clone(), format!("{deed}\0{actor}"));
         let window = {
             let mut windows = self.cache.windows();
             match windows.get(&key).filter(|window| boot < window.until) {
@@ -178,7 +182,7 @@ impl Inner {
                     let window = Arc::new(ReadWindow { row: OnceCell::new(), until, count: AtomicU64::new(0) });
                     // What the former window still counts is kept until it is flushed.
                     if let Some(old) = windows.insert(key, window.clone()).filter(|old| old.count.load(Ordering::Relaxed) > 0) {
-                        windows.insert((row.id.clone(), format!("{actor}\0{}", old.until)), old);
+                        windows.insert((row.id.clone(), format!("{deed}\0{actor}\0{}", old.until)), old);
                     }
                     window
                 }
@@ -191,7 +195,7 @@ impl Inner {
                 first = true;
                 let about = self.about(actor.to_owned(), &row.account_id, Some(&row.application));
                 let id = row.id.clone();
-                self.store_audit(move |tx| about.audit(tx, "credential", Some(&id), &serde_json::json!({}))).await
+                self.store_audit(move |tx| about.audit(tx, deed, Some(&id), &serde_json::json!({}))).await
             })
             .await?;
         if !first {

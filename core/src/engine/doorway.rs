@@ -78,9 +78,9 @@ doorway! {
     }
 
     async fn request_stream(&self, caller: &Caller, request: ApiRequest, upload: Option<Upload>) -> Result<HttpStream> {
-        self.0.authorize(Operation::Request, caller, &request.account).await?;
+        let actor = self.0.authorize(Operation::Request, caller, &request.account).await?;
         refuse_reentry(&self.0.tenant, &request.account, Some(&request.application))?;
-        self.0.api_stream(request, upload).await
+        self.0.api_stream(&actor, request, upload).await
     }
 
     async fn ready(&self) -> Result<()> {
@@ -292,8 +292,8 @@ doorway! {
         get_connection: Connection(GetConnection) -> Connection = |me, _actor, request| me.get_connection(request);
         set_default_connection: SetDefaultConnection(GetConnection) -> Connection = |me, actor, request| to_the_end!(me.set_default_connection(actor, request));
         credential: Credential(GetCredential) -> Arc<Credential> = (waits for Some(&request.application)) |me, actor, request| me.credential(actor, request);
-        request: Request(ApiRequest) -> ApiAnswer = (waits for Some(&request.application)) |me, _actor, request| me.api_request(request);
-        request_page: RequestPage(ApiPageRequest) -> ApiPage = (waits for Some(&request.application)) |me, _actor, request| me.api_page(request);
+        request: Request(ApiRequest) -> ApiAnswer = (waits for Some(&request.application)) |me, actor, request| me.api_request(&actor, request);
+        request_page: RequestPage(ApiPageRequest) -> ApiPage = (waits for Some(&request.application)) |me, actor, request| me.api_page(&actor, request);
         config: Config(FindConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.find_config(actor, request);
         get_config: GetConfig(GetConfig) -> Config = (waits for Some(&request.application)) |me, _actor, request| me.get_config(request);
         update_config: UpdateConfig(UpdateConfig) -> Config = (waits for Some(&request.application)) |me, actor, request| me.update_config(actor, request);

@@ -24,9 +24,12 @@ use crate::{
         template::{self, Values},
     },
     model::{AuthType, Connection, Credential, EventType, Identity, Json},
-    plugin::HttpResponse,
+    plugin::{HttpResponse, JobAnswer, Tx, answered},
     store::rows::{ConnectionRow, FlowRow},
 };
+
+/// A job that may be tried again.
+type Again = dyn Fn(&mut dyn Tx) -> Result<JobAnswer> + Send + Sync;
 
 /// A code that may be exchanged, once.
 pub(super) struct Redemption {
@@ -129,16 +132,19 @@ impl Inner {
     }
 
     /// Writes what must not be lost because it cannot be had again: tries until the store takes it.
-    pub(super) async fn write_until_stored<T, F>(&self, job: F) -> Result<T>
+    pub(super) fn write_until_stored<T, F>(&self, job: F) -> impl Future<Output = Result<T>> + Send
     where
         T: Send + 'static,
-        F: Fn(&mut dyn crate::plugin::Tx) -> Result<T> + Send + Sync + 'static,
+        F: Fn(&mut dyn Tx) -> Result<T> + Send + Sync + 'static,
     {
-        let job = Arc::new(job);
+        answered(self.try_until_stored(Arc::new(move |tx: &mut dyn Tx| job(tx).map(|answer| Box::new(answer) as JobAnswer))))
+    }
+
+    async fn try_until_stored(&self, job: Arc<Again>) -> Result<JobAnswer> {
         let mut wait = Duration::from_millis(50);
         loop {
             let attempt = job.clone();
-            match self.write(move |tx| attempt(tx)).await {
+            match self.do_write(Box::new(move |tx| attempt(tx))).await {
                 // A store that was closed says so, and ends this.
                 Err(error) if error.is(Code::StoreBusy) || error.is(Code::StoreUnavailable) => {
                     tokio::time::sleep(wait).await;
@@ -619,7 +625,7 @@ pub(super) fn is_client_gone(error: &Error) -> bool {
 }
 
 /// What the log says about a connection whose end came with an error.
-pub(super) fn expire(tx: &mut dyn crate::plugin::Tx, about: &About, row: &mut ConnectionRow, error: &Error) -> Result<()> {
+pub(super) fn expire(tx: &mut dyn Tx, about: &About, row: &mut ConnectionRow, error: &Error) -> Result<()> {
     // One that was suspended ends for good: that is news too.
     let was_alive = row.status == crate::model::ConnectionStatus::Active.as_str() || super::credential::is_suspended(row);
     (row.trouble, row.renew_at) = (None, None);

@@ -55,7 +55,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, OnceCell, watch};
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, OnceCell, oneshot, watch};
 
 pub use events::event_position;
 pub use open::EngineParts;
@@ -68,7 +69,7 @@ use crate::{
     ids,
     model::{EventType, Json, Tenant},
     operations::{Operation, Scope},
-    plugin::{Clock, Connector, HttpTransport, Presenter, Store, Tx, WorkflowRunner, inherit},
+    plugin::{Clock, Connector, HttpTransport, JobAnswer, Presenter, Store, Tx, WorkflowRunner, WriteJob, answered, boxed, inherit},
     project::{ProjectSource, secrets::Secrets},
     runtime,
     sandbox::Sandbox,
@@ -134,7 +135,7 @@ pub struct Timings {
     #[serde(deserialize_with = "Seconds::read_some")]
     #[schemars(with = "Seconds")]
     pub webhook_patience: Duration,
-    /// Credential reads within this time share one audit row. Default 60 s.
+    /// Reads of a credential within this time share one audit row, and so do calls with it. Default 60 s.
     #[serde(deserialize_with = "Seconds::read_some")]
     #[schemars(with = "Seconds")]
     pub read_window: Duration,
@@ -209,7 +210,7 @@ struct Inner {
     lives: cache::Lives,
     ahead: ahead::Ahead,
     /// How often a 401 had a connection renewed lately, and when last.
-    forced: moka::sync::Cache<String, (u32, i64, i64)>,
+    forced: cache::Marks,
     flights: Mutex<HashMap<String, refresh::Flight>>,
     /// The origins of token URLs without placeholders.
     authorities: Mutex<HashMap<String, String>>,
@@ -248,13 +249,16 @@ impl Inner {
     {
         self.under_way.send_modify(|n| *n += 1);
         let under_way = UnderWay(self.clone());
-        // In its place at once: it is large, and every layer around it would move it.
-        let work = Box::pin(work);
-        let task = runtime::spawn(inherit(async move {
+        let (told, answer) = oneshot::channel();
+        // In its place at once: it is large, and every layer around it would move it. And of one type for all: the runtime's part
+        // of a task is made for each type of future anew.
+        let work: BoxFuture<'static, ()> = Box::pin(async move {
             let _under_way = under_way;
-            work.await
-        }));
-        async move { task.await.map_err(|_| err!(Internal, "work that was under way panicked"))? }
+            // Nobody may listen any more.
+            let _ = told.send(work.await);
+        });
+        runtime::spawn(inherit(work));
+        async move { answer.await.map_err(|_| err!(Internal, "work that was under way panicked"))? }
     }
 
     /// Waits for what is under way, for about as long as providers may take.
@@ -267,22 +271,26 @@ impl Inner {
     }
 
     /// Writes, then wakes whoever waits for changes.
-    async fn write<T, F>(&self, job: F) -> Result<T>
+    fn write<T, F>(&self, job: F) -> impl Future<Output = Result<T>> + Send
     where
         T: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
     {
-        let answer = self.vault.write(&*self.store, job).await?;
+        answered(self.do_write(boxed(job)))
+    }
+
+    async fn do_write(&self, job: WriteJob) -> Result<JobAnswer> {
+        let answer = self.vault.run(&*self.store, true, job).await?;
         self.changed.send_modify(|n| *n += 1);
         Ok(answer)
     }
 
-    async fn read<T, F>(&self, job: F) -> Result<T>
+    fn read<T, F>(&self, job: F) -> impl Future<Output = Result<T>> + Send
     where
         T: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
     {
-        self.vault.read(&*self.store, job).await
+        self.vault.read(&*self.store, job)
     }
 
     /// Whether the caller may do this to that account, and who it is for the audit.

@@ -13,7 +13,7 @@ use crate::{
 impl Inner {
     /// One page. Its cursor is authenticated and of this account and application (S-36); where a link leads is compared
     /// with the application's own origin when it is used (S-50).
-    pub(super) async fn api_page(self: &Arc<Self>, request: ApiPageRequest) -> Result<ApiPage> {
+    pub(super) async fn api_page(self: &Arc<Self>, actor: &str, request: ApiPageRequest) -> Result<ApiPage> {
         let app = self.app(&request.application).await?;
         let Some(rules) = request.pagination.clone().or_else(|| app.manifest.api.pagination.clone()) else {
             bail!(Unsupported, "the manifest of `{}` says nothing about pages; pass `pagination`", app.slug())
@@ -40,7 +40,7 @@ impl Inner {
         if let Some(body) = &body {
             call.body = Some(json_body(body));
         }
-        let (answer, mut asked) = self.api_call(call).await?;
+        let (answer, mut asked) = self.api_call(actor, call).await?;
         let answer = answer.into();
         let secret = secret_params(&app);
         secret.iter().for_each(|name| strip_param(&mut asked, name));

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use url::Url;
 
-use super::{Inner, apps::App, end_of, millis};
+use super::{Inner, apps::App, credential::CALL, end_of, millis};
 use crate::{
     backend::{ApiRequest, GetCredential},
     error::{Result, bail, err},
@@ -121,14 +121,15 @@ fn each_place(app: &App, credential: &Credential, put: impl FnMut(&Placement) ->
 impl Inner {
     /// Sends an authenticated call. The provider's answer is returned whatever its status; a token that died early is
     /// renewed once, and a dead grant is `reauth_required`.
-    pub(super) async fn api_request(self: &Arc<Self>, request: ApiRequest) -> Result<ApiAnswer> {
-        self.api_call(request).await.map(|(answer, _)| answer.into())
+    pub(super) async fn api_request(self: &Arc<Self>, actor: &str, request: ApiRequest) -> Result<ApiAnswer> {
+        self.api_call(actor, request).await.map(|(answer, _)| answer.into())
     }
 
     /// The same, with the URL that was called. All tries and the waits between them have the caller's time together.
-    pub(super) async fn api_call(self: &Arc<Self>, request: ApiRequest) -> Result<(HttpResponse, Url)> {
+    pub(super) async fn api_call(self: &Arc<Self>, actor: &str, request: ApiRequest) -> Result<(HttpResponse, Url)> {
         let until = end_of(request.timeout.unwrap_or(DEFAULT_TIME));
         let (app, mut row) = self.usable(&selector(&request)).await?;
+        self.note_use_of_secret(CALL, actor, &row).await?;
         let mut renewed = false;
         let mut tries = 0;
         loop {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Inner,
     apps::App,
+    credential::CALL,
     request::{outgoing, selector, signs},
 };
 use crate::{
@@ -23,7 +24,7 @@ const MOST: u64 = 1024 * 1024 * 1024;
 impl Inner {
     /// Sends once; a token that died early is renewed once. Then a call without an upload is sent once more. What an
     /// upload has sent is gone, so its caller is told to send it again, and finds the new token ready.
-    pub(super) async fn api_stream(self: &Arc<Self>, request: ApiRequest, upload: Option<Upload>) -> Result<HttpStream> {
+    pub(super) async fn api_stream(self: &Arc<Self>, actor: &str, request: ApiRequest, upload: Option<Upload>) -> Result<HttpStream> {
         if upload.is_some() && request.body.is_some() {
             bail!(InvalidRequest, "a call has either a body or an upload");
         }
@@ -38,6 +39,7 @@ impl Inner {
         if is_form && signs(&app, &self.open_credential(&row)?)? {
             bail!(Unsupported, "`{}` wants a form's fields signed, which are not known before an upload has been sent", app.slug());
         }
+        self.note_use_of_secret(CALL, actor, &row).await?;
         let first = StreamRequest { head, upload, silence, most };
         let answer = self.transport.stream(first).await?;
         if answer.status != 401 || !self.may_force(&row) {

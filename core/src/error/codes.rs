@@ -127,7 +127,7 @@ codes! {
     // Settings of the organisation.
     ProjectInvalid = "project_invalid", Configuration, Never, 500, "The project file is missing or has a mistake.", "Correct it at the file, line and key that the reason names; `smalt doctor` checks it.";
     ManifestInvalid = "manifest_invalid", Configuration, Never, 500, "An application's manifest has a mistake.", "Run `smalt apps lint`, which names file, line, key and the cure.";
-    ClientMissing = "client_missing", Configuration, Never, 500, "The project names no OAuth client for the application in this environment.", "Add `[apps.<slug>.client.test]` (or `.production`) with `id` and `secret` to the project file; `smalt doctor` prints the redirect URI.";
+    ClientMissing = "client_missing", Configuration, Never, 500, "The project names no OAuth client for the application in this environment.", "Add that table to the project file, with the `id` and `secret` of your OAuth client; `smalt doctor` prints its redirect URI.";
     RegistrationRefused = "registration_refused", Configuration, Later, 502, "The provider registers no client for the organisation.", "See the provider's error code in the context; name a client of your own in the project file if it stays so.";
     SecretMissing = "secret_missing", Configuration, Never, 500, "An environment variable or file that holds a secret is not there.", "Set it; the context names it.";
     SandboxRefused = "sandbox_refused", Configuration, Never, 400, "The sandbox applications do not exist in the production environment.", "Use the test environment.";

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    AppManifest, Finding,
+    AppManifest, Finding, TokenClient,
     document::{MAX_BYTES, did_you_mean},
     family, lint,
 };
@@ -85,6 +85,28 @@ impl AppManifest {
     /// Whether it is one of the built-in sandbox applications.
     pub fn is_sandbox(&self) -> bool {
         SANDBOX_SLUGS.contains(&self.slug.as_str())
+    }
+
+    /// Whether the organisation's own client has a part in connecting: at an OAuth page, or in asking for a token with it.
+    pub fn takes_client(&self) -> bool {
+        self.opens_page() || self.token_of_client()
+    }
+
+    /// Whether nobody can connect before the project names a client: none is registered by protocol, and entered values alone
+    /// are not enough.
+    pub fn needs_client(&self) -> bool {
+        let registers = self.oauth2.as_ref().is_some_and(|oauth| oauth.registration.is_some());
+        self.token_of_client() || (self.opens_page() && !registers && self.keybased.is_none())
+    }
+
+    /// Whether the user consents at a page, of OAuth 2.0 or of OAuth 1.0a.
+    pub fn opens_page(&self) -> bool {
+        self.oauth2.is_some() || self.oauth1.is_some()
+    }
+
+    fn token_of_client(&self) -> bool {
+        let token = self.keybased.as_ref().and_then(|keys| keys.token.as_ref());
+        token.is_some_and(|token| token.client() == TokenClient::Project)
     }
 
     /// The values of its variables: the project's where it sets one, the defaults elsewhere.

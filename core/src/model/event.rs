@@ -89,7 +89,7 @@ model! {
 
     /// Who did what with secrets; written in the same transaction as the deed.
     pub struct AuditEntry {
-        /// What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`, `client`, `webhook`, `own_credentials`.
+        /// What was done: `connect`, `refresh`, `disconnect`, `credential` (given out), `request` (a call was made with it), `key`, `client`, `webhook`, `own_credentials`.
         pub action: String,
         /// Who asked.
         pub actor: String,
@@ -99,7 +99,7 @@ model! {
         pub application: Option<String>,
         /// The connection.
         pub connection_id: Option<String>,
-        /// How often, for reads that are counted together.
+        /// How often, for reads and calls that are counted together.
         pub count: u64,
         /// Ids and words about it; never a secret.
         pub detail: Json,

@@ -70,12 +70,17 @@ pub trait StoreExt {
         F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static;
 }
 
-fn boxed<T: Send + 'static>(job: impl FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static) -> WriteJob {
+pub(crate) fn boxed<T: Send + 'static>(job: impl FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static) -> WriteJob {
     Box::new(move |tx| job(tx).map(|answer| Box::new(answer) as JobAnswer))
 }
 
-fn typed<T: 'static>(answer: JobAnswer) -> Result<T> {
+pub(crate) fn typed<T: 'static>(answer: JobAnswer) -> Result<T> {
     answer.downcast().map(|b| *b).map_err(|_| err!(Internal, "a store answered a job with another job's type"))
+}
+
+/// A job's answer once it is there: one future for all jobs that answer alike, where an `async` function would have one for each.
+pub(crate) async fn answered<T: 'static>(work: impl Future<Output = Result<JobAnswer>>) -> Result<T> {
+    typed(work.await?)
 }
 
 #[async_trait]
@@ -85,7 +90,7 @@ impl StoreExt for dyn Store {
         T: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
     {
-        typed(self.write(boxed(job)).await?)
+        answered(self.write(boxed(job))).await
     }
 
     async fn read_with<T, F>(&self, job: F) -> Result<T>
@@ -93,7 +98,7 @@ impl StoreExt for dyn Store {
         T: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
     {
-        typed(self.read(boxed(job)).await?)
+        answered(self.read(boxed(job))).await
     }
 }
 

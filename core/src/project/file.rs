@@ -272,7 +272,7 @@ impl LoadedProject {
     /// `client_missing` when the project names none, `secret_missing` when its secret cannot be read.
     pub fn client(&self, slug: &str, environment: crate::model::Environment) -> Result<(&super::Client, Option<Secret>)> {
         let Some(client) = self.project.apps.get(slug).and_then(|app| app.client.get(&environment)) else {
-            bail!(ClientMissing, "`{slug}` has no OAuth client for {environment}: add `apps.{slug}.client.{environment}`");
+            bail!(ClientMissing, "`{slug}` has no OAuth client for {environment}, which would be `[apps.{slug}.client.{environment}]`");
         };
         let secret = client.secret.as_ref().map(|secret| secret.resolve(&self.base_dir)).transpose()?;
         Ok((client, secret))

@@ -15,6 +15,7 @@ pub use file::{LoadedProject, ProjectSource};
 pub use lint::{lint, lint_file, schema};
 pub use template::template;
 
+use crate::manifest::AppManifest;
 use crate::model::{Brand, Environment, FieldOption, FieldType, InputField, Json, Label, Mapping};
 
 /// Derives of every project type; an unknown key is a mistake that is named.
@@ -163,7 +164,7 @@ project! {
         pub inputs: Option<Vec<InputField>>,
         /// Replaces the manifest's verify request by none.
         pub skip_verify: bool,
-        /// Overrides of how it looks, e.g. artwork that may not be shipped.
+        /// Overrides of how it looks, e.g. artwork that may not be shipped; what it leaves out is as the manifest says.
         pub brand: Option<Brand>,
         /// The application's own settings.
         pub fields: Vec<FieldDef>,
@@ -274,6 +275,31 @@ project! {
         pub enabled: bool,
         /// Its own fields.
         pub fields: Vec<FieldDef>,
+    }
+}
+
+impl AppSettings {
+    /// How the application looks: each thing as the project says, else as the manifest does. The provider's rules stay.
+    pub(crate) fn brand_of(&self, manifest: &AppManifest) -> Brand {
+        let mut brand = manifest.brand.clone();
+        let Some(own) = &self.brand else { return brand };
+        let take = |to: &mut Option<String>, from: &Option<String>| {
+            if from.is_some() {
+                to.clone_from(from);
+            }
+        };
+        take(&mut brand.icon, &own.icon);
+        take(&mut brand.color, &own.color);
+        take(&mut brand.button.guidelines_url, &own.button.guidelines_url);
+        brand.button.mandated |= own.button.mandated;
+        for (to, from) in [(&mut brand.button.normal, &own.button.normal), (&mut brand.button.hover, &own.button.hover)] {
+            take(&mut to.image, &from.image);
+            take(&mut to.label, &from.label);
+            take(&mut to.background, &from.background);
+            take(&mut to.foreground, &from.foreground);
+            take(&mut to.border, &from.border);
+        }
+        brand
     }
 }
 

@@ -197,7 +197,7 @@ impl Got {
     /// # Errors
     /// `server_answer`.
     pub(super) fn read<T: Received>(&self) -> Result<T, Error> {
-        T::received(&self.body).map_err(|error| self.unreadable(&error))
+        T::received(self.any()?).map_err(|error| self.unreadable(&error))
     }
 
     /// As [`Self::read`], for what is no answer of an operation.
@@ -205,6 +205,10 @@ impl Got {
     /// # Errors
     /// `server_answer`.
     pub(super) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_value(self.any()?).map_err(|error| self.unreadable(&error))
+    }
+
+    fn any(&self) -> Result<Json, Error> {
         serde_json::from_slice(&self.body).map_err(|error| self.unreadable(&error))
     }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Secret,
     backend::*,
-    error::{Result, err},
+    error::{Error, Result, err},
     expose::{Expose, Received},
     model::*,
     operations::Operation,
@@ -45,6 +45,13 @@ impl Doorway {
         request: &impl Expose,
         change: impl FnOnce(&mut Call),
     ) -> Result<A> {
+        let mut call = self.begin(operation)?.with_body(request)?;
+        change(&mut call);
+        let named = |error: Error| error.with("server", &self.link.host).with("operation", operation.row().name);
+        self.link.send(caller, call).await?.read().map_err(named)
+    }
+
+    fn begin(&self, operation: Operation) -> Result<Call> {
         operation.offered_remotely()?;
         let name = operation.row().name;
         if !self.offered.contains(name) {
@@ -53,10 +60,7 @@ impl Doorway {
                 .with("operation", name)
                 .with("server", host));
         }
-        let mut call = Call::new(operation, "POST", format!("/smalt/v1/{name}")).with_body(request)?;
-        change(&mut call);
-        let got = self.link.send(caller, call).await?;
-        got.read().map_err(|error| error.with("server", &self.link.host).with("operation", name))
+        Ok(Call::new(operation, "POST", format!("/smalt/v1/{name}")))
     }
 
     /// A session whose tokens come from a provider names none and means its own.

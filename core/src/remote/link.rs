@@ -102,9 +102,11 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<Zeroizing<Vec<u8>>> 
     }
     let unwritable = |_| err!(Internal, "a request has no JSON form");
     let mut count = Count(0);
-    serde_json::to_writer(&mut count, value).map_err(unwritable)?;
+    // One writer for both: each type is written by code of its own for each sort of writer.
+    let write = |to: &mut dyn std::io::Write| serde_json::to_writer(to, value).map_err(unwritable);
+    write(&mut count)?;
     let mut body = Zeroizing::new(Vec::with_capacity(count.0));
-    serde_json::to_writer(&mut *body, value).map_err(unwritable)?;
+    write(&mut *body)?;
     Ok(body)
 }
 

@@ -3,6 +3,7 @@
 pub mod rows;
 mod sqlite;
 
+pub(crate) use sqlite::SEALED;
 pub use sqlite::{
     BackupInfo, Forking, PendingStep, SchemaInfo, SqliteStore, StoreOptions, backup, prepare_fork, restore, schema_info, verify_backup,
 };

@@ -9,7 +9,7 @@ use std::{
 use super::{Loaded, Vault};
 use crate::{
     Result,
-    plugin::{Store, StoreExt, Tx},
+    plugin::{JobAnswer, Store, Tx, WriteJob, answered, boxed, typed},
 };
 
 /// How long a key that was dropped from the store still opens what was read before.
@@ -31,9 +31,9 @@ pub(super) fn next_epoch(tx: &mut dyn Tx, org: &str) -> Result<()> {
 }
 
 /// A job that ran, or one that did not since the keys changed.
-enum Ran<T, F> {
-    Done(T),
-    NotYet(F),
+enum Ran {
+    Done(JobAnswer),
+    NotYet(WriteJob),
 }
 
 impl Vault {
@@ -45,36 +45,36 @@ impl Vault {
     ///
     /// # Errors
     /// As [`Store::write`]; the key provider's, when a key is new and cannot be unwrapped: the job did not run then.
-    pub async fn write<T, F>(self: &Arc<Self>, store: &dyn Store, job: F) -> Result<T>
+    pub fn write<T, F>(self: &Arc<Self>, store: &dyn Store, job: F) -> impl Future<Output = Result<T>> + Send
     where
         T: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
     {
-        self.run(store, true, job).await
+        answered(self.run(store, true, boxed(job)))
     }
 
     /// Runs a job that only reads, with the keys that count at its time.
     ///
     /// # Errors
     /// As [`Vault::write`].
-    pub async fn read<T, F>(self: &Arc<Self>, store: &dyn Store, job: F) -> Result<T>
+    pub fn read<T, F>(self: &Arc<Self>, store: &dyn Store, job: F) -> impl Future<Output = Result<T>> + Send
     where
         T: Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
     {
-        self.run(store, false, job).await
+        answered(self.run(store, false, boxed(job)))
     }
 
-    async fn run<T, F>(self: &Arc<Self>, store: &dyn Store, writes: bool, mut job: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut dyn Tx) -> Result<T> + Send + 'static,
-    {
+    /// For jobs of every type: what stands here would be made for each of them anew.
+    pub(crate) async fn run(self: &Arc<Self>, store: &dyn Store, writes: bool, mut job: WriteJob) -> Result<JobAnswer> {
         loop {
             let vault = self.clone();
-            let guarded = move |tx: &mut dyn Tx| if vault.is_current(tx)? { job(tx).map(Ran::Done) } else { Ok(Ran::NotYet(job)) };
-            let ran = if writes { store.write_with(guarded).await } else { store.read_with(guarded).await };
-            match ran? {
+            let guarded: WriteJob = Box::new(move |tx| {
+                let ran = if vault.is_current(tx)? { Ran::Done(job(tx)?) } else { Ran::NotYet(job) };
+                Ok(Box::new(ran))
+            });
+            let ran = if writes { store.write(guarded).await } else { store.read(guarded).await };
+            match typed(ran?)? {
                 Ran::Done(answer) => return Ok(answer),
                 Ran::NotYet(again) => job = again,
             }

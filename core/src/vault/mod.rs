@@ -317,10 +317,11 @@ impl Vault {
     pub fn seal_json<T: Serialize + ?Sized>(&self, aad: &Aad, value: &T) -> Result<Vec<u8>> {
         let unserialisable = |_| err!(Internal, "a value to be sealed has no JSON form");
         // Measured first: a buffer that grows would leave copies of the secret behind.
+        let write = |to: &mut dyn std::io::Write| serde_json::to_writer(to, value).map_err(unserialisable);
         let mut length = Length(0);
-        serde_json::to_writer(&mut length, value).map_err(unserialisable)?;
+        write(&mut length)?;
         let mut plain = Zeroizing::new(Vec::with_capacity(length.0));
-        serde_json::to_writer(&mut *plain, value).map_err(unserialisable)?;
+        write(&mut *plain)?;
         self.seal(aad, &plain)
     }
 

@@ -16,14 +16,14 @@ use crate::{
     ids,
     model::RotationState,
     plugin::{Clock, Store, StoreExt, Tx},
-    store::rows::{AuditRow, DataKeyRow},
+    store::{
+        SEALED,
+        rows::{AuditRow, DataKeyRow},
+    },
 };
 
 /// The record's own version.
 const VERSION: u32 = 1;
-/// The schema that brought rotation of all that is sealed. Programs of an older one cannot learn of a new key, or pass over rows
-/// that they do not know, so they may not open the store any more.
-const SCHEMA: u32 = 8;
 
 /// A rotation, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,7 +159,7 @@ impl Vault {
 pub(crate) fn demand_readers(tx: &mut dyn Tx) -> Result<()> {
     const NAME: &str = "oldest_reader";
     let Some(text) = tx.meta(NAME)?.and_then(|bytes| String::from_utf8(bytes).ok()) else { return Ok(()) };
-    if text.parse::<u32>().is_ok_and(|oldest| oldest < SCHEMA) { tx.set_meta(NAME, SCHEMA.to_string().as_bytes()) } else { Ok(()) }
+    if text.parse::<u32>().is_ok_and(|oldest| oldest < SEALED) { tx.set_meta(NAME, SEALED.to_string().as_bytes()) } else { Ok(()) }
 }
 
 /// Nothing may be sealed under the replaced keys any more.

@@ -15,7 +15,9 @@ What is in the box. An application of your own, or another version of one of the
 
 *Refresh*: what a renewal does to the refresh token; with *none* the access token lives until it is revoked or the user
 connects again. *Disconnect*: what is ended at the provider, see [the receipt](operations.md). Each one is played against
-its provider's documented requests and answers in every test run (`core/apps/replays`).
+its provider's documented requests and answers in every test run (`core/apps/replays`). For each of them a manifest that is wrong in one place is
+shown to fail, but for what no single play of requests shows: whether refresh tokens rotate and for how long an old one is good, whether users share a grant, rates,
+forms of what people enter, and scopes that are only suggested. These rest on the facts alone.
 
 | slug | application | with | PKCE | refresh | disconnect |
 |---|---|---|---|---|---|

@@ -194,6 +194,57 @@ fn errors_have_one_shape_and_a_code_each() {
     assert!(!folder.path("typo.db").exists());
 }
 
+/// What to do next is something that can be typed here.
+#[test]
+fn cures_are_in_the_words_of_a_shell() {
+    let folder = Folder::initialised();
+    let told = |args: &[&str], code: i32, cure: &str| {
+        let said = folder.run(args);
+        assert_eq!(said.code, code, "{args:?}: {}", said.all());
+        let next = said.err.lines().skip_while(|line| !line.starts_with("error:")).nth(1).unwrap_or_default();
+        assert!(next.contains(cure), "{args:?}: {}", said.err);
+        let json = folder.run(&[args, &["--json"]].concat()).json();
+        assert!(json["error"]["reason"].as_str().unwrap().contains(cure), "{json}");
+    };
+    // Without a store.
+    for args in [&["account", "list"][..], &["migrate", "--check"], &["migrate"], &["backup", "b.smalt"]] {
+        told(args, 7, "smalt account create");
+    }
+    told(&["restore", "b.smalt"], 3, "smalt backup");
+    told(&["backup", "--check", "b.smalt"], 3, "smalt backup");
+    told(&["init"], 3, "--force");
+    assert!(!folder.path("smalt.db").exists());
+
+    folder.run(&["account", "create", "c1"]).ok();
+    folder.run(&["backup", "b.smalt"]).ok();
+    told(&["backup", "b.smalt"], 3, "--force");
+    told(&["restore", "b.smalt"], 3, "--force");
+    told(&["backup", "nope/b.smalt"], 3, "Make it");
+    told(&["account", "delete", "c1"], 3, "--yes");
+    told(&["account", "show", "nobody"], 3, "smalt account upsert");
+    told(&["connect", "sandbox-key", "--account", "c1", "--input", "workspace=acme"], 3, "--input");
+}
+
+#[test]
+fn what_is_right_is_said_without_noise() {
+    let folder = Folder::initialised();
+    let report = folder.run(&["doctor", "--offline", "--json"]).ok().json();
+    assert!(report["checks"].as_array().unwrap().iter().all(|check| check["status"] == "ok"), "{report}");
+    // A base's warning is said once, not once for each heir.
+    let apps = concat!(env!("CARGO_MANIFEST_DIR"), "/../apps");
+    let lint = folder.run(&["apps", "lint", apps, "--json"]).ok().json();
+    let found = lint["findings"].as_array().unwrap();
+    assert!(found.iter().enumerate().all(|(at, one)| !found[..at].contains(one)), "{lint}");
+    assert!(found.len() < 20, "{} findings", found.len());
+
+    folder.run(&["account", "create", "c1"]).ok();
+    folder.run(&["account", "create", "c2"]).ok();
+    let log = folder.run(&["events", "--limit", "1", "--json"]).ok().json();
+    assert_eq!(log["items"].as_array().unwrap().len(), 1);
+    let rest = folder.run(&["events", "--since", log["next"].as_str().unwrap(), "--json"]).ok().json();
+    assert_eq!(rest["items"].as_array().unwrap().len(), 1);
+}
+
 #[test]
 fn options_come_from_the_environment_too() {
     let mut folder = Folder::initialised();
@@ -210,6 +261,57 @@ fn options_come_from_the_environment_too() {
     folder.variables.push(("SMALT_KEY_FILE".to_owned(), "nowhere.key".to_owned()));
     folder.run(&["account", "show", "c1"]).ok();
     assert_eq!(folder.run(&["account", "show", "c1", "--key-file", "nowhere.key"]).code, 6);
+}
+
+/// OAuth 1.0a: whoever does what doctor says, ends with a project that works.
+#[test]
+fn oauth1_is_shown_and_its_client_is_wanted() {
+    let folder = Folder::initialised();
+    let trello = |command: &[&str]| folder.run(command).ok().json();
+    let list = trello(&["apps", "list", "--json"]);
+    let row = list.as_array().unwrap().iter().find(|app| app["slug"] == "trello").unwrap();
+    assert_eq!(row["auth_types"], serde_json::json!(["oauth2"]));
+    let shown = folder.run(&["apps", "show", "trello"]).ok().out;
+    for part in ["OAuthGetRequestToken", "OAuthAuthorizeToken", "OAuthGetAccessToken", "tokens/{token}", "variable app_name"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let project = folder.read("smalt.toml");
+    let without = format!("{project}\n[apps.trello]\nvariables.app_name = \"Acme\"\n");
+    folder.write("smalt.toml", &without);
+    let said = folder.run(&["doctor", "--offline"]);
+    assert!(said.code == 1 && said.out.contains("apps.trello.client.test") && said.out.contains("/trello/callback"), "{}", said.all());
+    folder.run(&["account", "create", "c1"]).ok();
+    let refused = folder.run(&["connect", "trello", "--account", "c1"]);
+    assert!(refused.code == 6 && refused.err.contains("client_missing"), "{}", refused.all());
+    assert!(refused.err.contains("[apps.trello.client.test]") && !refused.err.contains("<slug>"), "{}", refused.err);
+    folder.write("smalt.toml", &format!("{without}[apps.trello.client.test]\nid = \"key\"\nsecret = {{ env = \"PATH\" }}\n"));
+    let report = folder.run(&["doctor", "--offline", "--json"]).ok().json();
+    assert_eq!(
+        (&check(&report, "client trello")["status"], &check(&report, "project")["status"]),
+        (&"ok".into(), &"ok".into()),
+        "{report}"
+    );
+    let lint = folder.run(&["apps", "lint", "--json"]).ok().json();
+    assert_eq!(lint["findings"], serde_json::json!([]));
+}
+
+/// Artwork that a provider mandates is not shipped, and doctor says so as lint does.
+#[test]
+fn doctor_and_lint_ask_for_mandated_artwork() {
+    let folder = Folder::initialised();
+    let project = format!("{}\n[apps.google.client.test]\nid = \"x\"\nsecret = {{ env = \"PATH\" }}\n", folder.read("smalt.toml"));
+    folder.write("smalt.toml", &project);
+    let wanted = |report: &Value| {
+        let mut checks = report["checks"].as_array().unwrap().iter();
+        checks.any(|c| c["status"] == "warn" && c["message"].as_str().unwrap().contains("apps.google.brand.button.normal.image"))
+    };
+    let report = folder.run(&["doctor", "--offline", "--json"]).ok().json();
+    assert!(wanted(&report), "{report}");
+    let lint = folder.run(&["apps", "lint", "--json"]).ok().json();
+    assert_eq!((&lint["warnings"], lint["findings"][0]["line"].as_u64() > Some(0)), (&1.into(), true), "{lint}");
+    folder.write("smalt.toml", &format!("{project}[apps.google.brand.button.normal]\nimage = \"https://app.example.com/google.svg\"\n"));
+    let report = folder.run(&["doctor", "--offline", "--json"]).ok().json();
+    assert!(!wanted(&report), "{report}");
 }
 
 #[test]

@@ -31,6 +31,8 @@ fn s41_secrets_are_shown_on_request_only() {
     let connection = folder.run(&["connections", "list", "--account", "c1", "--json"]).ok();
     let id = connection.json()[0]["id"].as_str().unwrap().to_owned();
     said.push(connection);
+    // What a newcomer tries first works with a key, too.
+    assert!(folder.run(&["request", "sandbox-key", "GET", "items", "--account", "c1"]).ok().out.contains("Item 1 of sandbox"));
     for args in [
         &["connections", "list", "--account", "c1"][..],
         &["connections", "show", &id, "--account", "c1"],
@@ -60,6 +62,21 @@ fn s41_secrets_are_shown_on_request_only() {
         assert!(!said.all().contains(CANARY) && !said.all().contains(master.trim()), "{}", said.all());
         assert!(!said.all().contains('\u{1b}'), "colours where nobody sees them: {}", said.all());
     }
+}
+
+/// A key that its application ended is known by its 401: what to do is said.
+#[test]
+fn a_credential_that_is_refused_can_be_replaced() {
+    let folder = Folder::initialised();
+    let sandbox = folder.sandbox();
+    folder.run(&["account", "create", "c1"]).ok();
+    folder.run(&["connect", "sandbox-key", "--account", "c1", "--input", &format!("key={CANARY}"), "--input", "workspace=acme"]).ok();
+    assert!(folder.run(&["config", "sandbox-key", "--account", "c1"]).ok().out.contains("No settings."));
+    let order = serde_json::json!({"do": "revoke_key", "key": CANARY}).to_string();
+    let sent = std::process::Command::new("curl").args(["--silent", "--json", &order, &format!("{}/control", sandbox.url)]).output();
+    assert_eq!(String::from_utf8(sent.unwrap().stdout).unwrap(), "{\"ok\":true}");
+    let said = folder.run(&["request", "sandbox-key", "GET", "items", "--account", "c1"]);
+    assert!(said.code == 1 && said.err.contains("smalt connect sandbox-key --account c1"), "{}", said.all());
 }
 
 #[test]

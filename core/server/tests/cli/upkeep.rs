@@ -43,6 +43,8 @@ fn keys_rotate_seals_everything_anew_and_says_so() {
     assert_eq!(again["replaced"], json!([first["key_id"]]), "{again}");
     let said = folder.run(&["keys", "rotate"]).ok();
     assert!(said.out.starts_with("Rotated to the data key ") && !said.all().contains(CANARY), "{}", said.all());
+    let oldest = folder.run(&["migrate", "--check", "--json"]).ok().json()["oldest_reader"].clone();
+    assert!(oldest.as_u64() > Some(1) && said.out.contains(&format!("only programs that know schema {oldest} or more")), "{}", said.out);
     assert_eq!(credential(&folder), json!(CANARY));
 }
 

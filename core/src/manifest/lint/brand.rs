@@ -6,17 +6,12 @@ use crate::model::{Brand, ButtonState};
 /// Less contrast than this is hard to read (WCAG 2.2, success criterion 1.4.3).
 const CONTRAST: f64 = 4.5;
 
-/// Checks a brand. `whole` is false for a project's override, which may leave things out.
+/// Checks a brand. `whole` is false for a project's override, which may leave things out. That there is no icon is no mistake of a
+/// manifest, since few licences allow one; the project's lint says so where the application is offered.
 pub(crate) fn brand(report: &mut Report<'_>, at: &[&str], brand: &Brand, whole: bool) {
     let path = |keys: &[&'static str]| at.iter().copied().chain(keys.iter().copied()).collect::<Vec<&str>>();
     if let Some(icon) = &brand.icon {
         image(report, &path(&["icon"]), icon);
-    } else if whole {
-        report.warn(
-            &path(&["icon"]),
-            "is absent",
-            "ship one whose licence allows it, or leave it to the project (`apps.<slug>.brand.icon`)",
-        );
     }
     match &brand.color {
         Some(text) => _ = color(report, &path(&["color"]), text),

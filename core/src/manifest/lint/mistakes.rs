@@ -48,7 +48,6 @@ pub(super) const CASES: &[(&str, &str, &str, &str, bool)] = &[
         false,
     ),
     ("[brand.button.normal]", "[brand.button]\nmandated = true\n[brand.button.normal]", "brand.button.mandated", "guidelines_url", true),
-    ("icon = \"https://acme.example.com/icon.svg\"\n", "", "brand.icon", "apps.<slug>.brand.icon", false),
     ("icon = \"https", "icon = \"javascript", "brand.icon", "not an https URL", true),
     // URLs and templates.
     ("authorize_url = \"https", "authorize_url = \"http", "oauth2.authorize_url", "use https", true),
@@ -519,6 +518,9 @@ pub(super) const CASES: &[(&str, &str, &str, &str, bool)] = &[
         true,
     ),
     ("about = [\"oauth2\", \"api\", \"keybased\", \"brand\"]", "about = []", "facts[0].about", "is empty", true),
+    ("\"oauth2\", \"api\"", "\"oauth2\", \"api.base_url\"", "api.headers", "has no source", false),
+    ("\"keybased\", \"brand\"", "\"keybased.inputs\", \"keybased.verify\", \"brand\"", "keybased.placement", "has no source", false),
+    ("about = [\"oauth2\",", "about = [\"oauth2.scopes\",", "oauth2.copy_from_token", "has no source", false),
     ("date = \"2026-11-22\"\n", "", "facts[0].date", "is missing", true),
     ("description = \"Things for coyotes.\"\n", "", "description", "is missing", true),
     // What a refusal means, and how often is asked.

@@ -8,6 +8,7 @@ mod templates;
 
 use std::{borrow::Cow, path::Path, sync::LazyLock};
 
+use toml::de::DeTable;
 use url::Url;
 
 pub(crate) use brand::brand;
@@ -239,13 +240,22 @@ fn facts(report: &mut Report<'_>, m: &AppManifest) {
         ("brand.color", m.brand.color.is_some()),
         ("brand.icon", m.brand.icon.is_some()),
     ];
-    for (key, _) in stated.iter().filter(|(key, present)| *present && !covered(key)) {
-        let path: Vec<&str> = key.split('.').collect();
-        report.warn(
-            &path,
-            "has no source",
-            format!("add a `[[facts]]` with `about = [\"{key}\"]`, the provider's page and the day you read it"),
-        );
+    let mut wanting: Vec<Vec<String>> = stated
+        .iter()
+        .filter(|(key, present)| *present && !covered(key))
+        .map(|(key, _)| key.split('.').map(str::to_owned).collect())
+        .collect();
+    // And so is whatever else is written there.
+    let partly =
+        |key: &str| m.facts.iter().flat_map(|f| &f.about).any(|known| known.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')));
+    for path in report.table().map(|root| written(root, partly)).unwrap_or_default() {
+        if !covered(&path.join(".")) && !wanting.iter().any(|known| path.starts_with(known) || known.starts_with(&path)) {
+            wanting.push(path);
+        }
+    }
+    for path in wanting {
+        let cure = format!("add a `[[facts]]` with `about = [\"{}\"]`, the provider's page and the day you read it", path.join("."));
+        report.warn(&path.iter().map(String::as_str).collect::<Vec<_>>(), "has no source", cure);
     }
     if oauth2.is_some_and(|o| o.pkce == super::Pkce::Off) && !covered("oauth2.pkce") {
         report.warn(
@@ -261,6 +271,21 @@ fn facts(report: &mut Report<'_>, m: &AppManifest) {
             "add `[oauth2.revoke]`, or a `[[facts]]` about `oauth2.revoke` that shows that the provider offers none",
         );
     }
+}
+
+/// What a manifest's text says of the provider: the keys of the parts that do, and of tables of which facts speak in `partly`.
+fn written(root: &DeTable<'_>, partly: impl Fn(&str) -> bool) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for part in ["api", "oauth2", "oauth1", "keybased"] {
+        for (key, value) in root.get(part).and_then(|part| part.get_ref().as_table()).into_iter().flatten() {
+            let path = vec![part.to_owned(), key.get_ref().to_string()];
+            match value.get_ref().as_table().filter(|_| partly(&path.join("."))) {
+                Some(table) => found.extend(table.keys().map(|name| [path.as_slice(), &[name.get_ref().to_string()]].concat())),
+                None => found.push(path),
+            }
+        }
+    }
+    found
 }
 
 /// Whether the text is a day that exists, as `YYYY-MM-DD`.

@@ -71,8 +71,7 @@ fn a_good_manifest_has_no_finding() {
     assert!(lint_value(&AppManifest::parse(GOOD, "acme.toml").unwrap()).is_empty());
 }
 
-/// Findings: a mark that its owner does not let be shipped, a colour that no source names, and artwork that only the project
-/// may bring.
+/// Findings: a colour that no source names, and artwork that only the project may bring.
 #[test]
 fn built_in_manifests_have_only_the_findings_that_licences_force() {
     let catalog = crate::manifest::Catalog::builtin();
@@ -81,7 +80,6 @@ fn built_in_manifests_have_only_the_findings_that_licences_force() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("apps").join(&file);
         let findings = lint(&std::fs::read_to_string(path).unwrap(), &file);
         let mut expected = Vec::new();
-        expected.extend(manifest.brand.icon.is_none().then_some("brand.icon"));
         expected.extend(manifest.brand.color.is_none().then_some("brand.color"));
         expected.extend(manifest.brand.button.mandated.then_some("brand.button.normal.image"));
         let keys: Vec<&str> = findings.iter().map(|f| f.key.as_str()).collect();

@@ -34,15 +34,14 @@ pub(super) fn check(report: &mut Report<'_>, p: &Project, catalog: Option<&Catal
             continue;
         };
         against(report, slug, app, &manifest);
-        if manifest.oauth2.is_none() {
+        if app.enabled {
+            look(report, slug, app, &manifest);
+        }
+        if !manifest.takes_client() {
             if !app.client.is_empty() {
                 report.warn(&["apps", slug, "client"], "is not needed: the application takes keys only", "remove it");
             }
-        } else if app.enabled
-            && !sandbox
-            && manifest.keybased.is_none()
-            && manifest.oauth2.as_ref().is_none_or(|o| o.registration.is_none())
-        {
+        } else if app.enabled && !sandbox && manifest.needs_client() {
             let both = BTreeSet::from([Environment::Test, Environment::Production]);
             let wanted = if used.is_empty() { &both } else { &used };
             let missing: Vec<&str> = wanted.iter().filter(|e| !app.client.contains_key(e)).map(|e| e.as_str()).collect();
@@ -135,6 +134,20 @@ fn secret(report: &mut Report<'_>, path: &[&str], secret: Option<&SecretRef>) {
             report.error(path, "names no file", "write its path, relative to the project file");
         }
         _ => {}
+    }
+}
+
+/// What only the project can bring, because its owner lets nobody else ship it.
+fn look(report: &mut Report<'_>, slug: &str, app: &AppSettings, manifest: &AppManifest) {
+    let brand = app.brand_of(manifest);
+    if brand.button.mandated && brand.button.normal.image.is_none() {
+        let at = brand.button.guidelines_url.as_deref().map(|url| format!(", as {url} demands")).unwrap_or_default();
+        let cure = format!("put the provider's own artwork as `image` under `[apps.{slug}.brand.button.normal]`{at}");
+        report.warn(&["apps", slug, "brand", "button", "normal", "image"], "is mandated by the provider and not shipped with Smalt", cure);
+    }
+    if brand.icon.is_none() && !manifest.is_sandbox() {
+        let cure = format!("add `icon` under `[apps.{slug}.brand]`: an https URL or a `data:` URI of one that you may use");
+        report.warn(&["apps", slug, "brand", "icon"], "is absent: none is shipped whose licence does not allow it", cure);
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
         Catalog, Finding,
         document::{self, Report},
         file_finding, read_text,
-        schema::with_id,
+        schema::{checked_in, with_id},
         shape,
     },
     model::{Environment, Json},
@@ -27,6 +27,10 @@ static SCHEMA: LazyLock<Json> = LazyLock::new(schema);
 
 /// The JSON Schema of a project file, version 1, for editors: put `#:schema <url>` on the file's first line.
 pub fn schema() -> Json {
+    checked_in(include_str!(concat!(env!("OUT_DIR"), "/project-1.json")), made)
+}
+
+fn made() -> Json {
     let mut schema = with_id(schemars::schema_for!(Project).to_value(), "project-1.json", "Smalt project file, version 1");
     if let Some(client) = schema.pointer_mut("/$defs/AppSettings/properties/client").and_then(Json::as_object_mut) {
         // The generator does not look at what a map's keys may be.

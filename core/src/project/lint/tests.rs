@@ -22,6 +22,8 @@ variables = { api_host = "sandbox-quickbooks" }
 [apps.quickbooks.client.test]
 id = "abc"
 secret = { env = "QUICKBOOKS_SECRET" }
+[apps.quickbooks.brand.button.normal]
+image = "https://app.example.com/quickbooks.svg"
 [[apps.quickbooks.fields]]
 id = "account"
 name = "Account"
@@ -47,6 +49,7 @@ type = "number"
 default = 9
 parent = "account"
 [apps.twilio]
+brand = { icon = "https://app.example.com/twilio.svg" }
 "#;
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::builtin);
@@ -61,6 +64,31 @@ fn a_good_project_has_no_finding() {
     assert!(findings.is_empty(), "{}", show(&findings));
     assert!(Project::parse(GOOD, "smalt.toml").unwrap().check().is_ok());
     assert!(Project::default().check().is_ok());
+}
+
+/// OAuth 1.0a needs a client as OAuth 2.0 does, and so does a token that the organisation's own client asks for.
+#[test]
+fn a_client_is_no_mistake_where_one_is_needed() {
+    for (app, variables) in [("trello", "app_name = \"Acme\""), ("microsoft-graph-app", "")] {
+        let client = format!("[apps.{app}.client.test]\nid = \"x\"\nsecret = {{ env = \"X\" }}\n");
+        let text =
+            format!("version = 1\n[apps.{app}]\nbrand = {{ icon = \"https://a.example.com/\" }}\n[apps.{app}.variables]\n{variables}\n");
+        let found = show(&lint(&format!("{text}{client}"), "smalt.toml", &CATALOG));
+        assert!(!found.contains("is not needed") && !found.contains("has no OAuth client"), "{app}: {found}");
+        let found = show(&lint(&text, "smalt.toml", &CATALOG));
+        assert!(found.contains("has no OAuth client"), "{app}: {found}");
+    }
+}
+
+#[test]
+fn a_brand_of_the_project_changes_what_it_names_and_nothing_else() {
+    let project = Project::parse(GOOD, "smalt.toml").unwrap();
+    let manifest = CATALOG.get("quickbooks").unwrap();
+    let brand = project.apps["quickbooks"].brand_of(&manifest);
+    let mut expected = manifest.brand.clone();
+    expected.button.normal.image = Some("https://app.example.com/quickbooks.svg".to_owned());
+    assert_eq!(brand, expected);
+    assert!(brand.icon.is_some() && brand.button.mandated);
 }
 
 /// What is replaced, by what, the key that is named, a part of the finding, and whether it is an error.
@@ -116,7 +144,16 @@ const CASES: &[(&str, &str, &str, &str, bool)] = &[
         "leaves out what the application needs: token",
         true,
     ),
-    ("[apps.twilio]", "[apps.twilio]\nbrand = { color = \"red\" }", "apps.twilio.brand.color", "#rrggbb", true),
+    ("[apps.twilio]", "[apps.trello]\nvariables.app_name = \"Acme\"", "apps.trello", "has no OAuth client for test", false),
+    ("brand = { icon", "brand = { color = \"red\", icon", "apps.twilio.brand.color", "#rrggbb", true),
+    ("brand = { icon = \"https://app.example.com/twilio.svg\" }\n", "", "apps.twilio.brand.icon", "is absent", false),
+    (
+        "image = \"https://app.example.com/quickbooks.svg\"",
+        "label = \"Connect\"",
+        "apps.quickbooks.brand.button.normal.image",
+        "is mandated by the provider",
+        false,
+    ),
     ("[apps.twilio]", "[apps.twilio]\nscopes = [\"a b\"]", "apps.twilio.scopes", "text of its own", true),
     // Fields and workflows.
     ("id = \"sub\"", "id = \"account\"", "apps.quickbooks.fields[1].id", "stands twice", true),
@@ -198,7 +235,8 @@ fn a_variable_without_default_must_be_set() {
     let catalog = Catalog::new(vec![], vec![manifest]).unwrap();
     let findings = lint("version = 1\n[apps.acme]\n", "smalt.toml", &catalog);
     assert!(findings.iter().any(|f| f.key == "apps.acme.variables.zone" && f.is_error()), "{}", show(&findings));
-    assert!(lint("version = 1\n[apps.acme]\nvariables.zone = \"eu\"\n", "smalt.toml", &catalog).is_empty());
+    let whole = "version = 1\n[apps.acme]\nvariables.zone = \"eu\"\nbrand.icon = \"https://app.example.com/acme.svg\"\n";
+    assert!(lint(whole, "smalt.toml", &catalog).is_empty());
 }
 
 #[test]

@@ -341,7 +341,7 @@ impl Part {
         how.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut how, 0o600);
-        how.open(&path).map_err(|e| unusable("made", &e))?;
+        how.open(&path).map_err(|e| unusable("made", &e).with("path", target.display()))?;
         Ok(Self { path, done: false })
     }
 

@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+pub(crate) use self::schema::SEALED;
 pub use self::{
     backup::{BackupInfo, backup, restore, verify_backup},
     process::{Forking, prepare_fork},

@@ -32,8 +32,12 @@ pub(super) struct Migration {
     pub(super) oldest_reader: u32,
     /// What it brings, for people.
     pub(super) about: &'static str,
-    sql: &'static str,
+    pub(super) sql: &'static str,
 }
+
+/// The last version that brought something sealed. Once a key was replaced, programs of an older one may not open the store any more:
+/// they would not know of the new key, or would pass over rows that they do not know. A step with a new sealed column raises it.
+pub(crate) const SEALED: u32 = 8;
 
 /// In order. A released step never changes. Expand first; contract a minor release later.
 pub(super) const MIGRATIONS: &[Migration] = &[

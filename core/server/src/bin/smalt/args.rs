@@ -379,6 +379,9 @@ pub struct Events {
     /// The cursor where you stopped [default: the oldest that is kept]
     #[arg(long, value_name = "CURSOR")]
     pub since: Option<String>,
+    /// How many at most [default: all that are there]
+    #[arg(long, value_name = "N", conflicts_with = "follow", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
 }
 
 #[derive(Subcommand)]

@@ -119,14 +119,27 @@ impl Context {
         Err(Error::new(Code::Unsupported, reason))
     }
 
+    /// The store's file, which must be there.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub fn store_file(&self) -> Result<PathBuf> {
+        let path = &self.global.data;
+        if path.exists() {
+            return Ok(path.clone());
+        }
+        let reason = format!("there is no store `{}`", path.display());
+        Err(output::told(Code::StoreUnavailable, reason, "The first `smalt account create` makes it; `--data` names another one.")
+            .with("path", path.display()))
+    }
+
     /// An engine on the store, not open yet. `create` as for [`Self::with`].
     ///
     /// # Errors
     /// `store_unavailable` when the store is missing and may not be made; those of the key.
     pub fn builder(&self, create: bool) -> Result<SmaltBuilder> {
-        if !create && !self.global.data.exists() {
-            let reason = format!("there is no store `{}`; the first `smalt account create` makes it", self.global.data.display());
-            return Err(Error::new(Code::StoreUnavailable, reason).with("path", self.global.data.display()));
+        if !create {
+            self.store_file()?;
         }
         let mut builder = Smalt::embedded(&self.global.data)
             .environment(self.global.environment)

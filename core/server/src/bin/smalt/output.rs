@@ -7,7 +7,7 @@ use std::{
 
 use anstyle::{AnsiColor, Style};
 use serde_json::json;
-use smalt::{Error, Kind, Retry, model::Json};
+use smalt::{Code, Error, Kind, Retry, model::Json};
 
 use crate::exit::ExitCode;
 
@@ -217,10 +217,11 @@ pub fn exit_code(error: &Error) -> u8 {
 /// The JSON form of an error.
 pub fn error_json(error: &Error) -> Json {
     let info = error.info();
+    let (what, next) = halves(error);
     let mut record = json!({
         "code": info.code.as_str(),
         "kind": error.kind(),
-        "reason": info.reason,
+        "reason": format!("{what} {next}").trim_end(),
         "retry": info.retry,
         "context": info.context,
     });
@@ -230,13 +231,30 @@ pub fn error_json(error: &Error) -> Json {
     json!({ "error": record })
 }
 
+/// An error of the command's own: what happened, and what to type next.
+pub fn told(code: Code, what: impl std::fmt::Display, next: &str) -> Error {
+    Error::received(code, format!("{what}. {next}"))
+}
+
 /// What happened, and what to do next.
 fn halves(error: &Error) -> (&str, &str) {
-    let next = error.code().row().next;
-    match error.reason().strip_suffix(next) {
-        Some(what) => (what.trim_end(), next),
-        None => (error.reason(), ""),
+    let (reason, next) = (error.reason(), error.code().row().next);
+    match reason.strip_suffix(next) {
+        Some(what) => (what.trim_end(), in_shell(error.code()).unwrap_or(next)),
+        // In other words than the table's: the last sentence.
+        None => reason.rfind(". ").map_or((reason, ""), |end| (&reason[..=end], reason[end + 2..].trim())),
     }
+}
+
+/// What to do next in a shell, where the table's words are those of the library.
+fn in_shell(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::InvalidInputs => "Correct what `fields` names, each as `--input NAME=VALUE`; `smalt apps show APP` lists them.",
+        Code::InvalidToken => "`smalt session ID` prints a new one.",
+        Code::LinkedAccountNotFound => "`smalt account upsert ID` makes it; `smalt account list` shows those that are there.",
+        Code::FieldNotFound => "`smalt config APP --account ID` shows the fields that there are.",
+        _ => return None,
+    })
 }
 
 /// Prints an error: for people always, for programs too when they asked for it.
@@ -267,8 +285,12 @@ mod tests {
             let exit = exit_code(&error);
             assert!(EXIT_CODES.lines().any(|line| line.trim_start().starts_with(&format!("{exit} "))), "{exit}");
             let (what, next) = halves(&error);
-            assert!(!what.is_empty() && next == code.row().next, "{}", code.as_str());
+            assert!(!what.is_empty() && !next.is_empty(), "{}", code.as_str());
+            assert!(!next.contains('('), "{} is told in the library's words: {next}", code.as_str());
         }
+        let own = told(Code::InvalidRequest, "`a.b` is there already; nothing was written", "`--force` replaces it.");
+        assert_eq!(halves(&own), ("`a.b` is there already; nothing was written.", "`--force` replaces it."));
+        assert_eq!(error_json(&own)["error"]["reason"], own.reason());
     }
 
     #[test]

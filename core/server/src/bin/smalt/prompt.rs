@@ -4,6 +4,8 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use smalt::{Code, Error, Result, Secret};
 
+use crate::output::told;
+
 /// The most that is read of one line or of the whole input, in bytes.
 const MOST: u64 = 16 * 1024 * 1024;
 
@@ -21,7 +23,8 @@ pub fn line() -> Result<Secret> {
     let mut text = String::new();
     let read = io::stdin().lock().take(MOST).read_line(&mut text).map_err(|e| unreadable(&e))?;
     if read == 0 {
-        return Err(Error::new(Code::InvalidRequest, "the standard input ended where a value was expected"));
+        let reason = "the standard input ended where a value was expected";
+        return Err(told(Code::InvalidRequest, reason, "Give it a line for each value, or run the command on a terminal."));
     }
     let text = Secret::new(text);
     Ok(Secret::new(text.expose().trim_end_matches(['\n', '\r'])))
@@ -45,6 +48,10 @@ pub fn everything() -> Result<Vec<u8>> {
 /// Asks for a value; it is shown while it is typed.
 pub fn ask(question: &str) -> Result<Secret> {
     show(question);
+    if !io::stdin().is_terminal() {
+        // Nobody's typing ends the line.
+        show("\n");
+    }
     line()
 }
 

@@ -13,7 +13,7 @@ use smalt::{
 use crate::{
     args::{Accounts, PutAccount, Session},
     context::Context,
-    output::{Answer, BOLD, DIM, GREEN, Table, YELLOW, note, to_json},
+    output::{Answer, BOLD, DIM, GREEN, Table, YELLOW, note, to_json, told},
     prompt,
 };
 
@@ -101,7 +101,8 @@ async fn list(context: &Context, request: ListAccounts) -> Result<Answer> {
 async fn delete(context: &Context, id: String, yes: bool) -> Result<Answer> {
     if !yes {
         if !prompt::possible() {
-            return Err(Error::new(Code::InvalidRequest, "deleting a linked account needs `--yes` where nobody can be asked"));
+            let reason = "deleting a linked account wants to be confirmed, and nobody can be asked here";
+            return Err(told(Code::InvalidRequest, reason, "`--yes` confirms it."));
         }
         note(&format!("This deletes the linked account {} with all its connections and configs.", crate::output::clean(&id)));
         if prompt::ask("Type its id to go on: ")?.expose() != id {

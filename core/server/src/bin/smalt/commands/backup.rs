@@ -1,5 +1,7 @@
 //! `smalt backup`, `smalt restore`, `smalt migrate`: the store as a file.
 
+use std::path::Path;
+
 use smalt::{
     Code, Error, Result,
     plugin::Store,
@@ -9,14 +11,24 @@ use smalt::{
 use crate::{
     args::{Backup, Migrate, Restore},
     context::Context,
-    output::{self, Answer, Table},
+    output::{self, Answer, Table, told},
 };
 
 pub async fn make(context: &Context, args: Backup) -> Result<Answer> {
-    let (store, file) = (context.global.data.clone(), args.file);
+    let file = args.file;
     if args.check {
+        is_there(&file)?;
         let info = blocking(move || verify_backup(file)).await?;
         return Ok(Answer::new(output::to_json(&info), facts("The backup is whole.", &info)));
+    }
+    let store = context.store_file()?;
+    if file.exists() && !args.force {
+        let reason = format!("`{}` is there already; nothing was written", file.display());
+        return Err(told(Code::InvalidRequest, reason, "`--force` replaces it.").with("path", file.display()));
+    }
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        let reason = format!("there is no folder `{}`", folder.display());
+        return Err(told(Code::InvalidRequest, reason, "Make it, or name another file.").with("path", file.display()));
     }
     let info = blocking(move || backup(store, file, args.force)).await?;
     Ok(Answer::new(
@@ -27,9 +39,23 @@ pub async fn make(context: &Context, args: Backup) -> Result<Answer> {
 
 pub async fn put_back(context: &Context, args: Restore) -> Result<Answer> {
     let store = context.global.data.clone();
+    is_there(&args.file)?;
+    if !args.force && std::fs::metadata(&store).is_ok_and(|meta| meta.len() > 0) {
+        let reason = format!("there is a store at `{}` already; nothing was changed", store.display());
+        return Err(told(Code::InvalidRequest, reason, "`--force` replaces it; take a backup of it before.").with("path", store.display()));
+    }
     let info = blocking(move || restore(args.file, store, args.force)).await?;
     let said = "Put the backup in place. Sessions are revoked; connections whose tokens were renewed since will ask to be connected again.";
     Ok(Answer::new(output::to_json(&info), facts(said, &info)))
+}
+
+/// A backup that is named must be there.
+fn is_there(file: &Path) -> Result<()> {
+    if file.exists() {
+        return Ok(());
+    }
+    let reason = format!("there is no file `{}`", file.display());
+    Err(told(Code::InvalidRequest, reason, "Name one that `smalt backup` wrote.").with("path", file.display()))
 }
 
 fn facts(said: &str, info: &BackupInfo) -> String {
@@ -44,7 +70,7 @@ fn facts(said: &str, info: &BackupInfo) -> String {
 }
 
 pub async fn migrate(context: &Context, args: Migrate) -> Result<Answer> {
-    let path = context.global.data.clone();
+    let path = context.store_file()?;
     let before = blocking({
         let path = path.clone();
         move || schema_info(path)

@@ -16,7 +16,6 @@ use crate::{
 };
 
 pub async fn run(context: &Context, args: args::Config) -> Result<Answer> {
-    context.warn_of_private_sandbox(&args.app)?;
     let changes = !(args.set.is_empty()
         && args.unset.is_empty()
         && args.enable.is_empty()
@@ -109,7 +108,8 @@ fn describe(config: &Config) -> String {
     for workflow in &config.workflows {
         rows(&mut fields, &format!("{}.", workflow.id), &workflow.fields);
     }
-    text.push_str(&fields.text());
+    let none = config.fields.is_empty() && config.workflows.iter().all(|workflow| workflow.fields.is_empty());
+    text.push_str(&if none { "No settings.\n".to_owned() } else { fields.text() });
     if !config.workflows.is_empty() {
         let mut table = Table::new(&["workflow", "name", "switch"]);
         for workflow in &config.workflows {

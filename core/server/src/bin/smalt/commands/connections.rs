@@ -115,7 +115,6 @@ pub fn facts(connection: &Connection) -> Table {
 }
 
 pub async fn disconnect(context: &Context, args: args::Disconnect) -> Result<Answer> {
-    context.warn_of_private_sandbox(&args.app)?;
     let request = Request {
         application: args.app,
         connection: args.connection,

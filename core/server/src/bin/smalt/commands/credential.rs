@@ -10,7 +10,6 @@ use crate::{
 };
 
 pub async fn run(context: &Context, args: args::Credential) -> Result<Answer> {
-    context.warn_of_private_sandbox(&args.app)?;
     let request = GetCredential { application: args.app, connection: args.connection, ..GetCredential::default() };
     let credential = context.with(false, async |smalt| smalt.account(&args.of.account).credential_of(request).await).await?;
     let secret = |secret: &Secret| if args.show { secret.expose().to_owned() } else { "(hidden; --show prints it)".to_owned() };

@@ -8,17 +8,27 @@ use crate::{
     output::{Answer, BOLD, DIM, clean, note, paint, print, print_json_line, to_json},
 };
 
+/// Entries that are read at once.
+const PAGE: u32 = 1000;
+
 pub async fn run(context: &Context, args: args::Events) -> Result<Answer> {
     context
-        .with(false, async |smalt| if args.follow { follow(context, smalt, args.since).await } else { all(smalt, args.since).await })
+        .with(false, async |smalt| match args.follow {
+            true => follow(context, smalt, args.since).await,
+            false => all(smalt, args.since, args.limit).await,
+        })
         .await
 }
 
-/// Everything that is there now.
-async fn all(smalt: &smalt::Smalt, since: Option<String>) -> Result<Answer> {
+/// Everything that is there now, up to a limit.
+async fn all(smalt: &smalt::Smalt, since: Option<String>, limit: Option<u32>) -> Result<Answer> {
     let (mut events, mut cursor) = (Vec::new(), since);
     loop {
-        let page = smalt.events_page(ListEvents { since: cursor.clone(), limit: Some(1000), wait: None }).await?;
+        let left = limit.map_or(PAGE, |limit| limit.saturating_sub(u32::try_from(events.len()).unwrap_or(u32::MAX)).min(PAGE));
+        if left == 0 {
+            break;
+        }
+        let page = smalt.events_page(ListEvents { since: cursor.clone(), limit: Some(left), wait: None }).await?;
         let Some(last) = page.items.last() else { break };
         cursor = Some(last.cursor.clone());
         events.extend(page.items);

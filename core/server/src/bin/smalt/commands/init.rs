@@ -12,7 +12,7 @@ use smalt::{Code, Error, Result, project, vault::LocalKey};
 use crate::{
     args::Init,
     context::{Context, KEY_FILE, PROJECT_FILE},
-    output::{Answer, BOLD, paint},
+    output::{Answer, BOLD, paint, told},
 };
 
 /// What must never get into version control.
@@ -25,8 +25,8 @@ pub fn run(context: &Context, args: &Init) -> Result<Answer> {
     let key = context.global.key_file.clone().unwrap_or_else(|| context.key_file_beside());
     let there: Vec<_> = [&project, &key].into_iter().filter(|path| path.exists()).collect();
     if let (Some(path), false) = (there.first(), args.force) {
-        let reason = format!("`{}` is there already; nothing was written. `smalt init --force` adds only what is missing", path.display());
-        return Err(Error::new(Code::InvalidRequest, reason).with("path", path.display()));
+        let reason = format!("`{}` is there already; nothing was written", path.display());
+        return Err(told(Code::InvalidRequest, reason, "`smalt init --force` adds only what is missing.").with("path", path.display()));
     }
     // A new key opens no store that was made with another one.
     if !key.exists() && context.global.data.exists() {

@@ -9,7 +9,7 @@ use smalt::{
     backend::RotateKeys,
     model::{KeyRotation, RotationState},
     plugin::Store,
-    store::{SqliteStore, StoreOptions},
+    store::{SqliteStore, StoreOptions, schema_info},
     vault::{KeyRing, LocalKey, rewrap},
 };
 
@@ -63,6 +63,12 @@ async fn rotate(context: &Context) -> Result<Answer> {
                 seen = smalt.rotate_keys(RotateKeys { watch: Some(seen.key_id), wait: Some(SHOWN) }).await?;
             }
             let mut text = format!("Rotated to the data key {}: {} values were sealed anew.", seen.key_id, seen.resealed);
+            // Where the store is at hand, for whoever still runs older programs on it.
+            if let Some(store) = context.global.url.is_none().then(|| schema_info(&context.global.data).ok()).flatten() {
+                let oldest = store.oldest_reader;
+                text +=
+                    &format!("\nFrom now on only programs that know schema {oldest} or more can open the store; older ones are refused.");
+            }
             if seen.unreadable > 0 {
                 text += &format!(
                     "\n{} values do not open and were left as they are, with the keys that they name ({}): {}",

@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub async fn run(context: &Context, args: args::Request) -> Result<Answer> {
-    context.warn_of_private_sandbox(&args.app)?;
+    let (app, account) = (args.app.clone(), args.of.account.clone());
     let body = match args.json_body.as_deref() {
         None => None,
         Some("-") => Some(parsed(&prompt::everything()?)?),
@@ -33,8 +33,19 @@ pub async fn run(context: &Context, args: args::Request) -> Result<Answer> {
         body: body.as_ref().map(json_body),
         ..ApiRequest::default()
     };
-    let answer = context.with(false, async |smalt| smalt.account(&args.of.account).send(request).await).await?;
+    let answer = match context.with(false, async |smalt| smalt.account(&args.of.account).send(request).await).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            context.warn_of_private_sandbox(&app)?;
+            return Err(error);
+        }
+    };
     let failed = answer.status >= 400;
+    if answer.status == 401 {
+        context.warn_of_private_sandbox(&app)?;
+        let (app, account) = (clean(&app), clean(&account));
+        note(&format!("The application does not take the credential any more: `smalt connect {app} --account {account}` replaces it."));
+    }
     let body = answer.json().unwrap_or_else(|| String::from_utf8_lossy(&answer.body).into_owned().into());
     let headers: serde_json::Map<String, Json> =
         answer.headers.iter().map(|header| (header.name.clone(), header.value.as_str().into())).collect();

@@ -51,7 +51,8 @@ pub fn offered(project: &Project, slug: &str, environment: Environment) -> bool 
 
 fn auth_types(manifest: &AppManifest) -> Vec<&'static str> {
     let mut types = Vec::new();
-    types.extend(manifest.oauth2.as_ref().map(|_| "oauth2"));
+    // OAuth 1.0a asks the same of a user: a page opens.
+    types.extend(manifest.opens_page().then_some("oauth2"));
     types.extend(manifest.keybased.as_ref().map(|_| "keybased"));
     types
 }
@@ -114,13 +115,25 @@ fn show(context: &Context, slug: &str) -> Result<Answer> {
         facts.maybe("required scopes", Some(oauth.scopes.required.join(" ")));
         facts.fact("revocation", oauth.revoke.as_ref().map_or("not offered by the provider", |revoke| &revoke.url));
     }
+    if let Some(oauth) = &manifest.oauth1 {
+        facts.fact("request token URL", &oauth.request_token_url);
+        facts.fact("authorize URL", &oauth.authorize_url);
+        facts.fact("token URL", &oauth.access_token_url);
+        facts.fact("revocation", oauth.revoke.as_ref().map_or("not offered by the provider", |revoke| &revoke.url));
+    }
+    for (name, variable) in &manifest.variables {
+        let default = variable.default.as_ref().map_or_else(|| "must be set".to_owned(), |value| format!("default `{value}`"));
+        facts.fact(&format!("variable {name}"), format!("{} ({default})", variable.description));
+    }
     for (name, url) in &manifest.links {
         facts.fact(name, url);
     }
     facts.maybe("help", manifest.help.as_deref());
     let mut text = facts.text();
-    let inputs: Vec<&InputField> =
-        manifest.oauth2.iter().flat_map(|o| &o.inputs).chain(manifest.keybased.iter().flat_map(|k| &k.inputs)).collect();
+    let inputs: Vec<&InputField> = (manifest.oauth2.iter().flat_map(|o| &o.inputs))
+        .chain(manifest.oauth1.iter().flat_map(|o| &o.inputs))
+        .chain(manifest.keybased.iter().flat_map(|k| &k.inputs))
+        .collect();
     if !inputs.is_empty() {
         let mut table = Table::new(&["input", "label", "kind", "example"]);
         for input in inputs {
@@ -171,12 +184,10 @@ fn everything(context: &Context) -> Result<(usize, Vec<Finding>)> {
     let project = context.project().ok().flatten();
     let catalog = context.catalog(project.as_ref())?;
     let mut findings = catalog.findings();
-    // Files were checked with their lines when the folders were read; what is built in has neither. Its warnings ask for
-    // something of the project, so they count where the project offers the application.
-    let concerned = |slug: &str| project.as_ref().is_some_and(|p| p.apps.get(slug).is_some_and(|app| app.enabled && app.brand.is_none()));
+    // Files were checked when the folders were read. What is built in nobody here can correct; what it wants of the project, the
+    // project's own lint says.
     for manifest in manifest::Catalog::builtin().all() {
-        let found = manifest::lint::lint_value(&manifest);
-        findings.extend(found.into_iter().filter(|finding| finding.is_error() || concerned(&manifest.slug)));
+        findings.extend(manifest::lint::lint_value(&manifest).into_iter().filter(Finding::is_error));
     }
     findings.extend(path.iter().flat_map(|path| project::lint_file(path, &catalog)));
     Ok((catalog.all().len() + usize::from(path.is_some()), findings))
@@ -203,7 +214,12 @@ fn named(context: &Context, files: &[PathBuf]) -> Result<(usize, Vec<Finding>)> 
             findings.extend(catalog.findings());
             findings.extend(project::lint_file(path, &catalog));
         } else {
-            findings.extend(manifest::lint_file(path));
+            // What is wrong with a base is found with each heir as well; once is enough.
+            for finding in manifest::lint_file(path) {
+                if !findings.contains(&finding) {
+                    findings.push(finding);
+                }
+            }
         }
     }
     Ok((paths.len(), findings))

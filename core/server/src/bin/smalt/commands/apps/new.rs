@@ -18,7 +18,7 @@ use super::describe;
 use crate::{
     args::NewApp,
     context::Context,
-    output::{Answer, BOLD, clean, note, paint},
+    output::{Answer, BOLD, clean, note, paint, told as error},
     prompt::ask_or,
 };
 
@@ -29,7 +29,7 @@ pub async fn run(context: &Context, args: NewApp) -> Result<Answer> {
     let path = folder.join(format!("{}.toml", args.slug));
     if path.exists() {
         let reason = format!("`{}` is there already; nothing was written", path.display());
-        return Err(Error::new(Code::InvalidRequest, reason).with("path", path.display()));
+        return Err(error(Code::InvalidRequest, reason, "Edit it, or name another folder with `--out`.").with("path", path.display()));
     }
     let policy = project.as_ref().map_or_else(|| Ok(AddressPolicy::default()), |project| AddressPolicy::new(&project.network))?;
     let name = args.name.unwrap_or_else(|| title(&args.slug));
@@ -42,7 +42,7 @@ pub async fn run(context: &Context, args: NewApp) -> Result<Answer> {
     let findings = manifest::lint(&text, &path.display().to_string());
     // A slug is part of paths and routes: a wrong one is refused before anything is written.
     if let Some(wrong) = findings.iter().find(|finding| finding.key == "slug") {
-        return Err(Error::new(Code::InvalidRequest, format!("the name {}: {}", wrong.message, wrong.cure)));
+        return Err(error(Code::InvalidRequest, format!("the name {}", wrong.message), &format!("Another one: {}.", wrong.cure)));
     }
     write(&path, &text)?;
     Ok(Answer::new(

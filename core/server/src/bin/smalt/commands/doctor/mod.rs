@@ -78,6 +78,10 @@ pub async fn run(context: &Context, args: &args::Doctor) -> Result<Answer> {
     let key = key(context, &mut checks);
     let org = project.as_ref().map_or_else(|| Project::default().org.id, |project| project.org.id.clone());
     store::check(context, key, &org, &mut checks).await;
+    // A key that can be read, but is not the store's, is not good.
+    if checks.iter().any(|c| c.name == "key" && c.status == Status::Fail) {
+        checks.retain(|c| c.name != "key" || c.status == Status::Fail);
+    }
     let mut now = vec![clock()];
     if let Some(project) = &project {
         let apps: Vec<_> = catalog.all().into_iter().filter(|m| offered(project, &m.slug, context.global.environment)).collect();
@@ -192,7 +196,7 @@ fn key(context: &Context, checks: &mut Vec<Check>) -> Option<KeyRing> {
 
 /// The organisation's client in this environment, and where its secret comes from.
 fn client(context: &Context, project: &Project, app: &AppManifest, checks: &mut Vec<Check>) {
-    if app.oauth2.is_none() || SANDBOX_SLUGS.contains(&app.slug.as_str()) {
+    if !app.takes_client() || SANDBOX_SLUGS.contains(&app.slug.as_str()) {
         return;
     }
     let name = format!("client {}", app.slug);
@@ -204,12 +208,13 @@ fn client(context: &Context, project: &Project, app: &AppManifest, checks: &mut 
             return;
         }
         let console = app.links.get("console").map_or_else(String::new, |url| format!("make one at {url} and "));
-        let redirect = redirect_uri(project, &app.slug).map_or_else(String::new, |uri| format!("; its redirect URI is {uri}"));
-        checks.push(Check::fail(
-            name,
-            format!("no OAuth client for the {environment} environment"),
-            format!("{console}add [apps.{}.client.{environment}] to the project file{redirect}", app.slug),
-        ));
+        let redirect = redirect_uri(project, app).map_or_else(String::new, |uri| format!("; its redirect URI is {uri}"));
+        let message = format!("no OAuth client for the {environment} environment");
+        let cure = format!("{console}add [apps.{}.client.{environment}] to the project file{redirect}", app.slug);
+        checks.push(match app.needs_client() {
+            true => Check::fail(name, message, cure),
+            false => Check::warn(name, format!("{message}, so users can connect with keys only"), cure),
+        });
         return;
     };
     let secrets = [&client.secret, &client.certificate, &client.certificate_key];
@@ -219,7 +224,7 @@ fn client(context: &Context, project: &Project, app: &AppManifest, checks: &mut 
             checks.push(Check::fail(name, message, "set it for this command and for every process that uses the store"));
         }
         None => {
-            let redirect = client.redirect_uri.clone().or_else(|| redirect_uri(project, &app.slug));
+            let redirect = client.redirect_uri.clone().or_else(|| redirect_uri(project, app));
             let redirect = redirect.map_or_else(String::new, |uri| format!("; redirect URI {uri}"));
             checks.push(Check::ok(name, format!("{}{redirect}", client.id)));
         }
@@ -235,9 +240,10 @@ fn client(context: &Context, project: &Project, app: &AppManifest, checks: &mut 
     }
 }
 
-/// The project's own redirect URI for an application.
-fn redirect_uri(project: &Project, slug: &str) -> Option<String> {
-    project.org.public_url.as_ref().map(|base| format!("{}/api/v1/{slug}/callback", base.trim_end_matches('/')))
+/// The project's own redirect URI for an application that has one.
+fn redirect_uri(project: &Project, app: &AppManifest) -> Option<String> {
+    let base = project.org.public_url.as_ref().filter(|_| app.opens_page())?;
+    Some(format!("{}/api/v1/{}/callback", base.trim_end_matches('/'), app.slug))
 }
 
 fn sandbox(context: &Context, project: &Project, checks: &mut Vec<Check>) {
@@ -247,11 +253,8 @@ fn sandbox(context: &Context, project: &Project, checks: &mut Vec<Check>) {
     if context.global.environment == Environment::Production {
         checks.push(Check::ok("sandbox", "not offered in the production environment"));
     } else if project.sandbox.url.is_none() {
-        checks.push(Check::warn(
-            "sandbox",
-            "each process makes its own sandbox, which forgets everything when the process ends",
-            "run `smalt sandbox` and put the url that it prints under [sandbox] in the project file",
-        ));
+        let message = "each process makes its own, which forgets everything at its end; `smalt sandbox` runs one that stays";
+        checks.push(Check::ok("sandbox", message));
     }
 }
 

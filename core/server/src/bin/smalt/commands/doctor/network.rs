@@ -34,7 +34,9 @@ pub async fn check(project: &Project, apps: &[Arc<AppManifest>]) -> (Vec<Check>,
         if is_sandbox && sandbox.is_none() {
             continue;
         }
-        let Some(wanted) = app.oauth2.as_ref().map(|oauth| &oauth.token_url).or(app.api.base_url.as_ref()) else { continue };
+        let token = app.oauth2.as_ref().map(|oauth| &oauth.token_url);
+        let token = token.or(app.oauth1.as_ref().map(|oauth| &oauth.request_token_url));
+        let Some(wanted) = token.or(app.api.base_url.as_ref()) else { continue };
         let variables = app.variable_values(project.apps.get(&app.slug).map(|s| &s.variables).unwrap_or(&BTreeMap::new()));
         let mut values = Values::new().map(&variables);
         let origin = sandbox.as_ref().map(|url| url.origin().ascii_serialization());
