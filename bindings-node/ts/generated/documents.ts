@@ -69,7 +69,7 @@ export interface AppSettings {
   readonly inputs?: readonly InputField[] | null | undefined
   /** Replaces the manifest's verify request by none. */
   readonly skip_verify?: boolean | undefined
-  /** Overrides of how it looks, e.g. artwork that may not be shipped. */
+  /** Overrides of how it looks, e.g. artwork that may not be shipped; what it leaves out is as the manifest says. */
   readonly brand?: Brand | null | undefined
   /** The application's own settings. */
   readonly fields?: readonly FieldDef[] | undefined

@@ -84,7 +84,7 @@ export interface Application {
 
 /** Who did what with secrets; written in the same transaction as the deed. */
 export interface AuditEntry {
-  /** What was done: `connect`, `refresh`, `disconnect`, `credential`, `key`, `client`, `webhook`, `own_credentials`. */
+  /** What was done: `connect`, `refresh`, `disconnect`, `credential` (given out), `request` (a call was made with it), `key`, `client`, `webhook`, `own_credentials`. */
   readonly action: string
   /** Who asked. */
   readonly actor: string
@@ -94,7 +94,7 @@ export interface AuditEntry {
   readonly application?: string | null
   /** The connection. */
   readonly connectionId?: string | null
-  /** How often, for reads that are counted together. */
+  /** How often, for reads and calls that are counted together. */
   readonly count: number
   /** Ids and words about it; never a secret. */
   readonly detail: Json
