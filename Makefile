@@ -64,7 +64,7 @@ lint: tools ## formatting, and every warning as an error
 	python3 bindings-python/generate.py --check
 	node bindings-node/scripts/generate.mjs --check
 	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh bindings-python/*.sh tests/node/*.sh; do bash -n "$$script"; done
-	for module in tests/*.mjs tests/counterparts/*.mjs core/portal/*/*.mjs tests/node/*.mjs tests/node/test/*.mjs tests/node/cjs/*.cjs bindings-node/scripts/*.mjs bindings-node/examples/*.mjs; do node --check "$$module"; done
+	for module in tests/*.mjs tests/counterparts/*.mjs core/portal/*/*.mjs tests/node/*.mjs tests/node/test/*.mjs tests/node/runtimes/*.mjs tests/node/cjs/*.cjs bindings-node/scripts/*.mjs bindings-node/examples/*.mjs; do node --check "$$module"; done
 
 conformance: ## every case of tests/conformance against every backend, as a grid
 	@cargo test -q -p smalt-tests --test conformance --no-run

@@ -28,6 +28,10 @@ if [ -z "$file" ]; then
 	for suffix in so dylib; do [ -e "$target/debug/libsmalt_node.$suffix" ] && file=$target/debug/libsmalt_node.$suffix; done
 fi
 install "$package" package
+# Other runtimes, outside of the source tree.
+mkdir -p "$cache/runtimes"
+cp tests/node/runtimes/package.json tests/node/runtimes/package-lock.json "$cache/runtimes/"
+install "$cache/runtimes" runtimes
 node "$package/scripts/build.mjs"
 node "$package/scripts/pack.mjs" "$file" "$cache/packed"
 

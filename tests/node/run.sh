@@ -8,7 +8,7 @@ esm=$root/.cache/node/esm
 cjs=$root/.cache/node/cjs
 # Outside of the source tree, so that nothing but the tarball is found.
 for project in "$esm" "$cjs"; do rm -rf "$project/tests"; mkdir -p "$project/tests"; done
-cp -r ./*.mjs test types ../../bindings-node/examples "$esm/tests/"
+cp -r ./*.mjs test types runtimes ../../bindings-node/examples "$esm/tests/"
 cp -r cjs/* "$cjs/tests/"
 what=${1:-all}
 if [ "$what" != test ]; then
