@@ -28,6 +28,7 @@ pub(crate) use reentry::{inherit, inside, refuse_reentry};
 pub use session_provider::SessionProvider;
 #[cfg(feature = "embedded")]
 pub use store::{JobAnswer, ReadJob, Store, StoreExt, Tx, WriteJob};
+#[cfg(feature = "embedded")]
 pub(crate) use store::{answered, boxed, typed};
 pub use stream::{BodySource, HttpStream, StreamRequest, Upload, UploadSource};
 pub use transport::{HttpBody, HttpRequest, HttpResponse, HttpTransport};

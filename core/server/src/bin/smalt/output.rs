@@ -253,6 +253,9 @@ fn in_shell(code: Code) -> Option<&'static str> {
         Code::InvalidToken => "`smalt session ID` prints a new one.",
         Code::LinkedAccountNotFound => "`smalt account upsert ID` makes it; `smalt account list` shows those that are there.",
         Code::FieldNotFound => "`smalt config APP --account ID` shows the fields that there are.",
+        Code::StateReplayed => {
+            "`smalt connections list --account ID` shows what the first one brought; `smalt connect APP --account ID` begins anew."
+        }
         _ => return None,
     })
 }
