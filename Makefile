@@ -63,6 +63,8 @@ lint: tools ## formatting, and every warning as an error
 	cargo check -q -p smalt --no-default-features --features remote
 	python3 bindings-python/generate.py --check
 	node bindings-node/scripts/generate.mjs --check
+	python3 tests/parity/parity.py
+	(cd tests/parity && python3 -m unittest -q)
 	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh bindings-python/*.sh tests/node/*.sh; do bash -n "$$script"; done
 	for module in tests/*.mjs tests/counterparts/*.mjs core/portal/*/*.mjs tests/node/*.mjs tests/node/test/*.mjs tests/node/runtimes/*.mjs tests/node/cjs/*.cjs bindings-node/scripts/*.mjs bindings-node/examples/*.mjs; do node --check "$$module"; done
 
