@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::{
     StoreOptions,
     fault::{busy, fault},
-    process::Opening,
+    process::{Opening, same_file},
     schema,
 };
 use crate::{
@@ -312,10 +312,6 @@ fn close(conn: Connection) -> Result<()> {
 
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|e| unusable("named", &e))
-}
-
-fn same_file(a: &Path, b: &Path) -> bool {
-    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 fn unusable(done: &str, error: &std::io::Error) -> Error {

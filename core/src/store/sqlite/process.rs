@@ -78,13 +78,17 @@ fn named(path: &Path) -> PathBuf {
     }
 }
 
-fn same_file(a: &Path, b: &Path) -> bool {
-    #[cfg(unix)]
-    if let (Ok(a), Ok(b)) = (fs::metadata(a), fs::metadata(b)) {
-        use std::os::unix::fs::MetadataExt;
-        return (a.dev(), a.ino()) == (b.dev(), b.ino());
-    }
-    a == b
+/// Whether both are there, and one file.
+#[cfg(unix)]
+pub(super) fn same_file(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    matches!((fs::metadata(a), fs::metadata(b)), (Ok(a), Ok(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()))
+}
+
+/// Whether both are there, and one file.
+#[cfg(not(unix))]
+pub(super) fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// A store's file that is being opened. One at a time for each file, and none while this process forks.
@@ -102,9 +106,10 @@ impl Opening {
         let file = named(path);
         let alone = |here: &mut Here| here.opening.iter().any(|(other, alone)| *alone && *other == file);
         let mut here = CHANGED.wait_while(here(), alone).unwrap_or_else(PoisonError::into_inner);
-        let mut is_open = here.opening.iter().any(|(other, _)| same_file(other, &file));
+        let same = |other: &Path| other == file || same_file(other, &file);
+        let mut is_open = here.opening.iter().any(|(other, _)| same(other));
         for store in here.stores.iter().filter_map(Weak::upgrade) {
-            if store.file.as_ref().is_some_and(|other| same_file(other, &file)) {
+            if store.file.as_deref().is_some_and(same) {
                 if store.process != std::process::id() {
                     bail!(
                         Closed,

@@ -80,32 +80,35 @@ impl Writer {
     pub(super) fn work(mut self, conn: Connection, again: Option<impl Fn() -> Result<Connection>>) {
         let mut held = Some(conn);
         loop {
-            if self.pending.iter().any(|request| matches!(request, Request::Park(_))) {
-                if again.is_some() {
-                    held = None;
-                }
-                self.park();
-            }
-            if held.is_none() && !self.pending.is_empty() {
-                match again.as_ref().map(|again| again()) {
-                    Some(Ok(conn)) => (held, self.opened) = (Some(conn), self.opened + 1),
-                    Some(Err(error)) => self.refuse(&error),
-                    None => return,
-                }
-            }
-            let Some(conn) = &held else {
-                match self.queue.pop() {
-                    Some(request) => self.pending.push_back(request),
-                    None => return,
-                }
-                continue;
-            };
-            self.answer_versions(conn);
             if self.pending.is_empty() {
                 match self.queue.pop() {
                     Some(request) => self.pending.push_back(request),
                     None => return,
                 }
+            }
+            if self.pending.iter().any(|request| matches!(request, Request::Park(_))) {
+                if again.is_some() {
+                    held = None;
+                }
+                self.park();
+                continue;
+            }
+            let conn = match (&held, &again) {
+                (Some(conn), _) => conn,
+                (None, Some(again)) => match again() {
+                    Ok(conn) => {
+                        self.opened += 1;
+                        held.insert(conn)
+                    }
+                    Err(error) => {
+                        self.refuse(&error);
+                        continue;
+                    }
+                },
+                (None, None) => return,
+            };
+            self.answer_versions(conn);
+            if self.pending.is_empty() {
                 continue;
             }
             match step(conn, "BEGIN IMMEDIATE") {
