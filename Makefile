@@ -96,7 +96,7 @@ fuzz: ## look for inputs that break what reads them, a minute for each target
 	@tests/fuzz/run.sh 60
 
 bench: ## measure against named peers; writes target/bench.json
-	@cargo run -q --release -p smalt-bench
+	@cargo run -q --profile fast -p smalt-bench
 	bindings-python/bench.sh
 
 counterparts:

@@ -1,153 +1,52 @@
 //! Renewal ahead: 10,000 connections whose tokens end in one second, beside bare reqwest calls to the same provider that
-//! write the same rows, in groups, before and after each call. The provider runs in a process of its own.
+//! write the same rows, in groups, before and after each call; and at a provider with a limit.
 
 use std::{
-    io::{BufRead, BufReader, Write},
     path::Path,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, Ordering},
         mpsc,
     },
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
-use smalt::{
-    Secret, Smalt, Timestamp,
-    backend::ImportConnection,
-    engine::Timings,
-    manifest::AppManifest,
-    plugin::{BootTime, Clock, SystemClock},
-    project::Project,
-    sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions, Ways},
-    vault::LocalKey,
-};
+use serde_json::json;
+use smalt::{Secret, Smalt, backend::ImportConnection, engine::Timings, plugin::Clock, project::Project, vault::LocalKey};
 use tokio::sync::oneshot;
 
-use crate::report::{Row, median};
+use crate::{
+    provider::{Forward, LIFE, Provider, client, grant, manifest, offered, tokens},
+    report::{Row, median},
+};
 
 const ROUNDS: usize = 3;
 const AT_ONCE: usize = 64;
-/// What a token lives, in seconds, and how much is left of it when the clock is set forward.
-const LIFE: u64 = 3600;
+/// How much of a token's life is left when the clock is set forward, in milliseconds.
 const LEFT: i64 = 55_000;
+/// The same where a limit makes it take longer: 10,000 need 100 s.
+const LEFT_WITHIN_LIMIT: i64 = 160_000;
+const PER_MINUTE: u32 = 6000;
 
 /// `SMALT_BENCH_TOKENS` makes it smaller for a trial.
 fn many() -> usize {
     std::env::var("SMALT_BENCH_TOKENS").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000)
 }
 
-/// The child: a provider that says its origin, and its counters for every line that it reads.
-pub async fn provide() {
-    let ways = Ways { auto_consent: Some("ada".to_owned()), pkce_required: false, expires_in: LIFE, ..Ways::default() };
-    let sandbox = Sandbox::start(SandboxOptions { ways, ..SandboxOptions::default() }).await.unwrap();
-    println!("{}", sandbox.origin());
-    let control = sandbox.control();
-    tokio::task::spawn_blocking(move || {
-        for line in std::io::stdin().lines() {
-            if line.unwrap() == "reset" {
-                control.reset_stats();
-            }
-            println!("{}", json!(control.stats()));
-        }
-    })
-    .await
-    .unwrap();
-}
-
-struct Provider {
-    child: Child,
-    pipe: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
-    origin: String,
-}
-
-impl Provider {
-    fn start() -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["provide", "", ""])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut origin = String::new();
-        output.read_line(&mut origin).unwrap();
-        Self { pipe: Mutex::new((child.stdin.take().unwrap(), output)), child, origin: origin.trim().to_owned() }
-    }
-
-    fn ask(&self, order: &str) -> Value {
-        let mut pipe = self.pipe.lock().unwrap();
-        writeln!(pipe.0, "{order}").unwrap();
-        let mut line = String::new();
-        pipe.1.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
-    }
-
-    fn refreshes(&self) -> usize {
-        usize::try_from(self.ask("stats")["refreshes"].as_u64().unwrap()).unwrap()
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The system's clock, set forward.
-#[derive(Clone, Default)]
-struct Forward(SystemClock, Arc<AtomicI64>);
-
-impl Clock for Forward {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.now().millis() + self.1.load(Ordering::SeqCst))
-    }
-
-    fn boot(&self) -> BootTime {
-        self.0.boot()
-    }
-}
-
-fn client() -> reqwest::Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap()
-}
-
-/// A token request, and the access and refresh token of its answer.
-async fn tokens(client: &reqwest::Client, origin: &str, body: &str) -> (String, String) {
-    let request = client.post(format!("{origin}/token")).basic_auth(CLIENT_ID, Some(CLIENT_SECRET));
-    let request = request.header("content-type", "application/x-www-form-urlencoded").body(body.to_owned());
-    let answer = request.send().await.unwrap();
-    assert_eq!(answer.status().as_u16(), 200);
-    let said: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
-    (said["access_token"].as_str().unwrap().to_owned(), said["refresh_token"].as_str().unwrap().to_owned())
-}
-
-/// So many grants, and a store that holds them as connections.
-async fn seed(folder: &Path, provider: &Provider, many: usize, clock: &Forward) -> (Smalt, Vec<(String, String)>) {
+/// So many grants, and a store that holds them as connections. `per_minute` 0: no limit but the calls under way.
+async fn seed(folder: &Path, provider: &Provider, many: usize, clock: &Forward, per_minute: u32) -> (Smalt, Vec<(String, String)>) {
     LocalKey::generate().unwrap().write_file(folder.join("key")).unwrap();
     let origin = &provider.origin;
-    let manifest: AppManifest = serde_json::from_value(json!({
-        "manifest": 1, "slug": "bench", "name": "Bench", "description": "The sandbox.",
-        "oauth2": {"authorize_url": format!("{origin}/authorize"), "token_url": format!("{origin}/token")}
-    }))
-    .unwrap();
-    let secret = folder.join("secret");
-    std::fs::write(&secret, CLIENT_SECRET).unwrap();
     let project: Project = serde_json::from_value(json!({
         "version": 1,
         "network": {"allow": [origin.trim_start_matches("http://")]},
-        // The limit here is how many calls are under way; the rate is what is measured.
-        "refresh": {"per_minute": 0, "at_once": AT_ONCE},
-        "apps": {"bench": {"client": {"test": {"id": CLIENT_ID, "secret": {"file": secret}}}}}
+        "refresh": {"per_minute": per_minute, "at_once": AT_ONCE},
+        "apps": {"bench": offered(folder)}
     }))
     .unwrap();
     let timings = Timings { ahead: Some(Duration::from_millis(50)), ..Timings::default() };
     let builder = Smalt::embedded(folder.join("smalt.db")).keys(LocalKey::from_file(folder.join("key")).unwrap());
-    let builder = builder.project_value(project).manifest(manifest).clock(clock.clone()).timings(timings);
+    let builder = builder.project_value(project).manifest(manifest("bench", origin)).clock(clock.clone()).timings(timings);
     let smalt = builder.open().await.unwrap();
     let client = client();
     let mut held = Vec::new();
@@ -155,13 +54,7 @@ async fn seed(folder: &Path, provider: &Provider, many: usize, clock: &Forward) 
         let made = (from..(from + AT_ONCE).min(many)).map(|n| {
             let (smalt, client, origin) = (smalt.clone(), client.clone(), origin.clone());
             tokio::spawn(async move {
-                let query =
-                    format!("response_type=code&client_id={CLIENT_ID}&redirect_uri=http://127.0.0.1/callback&scope=profile&state=s");
-                let answer = client.get(format!("{origin}/authorize?{query}")).send().await.unwrap();
-                let location = answer.headers()["location"].to_str().unwrap().to_owned();
-                let code = location.split(['?', '&']).find_map(|part| part.strip_prefix("code=")).unwrap();
-                let body = format!("grant_type=authorization_code&code={code}&redirect_uri=http%3A%2F%2F127.0.0.1%2Fcallback");
-                let (access, refresh) = tokens(&client, &origin, &body).await;
+                let (access, refresh) = grant(&client, &origin).await;
                 let account = smalt.account(format!("account-{n}"));
                 account.ensure().await.unwrap();
                 let values = [("access_token".to_owned(), Secret::new(access)), ("refresh_token".to_owned(), Secret::new(refresh.clone()))];
@@ -183,7 +76,7 @@ async fn seed(folder: &Path, provider: &Provider, many: usize, clock: &Forward) 
 
 /// Renewals in a second, while somebody reads credentials; none of those that are handed out has ended.
 async fn ours(smalt: &Smalt, clock: &Forward, provider: &Provider, many: usize) -> f64 {
-    provider.ask("reset");
+    provider.ask("reset all");
     let done = Arc::new(AtomicBool::new(false));
     let reader = {
         let (smalt, clock, done) = (smalt.clone(), clock.clone(), done.clone());
@@ -201,7 +94,7 @@ async fn ours(smalt: &Smalt, clock: &Forward, provider: &Provider, many: usize) 
         })
     };
     let from = Instant::now();
-    clock.1.fetch_add(i64::try_from(LIFE).unwrap() * 1000 - LEFT, Ordering::SeqCst);
+    clock.forward(i64::try_from(LIFE).unwrap() * 1000 - LEFT);
     while provider.refreshes() < many {
         assert!(from.elapsed() < Duration::from_secs(300), "{} of {many} were renewed", provider.refreshes());
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -306,16 +199,68 @@ async fn theirs(jobs: &Jobs, client: &reqwest::Client, provider: &Provider, held
     many as f64 / from.elapsed().as_secs_f64()
 }
 
-pub async fn measure() -> Row {
+/// Renewals at a provider that takes so many in a minute, while somebody calls it with what is handed out. Both clocks are set forward,
+/// so the provider itself says which tokens have ended.
+async fn within_the_limit(folder: &Path, many: usize) -> Vec<Row> {
+    let (provider, clock) = (Provider::start(), Forward::default());
+    let (smalt, _) = seed(folder, &provider, many, &clock, PER_MINUTE).await;
+    provider.ask("reset all");
+    let done = Arc::new(AtomicBool::new(false));
+    let caller = {
+        let (smalt, done, origin) = (smalt.clone(), done.clone(), provider.origin.clone());
+        tokio::spawn(async move {
+            let (client, mut ended, mut n) = (client(), 0, 0);
+            while !done.load(Ordering::SeqCst) {
+                n = (n + 7919) % many;
+                let credential = smalt.account(format!("account-{n}")).credential("bench").await.unwrap();
+                let token = credential.access_token.as_ref().unwrap().expose();
+                let answer = client.get(format!("{origin}/api/items")).bearer_auth(token).send().await.unwrap();
+                ended += usize::from(answer.status() == reqwest::StatusCode::UNAUTHORIZED);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            ended
+        })
+    };
+    let set_forward = i64::try_from(LIFE).unwrap() * 1000 - LEFT_WITHIN_LIMIT;
+    provider.ask(&format!("forward {set_forward}"));
+    clock.forward(set_forward);
+    let from = Instant::now();
+    let mut seen = vec![(from, 0)];
+    while seen.last().is_some_and(|(_, renewed)| *renewed < many) {
+        assert!(from.elapsed() < Duration::from_secs(600), "{seen:?}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        seen.push((Instant::now(), provider.refreshes()));
+    }
+    // Until every old token is over.
+    tokio::time::sleep(Duration::from_millis(u64::try_from(LEFT_WITHIN_LIMIT).unwrap()).saturating_sub(from.elapsed())).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    done.store(true, Ordering::SeqCst);
+    let ended = caller.await.unwrap();
+    smalt.close().await;
+    let minute = |at: usize| {
+        let within = seen[at..].iter().take_while(|(time, _)| *time - seen[at].0 <= Duration::from_secs(60));
+        within.last().unwrap().1 - seen[at].1
+    };
+    let most = (0..seen.len()).map(minute).max().unwrap();
+    vec![
+        Row::budget("renew-limit", "most of 10,000 renewals in any minute", most as f64, f64::from(PER_MINUTE), "calls"),
+        Row::budget("renew-ended", "ended tokens handed out meanwhile, by the provider", ended as f64, 0.0, "tokens"),
+    ]
+}
+
+pub async fn measure() -> Vec<Row> {
     let many = many();
     let folder = tempfile::Builder::new().tempdir_in("target").unwrap();
+    let limited = folder.path().join("limited");
+    std::fs::create_dir(&limited).unwrap();
+    let mut rows = within_the_limit(&limited, many).await;
     let provider = Provider::start();
     let (mine, other) = (folder.path().join("ours"), folder.path().join("theirs"));
     std::fs::create_dir(&mine).unwrap();
     std::fs::create_dir(&other).unwrap();
     let clock = Forward::default();
-    let (smalt, _) = seed(&mine, &provider, many, &clock).await;
-    let (theirs_seed, held) = seed(&other, &provider, many, &Forward::default()).await;
+    let (smalt, _) = seed(&mine, &provider, many, &clock, 0).await;
+    let (theirs_seed, held) = seed(&other, &provider, many, &Forward::default(), 0).await;
     theirs_seed.close().await;
     let (held, jobs, client) = (Arc::new(Mutex::new(held)), writer(&other.join("smalt.db")), client());
     let (mut a, mut b) = (Vec::new(), Vec::new());
@@ -324,7 +269,7 @@ pub async fn measure() -> Row {
         b.push(theirs(&jobs, &client, &provider, &held).await);
     }
     smalt.close().await;
-    Row::at_least(
+    rows.push(Row::at_least(
         "renew-ahead",
         "renewals ahead, 10,000 tokens ending together",
         median(a),
@@ -332,5 +277,6 @@ pub async fn measure() -> Row {
         median(b),
         "tokens/s",
         0.8,
-    )
+    ));
+    rows
 }

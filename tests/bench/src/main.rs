@@ -4,9 +4,11 @@
 mod ahead;
 mod budgets;
 mod http;
+mod provider;
 mod ready;
 mod report;
 mod scale;
+mod steady;
 mod writes;
 
 fn main() {
@@ -30,7 +32,7 @@ fn main() {
         return;
     }
     if arguments.first().is_some_and(|role| role == "provide") {
-        runtime.block_on(ahead::provide());
+        runtime.block_on(provider::provide());
         return;
     }
     // Names choose some of the benches; none means all.
@@ -49,7 +51,10 @@ fn main() {
         rows.push(runtime.block_on(ready::measure()));
     }
     if wanted("ahead", "10,000 tokens that end together, renewed ahead") {
-        rows.push(runtime.block_on(ahead::measure()));
+        rows.extend(runtime.block_on(ahead::measure()));
+    }
+    if wanted("steady", "others beside a dead provider, starts among abandoned flows") {
+        rows.extend(runtime.block_on(steady::measure()));
     }
     if wanted("http", "the HTTP API beside axum routes, callbacks, stalled clients") {
         rows.extend(runtime.block_on(http::measure()));

@@ -34,7 +34,17 @@ impl Row {
     /// A limit that is no ratio: at most so much.
     pub fn budget(id: &'static str, what: &str, ours: f64, limit: f64, unit: &'static str) -> Row {
         let goal = format!("<= {limit} {unit}");
-        Row { id, what: what.to_owned(), ours, peer: "budget", theirs: limit, unit, ratio: ours / limit, goal, holds: ours <= limit }
+        Row {
+            id,
+            what: what.to_owned(),
+            ours,
+            peer: "budget",
+            theirs: limit,
+            unit,
+            ratio: if limit > 0.0 { ours / limit } else { ours },
+            goal,
+            holds: ours <= limit,
+        }
     }
 
     /// A limit that is no ratio: at least so much.
@@ -55,6 +65,14 @@ impl Row {
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// So many of a hundred take no longer.
+pub fn percentile(mut times: Vec<f64>, share: f64) -> f64 {
+    times.sort_by(f64::total_cmp);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let at = ((times.len() as f64 * share).ceil() as usize).clamp(1, times.len());
+    times[at - 1]
 }
 
 /// Prints the table and writes `target/bench.json`.

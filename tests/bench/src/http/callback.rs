@@ -7,9 +7,9 @@ use serde_json::json;
 use super::{
     Asked,
     load::{Wire, request},
-    parsed, percentile,
+    parsed,
 };
-use crate::report::Row;
+use crate::report::{Row, percentile};
 
 const APP: &str = "sandbox-oauth";
 const FLOWS: usize = 200;

@@ -165,14 +165,6 @@ pub async fn measure() -> Vec<Row> {
     rows
 }
 
-/// So many of a hundred take no longer.
-fn percentile(mut times: Vec<f64>, share: f64) -> f64 {
-    times.sort_by(f64::total_cmp);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let at = ((times.len() as f64 * share).ceil() as usize).clamp(1, times.len());
-    times[at - 1]
-}
-
 fn parsed(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
 }

@@ -7,8 +7,8 @@ use std::{
 
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use super::{Requests, load::Wire, percentile};
-use crate::report::Row;
+use super::{Requests, load::Wire};
+use crate::report::{Row, percentile};
 
 const STALLED: usize = 1000;
 const CALLS: usize = 400;
