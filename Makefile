@@ -1,14 +1,15 @@
 # The same words for people and for CI. `make help` lists them.
 #
-# Needed beforehand: Rust, Node with npm, Python 3.10 or newer with venv, make. What the tests need beside that installs itself into ignored folders
-# (`.cache/`, `tests/counterparts/node_modules`); Chromium comes from apt when it is missing and you are root.
+# Needed beforehand: Rust, Node with npm, Python 3.10 or newer with venv, a JDK 17 or newer with Maven, make. What the tests need beside that
+# installs itself into ignored folders (`.cache/`, `tests/counterparts/node_modules`); Chromium, JDK and Maven come from apt when they are missing
+# and you are root.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test python node lint conformance reliability fuzz bench counterparts tools
+.PHONY: help demo test python node kotlin lint conformance reliability fuzz bench counterparts tools
 
 # Where cargo builds. Demo and tests share one folder and the dev profile, so that nothing is built twice.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -45,6 +46,7 @@ test: lint counterparts ## everything that must hold: lint, Rust tests, counterp
 	npm --prefix tests/counterparts test --silent
 	$(MAKE) python
 	$(MAKE) node
+	$(MAKE) kotlin
 
 python: ## the Python package: its wheel in a clean virtualenv, and its tests
 	@echo "== Python"
@@ -56,16 +58,22 @@ node: ## the Node package: its tarball in an ESM and a CJS project, the conforma
 	tests/node/install.sh
 	tests/node/run.sh
 
+kotlin: ## the Kotlin and Android packages: their tests, and a project that uses the jar
+	@echo "== Kotlin"
+	bindings-swift/kotlin.sh
+
 lint: tools ## formatting, and every warning as an error
 	@echo "== Lint"
 	cargo fmt --all --check
 	cargo clippy -q --workspace --all-targets -- -D warnings
 	cargo check -q -p smalt --no-default-features --features remote
+	cargo check -q -p smalt-ffi --no-default-features
 	python3 bindings-python/generate.py --check
+	python3 bindings-swift/generate.py --check
 	node bindings-node/scripts/generate.mjs --check
 	python3 tests/parity/parity.py
 	(cd tests/parity && python3 -m unittest -q)
-	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh bindings-python/*.sh tests/node/*.sh; do bash -n "$$script"; done
+	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh bindings-python/*.sh bindings-swift/*.sh tests/node/*.sh; do bash -n "$$script"; done
 	for module in tests/*.mjs tests/counterparts/*.mjs core/portal/*/*.mjs tests/node/*.mjs tests/node/test/*.mjs tests/node/runtimes/*.mjs tests/node/cjs/*.cjs bindings-node/scripts/*.mjs bindings-node/examples/*.mjs; do node --check "$$module"; done
 
 conformance: ## every case of tests/conformance against every backend, as a grid
@@ -74,6 +82,7 @@ conformance: ## every case of tests/conformance against every backend, as a grid
 	bindings-python/test.sh -s -k every_case_holds
 	tests/node/install.sh
 	tests/node/run.sh conformance
+	bindings-swift/kotlin.sh -Dtest=ConformanceTest
 
 # Tests that prove a numbered requirement are named after it (`s50_...`, `r09_...`). One at a time: they use all cores themselves.
 reliability: counterparts ## the reliability and security requirements at their full figures (hours); writes target/reliability.json

@@ -168,6 +168,84 @@ def typescript(root: Path) -> Surface:
     return surface
 
 
+# ---- Kotlin
+
+# Calls that core makes of several operations.
+MADE_OF_SEVERAL = {"connect", "resume"}
+
+
+def kotlin(root: Path) -> Surface:
+    surface = Surface("kotlin")
+    package = "bindings-swift/kotlin/smalt/src/main/kotlin/dev/smalt"
+    texts = {}
+    for path in sorted((root / package).rglob("*.kt")):
+        name = str(path.relative_to(root))
+        surface.files.append(name)
+        texts[name] = path.read_text()
+    surface.words = {}
+    members: dict[str, object] = {}
+    path = f"{package}/Types.kt"
+    for found in re.finditer(r"^public enum class (\w+)\((.*?)^    ;$", texts.get(path, ""), re.M | re.S):
+        of = dict(re.findall(r'^    (\w+)\("([^"]+)"\),$', found[2], re.M))
+        surface.words[found[1]] = (list(of.values()), f"{path}:{line_of(texts[path], found.start())}")
+        members.update({f"{found[1]}.{member}": text for member, text in of.items()})
+    for name, text in texts.items():
+        for line, head, body, is_documented in _kotlin_functions(text):
+            asked = re.findall(r'\bhandle\.(?:operation|ready)\(\s*"(\w+)"', body)
+            defaults = {
+                argument[1]: _kotlin_default(argument[2], members)
+                for argument in re.finditer(r"(\w+): [\w.<>?, ]+?(?: = ([^,\n]+))?(?=,\s|,?\s*\Z)", head)
+            }
+            options: dict[str, object] = {}
+            for option, value in _kotlin_options(body):
+                options[option] = next((defaults[word] for word in re.findall(r"\w+", value) if word in defaults), UNKNOWN)
+            for operation in set(asked) - MADE_OF_SEVERAL:
+                surface.add(operation, Method(f"{name}:{line}", options, is_documented))
+    surface.codes_file = f"{package}/SmaltException.kt"
+    text = texts.get(surface.codes_file, "")
+    for found in re.finditer(r'^ +"(\w+)" to "\w+",$', text, re.M):
+        surface.codes[found[1]] = f"{surface.codes_file}:{line_of(text, found.start())}"
+    return surface
+
+
+def _kotlin_functions(text: str) -> list[tuple[int, str, str, bool]]:
+    """Line, arguments, body, and whether it is documented, of each function."""
+    heads = list(re.finditer(r"^ *(?:(?:public|internal|private|override|suspend|operator) )*fun (?:<\w+> )?\w+\(", text, re.M))
+    made = []
+    for head, after in zip(heads, [*heads[1:], None]):
+        depth, end = 1, head.end()
+        while depth and end < len(text):
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        body = text[end : after.start() if after else len(text)]
+        # Annotations stand between the comment and the function.
+        before = re.sub(r"(?:^ *@\w+(?:\([^)]*\))?\n)+\Z", "", text[: head.start()], flags=re.M)
+        made.append((line_of(text, head.start()), text[head.end() : end - 1], body, before.rstrip().endswith("*/")))
+    return made
+
+
+def _kotlin_options(body: str) -> list[tuple[str, str]]:
+    """What is put into the request itself, with the rest of its line; not what is put into a record in it."""
+    made: list[tuple[str, str]] = []
+    objects: list[bool] = []
+    for part in re.finditer(r'\bput(?:Some)?\("(\w+)",(?= *([^\n]*))|(\bobj )?\{|\}', body):
+        if part[1]:
+            if objects.count(True) == 1:
+                made.append((part[1], part[2]))
+        elif part[0] == "}":
+            objects[-1:] = []
+        else:
+            objects.append(bool(part[3]))
+    return made
+
+
+def _kotlin_default(text: str | None, members: dict[str, object]) -> object:
+    text = (text or "").strip()
+    known: dict[str, object] = {"null": None, "true": True, "false": False, "emptyMap()": {}, "emptyList()": [], **members}
+    number = re.fullmatch(r"(-?\d+(?:\.\d+)?)(?:\.seconds)?", text)
+    return float(number[1]) if number else known.get(text, UNKNOWN)
+
+
 # ---- The HTTP API and the docs
 
 
@@ -203,4 +281,4 @@ def docs(root: Path) -> Surface:
     return surface
 
 
-READERS: list[Callable[[Path], Surface]] = [rust, python, typescript, openapi, docs]
+READERS: list[Callable[[Path], Surface]] = [rust, python, typescript, kotlin, openapi, docs]

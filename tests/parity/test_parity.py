@@ -13,6 +13,7 @@ from parity import Table, check
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = "bindings-python/python/smalt/"
 NODE = "bindings-node/ts/generated/"
+KOTLIN = "bindings-swift/kotlin/smalt/src/main/kotlin/dev/smalt/"
 
 
 class Parity(unittest.TestCase):
@@ -20,7 +21,7 @@ class Parity(unittest.TestCase):
         self.folder = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
         ignored = shutil.ignore_patterns("node_modules", "target", "dist", "tests", "bench", ".cache", "__pycache__")
-        for room in ("core/src", "docs", "bindings-python/python", "bindings-node/ts"):
+        for room in ("core/src", "docs", "bindings-python/python", "bindings-node/ts", KOTLIN):
             shutil.copytree(ROOT / room, self.folder / room, ignore=ignored)
 
     def change(self, path: str, pattern: str, by: str) -> None:
@@ -95,6 +96,26 @@ class Parity(unittest.TestCase):
         self.change(PYTHON + "types.py", r'= "textarea"', '= "text_area"')
         self.says("python", "`FieldType` lacks `textarea`")
         self.says("python", "`FieldType` has, and core does not, `text_area`")
+
+    def test_kotlin(self) -> None:
+        self.change(KOTLIN + "Operations.kt", r'operation\("list_apps"', 'operation("apps"')
+        self.says("kotlin", "`list_apps` is missing", KOTLIN, "renamed to `apps`")
+        self.change(KOTLIN + "Account.kt", r'ready\("credential"', 'ready("credentials"')
+        self.says("kotlin", "`credential` is missing", "renamed to `credentials`")
+        self.change(KOTLIN + "Operations.kt", r'"return_to"', '"back_to"')
+        self.says("kotlin", "`portal_url` lacks the option `return_to`", KOTLIN + "Operations.kt:")
+        self.says("kotlin", "`portal_url` has an option `back_to`")
+        self.change(KOTLIN + "Operations.kt", r'put\("update", obj', 'put("updates", obj')
+        self.says("kotlin", "`update_config` lacks the option `update`")
+        self.change(KOTLIN + "Operations.kt", r"device: Boolean = false", "device: Boolean = true")
+        self.says("kotlin", "`start_connect` takes True for `device`", KOTLIN + "Operations.kt:")
+        self.change(KOTLIN + "Operations.kt", r"    /\*\* Lists the enabled applications[^\n]*\n", "")
+        self.change(KOTLIN + "Operations.kt", r'operation\("apps"', 'operation("list_apps"')
+        self.says("kotlin", "`list_apps` is not documented")
+        self.change(KOTLIN + "SmaltException.kt", r'"invalid_id" to', '"no_id" to')
+        self.says("kotlin", "`no_id` is no error code", KOTLIN + "SmaltException.kt:")
+        self.change(KOTLIN + "Types.kt", r'HEALTHY\("healthy"\)', 'HEALTHY("well")')
+        self.says("kotlin", "`ConnectionHealth` lacks `healthy`", KOTLIN + "Types.kt:")
 
 
 if __name__ == "__main__":

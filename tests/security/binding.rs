@@ -164,3 +164,28 @@ async fn s04_a_victim_at_chromium_links_nothing() {
     assert_eq!(stats.pointer("/token/authorization_code/received").and_then(serde_json::Value::as_u64).unwrap_or(0), 0, "{stats}");
     assert!(victim.connections(None).await.unwrap().is_empty() && attacker.connections(None).await.unwrap().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_is_resumed_by_the_return_of_its_user_and_no_other() {
+    let world = World::new().await;
+    let (account, other) = (world.account("customer-42").await, world.account("customer-43").await);
+    let started = account.start_connect("sandbox-oauth", to_app()).await.unwrap();
+    let parked = ParkCallback { callback_url: consent(&started).await, cookie: None };
+    let returned = world.smalt.park_callback(parked).await.unwrap().return_to.unwrap();
+    // The process that began is gone: what is left is the flow's id.
+    let flow = account.session().await.unwrap().flow(&started.flow_id);
+    let theirs = other.start_connect("sandbox-oauth", to_app()).await.unwrap().flow_id;
+    for forged in ["nonsense".to_owned(), format!("app:/done?flow={theirs}&claim=x"), format!("app:/done?flow={}&claim=x", started.flow_id)]
+    {
+        assert_eq!(flow.resume(Some(&forged)).await.unwrap_err().code(), Code::ClaimInvalid, "{forged}");
+    }
+    assert_eq!(other.flow(&started.flow_id).resume(Some(&returned)).await.unwrap_err().code(), Code::FlowNotFound);
+    assert_eq!(flow.status().await.unwrap().status, FlowStatus::Parked, "none of it has ended the flow");
+    let connection = flow.resume(Some(&returned)).await.unwrap();
+    // A device may deliver it twice, or not at all.
+    assert_eq!(flow.resume(Some(&returned)).await.unwrap().id, connection.id);
+    assert_eq!(flow.resume(None).await.unwrap().id, connection.id);
+    account.flow(&theirs).cancel().await.unwrap_err();
+    other.flow(&theirs).cancel().await.unwrap();
+    assert_eq!(other.flow(&theirs).resume(None).await.unwrap_err().code(), Code::FlowCancelled);
+}

@@ -42,6 +42,17 @@ pub struct ConnectOptions {
     pub device: bool,
 }
 
+/// What [`Engine::resume`] goes on with.
+#[derive(Debug, serde::Deserialize)]
+pub struct ResumeOptions {
+    /// The linked account's id.
+    pub account: String,
+    /// The flow's id.
+    pub flow: String,
+    /// Where the user came back to: a URL with a one-time claim in it.
+    pub returned: Option<Secret>,
+}
+
 impl Engine {
     /// Over any handle of core, e.g. a remote one.
     pub fn over(smalt: Smalt) -> Self {
@@ -104,6 +115,16 @@ impl Engine {
                 connect = connect.device();
             }
             connect.await
+        })
+    }
+
+    /// The connection that a flow makes which was begun elsewhere, or in a process that is gone; `returned` is where its user came back to.
+    pub fn resume(&self, caller: Caller, options: ResumeOptions, scope: Scope) -> impl Future<Output = Result<Connection>> + Send + use<> {
+        let engine = self.clone();
+        scope.run(async move {
+            let ResumeOptions { account, flow, returned } = options;
+            let flow = engine.smalt()?.flow_as(caller, account, flow);
+            flow.resume(returned.as_ref().map(Secret::expose)).await
         })
     }
 

@@ -25,29 +25,38 @@
 //! 7. **Forks and panics.** An engine that is used in a forked child answers `closed` in words, and the runtime is made anew there. A host whose
 //!    children go on after a fork holds [`smalt::store::prepare_fork`]'s answer across it. A panic ends its own call as `internal`.
 //!
+//! Without the feature `embedded`, a default one, there is no engine: handles on servers and sessions are left, for phones.
+//!
 //! [`schema()`] describes errors, options and host calls; with [`smalt::backend::schema`] a package's types are made from it.
 #![forbid(unsafe_code)]
 
 mod bell;
 mod call;
 mod cancel;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod engine;
 pub mod host;
 mod open;
 mod port;
 mod process;
+#[cfg(feature = "embedded")]
 mod schema;
 
 pub use bell::{Bell, Waited};
 pub use call::{contained, run, start};
 pub use cancel::Cancel;
-pub use engine::{ConnectOptions, Engine};
+#[cfg(feature = "embedded")]
+pub use embedded::{EmbeddedOptions, Plugins, ProjectOption};
+pub use engine::{ConnectOptions, Engine, ResumeOptions};
 pub use host::{
-    Host, HostAnswer, HostArguments, HostCall, HostConnector, HostKeys, HostMessage, HostPresenter, HostRunner, What, context_request,
+    Host, HostAnswer, HostArguments, HostCall, HostConnector, HostKeys, HostMessage, HostPresenter, HostRunner, HostTokens, What,
+    context_request,
 };
-pub use open::{EmbeddedOptions, Plugins, PresenterOption, ProjectOption, RemoteOptions};
+pub use open::{PresenterOption, RemoteOptions, SessionOptions};
 #[cfg(unix)]
 pub use port::Descriptor;
 pub use port::{Port, Wake};
 pub use process::Process;
+#[cfg(feature = "embedded")]
 pub use schema::schema;

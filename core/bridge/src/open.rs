@@ -1,57 +1,19 @@
-use std::{path::PathBuf, sync::Arc, time::Duration};
+//! Handles on servers, and what opening them has in common with an engine's.
+
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use smalt::{
-    Code, Error, Result, Secret, Smalt,
-    engine::Timings,
-    manifest::AppManifest,
-    model::Environment,
-    plugin::{FixedClock, KeyProvider},
-    present::{PrintUrl, ScriptedConsent, SystemBrowser},
-    project::Project,
+    Code, Error, Result, Secret, Session, Smalt,
+    plugin::{Fault, PresentRequest, Presenter},
+    present::{PrintUrl, SystemBrowser},
     remote::Retries,
-    vault::{KeyRing, LocalKey},
 };
-use zeroize::Zeroizing;
 
 use crate::{
     Engine,
-    host::{HostConnector, HostKeys, HostPresenter, HostRunner},
+    host::{HostPresenter, HostTokens},
 };
-
-/// What an embedded engine is opened with: values only. What is left out keeps its default.
-#[derive(Clone, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct EmbeddedOptions {
-    /// The store's file, made when it is missing. Absent: in memory, gone when the engine is closed.
-    pub path: Option<PathBuf>,
-    /// The project: its file's path, which is read again when it changes, or the project itself. Absent: an empty project.
-    pub project: Option<ProjectOption>,
-    /// The organisation, in the place of the project's `org.id`.
-    pub organisation: Option<String>,
-    /// Test (the default) or production.
-    pub environment: Option<Environment>,
-    /// The master key's text. Absent: the key provider, `key_file`, then `SMALT_KEY` and `SMALT_KEY_FILE`.
-    pub key: Option<Secret>,
-    /// The file that holds the master key.
-    pub key_file: Option<PathBuf>,
-    /// Makes a new master key that nobody keeps, for stores in memory.
-    pub throwaway_key: bool,
-    /// Enables the sandbox applications in the project.
-    pub sandbox: bool,
-    /// Applications as data, beside the built-in ones and the project's folders.
-    pub manifests: Vec<AppManifest>,
-    /// Where the engine is reached from outside, in the place of the project's `org.public_url`.
-    pub public_url: Option<String>,
-    /// Sends the organisation's webhooks from this engine.
-    pub deliver_webhooks: bool,
-    /// How long things take.
-    pub timings: Timings,
-    /// Opens authorize pages, where no presenter of the host does.
-    pub presenter: Option<PresenterOption>,
-    /// Who asks, for the audit; default `organisation`.
-    pub actor: Option<String>,
-}
 
 /// What a handle on a server is made with: values only. What is left out keeps its default.
 #[derive(Clone, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
@@ -83,14 +45,32 @@ pub struct RemoteOptions {
     pub actor: Option<String>,
 }
 
-/// The project, by its file or as it is.
-#[derive(Clone, Debug, serde::Deserialize, schemars::JsonSchema)]
-#[serde(untagged)]
-pub enum ProjectOption {
-    /// The project file's path.
-    File(PathBuf),
-    /// The project itself.
-    Value(Box<Project>),
+/// What a session at a server is made with: values only. What is left out keeps its default.
+#[derive(Clone, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionOptions {
+    /// The server's address; it may end in a path.
+    pub url: String,
+    /// The session's token, where no provider of the host gives tokens.
+    pub token: Option<Secret>,
+    /// Seconds that a call may take in all, tries and waits included. Default 60.
+    pub timeout: Option<f64>,
+    /// Seconds that one try may take. Default 30.
+    pub attempt_timeout: Option<f64>,
+    /// Seconds to connect, within a try's. Default 5.
+    pub connect_timeout: Option<f64>,
+    /// How often a call is sent again, for each sort of trouble; 0: never. Default 2.
+    pub retries: Option<u32>,
+    /// The largest answer, in bytes. Default 16 MiB.
+    pub max_answer: Option<u64>,
+    /// Allows plain http to an address that is not this machine.
+    pub plain_http: bool,
+    /// A certificate authority to trust beside the platform's: PEM.
+    pub certificate_authority: Option<String>,
+    /// Leaves the proxies of the environment unused.
+    pub no_proxy: bool,
+    /// Opens authorize pages, where no presenter of the host does.
+    pub presenter: Option<PresenterOption>,
 }
 
 /// The presenters that are in the box.
@@ -107,60 +87,101 @@ pub enum PresenterOption {
     Denies(String),
 }
 
-/// The host's own code, and its clock in tests.
-#[derive(Default)]
-pub struct Plugins {
-    /// Behaviour of applications.
-    pub connectors: Vec<HostConnector>,
-    /// Opens authorize pages.
-    pub presenter: Option<HostPresenter>,
-    /// Master keys.
-    pub keys: Option<HostKeys>,
-    /// Runs workflows.
-    pub runner: Option<HostRunner>,
-    /// A clock that the host moves; absent: the system's.
-    pub clock: Option<FixedClock>,
-}
-
-/// One of several, as one type.
-struct Keys(Arc<dyn KeyProvider>);
-
-#[async_trait]
-impl KeyProvider for Keys {
-    async fn key_id(&self) -> Result<String> {
-        self.0.key_id().await
-    }
-
-    async fn wrap(&self, data_key: Zeroizing<Vec<u8>>, aad: Vec<u8>) -> Result<Vec<u8>> {
-        self.0.wrap(data_key, aad).await
-    }
-
-    async fn unwrap(&self, key_id: String, wrapped: Vec<u8>, aad: Vec<u8>) -> Result<Zeroizing<Vec<u8>>> {
-        self.0.unwrap(key_id, wrapped, aad).await
-    }
-}
-
-fn keys(options: &EmbeddedOptions, own: Option<HostKeys>) -> Result<Keys> {
-    let given = [own.is_some(), options.key.is_some(), options.key_file.is_some(), options.throwaway_key];
-    if given.iter().filter(|given| **given).count() > 1 {
-        return Err(Error::new(Code::InvalidRequest, "name one source of the master key: `key`, `key_file`, or a key provider"));
-    }
-    let local = |key: LocalKey| -> Result<Keys> { Ok(Keys(Arc::new(KeyRing::new(key).and_old()?))) };
-    match (own, &options.key, &options.key_file, options.throwaway_key) {
-        (Some(own), ..) => Ok(Keys(Arc::new(own))),
-        (_, Some(key), ..) => local(LocalKey::parse(key)?),
-        (_, _, Some(file), _) => local(LocalKey::from_file(file)?),
-        (.., true) => Ok(Keys(Arc::new(LocalKey::generate()?))),
-        _ => Ok(Keys(Arc::new(KeyRing::discover()?))),
-    }
-}
-
 fn seconds(name: &str, time: f64) -> Result<Duration> {
     let read = Duration::try_from_secs_f64(time);
     read.map_err(|_| Error::new(Code::InvalidRequest, format!("`{name}` takes a number of seconds")))
 }
 
+/// What builders of core take alike, though they are of different types.
+macro_rules! settings {
+    ($builder:ident, $options:ident) => {
+        if let Some(time) = $options.timeout {
+            $builder = $builder.timeout(seconds("timeout", time)?);
+        }
+        if let Some(time) = $options.attempt_timeout {
+            $builder = $builder.attempt_timeout(seconds("attempt_timeout", time)?);
+        }
+        if let Some(time) = $options.connect_timeout {
+            $builder = $builder.connect_timeout(seconds("connect_timeout", time)?);
+        }
+        if let Some(times) = $options.retries {
+            $builder = $builder.retries(Retries { connect: times, read: times, status: times, ..Retries::default() });
+        }
+        if let Some(most) = $options.max_answer {
+            $builder = $builder.max_answer(usize::try_from(most).unwrap_or(usize::MAX));
+        }
+        if $options.plain_http {
+            $builder = $builder.plain_http();
+        }
+        if let Some(pem) = $options.certificate_authority {
+            $builder = $builder.certificate_authority(pem);
+        }
+        if $options.no_proxy {
+            $builder = $builder.no_proxy();
+        }
+    };
+}
+
+/// The presenter that was chosen, whichever sort it is.
+pub(crate) struct Chosen(Arc<dyn Presenter>);
+
+#[async_trait]
+impl Presenter for Chosen {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    async fn present(&self, request: PresentRequest) -> Result<Option<String>, Fault> {
+        self.0.present(request).await
+    }
+
+    fn redirect_uri(&self) -> Option<String> {
+        self.0.redirect_uri()
+    }
+}
+
+/// The host's own comes before one that is in the box.
+pub(crate) fn chosen(own: Option<HostPresenter>, option: Option<PresenterOption>) -> Result<Option<Chosen>> {
+    if let Some(own) = own {
+        return Ok(Some(Chosen(Arc::new(own))));
+    }
+    let presenter: Arc<dyn Presenter> = match option {
+        None => return Ok(None),
+        Some(PresenterOption::Browser) => Arc::new(SystemBrowser),
+        Some(PresenterOption::Print) => Arc::new(PrintUrl::to_stderr()),
+        #[cfg(feature = "embedded")]
+        Some(PresenterOption::Consents(user)) => Arc::new(smalt::present::ScriptedConsent::allow(&user)),
+        #[cfg(feature = "embedded")]
+        Some(PresenterOption::Denies(user)) => Arc::new(smalt::present::ScriptedConsent::deny(&user)),
+        #[cfg(not(feature = "embedded"))]
+        Some(PresenterOption::Consents(_) | PresenterOption::Denies(_)) => {
+            return Err(Error::new(Code::Unsupported, "there is no sandbox in this build"));
+        }
+    };
+    Ok(Some(Chosen(presenter)))
+}
+
 impl Engine {
+    /// One linked account's authority at a server: its calls name `Caller::Session` with the answered token, which is empty where tokens
+    /// come from the provider. No I/O: nobody is asked before the first call.
+    ///
+    /// # Errors
+    /// As [`RemoteSession::open`](smalt::remote::RemoteSession::open); `invalid_request` for a time that is none.
+    pub fn session(options: SessionOptions, tokens: Option<HostTokens>, presenter: Option<HostPresenter>) -> Result<(Self, Secret)> {
+        let mut builder = Session::remote(options.url);
+        builder = match (tokens, options.token) {
+            (Some(own), _) => builder.provider(own),
+            (None, Some(token)) => builder.token(token),
+            (None, None) => builder,
+        };
+        settings!(builder, options);
+        if let Some(presenter) = chosen(presenter, options.presenter)? {
+            builder = builder.presenter(presenter);
+        }
+        let session = builder.open()?;
+        Ok((Engine::over(session.handle()), session.token().clone()))
+    }
+
     /// A handle on a server. No I/O: whether it is there shows at the first call.
     ///
     /// # Errors
@@ -170,98 +191,11 @@ impl Engine {
         if let Some(key) = options.api_key {
             builder = builder.api_key(key);
         }
-        if let Some(time) = options.timeout {
-            builder = builder.timeout(seconds("timeout", time)?);
+        settings!(builder, options);
+        if let Some(presenter) = chosen(presenter, options.presenter)? {
+            builder = builder.presenter(presenter);
         }
-        if let Some(time) = options.attempt_timeout {
-            builder = builder.attempt_timeout(seconds("attempt_timeout", time)?);
-        }
-        if let Some(time) = options.connect_timeout {
-            builder = builder.connect_timeout(seconds("connect_timeout", time)?);
-        }
-        if let Some(times) = options.retries {
-            builder = builder.retries(Retries { connect: times, read: times, status: times, ..Retries::default() });
-        }
-        if let Some(most) = options.max_answer {
-            builder = builder.max_answer(usize::try_from(most).unwrap_or(usize::MAX));
-        }
-        if options.plain_http {
-            builder = builder.plain_http();
-        }
-        if let Some(pem) = options.certificate_authority {
-            builder = builder.certificate_authority(pem);
-        }
-        if options.no_proxy {
-            builder = builder.no_proxy();
-        }
-        builder = match (presenter, options.presenter) {
-            (Some(own), _) => builder.presenter(own),
-            (None, Some(PresenterOption::Browser)) => builder.presenter(SystemBrowser),
-            (None, Some(PresenterOption::Print)) => builder.presenter(PrintUrl::to_stderr()),
-            (None, Some(PresenterOption::Consents(user))) => builder.presenter(ScriptedConsent::allow(&user)),
-            (None, Some(PresenterOption::Denies(user))) => builder.presenter(ScriptedConsent::deny(&user)),
-            (None, None) => builder,
-        };
         let smalt = builder.open()?;
-        Ok(Engine::over(match options.actor {
-            Some(actor) => smalt.acting_as(&actor),
-            None => smalt,
-        }))
-    }
-
-    /// Opens an embedded engine.
-    ///
-    /// # Errors
-    /// As [`SmaltBuilder::open`](smalt::SmaltBuilder::open); `invalid_request` for options that exclude each other.
-    pub async fn embedded(options: EmbeddedOptions, plugins: Plugins) -> Result<Self> {
-        let keys = keys(&options, plugins.keys)?;
-        let mut builder = match options.path {
-            Some(path) => Smalt::embedded(path),
-            None => Smalt::in_memory(),
-        };
-        builder = builder.keys(keys).environment(options.environment.unwrap_or(Environment::Test)).timings(options.timings);
-        builder = match (options.project, options.sandbox) {
-            (None, false) => builder,
-            (None, true) => {
-                let mut project = Project::default();
-                project.sandbox.enabled = true;
-                builder.project_value(project)
-            }
-            (Some(ProjectOption::File(file)), false) => builder.project(file),
-            (Some(ProjectOption::File(_)), true) => {
-                return Err(Error::new(Code::InvalidRequest, "a project file enables the sandbox itself, with `[sandbox] enabled = true`"));
-            }
-            (Some(ProjectOption::Value(mut project)), sandbox) => {
-                project.sandbox.enabled |= sandbox;
-                builder.project_value(*project)
-            }
-        };
-        if let Some(organisation) = options.organisation {
-            builder = builder.organisation(organisation);
-        }
-        if let Some(url) = options.public_url {
-            builder = builder.public_url(url);
-        }
-        if options.deliver_webhooks {
-            builder = builder.deliver_webhooks();
-        }
-        if let Some(clock) = plugins.clock {
-            builder = builder.clock(clock);
-        }
-        builder = options.manifests.into_iter().fold(builder, smalt::SmaltBuilder::manifest);
-        builder = plugins.connectors.into_iter().fold(builder, smalt::SmaltBuilder::connector);
-        builder = match (plugins.presenter, options.presenter) {
-            (Some(own), _) => builder.presenter(own),
-            (None, Some(PresenterOption::Browser)) => builder.presenter(SystemBrowser),
-            (None, Some(PresenterOption::Print)) => builder.presenter(PrintUrl::to_stderr()),
-            (None, Some(PresenterOption::Consents(user))) => builder.presenter(ScriptedConsent::allow(&user)),
-            (None, Some(PresenterOption::Denies(user))) => builder.presenter(ScriptedConsent::deny(&user)),
-            (None, None) => builder,
-        };
-        if let Some(runner) = plugins.runner {
-            builder = builder.workflow_runner(runner);
-        }
-        let smalt = builder.open().await?;
         Ok(Engine::over(match options.actor {
             Some(actor) => smalt.acting_as(&actor),
             None => smalt,

@@ -2,10 +2,10 @@ use schemars::SchemaGenerator;
 use serde_json::json;
 use smalt::{Code, backend::Capabilities, model::Json};
 
-use crate::{ConnectOptions, EmbeddedOptions, RemoteOptions, What};
+use crate::{ConnectOptions, EmbeddedOptions, RemoteOptions, SessionOptions, What};
 
 /// What a language package is made from, beside [`smalt::backend::schema`]: the table of errors, the options of an embedded
-/// engine, of a server's handle and of `connect`, what a backend says of itself, and the answers of host code.
+/// engine, of a server's handle, of a session and of `connect`, what a backend says of itself, and the answers of host code.
 pub fn schema() -> Json {
     let mut generator = SchemaGenerator::default();
     let errors: Vec<Json> = Code::ALL
@@ -28,6 +28,7 @@ pub fn schema() -> Json {
         "errors": errors,
         "embedded": generator.subschema_for::<EmbeddedOptions>(),
         "remote": generator.subschema_for::<RemoteOptions>(),
+        "session": generator.subschema_for::<SessionOptions>(),
         "connect": generator.subschema_for::<ConnectOptions>(),
         "capabilities": generator.subschema_for::<Capabilities>(),
         "host": host,

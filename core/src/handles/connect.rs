@@ -71,6 +71,13 @@ impl super::Smalt {
     }
 }
 
+impl super::Smalt {
+    /// A handle on a connect flow, on another caller's authority; as [`Self::connect_as`]. No I/O.
+    pub fn flow_as(&self, caller: Caller, account: impl Into<String>, flow: impl Into<String>) -> ConnectHandle {
+        ConnectHandle { backend: self.backend().clone(), caller, account: account.into(), id: flow.into() }
+    }
+}
+
 impl ConnectBuilder {
     /// One value that the user entered.
     #[must_use]
@@ -179,27 +186,13 @@ impl ConnectBuilder {
             flow.wait(None).await
         };
         match in_time(self.within, &self.application, shown_to_the_end).await {
-            Ok(ended) => self.end_of(ended).await,
+            Ok(ended) => flow.end_of(ended).await,
             Err(error) => {
                 // Nobody looks at the code any more; an ended flow stays as it is.
                 let _ = flow.cancel().await;
                 Err(error)
             }
         }
-    }
-
-    /// The connection that an ended flow has made, or why it has made none.
-    async fn end_of(self, ended: ConnectFlow) -> Result<Connection> {
-        if let Some(id) = ended.connection_id {
-            return self.backend.get_connection(&self.caller, GetConnection { account: self.account, connection: id }).await;
-        }
-        let code = match (&ended.error, ended.status) {
-            (Some(failure), _) => Code::parse(&failure.code).unwrap_or(Code::ExchangeFailed),
-            (None, FlowStatus::Connected) => Code::ConnectionNotFound,
-            (None, FlowStatus::Cancelled) => Code::FlowCancelled,
-            (None, _) => Code::FlowExpired,
-        };
-        Err(Error::code_only(code).with("flow", ended.id).with("application", self.application))
     }
 
     /// Whether the server's own page asks the user, and the provider sends them back there. A presenter that catches the
@@ -242,7 +235,7 @@ impl ConnectBuilder {
         let mut shows = true;
         let stopped = loop {
             tokio::select! {
-                ended = &mut watching => return self.end_of(ended?).await,
+                ended = &mut watching => return flow.end_of(ended?).await,
                 // It has opened the page, and that is all that is asked of it here.
                 opened = &mut presenting, if shows => match opened {
                     Ok(_) => shows = false,
@@ -257,7 +250,7 @@ impl ConnectBuilder {
             last = flow.wait(Some(COMING_BACK)).await?;
         }
         if last.status == FlowStatus::Connected {
-            return self.end_of(last).await;
+            return flow.end_of(last).await;
         }
         let _ = flow.cancel().await;
         Err(stopped)
@@ -380,5 +373,55 @@ impl ConnectHandle {
     /// `flow_not_found`.
     pub async fn cancel(&self) -> Result<ConnectFlow> {
         self.backend.cancel_flow(&self.caller, GetFlow { account: self.account.clone(), flow: self.id.clone() }).await
+    }
+
+    /// The connection that the flow makes, in whatever process it was begun: for an app that was closed while its user was at the
+    /// provider. `returned` is where the user came back to, the `return_to` of [`start_connect`](crate::Session::start_connect) with
+    /// what the server put into it; its claim is spent. Without it, or when the flow has ended already (a URL may be delivered
+    /// twice), the flow's end is waited for, and as long as it lives.
+    ///
+    /// # Errors
+    /// Why the flow made none: `user_denied`, `flow_expired`, `flow_cancelled`, …; `claim_invalid` for what is no return of this flow;
+    /// `flow_not_found`.
+    pub async fn resume(&self, returned: Option<&str>) -> Result<Connection> {
+        // What the URL says of an error is not believed: anyone can send one. The flow says it itself.
+        let claim = returned.map(|url| self.claim_in(url)).transpose()?.flatten();
+        let is_open = |flow: ConnectFlow| matches!(flow.status, FlowStatus::Pending | FlowStatus::Parked);
+        // Asked first: a claim in another account's hands would end its flow.
+        if let Some(claim) = claim
+            && is_open(self.status().await?)
+        {
+            let request = FinishConnect { account: self.account.clone(), callback_url: None, cookie: None, claim: Some(claim) };
+            match self.backend.finish_connect(&self.caller, request).await {
+                // Delivered twice at once: the other one has it.
+                Err(error) if error.is(Code::ClaimInvalid) && !is_open(self.status().await?) => {}
+                ended => return ended,
+            }
+        }
+        self.end_of(self.wait(None).await?).await
+    }
+
+    /// The claim in the URL that this flow's user came back to.
+    fn claim_in(&self, returned: &str) -> Result<Option<Secret>> {
+        let url = url::Url::parse(returned).map_err(|_| err!(ClaimInvalid, "what the user came back to is no URL"))?;
+        let named = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        if named("flow").as_deref() != Some(&*self.id) {
+            bail!(ClaimInvalid, "the user came back from another connect flow");
+        }
+        Ok(named("claim").map(Secret::from))
+    }
+
+    /// The connection that an ended flow has made, or why it has made none.
+    async fn end_of(&self, ended: ConnectFlow) -> Result<Connection> {
+        if let Some(connection) = ended.connection_id {
+            return self.backend.get_connection(&self.caller, GetConnection { account: self.account.clone(), connection }).await;
+        }
+        let code = match (&ended.error, ended.status) {
+            (Some(failure), _) => Code::parse(&failure.code).unwrap_or(Code::ExchangeFailed),
+            (None, FlowStatus::Connected) => Code::ConnectionNotFound,
+            (None, FlowStatus::Cancelled) => Code::FlowCancelled,
+            (None, _) => Code::FlowExpired,
+        };
+        Err(Error::code_only(code).with("flow", ended.id).with("application", ended.application))
     }
 }

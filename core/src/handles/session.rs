@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{ConnectBuilder, ConnectHandle, verbs::account_verbs};
+use super::{ConnectBuilder, ConnectHandle, Smalt, verbs::account_verbs};
 use crate::{
     Result, Secret, Timestamp,
     backend::{
@@ -33,6 +33,11 @@ impl Session {
     /// The doorway itself, for servers and bindings.
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.backend
+    }
+
+    /// The handle behind it, for bindings, which name the caller with each call: [`Caller::Session`] with this session's token.
+    pub fn handle(&self) -> Smalt {
+        Smalt::at(self.backend.clone(), self.presenter.clone())
     }
 
     /// The bearer token; give it to the user's browser or phone. Empty for a session whose tokens come from a provider.

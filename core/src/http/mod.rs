@@ -7,6 +7,7 @@ mod scripted;
 mod server;
 mod streaming;
 mod transport;
+mod trust;
 
 pub use breaker::BreakerSettings;
 pub use policy::{AddressPolicy, HostPort, is_public};

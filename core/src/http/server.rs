@@ -1,13 +1,14 @@
 //! The way to one server that the caller named: a server of Smalt, or of the hosted service.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use rustls_platform_verifier::Verifier;
 use url::Url;
 
-use super::transport::{LARGEST_HEAD, build, builder, crypto, exchange, platform, spoken};
+use super::{
+    transport::{LARGEST_HEAD, build, builder, exchange, spoken},
+    trust::{platform, with_authority},
+};
 use crate::{
     error::{Result, bail, err},
     plugin::{HttpRequest, HttpResponse, HttpTransport},
@@ -18,7 +19,8 @@ use crate::{
 pub struct ServerOptions {
     /// The time to resolve, connect and shake hands, within the call's own. Default 5 s.
     pub connect_timeout: Option<Duration>,
-    /// A certificate authority that is trusted beside the platform's, as PEM; several certificates may stand in it.
+    /// A certificate authority that is trusted beside the platform's, as PEM; several certificates may stand in it. On Android these
+    /// are all: the host reads the device's and names them here.
     pub authority: Option<Vec<u8>>,
     /// Leaves the proxies of the environment (`HTTPS_PROXY`, `NO_PROXY`, …) unused.
     pub no_proxy: bool,
@@ -48,7 +50,7 @@ impl ServerTransport {
     pub fn new(options: &ServerOptions) -> Result<Self> {
         let verifier = match &options.authority {
             None => platform(),
-            Some(pem) => Some(Arc::new(with_authority(pem)?)),
+            Some(pem) => Some(with_authority(pem)?),
         };
         let trusts_nobody = verifier.is_none();
         let tls = match verifier {
@@ -70,16 +72,6 @@ impl ServerTransport {
         }
         Ok(Self { client: client.build().map_err(|_| err!(Internal, "the HTTP client could not be set up"))?, trusts_nobody })
     }
-}
-
-fn with_authority(pem: &[u8]) -> Result<Verifier> {
-    let wrong = || err!(InvalidRequest, "the certificate authority is no PEM with certificates");
-    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| wrong())?;
-    if certificates.is_empty() {
-        return Err(wrong());
-    }
-    Verifier::new_with_extra_roots(certificates, crypto())
-        .map_err(|_| err!(InvalidRequest, "a certificate of the authority cannot be used"))
 }
 
 fn named(url: &Url) -> String {

@@ -6,7 +6,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -17,12 +17,12 @@ use reqwest::{
     header::{HeaderName, HeaderValue},
 };
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, crypto::CryptoProvider};
-use rustls_platform_verifier::Verifier;
 use zeroize::Zeroizing;
 
 use super::{
     breaker::{Breaker, BreakerSettings, Pass},
     policy::{AddressPolicy, HostPort, is_public, refused},
+    trust::platform,
 };
 use crate::{
     Error,
@@ -193,15 +193,6 @@ fn tls(roots: Option<&RootCertStore>, identity: Option<&ClientIdentity>) -> Resu
         }
     };
     Ok((spoken(config), trusts_nobody))
-}
-
-/// The certificates that the platform trusts, read once; `None` where it has none.
-pub(super) fn platform() -> Option<Arc<Verifier>> {
-    static PLATFORM: OnceLock<Arc<Verifier>> = OnceLock::new();
-    match PLATFORM.get() {
-        Some(verifier) => Some(verifier.clone()),
-        None => Verifier::new(crypto()).ok().map(|made| PLATFORM.get_or_init(|| Arc::new(made)).clone()),
-    }
 }
 
 /// Named where it is used, never installed for the process: the host may have a provider of its own.

@@ -15,7 +15,7 @@ use std::{
 use base64ct::{Base64, Encoding};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use smalt::{
-    Code, Error, Result,
+    Code, Error, Result, Secret,
     backend::ApiRequest,
     model::{ApiAnswer, DevicePrompt, FieldOption, Identity, Json, JsonMap, RuleColumns},
     plugin::{ConnectorContext, Fault, Scope},
@@ -23,7 +23,7 @@ use smalt::{
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-pub use plugins::{HostConnector, HostKeys, HostPresenter, HostRunner};
+pub use plugins::{HostConnector, HostKeys, HostPresenter, HostRunner, HostTokens};
 
 macro_rules! calls {
     ($($(#[$doc:meta])* $name:ident = $text:literal -> $answer:ty, $into:expr;)*) => {
@@ -54,6 +54,7 @@ macro_rules! calls {
                 match self { $(What::$name => <$answer>::deserialize(from).map($into).map_err(|_| nonsense(self)),)* }
             }
 
+            #[cfg(feature = "embedded")]
             pub(crate) fn answer_schema(self, generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 match self { $(What::$name => generator.subschema_for::<$answer>(),)* }
             }
@@ -80,6 +81,8 @@ calls! {
     Unwrap = "unwrap" -> Bytes, |bytes| HostAnswer::Bytes(bytes.0);
     /// A workflow runner: runs one; any JSON value.
     Run = "run" -> Json, HostAnswer::Json;
+    /// A session's provider: a session token that is good now, from the user's own backend.
+    SessionToken = "session_token" -> Secret, HostAnswer::Secret;
 }
 
 fn nonsense(what: What) -> Error {
@@ -106,6 +109,8 @@ pub enum HostAnswer {
     Bytes(Zeroizing<Vec<u8>>),
     /// `run`.
     Json(Json),
+    /// A session token.
+    Secret(Secret),
 }
 
 /// It may hold a key.
@@ -241,7 +246,7 @@ impl fmt::Debug for HostArguments {
 pub struct HostCall {
     /// Answer with it; unique in the process.
     pub number: u64,
-    /// Which plugin: the connector's slug, else the seam's name (`presenter`, `keys`, `runner`).
+    /// Which plugin: the connector's slug, else the seam's name (`presenter`, `keys`, `runner`, `session`).
     pub plugin: Arc<str>,
     /// Which method.
     pub what: What,
@@ -263,6 +268,7 @@ impl What {
             What::Present => "presenter".to_owned(),
             What::KeyId | What::Wrap | What::Unwrap => "key_provider".to_owned(),
             What::Run => "workflow runner".to_owned(),
+            What::SessionToken => "session provider".to_owned(),
         }
     }
 }

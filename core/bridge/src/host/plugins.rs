@@ -4,12 +4,12 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use smalt::{
-    Code, Error, Result,
+    Code, Error, Result, Secret,
     manifest::AppManifest,
     model::{FieldOption, Identity, Json, RuleColumns},
     plugin::{
         Connector, ConnectorContext, Fault, KeyProvider, OptionsRequest, PresentRequest, Presenter, RevokeRequest, RuleRequest,
-        WorkflowRun, WorkflowRunner,
+        SessionProvider, WorkflowRun, WorkflowRunner,
     },
 };
 use zeroize::Zeroizing;
@@ -18,6 +18,8 @@ use super::{Bytes, Host, HostAnswer, HostArguments, What, nonsense};
 
 /// How long a user may look at a page that a presenter shows.
 const USER_TIME: Duration = Duration::from_secs(600);
+/// A session provider's time: that of core, which watches it.
+const TOKEN_TIME: Duration = Duration::from_secs(30);
 /// A key provider's time for one call.
 const KEY_TIME: Duration = Duration::from_secs(10);
 
@@ -212,6 +214,29 @@ impl WorkflowRunner for HostRunner {
         match self.host.ask(&"runner".into(), What::Run, arguments, None, self.deadline).await? {
             HostAnswer::Json(answer) => Ok(answer),
             _ => strange(What::Run),
+        }
+    }
+}
+
+/// Session tokens from host code, which asks the user's own backend.
+#[derive(Clone, Debug)]
+pub struct HostTokens {
+    host: Host,
+}
+
+impl HostTokens {
+    /// Asks this host as the plugin `session`.
+    pub fn new(host: Host) -> Self {
+        Self { host }
+    }
+}
+
+#[async_trait]
+impl SessionProvider for HostTokens {
+    async fn session_token(&self) -> Result<Secret, Fault> {
+        match self.host.ask(&"session".into(), What::SessionToken, HostArguments::None {}, None, TOKEN_TIME).await? {
+            HostAnswer::Secret(token) => Ok(token),
+            _ => strange(What::SessionToken),
         }
     }
 }

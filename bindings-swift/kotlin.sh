@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# Builds the Kotlin package, tests it, and uses its jar from another project.
+#
+#   bindings-swift/kotlin.sh                       everything, the Android artefacts too
+#   bindings-swift/kotlin.sh jvm                   without Android, whose classes are 500 MB from Maven Central and Google's repository
+#   bindings-swift/kotlin.sh build                 the jars only, in .cache/maven
+#   bindings-swift/kotlin.sh release               all that is published, in .cache/kotlin/release
+#   bindings-swift/kotlin.sh -Dtest=CancelTest     some tests; CASE=<part of an id> chooses conformance cases
+set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+root="$(dirname "$here")"
+made="$root/.cache/kotlin"
+plugins=org.apache.maven.plugins
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
+maven=(mvn -B -ntp -q -Dstyle.color=never -Dsurefire.failIfNoSpecifiedTests=false "-Dmaven.repo.local=$root/.cache/maven")
+
+if ! command -v mvn >/dev/null; then
+	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+		echo "The Kotlin package is built with Maven and a JDK (17 or newer): install them." >&2
+		exit 1
+	fi
+	echo "Installing Maven and a JDK." >&2
+	apt-get install -y -qq --no-install-recommends maven default-jdk-headless >/dev/null
+fi
+
+library="$("$here/native.sh" kotlin "$made/generated")"
+
+# Where JNA looks in a jar.
+case "$(uname -s)-$(uname -m)" in
+	Linux-x86_64) platform=linux-x86-64 ;;
+	Linux-aarch64) platform=linux-aarch64 ;;
+	Darwin-arm64) platform=darwin-aarch64 ;;
+	Darwin-x86_64) platform=darwin-x86-64 ;;
+	*) echo "There is no native library for this system." >&2; exit 1 ;;
+esac
+shipped="$made/native/$platform/$(basename "$library")"
+if [ ! "$shipped" -nt "$library" ]; then
+	mkdir -p "$(dirname "$shipped")"
+	if ! strip -x -o "$shipped" "$library" 2>/dev/null; then cp "$library" "$shipped"; fi
+	touch "$shipped"
+fi
+
+# Maven takes no classes out of an AAR: they become jars in the local repository that only this build knows.
+unpacked() {
+	local group="$1" name="$2" version="$3"
+	local from="$root/.cache/maven/${group//.//}/$name/$version/$name-$version.aar" into="$made/unpacked/$name-$version"
+	if [ -e "$into/done" ]; then return; fi
+	mkdir -p "$into"
+	"${maven[@]}" "$plugins:maven-dependency-plugin:3.8.1:get" "-Dartifact=$group:$name:$version:aar" -Dtransitive=false \
+		-DremoteRepositories=https://maven.google.com >/dev/null &&
+		(cd "$into" && jar xf "$from" classes.jar) &&
+		"${maven[@]}" "$plugins:maven-install-plugin:3.1.4:install-file" "-Dfile=$into/classes.jar" \
+			-DgroupId=dev.smalt.unpacked "-DartifactId=$name" "-Dversion=$version" -Dpackaging=jar >/dev/null &&
+		touch "$into/done"
+}
+
+# What the Android modules are compiled against and tested with.
+android() {
+	if ! { unpacked androidx.test monitor 1.8.0 && unpacked androidx.activity activity 1.8.2 && unpacked androidx.core core 1.13.1; }; then
+		echo "The Android artefacts can't be tested: androidx is not to be had, neither from Maven Central nor from Google. \`$0 jvm\` leaves them out." >&2
+		exit 1
+	fi
+	if [ ! -e "$made/robolectric/done" ]; then
+		"${maven[@]}" "$plugins:maven-dependency-plugin:3.8.1:copy" \
+			-Dartifact=org.robolectric:android-all-instrumented:14-robolectric-10818077-i7 "-DoutputDirectory=$made/robolectric" >/dev/null
+		touch "$made/robolectric/done"
+	fi
+}
+
+# All that is published, by its name, in .cache/kotlin/release.
+released() {
+	local into="$made/release" documented="$made/documented" version name module
+	version="$(sed -n 's#^  <version>\(.*\)</version>#\1#p' pom.xml)"
+	rm -rf "$into" "$documented"
+	mkdir -p "$into" "$documented"
+	documentation
+	cp README.md "$documented/"
+	cp pom.xml "$into/smalt-parent-$version.pom"
+	for module in ffi natives smalt android androidx; do
+		name="$(sed -n 's#^  <artifactId>\(.*\)</artifactId>#\1#p' "$module/pom.xml")-$version"
+		cp "$module/target/$name"*.?ar "$into/"
+		case "$module" in
+			android*)
+				rm "$into/$name.jar"
+				cp "$module/published.pom" "$into/$name.pom"
+				;;
+			*) cp "$module/pom.xml" "$into/$name.pom" ;;
+		esac
+		# What is documented is `smalt`; the others say where.
+		if [ "$module" = smalt ]; then jar cf "$into/$name-javadoc.jar" -C smalt/target/dokka .; else jar cf "$into/$name-javadoc.jar" -C "$documented" .; fi
+	done
+	ls "$into"
+}
+
+# As people see it; what is public and says nothing fails it, but for what the language adds by itself.
+documentation() {
+	local log="$made/dokka.log"
+	if ! "${maven[@]/#-q/--show-version}" -pl smalt org.jetbrains.dokka:dokka-maven-plugin:dokka > "$log"; then
+		cat "$log" >&2
+		exit 1
+	fi
+	if grep '^\[WARNING\]' "$log" | grep -vE '/(toString|hashCode|close|values|valueOf|entries)/#|\.Companion/ '; then
+		echo "Dokka warns of these." >&2
+		exit 1
+	fi
+}
+
+cd "$here/kotlin"
+case "${1:-}" in
+	build)
+		"${maven[@]}" clean install -DskipTests
+		exit 0
+		;;
+	release)
+		android
+		"${maven[@]}" -Pandroid,release clean install -DskipTests
+		released
+		exit 0
+		;;
+esac
+
+# The server of the remote backend's cases: the Rust driver's test binary plays it, with the features of the whole workspace's tests.
+SMALT_CONFORMANCE_SERVER="$(cargo test -q --manifest-path "$root/Cargo.toml" --workspace --test conformance --no-run --message-format=json |
+	sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)"
+export SMALT_CONFORMANCE_SERVER
+all=()
+case "${1:-}" in
+	"")
+		android
+		all=(-Pandroid)
+		;;
+	jvm) shift ;;
+esac
+"${maven[@]}" "${all[@]}" clean install "$@"
+if [ "$#" = 0 ]; then
+	documentation
+	# Another project, which knows nothing but the jars.
+	"${maven[@]}" -f consumer/pom.xml clean test
+fi

@@ -1,0 +1,242 @@
+package dev.smalt
+
+import java.lang.ref.WeakReference
+import java.util.concurrent.atomic.AtomicBoolean
+import kotlin.time.Duration
+import kotlin.time.DurationUnit
+import kotlinx.serialization.json.JsonElement
+import kotlinx.serialization.json.JsonObject
+
+/** An engine, a handle on a server, or a session at one, as the native half knows it. */
+internal class Engine(
+    val number: Long,
+    val home: Home?,
+    private val hasStore: Boolean,
+) {
+    private val closed = AtomicBoolean()
+
+    init {
+        Port.watch(this, number, home)
+    }
+
+    val isClosed: Boolean get() = closed.get()
+
+    /** Writes what is outstanding, and lets go of it. Again is nothing. */
+    suspend fun close() {
+        if (!closed.compareAndSet(false, true)) return
+        try {
+            if (hasStore) Port.call { native.callStart(number, it, """{"op":"close"}""".encodeToByteArray()) }
+        } finally {
+            Port.unwatch(number)
+            native.release(number)
+            home?.let { Homes.remove(it) }
+        }
+    }
+}
+
+/** What is asked of an engine, in whose name, and how long it may take. */
+internal class Handle(
+    val engine: Engine,
+    private val token: Secret? = null,
+    private val actor: String? = null,
+    private val timeout: Duration? = null,
+) {
+    init {
+        // For the plugins of it, which must not hold it.
+        engine.home?.let { if (it.engine?.get() == null) it.engine = WeakReference(engine) }
+    }
+
+    fun with(
+        token: Secret? = this.token,
+        actor: String? = this.actor,
+        timeout: Duration? = this.timeout,
+    ): Handle = Handle(engine, token, actor, timeout)
+
+    private fun text(
+        op: String,
+        request: JsonObject,
+        within: Long?,
+    ): ByteArray {
+        val head =
+            obj {
+                put("op", json(op))
+                putSome("token", token) { json(it) }
+                putSome("actor", actor) { json(it) }
+                putSome("within", within) { json(it) }
+                putSome("timeout", timeout) { json(it) }
+            }
+        return (head.toString() + request.toString()).encodeToByteArray()
+    }
+
+    /** An operation, by its name. */
+    suspend fun operation(
+        op: String,
+        request: JsonObject,
+        within: Long? = Within.here,
+    ): JsonElement {
+        val text = text(op, request, within)
+        return parsed(Port.call { native.callStart(engine.number, it, text) })
+    }
+
+    /** The ready operation: from memory where that can be. Host code inside a plugin's call waits its turn. */
+    suspend fun ready(
+        op: String,
+        request: JsonObject,
+    ): JsonElement {
+        val within = Within.here
+        val text = text(op, request, within)
+        val ready = if (within == null) native.callReady(engine.number, text) else null
+        return parsed(ready ?: Port.call { native.callStart(engine.number, it, text) })
+    }
+}
+
+/** A body of an authenticated call. */
+public class Body private constructor(
+    internal val type: String,
+    internal val content: ByteArray,
+) {
+    public companion object {
+        /** JSON. */
+        @JvmStatic
+        public fun json(value: JsonElement): Body = Body("application/json", value.bytes())
+
+        /** A form. */
+        @JvmStatic
+        public fun form(values: Map<String, String>): Body {
+            val encoded =
+                values.entries.joinToString("&") { (name, value) ->
+                    java.net.URLEncoder.encode(name, "UTF-8") + "=" + java.net.URLEncoder.encode(value, "UTF-8")
+                }
+            return Body("application/x-www-form-urlencoded", encoded.encodeToByteArray())
+        }
+
+        /** As it is. */
+        @JvmStatic
+        @JvmOverloads
+        public fun of(
+            content: ByteArray,
+            type: String = "application/octet-stream",
+        ): Body = Body(type, content)
+    }
+}
+
+internal fun apiRequest(
+    account: String,
+    application: String,
+    method: String,
+    path: String,
+    query: Map<String, String>,
+    headers: Map<String, String>,
+    body: Body?,
+    connection: String?,
+    timeout: Duration?,
+    maxBody: Long?,
+): MutableMap<String, JsonElement> {
+    val made = LinkedHashMap<String, JsonElement>()
+    made["account"] = json(account)
+    made["application"] = json(application)
+    made["method"] = json(method)
+    made["path"] = json(path)
+    made["query"] = pairs(query)
+    made["headers"] = pairs(headers)
+    made.putSome("body", body) {
+        obj {
+            put("content_type", json(it.type))
+            put("content", json(it.content))
+        }
+    }
+    made.putSome("connection", connection) { json(it) }
+    made.putSome("timeout", timeout) { json(it) }
+    made.putSome("max_body", maxBody) { json(it) }
+    return made
+}
+
+/** What can connect an application. */
+public abstract class Connecting internal constructor(
+    internal val handle: Handle,
+    internal val id: String,
+) {
+    /**
+     * Connects an application: shows the authorize page with the presenter, or verifies and saves the inputs.
+     *
+     * @param application The application's slug.
+     * @param inputs What the user entered, by input name.
+     * @param authType Which way to authorise, where the application offers several; default its first.
+     * @param scopes Scopes to ask for, in place of the project's; required ones are always added.
+     * @param connection The connection to authorise again.
+     * @param device Takes the device flow (RFC 8628): the presenter shows a code, and the user enters it on any device.
+     * @throws SmaltException.Flow `presenter_required` where nothing can open a page: a web backend has `startConnect` and `finishConnect`.
+     * @throws SmaltException.Invalid `credentials_rejected`, `invalid_inputs`.
+     */
+    public suspend fun connect(
+        application: String,
+        inputs: Map<String, Secret> = emptyMap(),
+        authType: AuthType? = null,
+        scopes: List<String>? = null,
+        connection: String? = null,
+        device: Boolean = false,
+    ): Connection {
+        val options =
+            obj {
+                put("account", json(id))
+                put("application", json(application))
+                put("inputs", obj(inputs) { json(it) })
+                putSome("auth_type", authType) { json(it.text) }
+                putSome("scopes", scopes) { scopes -> array(scopes) { json(it) } }
+                putSome("connection", connection) { json(it) }
+                put("device", json(device))
+            }
+        return connectionOf(handle.operation("connect", options))
+    }
+
+    /**
+     * The connection that a flow makes, in whatever process it was begun: for an app that was closed while its user was at the provider. Waits for
+     * the flow's end, as long as it lives.
+     *
+     * @param flow The flow's id, of `startConnect`.
+     * @param returned Where the user came back to: the `returnTo` of `startConnect`, with what stands in it. Its claim is spent.
+     * @throws SmaltException Why the flow made none: `user_denied`, `flow_expired`, `flow_cancelled`, …; `claim_invalid` for what is no return of
+     *   this flow; `flow_not_found`.
+     */
+    public suspend fun resumeConnect(
+        flow: String,
+        returned: String? = null,
+    ): Connection {
+        val options =
+            obj {
+                put("account", json(id))
+                put("flow", json(flow))
+                putSome("returned", returned) { json(it) }
+            }
+        return connectionOf(handle.operation("resume", options))
+    }
+
+    /** A handle on a connect flow. No I/O. */
+    public fun flow(id: String): FlowHandle = FlowHandle(handle, this.id, id)
+}
+
+/** A connect flow that was begun: watch it, wait for it, cancel it. Any process can hold one. */
+public class FlowHandle internal constructor(
+    private val handle: Handle,
+    private val account: String,
+    /** The flow's id. */
+    public val id: String,
+) {
+    private fun request(timeout: Duration? = null): JsonObject =
+        obj {
+            put("account", json(account))
+            put("flow", json(id))
+            putSome("timeout", timeout) { json(it.toDouble(DurationUnit.SECONDS)) }
+        }
+
+    /** Where it stands. */
+    public suspend fun get(): ConnectFlow = connectFlowOf(handle.operation("get_flow", request()))
+
+    /** Waits for its end, at most so long; answers it as it stands then. */
+    public suspend fun wait(timeout: Duration? = null): ConnectFlow = connectFlowOf(handle.operation("wait_flow", request(timeout)))
+
+    /** Cancels it, unless it has ended. */
+    public suspend fun cancel(): ConnectFlow = connectFlowOf(handle.operation("cancel_flow", request()))
+
+    override fun toString(): String = "FlowHandle($id)"
+}

@@ -1,0 +1,257 @@
+package dev.smalt
+
+import java.util.concurrent.atomic.AtomicInteger
+import kotlin.test.Test
+import kotlin.test.assertEquals
+import kotlin.test.assertFalse
+import kotlin.test.assertNull
+import kotlin.test.assertTrue
+import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.TimeoutCancellationException
+import kotlinx.coroutines.async
+import kotlinx.coroutines.awaitAll
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.currentCoroutineContext
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.take
+import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.job
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withContext
+import kotlinx.coroutines.withTimeout
+import org.junit.jupiter.api.Timeout
+
+/** How calls begin, wait and end. */
+@Timeout(180)
+internal class CallsTest {
+    @Test
+    fun `a cancelled coroutine sends nothing`() =
+        running {
+            sandboxed { smalt ->
+                coroutineScope {
+                    launch(start = CoroutineStart.UNDISPATCHED) {
+                        currentCoroutineContext().job.cancel()
+                        smalt.createAccount("never")
+                    }.join()
+                }
+                assertEquals(0L, smalt.countAccounts())
+                assertEquals("linked_account_not_found", thrown<SmaltException.NotFound> { smalt.account("never").get() }.code)
+            }
+        }
+
+    @Test
+    fun `cancelling ends the waiter at once and the call in the core`() =
+        running {
+            sandboxed { smalt ->
+                val before = Port.pending
+                val last = smalt.eventsPage().items.lastOrNull()?.cursor
+                coroutineScope {
+                    val waiting = async { smalt.eventsPage(since = last, wait = 600.seconds) }
+                    until { Port.pending == before + 1 }
+                    waiting.cancelAndJoin()
+                    assertTrue(waiting.isCancelled)
+                }
+                // It is taken out when the core has said how the call ended.
+                until { Port.pending == before }
+                smalt.account("goes-on").ensure()
+            }
+        }
+
+    @Test
+    fun `cancelling after the end changes nothing`() =
+        running {
+            sandboxed { smalt ->
+                coroutineScope {
+                    val done = async { smalt.account("c").ensure() }
+                    val account = done.await()
+                    done.cancelAndJoin()
+                    assertEquals("c", account.id)
+                    assertFalse(done.isCancelled)
+                }
+                assertEquals("c", smalt.account("c").get().id)
+            }
+        }
+
+    @Test
+    fun `a time of the host's is the host's own exception, and one of the handle's an error`() =
+        running {
+            sandboxed { smalt ->
+                val last = smalt.eventsPage().items.lastOrNull()?.cursor
+                thrown<TimeoutCancellationException> { withTimeout(50.milliseconds) { smalt.eventsPage(since = last, wait = 600.seconds) } }
+                val late = thrown<SmaltException.Timeout> { smalt.withTimeout(50.milliseconds).eventsPage(since = last, wait = 600.seconds) }
+                assertEquals("outcome_unknown", late.code)
+            }
+        }
+
+    @Test
+    fun `ten thousand calls at once`() =
+        running {
+            sandboxed { smalt ->
+                repeat(10) { smalt.account("c-$it").ensure() }
+                val answers =
+                    coroutineScope {
+                        List(10_000) { number -> async(Dispatchers.Default) { smalt.account("c-${number % 10}").get().id == "c-${number % 10}" } }.awaitAll()
+                    }
+                assertEquals(10_000, answers.count { it })
+            }
+        }
+
+    @Test
+    fun `ten thousand that wait are cancelled`() =
+        running {
+            sandboxed { smalt ->
+                val before = Port.pending
+                val last = smalt.eventsPage().items.lastOrNull()?.cursor
+                coroutineScope {
+                    val all = List(10_000) { launch { smalt.eventsPage(since = last, wait = 600.seconds) } }
+                    until { Port.pending == before + 10_000 }
+                    all.forEach { it.cancel() }
+                }
+                until { Port.pending == before }
+            }
+        }
+
+    @Test
+    fun `s77 a panic becomes an error, and nothing else is harmed`() =
+        running {
+            sandboxed { smalt ->
+                val error = thrown<SmaltException.Internal> { smalt.handle.operation("panic", obj {}) }
+                assertEquals("internal", error.code)
+                assertTrue("panicked" in error.reason, error.reason)
+                smalt.account("goes-on").ensure()
+            }
+        }
+
+    @Test
+    fun `whoever goes on in no thread of its own does not hold up others`() =
+        running {
+            sandboxed { smalt ->
+                val threads = AtomicInteger()
+                coroutineScope {
+                    List(20) {
+                        async(Dispatchers.Unconfined) {
+                            smalt.account("u").ensure()
+                            if (Thread.currentThread().name == "smalt-port") threads.incrementAndGet()
+                            // Blocks where it goes on; the answer must come all the same.
+                            runBlocking { smalt.account("u").get() }
+                        }
+                    }.awaitAll()
+                }
+                assertEquals(0, threads.get())
+            }
+        }
+
+    @Test
+    fun `events come as a flow that ends with its collector`() =
+        running {
+            sandboxed { smalt ->
+                smalt.account("a").ensure()
+                smalt.account("a").connect("sandbox-oauth")
+                val first = smalt.events().take(2).toList()
+                assertEquals(2, first.size)
+                val next = withContext(Dispatchers.Default) { async { smalt.events(since = first[1].cursor).first { it.type != first[0].type } } }
+                smalt.account("a").disconnect("sandbox-oauth")
+                next.await()
+                coroutineScope {
+                    val collecting = launch { smalt.events().collect {} }
+                    until { Port.pending > 0 }
+                    collecting.cancelAndJoin()
+                }
+                until { Port.pending == 0 }
+            }
+        }
+
+    @Test
+    fun `a closed engine says so`() =
+        running {
+            val smalt = Smalt.sandbox()
+            val account = smalt.account("a")
+            account.ensure()
+            smalt.use { }
+            smalt.close()
+            assertEquals("closed", thrown<SmaltException.Unavailable> { account.get() }.code)
+            assertEquals("closed", thrown<SmaltException.Unavailable> { account.credential("sandbox-oauth") }.code)
+            assertEquals("closed", thrown<SmaltException.Unavailable> { smalt.capabilities }.code)
+        }
+
+    @Test
+    fun `a loop of engines leaves nothing behind, closed or not`() =
+        running {
+            repeat(size(8, 60)) { use(close = it % 2 == 0) }
+            until {
+                System.gc()
+                Port.sweep()
+                Port.open == 0
+            }
+            assertEquals(0, Homes.open)
+        }
+
+    private suspend fun use(close: Boolean) {
+        val smalt =
+            Smalt.embedded {
+                sandbox = true
+                throwawayKey = true
+                runner = WorkflowRunner { it.payload }
+            }
+        smalt.account("a").ensure()
+        if (close) smalt.shutdown()
+    }
+
+    @Test
+    fun `an opening that is cancelled leaves no engine`() =
+        running {
+            val before = Port.open
+            coroutineScope {
+                repeat(20) { number ->
+                    val opening = launch(Dispatchers.Default) { Smalt.sandbox().shutdown() }
+                    if (number % 2 == 0) opening.cancel() else opening.join()
+                }
+            }
+            until { Port.pending == 0 && Port.open == before }
+        }
+
+    @Test
+    fun `a ready credential is answered from memory`() =
+        running {
+            sandboxed { smalt ->
+                val account = smalt.account("a")
+                account.ensure()
+                account.connect("sandbox-oauth")
+                val first = account.credential("sandbox-oauth")
+                val request =
+                    obj {
+                        put("account", json("a"))
+                        put("application", json("sandbox-oauth"))
+                    }
+                val head = """{"op":"credential"}""".encodeToByteArray()
+                val ready = native.callReady(smalt.handle.engine.number, head + request.bytes())
+                assertEquals(first, credentialOf(parsed(ready!!)))
+                assertNull(thrown<SmaltException.Conflict> { account.credential("sandbox-key") }.trace)
+            }
+        }
+
+    @Test
+    fun `a cancelled call is the host's own exception`() =
+        running {
+            sandboxed { smalt ->
+                coroutineScope {
+                    val seen = async { runCatching { smalt.eventsPage(wait = 600.seconds, since = smalt.eventsPage().items.lastOrNull()?.cursor) } }
+                    until { Port.pending > 0 }
+                    seen.cancelAndJoin()
+                    assertTrue(runCatching { seen.await() }.exceptionOrNull() is CancellationException)
+                }
+            }
+        }
+}
+
+/** The first figure of a row, or the whole one where `SMALT_FULL` asks for it. */
+internal fun size(
+    first: Int,
+    full: Int,
+): Int = if (System.getenv("SMALT_FULL") == null) first else full

@@ -1,0 +1,101 @@
+package dev.smalt
+
+import kotlin.test.Test
+import kotlin.test.assertEquals
+import kotlin.test.assertFalse
+import kotlin.test.assertNotEquals
+import kotlin.test.assertTrue
+import kotlinx.serialization.json.JsonArray
+import kotlinx.serialization.json.JsonElement
+import kotlinx.serialization.json.JsonPrimitive
+import org.junit.jupiter.api.Timeout
+
+/** Values that nobody should pass, and secrets that nobody should see. */
+@Timeout(180)
+internal class HostileTest {
+    @Test
+    fun `strange texts are refused or kept, and never break anything`() =
+        running {
+            sandboxed { smalt ->
+                val strange =
+                    listOf("", " ", "a/b", "../x", "\u0000", "a\u0000b", "\"\\\n\r\t", "{\"op\":\"close\"}", "é😀", "\ud800", "\u202eabc", "x".repeat(1_000_000))
+                for (id in strange) {
+                    try {
+                        val made = smalt.createAccount(id)
+                        assertEquals(id.takeIf { '\ud800' !in it } ?: "?", made.id)
+                        smalt.account(made.id).delete()
+                    } catch (refused: SmaltException) {
+                        assertTrue(refused is SmaltException.Invalid, "$refused")
+                    }
+                }
+                smalt.account("fine").ensure()
+                val name = "\"é😀\\ \n \u2028"
+                assertEquals(name, smalt.upsertAccount("fine", name = name).account.name)
+            }
+        }
+
+    @Test
+    fun `strange numbers and deep values are refused in words`() =
+        running {
+            sandboxed { smalt ->
+                val account = smalt.account("a")
+                account.ensure()
+                account.connect("sandbox-oauth")
+                account.config("sandbox-oauth")
+                var deep: JsonElement = JsonPrimitive(1)
+                repeat(300) { deep = JsonArray(listOf(deep)) }
+                for (value in listOf(deep, JsonPrimitive(Double.NaN), JsonPrimitive(Double.POSITIVE_INFINITY))) {
+                    thrown<SmaltException.Invalid> { account.updateConfig("sandbox-oauth", fields = mapOf("greeting" to value)) }
+                }
+                thrown<SmaltException.Invalid> { smalt.listAccounts(limit = -1) }
+                thrown<SmaltException.Invalid> { smalt.handle.operation("list_accounts", obj { put("limit", json(Long.MAX_VALUE)) }) }
+                thrown<SmaltException.Unsupported> { smalt.handle.operation("no_such", obj {}) }
+                account.config("sandbox-oauth")
+            }
+        }
+
+    @Test
+    fun `s41 secrets do not show themselves`() =
+        running {
+            val text = "sk-very-secret-4711"
+            val secret = Secret(text)
+            assertFalse(text in "$secret" || text in secret.toString())
+            assertEquals(secret, Secret(text))
+            assertNotEquals(secret, Secret("other"))
+            sandboxed { smalt ->
+                val account = smalt.account("a")
+                account.ensure()
+                val refused =
+                    thrown<SmaltException> {
+                        account.connect("sandbox-key", inputs = mapOf("key" to secret, "workspace" to Secret("acme")))
+                    }
+                assertFalse(reveals(refused, text))
+                val started = account.startConnect("sandbox-oauth", redirectUri = "http://127.0.0.1:9/callback")
+                assertFalse(started.cookie.value.reveal() in "$started")
+                assertFalse(started.authorizeUrl in "$started")
+                account.connect("sandbox-oauth")
+                val credential = account.credential("sandbox-oauth")
+                assertFalse(credential.accessToken!!.reveal() in "$credential")
+                assertTrue(credential.authorization().reveal().startsWith("Bearer "))
+                assertFalse(credential.accessToken.reveal() in "${credential.authorization()}")
+                val session = account.session()
+                assertFalse(session.token.reveal() in "$session ${session.info()}")
+                val answer = account.request("sandbox-oauth", "GET", "items")
+                assertTrue(answer.ok)
+                assertFalse(answer.text in "$answer")
+            }
+        }
+
+    @Test
+    fun `options that exclude each other are refused before anything is opened`() =
+        running {
+            val before = Port.open
+            val two = thrown<SmaltException.Invalid> { Smalt.embedded { key = Smalt.makeKey(); keyFile = "x" } }
+            assertTrue("master key" in two.reason, two.reason)
+            thrown<SmaltException.Configuration> { Smalt.embedded { key = Secret("no key") } }
+            thrown<SmaltException.Invalid> { Smalt.remote("http://example.com", Secret("tk1")) }
+            thrown<SmaltException.Invalid> { Session("ftp://example.com", Secret("t")) }
+            assertEquals(before, Port.open)
+            assertEquals(0, Homes.open)
+        }
+}

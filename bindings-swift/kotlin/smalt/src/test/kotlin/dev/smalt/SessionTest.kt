@@ -1,0 +1,54 @@
+package dev.smalt
+
+import java.util.concurrent.atomic.AtomicInteger
+import kotlin.test.Test
+import kotlin.test.assertEquals
+import kotlin.test.assertTrue
+import kotlinx.coroutines.async
+import kotlinx.coroutines.awaitAll
+import kotlinx.coroutines.coroutineScope
+import org.junit.jupiter.api.Timeout
+
+/** A session at a server, whose tokens come from the user's own backend. */
+@Timeout(180)
+internal class SessionTest {
+    @Test
+    fun `tokens are asked for once for all that wait, and again when one has ended`() =
+        running {
+            served { url, smalt ->
+                val account = smalt.account("phone")
+                account.ensure()
+                val asked = AtomicInteger()
+                val session =
+                    Session(url, { proxy = false }) {
+                        asked.incrementAndGet()
+                        account.session(force = true).token
+                    }
+                session.use {
+                    assertEquals(0, asked.get(), "no I/O before the first call")
+                    val lists = coroutineScope { List(20) { async { session.listApps().map { it.slug } } }.awaitAll() }
+                    assertEquals(1, asked.get())
+                    assertTrue(lists.all { "sandbox-oauth" in it })
+                    assertTrue(session.revoke())
+                    session.listApps()
+                    assertEquals(2, asked.get())
+                }
+                assertEquals("closed", thrown<SmaltException.Unavailable> { session.listApps() }.code)
+            }
+        }
+
+    @Test
+    fun `what the backend throws arrives with its own text`() =
+        running {
+            served { url, _ ->
+                Session(url, { proxy = false }) { throw IllegalStateException("not logged in") }.use { session ->
+                    val error = thrown<SmaltException.Plugin> { session.listApps() }
+                    assertTrue("not logged in" in error.message!!, error.message)
+                    assertEquals("not logged in", error.cause?.message)
+                }
+                Session(url, Secret("no-token")) { proxy = false }.use { session ->
+                    assertEquals("invalid_token", thrown<SmaltException.Unauthenticated> { session.listApps() }.code)
+                }
+            }
+        }
+}

@@ -1,0 +1,174 @@
+//! Calls: operations, and what is made of several.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use serde::Deserialize;
+use smalt::{
+    Code, Error, Exposed, Result, Secret,
+    backend::{AnyRequest, ApiRequest, Caller, GetCredential},
+    operations::Operation,
+    plugin::Scope,
+};
+use smalt_bridge::{ConnectOptions, Engine, ResumeOptions, context_request};
+
+use crate::{
+    error::{Failed, written},
+    host::Home,
+    port::Port,
+    table::Table,
+};
+
+/// An engine, and where its calls end.
+#[derive(Clone)]
+pub struct Open {
+    pub engine: Engine,
+    pub port: Arc<Port>,
+    /// Its plugins are called as long as it is open.
+    pub _home: Arc<Home>,
+}
+
+pub static ENGINES: Table<Open> = Table::new();
+
+/// What stands before a request.
+#[derive(Deserialize)]
+struct Head {
+    /// The operation's name; `connect`, `resume`, `context` (a connector's own call) and `close` are beside them.
+    op: String,
+    /// The session's token; absent: the organisation asks. Empty for a session whose tokens come from a provider.
+    #[serde(default)]
+    token: Option<Secret>,
+    /// Who asks, for the audit.
+    #[serde(default)]
+    actor: Option<String>,
+    /// The call into a plugin from inside which this one is made.
+    #[serde(default)]
+    within: Option<u64>,
+    /// Seconds that it may take.
+    #[serde(default)]
+    timeout: Option<f64>,
+}
+
+impl Head {
+    fn caller(&mut self) -> Caller {
+        match self.token.take() {
+            Some(token) => Caller::Session(token),
+            None => Caller::Organisation(self.actor.take().map_or_else(|| "organisation".into(), Into::into)),
+        }
+    }
+
+    fn operation(&self) -> Result<Operation> {
+        Operation::named(&self.op).ok_or_else(|| Error::new(Code::Unsupported, "there is no such operation"))
+    }
+}
+
+fn mistake(what: &str) -> Error {
+    Error::new(Code::InvalidRequest, format!("{what} is not in the form that it must have"))
+}
+
+/// The text of a call: its head, then its request.
+fn read(call: &[u8]) -> Result<(Head, serde_json::Deserializer<serde_json::de::SliceRead<'_>>)> {
+    let mut text = serde_json::Deserializer::from_slice(call);
+    // What serde says of a mistake repeats what stood there.
+    let head = Head::deserialize(&mut text).map_err(|_| mistake("the call's head"))?;
+    Ok((head, text))
+}
+
+type Work = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>>;
+
+fn prepare(open: &Open, call: &[u8]) -> Result<(Work, Option<Duration>)> {
+    let (mut head, mut text) = read(call)?;
+    let time = head.timeout.map(|time| Duration::try_from_secs_f64(time).map_err(|_| mistake("`timeout`"))).transpose()?;
+    let asked = head.within.map(|number| {
+        let gone = || Error::new(Code::PluginTimeout, "nobody waits any more for the plugin that makes this call");
+        open.port.asked(number).ok_or_else(gone)
+    });
+    let asked = asked.transpose()?;
+    let scope = asked.as_ref().map_or_else(Scope::default, |asked| asked.call.scope.clone());
+    let engine = open.engine.clone();
+    let work: Work = match &*head.op {
+        "connect" => {
+            let options = ConnectOptions::deserialize(&mut text).map_err(|_| mistake("`connect`"))?;
+            let connect = engine.connect(head.caller(), options, scope);
+            Box::pin(async move { written(&connect.await?) })
+        }
+        "resume" => {
+            let options = ResumeOptions::deserialize(&mut text).map_err(|_| mistake("`resume`"))?;
+            let resume = engine.resume(head.caller(), options, scope);
+            Box::pin(async move { written(&resume.await?) })
+        }
+        "context" => {
+            let request = ApiRequest::deserialize(&mut text).map_err(|_| mistake("the request"))?;
+            let context = asked.and_then(|asked| asked.call.context).ok_or_else(|| mistake("a connector's call"))?;
+            Box::pin(async move { written(&Exposed(&context_request(context, request).await?)) })
+        }
+        "close" => Box::pin(async move {
+            engine.close().await;
+            Ok(b"null".to_vec())
+        }),
+        // Shows that a panic stays in its call; no library that is given away has it.
+        #[cfg(debug_assertions)]
+        "panic" => Box::pin(async move { panic!("on purpose") }),
+        _ => {
+            let operation = head.operation()?;
+            open.engine.smalt()?;
+            let request = AnyRequest::read(operation, &mut text)?;
+            let call = engine.call(head.caller(), request, scope);
+            Box::pin(async move { written(&Exposed(&call.await?)) })
+        }
+    };
+    Ok((work, time))
+}
+
+/// Begins a call. It ends in the port of its engine, by its number, whatever comes of it.
+///
+/// # Errors
+/// `closed` when there is no such engine.
+#[uniffi::export]
+pub fn call_start(engine: u64, number: u64, call: Vec<u8>) -> Result<(), Failed> {
+    let open = ENGINES.get(engine)?;
+    let port = open.port.clone();
+    match smalt_bridge::contained(|| prepare(&open, &call)) {
+        Err(error) => port.ended(number, Err(error)),
+        Ok((work, time)) => begin(&port, number, time, work),
+    }
+    Ok(())
+}
+
+/// Runs work whose end is a message.
+pub fn begin(port: &Arc<Port>, number: u64, time: Option<Duration>, work: impl Future<Output = Result<Vec<u8>>> + Send + 'static) {
+    let (cancel, port) = (port.began(number), port.clone());
+    smalt_bridge::start(&cancel, time, work, move |ended| port.ended(number, ended));
+}
+
+/// The ready operation (`credential`), answered from memory. `None` when it has to wait: then begin the call.
+///
+/// # Errors
+/// The operation's own; `closed`.
+#[uniffi::export]
+pub fn call_ready(engine: u64, call: Vec<u8>) -> Result<Option<Vec<u8>>, Failed> {
+    let ready = smalt_bridge::contained(|| {
+        let open = ENGINES.get(engine)?;
+        let (mut head, mut text) = read(&call)?;
+        let request = GetCredential::deserialize(&mut text).map_err(|_| mistake("`credential`"))?;
+        match open.engine.try_credential(&head.caller(), &request) {
+            None => Ok(None),
+            Some(ready) => written(&Exposed(&*ready?)).map(Some),
+        }
+    });
+    Ok(ready?)
+}
+
+/// What the backend can do, as JSON.
+///
+/// # Errors
+/// `closed`.
+#[uniffi::export]
+pub fn engine_capabilities(engine: u64) -> Result<Vec<u8>, Failed> {
+    Ok(smalt_bridge::contained(|| written(&ENGINES.get(engine)?.engine.capabilities()?))?)
+}
+
+/// Lets go of an engine: its number means nothing any more. Begin `close` before, where what is outstanding should be written.
+#[uniffi::export]
+pub fn engine_release(engine: u64) {
+    drop(ENGINES.take(engine));
+}

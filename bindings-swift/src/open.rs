@@ -1,0 +1,144 @@
+//! Opening engines, handles on servers, and sessions.
+
+#[cfg(feature = "embedded")]
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use smalt::{Code, Error, Result, manifest::AppManifest};
+use smalt_bridge::{Engine, Host, HostPresenter, HostTokens, RemoteOptions, SessionOptions};
+
+use crate::{
+    call::{ENGINES, Open, begin},
+    error::Failed,
+    host::Home,
+    port::Port,
+};
+
+/// A plugin of the host that behaves as an application.
+#[derive(Deserialize)]
+#[cfg_attr(not(feature = "embedded"), allow(dead_code))]
+struct OwnConnector {
+    slug: String,
+    manifest: Option<AppManifest>,
+    /// The methods that it has; the others are never asked for.
+    methods: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct OwnPresenter {
+    name: String,
+    redirect_uri: Option<String>,
+}
+
+/// What the host brings along.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+#[cfg_attr(not(feature = "embedded"), allow(dead_code))]
+struct Own {
+    /// How the host knows these plugins.
+    home: u64,
+    connectors: Vec<OwnConnector>,
+    presenter: Option<OwnPresenter>,
+    keys: bool,
+    runner: bool,
+    tokens: bool,
+    clock: Option<u64>,
+}
+
+impl Own {
+    fn presenter(&mut self, host: &Host) -> Option<HostPresenter> {
+        self.presenter.take().map(|own| HostPresenter::new(host.clone(), &own.name, own.redirect_uri))
+    }
+}
+
+/// Options, then what the host brings along.
+fn read<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<(T, Own)> {
+    let mut text = serde_json::Deserializer::from_slice(text);
+    let options = T::deserialize(&mut text).map_err(|error| mistake(&error))?;
+    Ok((options, Own::deserialize(&mut text).map_err(|error| mistake(&error))?))
+}
+
+/// Says what is wrong and repeats no value: a key may be among them.
+fn mistake(error: &serde_json::Error) -> Error {
+    let text = error.to_string();
+    // "unknown field `x`, expected …" and "missing field `x`" name keys only.
+    let said =
+        if text.starts_with("unknown field") || text.starts_with("missing field") { text } else { "a value has the wrong form".into() };
+    Error::new(Code::InvalidRequest, format!("the options: {said}"))
+}
+
+/// Opens an embedded engine; its number is answered in the port.
+///
+/// # Errors
+/// `closed` when there is no such port.
+#[uniffi::export]
+pub fn open_embedded(port: u64, number: u64, options: Vec<u8>) -> Result<(), Failed> {
+    let port = Port::of(port)?;
+    let opening = smalt_bridge::contained(|| engine(&port, &options));
+    begin(&port, number, None, async move { opening?.await });
+    Ok(())
+}
+
+/// Opens it, and answers its number.
+#[cfg(feature = "embedded")]
+fn engine(port: &Arc<Port>, options: &[u8]) -> Result<impl Future<Output = Result<Vec<u8>>> + Send + use<>> {
+    use smalt_bridge::{EmbeddedOptions, HostConnector, HostKeys, HostRunner, Plugins, What};
+    let (options, mut own) = read::<EmbeddedOptions>(options)?;
+    let (home, deadline) = (Home::new(port, own.home), options.timings.plugin);
+    let (host, presenter) = (&home.host, own.presenter(&home.host));
+    let connectors = own.connectors.into_iter().map(|own| {
+        let methods = own.methods.iter().filter_map(|method| What::named(method));
+        HostConnector::new(host.clone(), &own.slug, own.manifest, methods, deadline)
+    });
+    let plugins = Plugins {
+        connectors: connectors.collect(),
+        presenter,
+        keys: own.keys.then(|| HostKeys::new(host.clone())),
+        runner: own.runner.then(|| HostRunner::new(host.clone(), deadline)),
+        clock: own.clock.map(|clock| crate::testing::CLOCKS.get(clock)).transpose()?,
+    };
+    let port = port.clone();
+    Ok(async move {
+        let engine = Engine::embedded(options, plugins).await?;
+        crate::error::written(&ENGINES.put(Open { engine, port, _home: home }))
+    })
+}
+
+#[cfg(not(feature = "embedded"))]
+fn engine(_: &Arc<Port>, _: &[u8]) -> Result<std::future::Ready<Result<Vec<u8>>>> {
+    Err(Error::new(Code::Unsupported, "there is no engine in this build: speak to a server"))
+}
+
+/// A handle on a server: its number.
+///
+/// # Errors
+/// `invalid_request`, `address_refused`; `closed` when there is no such port.
+#[uniffi::export]
+pub fn open_remote(port: u64, options: Vec<u8>) -> Result<u64, Failed> {
+    let made = smalt_bridge::contained(|| {
+        let port = Port::of(port)?;
+        let (options, mut own) = read::<RemoteOptions>(&options)?;
+        let home = Home::new(&port, own.home);
+        let engine = Engine::remote(options, own.presenter(&home.host))?;
+        Ok(ENGINES.put(Open { engine, port, _home: home }))
+    });
+    Ok(made?)
+}
+
+/// A session at a server: its number. Its calls name its token, or an empty one where tokens come from the host.
+///
+/// # Errors
+/// `invalid_request`, `address_refused`; `closed` when there is no such port.
+#[uniffi::export]
+pub fn open_session(port: u64, options: Vec<u8>) -> Result<u64, Failed> {
+    let made = smalt_bridge::contained(|| {
+        let port = Port::of(port)?;
+        let (options, mut own) = read::<SessionOptions>(&options)?;
+        let home = Home::new(&port, own.home);
+        let tokens = own.tokens.then(|| HostTokens::new(home.host.clone()));
+        let (engine, _) = Engine::session(options, tokens, own.presenter(&home.host))?;
+        Ok(ENGINES.put(Open { engine, port, _home: home }))
+    });
+    Ok(made?)
+}
