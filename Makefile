@@ -2,14 +2,14 @@
 #
 # Needed beforehand: Rust, Node with npm, Python 3.10 or newer with venv, a JDK 17 or newer with Maven, make. What the tests need beside that
 # installs itself into ignored folders (`.cache/`, `tests/counterparts/node_modules`); Chromium, JDK and Maven come from apt when they are missing
-# and you are root.
+# and you are root, and so does Swift, into a folder of its own (`SMALT_CACHE`, default /var/cache/smalt).
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test python node kotlin lint conformance reliability fuzz bench counterparts tools
+.PHONY: help demo test python node kotlin swift lint conformance reliability fuzz bench counterparts tools
 
 # Where cargo builds. Demo and tests share one folder and the dev profile, so that nothing is built twice.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -47,6 +47,7 @@ test: lint counterparts ## everything that must hold: lint, Rust tests, counterp
 	$(MAKE) python
 	$(MAKE) node
 	$(MAKE) kotlin
+	$(MAKE) swift
 
 python: ## the Python package: its wheel in a clean virtualenv, and its tests
 	@echo "== Python"
@@ -62,6 +63,10 @@ kotlin: ## the Kotlin and Android packages: their tests, and a project that uses
 	@echo "== Kotlin"
 	bindings-swift/kotlin.sh
 
+swift: ## the Swift package: warnings as errors, its tests, and a project that adds it by a git URL
+	@echo "== Swift"
+	bindings-swift/swift.sh
+
 lint: tools ## formatting, and every warning as an error
 	@echo "== Lint"
 	cargo fmt --all --check
@@ -73,7 +78,7 @@ lint: tools ## formatting, and every warning as an error
 	node bindings-node/scripts/generate.mjs --check
 	python3 tests/parity/parity.py
 	(cd tests/parity && python3 -m unittest -q)
-	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh bindings-python/*.sh bindings-swift/*.sh tests/node/*.sh; do bash -n "$$script"; done
+	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh bindings-python/*.sh bindings-swift/*.sh bindings-swift/swift/*.sh tests/node/*.sh; do bash -n "$$script"; done
 	for module in tests/*.mjs tests/counterparts/*.mjs core/portal/*/*.mjs tests/node/*.mjs tests/node/test/*.mjs tests/node/runtimes/*.mjs tests/node/cjs/*.cjs bindings-node/scripts/*.mjs bindings-node/examples/*.mjs; do node --check "$$module"; done
 
 conformance: ## every case of tests/conformance against every backend, as a grid
@@ -83,6 +88,7 @@ conformance: ## every case of tests/conformance against every backend, as a grid
 	tests/node/install.sh
 	tests/node/run.sh conformance
 	bindings-swift/kotlin.sh -Dtest=ConformanceTest
+	bindings-swift/swift.sh test --filter everyCase
 
 # Tests that prove a numbered requirement are named after it (`s50_...`, `r09_...`). One at a time: they use all cores themselves.
 reliability: counterparts ## the reliability and security requirements at their full figures (hours); writes target/reliability.json

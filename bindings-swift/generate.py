@@ -540,8 +540,11 @@ def files() -> dict[Path, str]:
 
 
 def main() -> int:
+    # It reads this file as a module.
+    import generate_swift
+
     stale = []
-    for path, text in files().items():
+    for path, text in (files() | generate_swift.files()).items():
         if "--check" in sys.argv:
             if not path.exists() or path.read_text() != text:
                 stale.append(path.name)

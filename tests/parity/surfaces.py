@@ -246,6 +246,62 @@ def _kotlin_default(text: str | None, members: dict[str, object]) -> object:
     return float(number[1]) if number else known.get(text, UNKNOWN)
 
 
+# ---- Swift
+
+
+def swift(root: Path) -> Surface:
+    surface = Surface("swift")
+    package = "bindings-swift/swift/Sources/Smalt"
+    texts = {}
+    for path in sorted((root / package).rglob("*.swift")):
+        name = str(path.relative_to(root))
+        surface.files.append(name)
+        texts[name] = path.read_text()
+    surface.words = {}
+    members: dict[str, object] = {}
+    path = f"{package}/Types.swift"
+    for found in re.finditer(r"^public enum (\w+): String.*?\{\n(.*?)\n    public init", texts.get(path, ""), re.M | re.S):
+        of = {case: text or case for case, text in re.findall(r'^    case `?(\w+)`?(?: = "([^"]*)")?$', found[2], re.M) if case != "unknown"}
+        name = SWIFT_NAMES.get(found[1], found[1])
+        surface.words[name] = (list(of.values()), f"{path}:{line_of(texts[path], found.start())}")
+        members.update({f".{case}": text for case, text in of.items()})
+    head = re.compile(r"^( *)(?:public )?func (\w+)(?:<[^>]*>)?\((.*?)\) async throws(?: -> [^{\n]+)? \{", re.M | re.S)
+    for name, text in texts.items():
+        heads = list(head.finditer(text))
+        for one, after in zip(heads, [*heads[1:], None]):
+            body = text[one.end() : after.start() if after else len(text)]
+            asked = re.findall(r'\bhandle\.(?:ask|tell|ready|answer)\(\s*"(\w+)"', body)
+            defaults = {
+                argument[1]: _swift_default(argument[2], members)
+                for argument in re.finditer(r"(\w+): [^=,\n]+?(?: = ([^,\n]+))?(?=,\s|\s*\Z)", one[3])
+            }
+            # The parts of a record are arguments themselves.
+            body = re.sub(r'"(\w+)": \[[^\]]*\] as Fields', r'"\1": its', body)
+            options: dict[str, object] = {
+                entry[1]: defaults.get(entry[2], UNKNOWN) for entry in re.finditer(r'"(\w+)": (?:orNull\()?`?(\w+)', body)
+            }
+            above = [line.strip() for line in text[: one.start()].rstrip().split("\n")]
+            while above[-1].startswith("@"):
+                above.pop()
+            for operation in set(asked) - MADE_OF_SEVERAL:
+                surface.add(operation, Method(f"{name}:{line_of(text, one.start())}", options, above[-1].startswith("///")))
+    surface.codes_file = f"{package}/Errors.swift"
+    text = texts.get(surface.codes_file, "")
+    for found in re.finditer(r'= Code\(rawValue: "(\w+)"\)', text):
+        surface.codes[found[1]] = f"{surface.codes_file}:{line_of(text, found.start())}"
+    return surface
+
+
+def _swift_default(text: str | None, members: dict[str, object]) -> object:
+    text = (text or "").strip()
+    known: dict[str, object] = {"nil": None, "true": True, "false": False, "[:]": None, "[]": None, **members}
+    return float(text) if re.fullmatch(r"-?\d+(\.\d+)?", text) else known.get(text, UNKNOWN)
+
+
+# Called otherwise there, since SwiftUI has such names.
+SWIFT_NAMES = {"SmaltEnvironment": "Environment", "FieldLabel": "Label"}
+
+
 # ---- The HTTP API and the docs
 
 
@@ -281,4 +337,4 @@ def docs(root: Path) -> Surface:
     return surface
 
 
-READERS: list[Callable[[Path], Surface]] = [rust, python, typescript, kotlin, openapi, docs]
+READERS: list[Callable[[Path], Surface]] = [rust, python, typescript, kotlin, swift, openapi, docs]

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = "bindings-python/python/smalt/"
 NODE = "bindings-node/ts/generated/"
 KOTLIN = "bindings-swift/kotlin/smalt/src/main/kotlin/dev/smalt/"
+SWIFT = "bindings-swift/swift/Sources/Smalt/"
 
 
 class Parity(unittest.TestCase):
@@ -21,7 +22,7 @@ class Parity(unittest.TestCase):
         self.folder = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
         ignored = shutil.ignore_patterns("node_modules", "target", "dist", "tests", "bench", ".cache", "__pycache__")
-        for room in ("core/src", "docs", "bindings-python/python", "bindings-node/ts", KOTLIN):
+        for room in ("core/src", "docs", "bindings-python/python", "bindings-node/ts", KOTLIN, SWIFT):
             shutil.copytree(ROOT / room, self.folder / room, ignore=ignored)
 
     def change(self, path: str, pattern: str, by: str) -> None:
@@ -116,6 +117,26 @@ class Parity(unittest.TestCase):
         self.says("kotlin", "`no_id` is no error code", KOTLIN + "SmaltException.kt:")
         self.change(KOTLIN + "Types.kt", r'HEALTHY\("healthy"\)', 'HEALTHY("well")')
         self.says("kotlin", "`ConnectionHealth` lacks `healthy`", KOTLIN + "Types.kt:")
+
+    def test_swift(self) -> None:
+        self.change(SWIFT + "Operations.swift", r'ask\("list_apps"', 'ask("apps"')
+        self.says("swift", "`list_apps` is missing", SWIFT, "renamed to `apps`")
+        self.change(SWIFT + "Account.swift", r'ready\("credential"', 'ready("credentials"')
+        self.says("swift", "`credential` is missing", "renamed to `credentials`")
+        self.change(SWIFT + "Operations.swift", r'"return_to"', '"back_to"')
+        self.says("swift", "`portal_url` lacks the option `return_to`", SWIFT + "Operations.swift:")
+        self.says("swift", "`portal_url` has an option `back_to`")
+        self.change(SWIFT + "Operations.swift", r'"update": \[', '"updates": [')
+        self.says("swift", "`update_config` lacks the option `update`")
+        self.change(SWIFT + "Operations.swift", r"device: Bool = false", "device: Bool = true")
+        self.says("swift", "`start_connect` takes True for `device`", SWIFT + "Operations.swift:")
+        self.change(SWIFT + "Operations.swift", r"    /// Lists the enabled applications[^\n]*\n", "")
+        self.change(SWIFT + "Operations.swift", r'ask\("apps"', 'ask("list_apps"')
+        self.says("swift", "`list_apps` is not documented")
+        self.change(SWIFT + "Errors.swift", r'Code\(rawValue: "invalid_id"', 'Code(rawValue: "no_id"')
+        self.says("swift", "`no_id` is no error code", SWIFT + "Errors.swift:")
+        self.change(SWIFT + "Types.swift", r"    case healthy\n", '    case healthy = "well"\n')
+        self.says("swift", "`ConnectionHealth` lacks `healthy`", SWIFT + "Types.swift:")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Builds the Swift package, tests it, and uses it from another project, which adds it by a git URL.
+#
+#   bindings-swift/swift.sh                           everything
+#   bindings-swift/swift.sh build                     the package only
+#   bindings-swift/swift.sh test --filter CallsTests  some tests; CASE=<part of an id> chooses conformance cases
+#
+# It takes the `swift` on the PATH. Where there is none, and you are root on Debian, it makes a folder with Debian's own (3.1 GB, about 3 minutes,
+# once) in SMALT_CACHE (default /var/cache/smalt) and works in that with bubblewrap, which leaves no mount.
+set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+root="$(dirname "$here")"
+made="$root/.cache/swift"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
+debian="${SMALT_CACHE:-/var/cache/smalt}/swift"
+say() { echo "swift: $*" >&2; }
+
+if command -v swift >/dev/null; then
+	say "using $(command -v swift)"
+	within() { LD_LIBRARY_PATH="$native${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" PKG_CONFIG_PATH="$native" "$@"; }
+elif [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	if ! command -v debootstrap >/dev/null || ! command -v bwrap >/dev/null; then
+		say "installing debootstrap and bubblewrap"
+		apt-get install -y -qq --no-install-recommends debootstrap bubblewrap >/dev/null ||
+			{ apt-get update -qq && apt-get install -y -qq --no-install-recommends debootstrap bubblewrap >/dev/null; }
+	fi
+	if [ ! -d "$debian" ]; then
+		say "there is no swift on the PATH: making $debian with Debian's (3.1 GB, about 3 minutes, once)"
+		mkdir -p "$(dirname "$debian")"
+		rm -rf "$debian.new"
+		mirror="$(cat /etc/apt/sources.list.d/*.sources 2>/dev/null | sed -n 's/^URIs: *//p' | head -1)"
+		debootstrap --variant=minbase --include=swiftlang,libc6-dev,libstdc++-14-dev,ca-certificates,git,pkgconf trixie "$debian.new" \
+			"${mirror:-http://deb.debian.org/debian}" >"$debian.log" 2>&1 || { tail -5 "$debian.log" >&2; say "Debian's Swift could not be had"; exit 1; }
+		mv "$debian.new" "$debian"
+	fi
+	say "no swift on the PATH: using that in $debian"
+	within() {
+		local folder name binds=() given=()
+		for folder in "$root" "$CARGO_TARGET_DIR"; do
+			mkdir -p "$debian$folder"
+			binds+=(--bind "$folder" "$folder")
+		done
+		for name in CASE SMALT_FULL SMALT_CONFORMANCE_SERVER CARGO_TARGET_DIR SMALT_STAND_INS; do
+			if [ -n "${!name:-}" ]; then given+=(--setenv "$name" "${!name}"); fi
+		done
+		bwrap --die-with-parent --unshare-pid --bind "$debian" / --proc /proc --dev /dev --tmpfs /tmp "${binds[@]}" --clearenv "${given[@]}" \
+			--setenv PATH /usr/bin:/bin --setenv HOME /tmp --setenv LANG C.UTF-8 --setenv LD_LIBRARY_PATH "$native" \
+			--setenv PKG_CONFIG_PATH "$native" --chdir "$PWD" "$@"
+	}
+else
+	say "there is no swift on the PATH, and only root on Debian can be helped: install Swift 6 (https://swift.org/install)"
+	exit 1
+fi
+
+library="$("$here/native.sh" swift "$made/generated")"
+native="$(dirname "$library")"
+# What links finds the library by this, as users do.
+cat >"$native/smalt_ffi.pc" <<PC
+Name: smalt_ffi
+Description: The native half of Smalt's Swift package
+Version: 0
+Libs: -L$native -lsmalt_ffi
+PC
+for file in "SmaltGlue/SmaltGlue.swift" "SmaltFFI/SmaltFFI.h"; do
+	mkdir -p "$(dirname "$here/swift/Sources/$file")"
+	cmp -s "$made/generated/$(basename "$file")" "$here/swift/Sources/$file" || cp "$made/generated/$(basename "$file")" "$here/swift/Sources/$file"
+done
+
+cd "$root"
+swift=(--scratch-path "$made/build" --disable-sandbox -Xswiftc -warnings-as-errors)
+if [ "${1:-}" = build ]; then
+	within swift build "${swift[@]}"
+	exit 0
+fi
+if [ "${1:-}" = test ]; then shift; fi
+
+# The server of the remote backend's cases: the Rust driver's test binary plays it, with the features of the whole workspace's tests.
+SMALT_CONFORMANCE_SERVER="$(cargo test -q --workspace --test conformance --no-run --message-format=json |
+	sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)"
+export SMALT_CONFORMANCE_SERVER
+# One test after the other: some look at counters of the whole process.
+within swift test "${swift[@]}" --disable-xctest --no-parallel "$@"
+if [ "$#" != 0 ]; then exit 0; fi
+
+if within swift format --version >/dev/null 2>&1; then
+	say "format"
+	within swift format lint --strict --recursive --parallel Package.swift bindings-swift/swift/Sources/Smalt \
+		bindings-swift/swift/Sources/SmaltTesting bindings-swift/swift/{Tests,Examples,StandIns,consumer}
+fi
+
+if [ "$(uname -s)" = Linux ]; then
+	say "the presenters, against stand-ins of Apple's classes"
+	SMALT_STAND_INS=1 within swift test --scratch-path "$made/stand-ins" --disable-sandbox -Xswiftc -warnings-as-errors --disable-xctest --no-parallel \
+		--filter Presenter
+fi
+
+say "another project, which adds the package by a git URL"
+"$here/swift/release.sh" 0.0.1 "$made/smalt"
+rm -rf "$made/consumer"
+cp -r "$here/swift/consumer" "$made/consumer"
+sed -i.orig "s|https://example.com/smalt.git|file://$made/smalt|" "$made/consumer/Package.swift"
+cd "$made/consumer"
+within swift test --disable-sandbox --disable-xctest

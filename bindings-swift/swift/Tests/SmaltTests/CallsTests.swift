@@ -1,0 +1,244 @@
+import Foundation
+import Testing
+
+@testable import Smalt
+
+/// How calls begin, wait and end. The counters of the whole process are looked at, so these run one after the other (`--no-parallel`).
+@Suite(.serialized) struct CallsTests {
+    /// A call that waits for events that do not come.
+    private static func waits(_ smalt: Smalt) async throws -> @Sendable () async throws -> Void {
+        let last = try await smalt.eventsPage().items.last?.cursor
+        return { _ = try await smalt.eventsPage(since: last, wait: .seconds(600)) }
+    }
+
+    @Test func aCancelledTaskSendsNothing() async throws {
+        try await sandboxed { smalt in
+            let task = Task {
+                // Cancelled while it stands here.
+                while !Task.isCancelled { await Task.yield() }
+                _ = try await smalt.createAccount("never")
+            }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            let count = try await smalt.countAccounts()
+            #expect(count == 0)
+            #expect(try await thrown { _ = try await smalt.account("never").get() }.code == .linkedAccountNotFound)
+        }
+    }
+
+    @Test func aCancelledTaskAsksNoMemoryEither() async throws {
+        try await sandboxed { smalt in
+            let account = smalt.account("a")
+            try await account.ensure()
+            _ = try await account.connect("sandbox-oauth")
+            let task = Task {
+                while !Task.isCancelled { await Task.yield() }
+                return try await account.credential("sandbox-oauth")
+            }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { _ = try await task.value }
+        }
+    }
+
+    @Test func cancellingEndsTheWaiterAtOnceAndTheCallInTheCore() async throws {
+        try await sandboxed { smalt in
+            let before = Port.shared.pending
+            let waits = try await Self.waits(smalt)
+            let waiting = Task { try await waits() }
+            try await until { Port.shared.pending == before + 1 }
+            waiting.cancel()
+            await #expect(throws: CancellationError.self) { try await waiting.value }
+            // The waiter ends by the core's word that the call has.
+            #expect(Port.shared.pending == before)
+            try await smalt.account("goes-on").ensure()
+        }
+    }
+
+    @Test func cancellingAfterTheEndChangesNothing() async throws {
+        try await sandboxed { smalt in
+            let done = Task { try await smalt.account("c").ensure() }
+            let made = try await done.value
+            #expect(made.id == "c")
+            done.cancel()
+            #expect(try await done.value.id == "c")
+            #expect(try await smalt.account("c").get().id == "c")
+        }
+    }
+
+    @Test func cancellingAtAnyMomentLeavesNothing() async throws {
+        try await sandboxed { smalt in
+            try await smalt.account("a").ensure()
+            for number in 0..<size(300, 3000) {
+                let call = Task { try await smalt.account("a").get() }
+                for _ in 0..<(number % 7) { await Task.yield() }
+                call.cancel()
+                do { #expect(try await call.value.id == "a") } catch is CancellationError {}
+            }
+            try await until { Port.shared.pending == 0 }
+        }
+    }
+
+    @Test func aTimeOfTheHandleIsAnError() async throws {
+        try await sandboxed { smalt in
+            let waits = try await Self.waits(smalt.timeout(.milliseconds(50)))
+            let late = try await thrown { try await waits() }
+            #expect(late.code == .outcomeUnknown && late.kind == .timeout)
+            let account = smalt.account("a")
+            try await account.ensure()
+            #expect(try await account.timeout(.seconds(60)).get().id == "a")
+        }
+    }
+
+    @Test func aTimeOfTheCallersIsACancellation() async throws {
+        try await sandboxed { smalt in
+            let waits = try await Self.waits(smalt)
+            await #expect(throws: TookTooLong.self) { try await within(.milliseconds(50)) { try await waits() } }
+            try await until { Port.shared.pending == 0 }
+        }
+    }
+
+    @Test func tenThousandCallsAtOnce() async throws {
+        try await sandboxed { smalt in
+            for number in 0..<10 { try await smalt.account("c-\(number)").ensure() }
+            let right = try await withThrowingTaskGroup(of: Bool.self) { group in
+                for number in 0..<10_000 {
+                    group.addTask { try await smalt.account("c-\(number % 10)").get().id == "c-\(number % 10)" }
+                }
+                return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+            }
+            #expect(right == 10_000)
+        }
+    }
+
+    @Test func tenThousandThatWaitAreCancelled() async throws {
+        try await sandboxed { smalt in
+            let before = Port.shared.pending
+            let waits = try await Self.waits(smalt)
+            let all = (0..<10_000).map { _ in Task { try await waits() } }
+            try await until { Port.shared.pending == before + 10_000 }
+            for waiting in all { waiting.cancel() }
+            for waiting in all { await #expect(throws: CancellationError.self) { try await waiting.value } }
+            #expect(Port.shared.pending == before)
+        }
+    }
+
+    // Apple's systems have a released library here, and that has no such call.
+    #if os(Linux)
+        @Test func s77_aPanicBecomesAnErrorAndNothingElseIsHarmed() async throws {
+            try await sandboxed { smalt in
+                let error = try await thrown { try await smalt.handle.tell("panic", [:]) }
+                #expect(error.code == .internal && error.reason.contains("panicked"))
+                try await smalt.account("goes-on").ensure()
+            }
+        }
+    #endif
+
+    @Test func eventsComeAsASequenceThatEndsWithItsReader() async throws {
+        try await sandboxed { smalt in
+            let account = smalt.account("a")
+            try await account.ensure()
+            _ = try await account.connect("sandbox-oauth")
+            var seen: [Event] = []
+            for try await event in smalt.events() {
+                seen.append(event)
+                if seen.count == 2 { break }
+            }
+            let (last, type) = (seen[1].cursor, seen[0].type)
+            let next = Task {
+                for try await event in smalt.events(since: last) where event.type != type { return event.cursor }
+                return ""
+            }
+            _ = try await account.disconnect("sandbox-oauth")
+            #expect(try await next.value != last)
+            let reading = Task { for try await _ in smalt.events() {} }
+            try await until { Port.shared.pending > 0 }
+            reading.cancel()
+            await #expect(throws: CancellationError.self) { try await reading.value }
+            #expect(Port.shared.pending == 0)
+        }
+    }
+
+    @Test func listsAreFetchedAsTheyAreRead() async throws {
+        try await sandboxed { smalt in
+            for number in 0..<12 { try await smalt.account("c-\(number)").ensure() }
+            let ids = try await smalt.accounts().reduce(into: Set<String>()) { $0.insert($1.id) }
+            #expect(ids.count == 12)
+            let account = smalt.account("c-0")
+            _ = try await account.connect("sandbox-oauth")
+            let error = try await thrown { for try await _ in account.pages("sandbox-oauth", "GET", "nowhere") {} }
+            #expect(error.kind == .provider)
+        }
+    }
+
+    @Test func aClosedEngineSaysSo() async throws {
+        try await running {
+            let smalt = try await Smalt.sandbox()
+            let account = smalt.account("a")
+            try await account.ensure()
+            await smalt.close()
+            await smalt.close()
+            #expect(try await thrown { _ = try await account.get() }.code == .closed)
+            #expect(try await thrown { _ = try await account.credential("sandbox-oauth") }.code == .closed)
+            #expect(try await thrown { _ = try smalt.capabilities }.code == .closed)
+        }
+    }
+
+    @Test func aLoopOfEnginesLeavesNothingBehindClosedOrNot() async throws {
+        try await running {
+            let before = (Engine.open.with { $0 }, Homes.shared.open)
+            for number in 0..<size(8, 60) {
+                var options = EmbeddedOptions(runner: Echo(), sandbox: true)
+                options.throwawayKey = true
+                let smalt = try await Smalt.embedded(options: options)
+                try await smalt.account("a").ensure()
+                if number % 2 == 0 { await smalt.close() }
+            }
+            #expect(Engine.open.with { $0 } == before.0)
+            #expect(Homes.shared.open == before.1)
+        }
+    }
+
+    @Test func anOpeningThatIsCancelledLeavesNoEngine() async throws {
+        try await running {
+            let before = Engine.open.with { $0 }
+            for number in 0..<20 {
+                let opening = Task { try await Smalt.sandbox().close() }
+                if number % 2 == 0 { opening.cancel() }
+                _ = await opening.result
+            }
+            try await until { Port.shared.pending == 0 && Engine.open.with { $0 } == before }
+        }
+    }
+
+    @Test func aReadyCredentialIsAnsweredFromMemory() async throws {
+        try await sandboxed { smalt in
+            let account = smalt.account("a")
+            try await account.ensure()
+            _ = try await account.connect("sandbox-oauth")
+            let first = try await account.credential("sandbox-oauth")
+            #expect(try await account.credential("sandbox-oauth") == first)
+            #expect(try await thrown { _ = try await account.credential("sandbox-key") }.code == .notConnected)
+        }
+    }
+
+    @Test func errorsAreCaughtByKindAndCode() async throws {
+        try await sandboxed { smalt in
+            do {
+                _ = try await smalt.account("nobody").get()
+                Issue.record("it went well")
+            } catch SmaltError.Code.notConnected {
+                Issue.record("another code")
+            } catch SmaltError.Kind.notFound {}
+            do {
+                _ = try await smalt.account("nobody").get()
+            } catch SmaltError.Code.linkedAccountNotFound {}
+            let error = try await thrown { _ = try await smalt.account("nobody").get() }
+            #expect(error.localizedDescription == error.reason && error.reason.count > 20)
+            #expect(SmaltError.Code.all[error.code] == .notFound)
+        }
+    }
+}
+
+struct Echo: WorkflowRunner {
+    func run(_ run: WorkflowRun) async throws -> JSON { run.payload }
+}
