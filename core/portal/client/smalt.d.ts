@@ -102,13 +102,22 @@ export interface ConnectFlow {
   expires_at: string;
 }
 
+/** What a user is shown who connects with a code (RFC 8628). */
+export interface DevicePrompt {
+  user_code: string;
+  verification_uri: string;
+  /** With the code in it, where the provider can. */
+  verification_uri_complete: string | null;
+  interval: number;
+}
+
 export interface StartedConnect {
   flow_id: string;
   authorize_url: string;
   redirect_uri: string;
   cookie: { name: string; value: string; max_age: number };
   expires_at: string;
-  device: { user_code: string; verification_uri: string; verification_uri_complete: string | null; interval: number } | null;
+  device: DevicePrompt | null;
 }
 
 export interface Receipt {
@@ -218,6 +227,8 @@ export interface ConnectOptions extends CallOptions {
   redirect?: boolean;
   /** Where the provider's page leads back to when this page went there itself; on the project's list. Default: this page. */
   returnTo?: string;
+  /** Applications that are connected with a code alone: shows it to the user. `flow` can be cancelled. */
+  onCode?: (prompt: DevicePrompt & { flow: string }, application: string) => void;
 }
 
 export interface SessionOptions {
@@ -258,7 +269,7 @@ export class Session {
   ): Promise<StartedConnect>;
   finishConnect(claim: string, options?: CallOptions): Promise<Connection>;
   /** Call it once when the page loads. */
-  resume(options?: CallOptions): Promise<Connection | null>;
+  resume(options?: CallOptions & Pick<ConnectOptions, 'onCode'>): Promise<Connection | null>;
   waitFlow(flow: string, options?: CallOptions): Promise<Connection>;
   flow(flow: string): Promise<ConnectFlow>;
   cancelFlow(flow: string): Promise<ConnectFlow>;

@@ -24,6 +24,12 @@ const sleep = (ms, signal) =>
     signal?.addEventListener('abort', ended, { once: true });
   });
 
+/** Whether an application is connected with a code alone, and not at a page that a window shows. */
+const wantsCode = (app) => {
+  const grants = app.grants?.oauth2 ?? [];
+  return grants.includes('device_code') && !grants.includes('authorization_code');
+};
+
 /** Something did not work. `code` is stable: one of docs/errors.md, or `unreachable` or `popup_blocked`, which are this client's own. */
 export class SmaltError extends Error {
   constructor(code, message, facts = {}) {
@@ -177,12 +183,14 @@ export class Session {
 
   /**
    * Connects an application; call it inside a click. Consent happens in a window of its own; where the browser blocks that, this page goes
-   * to the provider and comes back, and `resume()` has the outcome then. Applications with keys take them as `inputs`, and open nothing.
+   * to the provider and comes back, and `resume()` has the outcome then. Applications with keys take them as `inputs`, and open nothing;
+   * nor do those that are connected with a code, which `onCode` shows.
    */
   connect(application, inputs = {}, options = {}) {
     const known = this.#apps.get(application);
     const type = options.authType ?? known?.auth_types[0];
     if (type === 'keybased') return this.connectKey(application, inputs, options);
+    if (known && wantsCode(known)) return this.#device(application, inputs, options);
     const popup = options.redirect ? null : openWindow();
     return this.#consent(application, inputs, options, type, popup).catch((error) => {
       popup?.close();
@@ -192,9 +200,10 @@ export class Session {
 
   async #consent(application, inputs, options, type, popup) {
     const { signal, scopes, connection } = options;
-    if (!type && (await this.app(application)).auth_types[0] === 'keybased') {
+    const known = this.#apps.get(application) ?? (await this.app(application));
+    if ((type ?? known.auth_types[0]) === 'keybased' || wantsCode(known)) {
       popup?.close();
-      return this.connectKey(application, inputs, options);
+      return wantsCode(known) && type !== 'keybased' ? this.#device(application, inputs, options) : this.connectKey(application, inputs, options);
     }
     const request = { application, inputs };
     if (scopes) request.scopes = scopes;
@@ -220,6 +229,17 @@ export class Session {
       url,
       flow: handoff.flow_id,
     });
+  }
+
+  /** Shows a code, which the user enters on any device, and waits until that was done. */
+  async #device(application, inputs, { signal, scopes, connection, onCode }) {
+    if (!onCode) throw new SmaltError('invalid_request', `\`${application}\` is connected with a code: pass \`onCode\`, which shows it to the user`);
+    const request = { inputs, device: true, ...(scopes ? { scopes } : {}), ...(connection ? { connection } : {}) };
+    const start = await this.startConnect(application, request, { signal });
+    const device = { ...start.device, flow: start.flow_id };
+    remember({ flow: start.flow_id, application, server: this.#server, device });
+    onCode(device, application);
+    return this.#outcome(start.flow_id, { signal });
   }
 
   /** Verifies and saves what the user entered. */
@@ -257,7 +277,7 @@ export class Session {
    * Goes on after a reload, or after this page went to the provider and came back: call it once when the page loads. Answers the connection,
    * or null when nothing was under way. What came in the address is taken out of it.
    */
-  async resume({ signal } = {}) {
+  async resume({ signal, onCode } = {}) {
     const address = new URL(location.href);
     const came = Object.fromEntries(['flow', 'application', 'outcome', 'claim', 'error'].map((name) => [name, address.searchParams.get(name)]));
     const pending = remembered();
@@ -269,8 +289,9 @@ export class Session {
       if (came.error) throw new SmaltError(came.error, '', { flow: came.flow, application: came.application });
       return this.#outcome(came.flow, { signal });
     }
-    if (pending?.server === this.#server) return this.#outcome(pending.flow, { signal });
-    return null;
+    if (pending?.server !== this.#server) return null;
+    if (pending.device) onCode?.(pending.device, pending.application);
+    return this.#outcome(pending.flow, { signal });
   }
 
   /** The end of a flow: a long call that is asked again, and short ones with growing waits where that does not work. */

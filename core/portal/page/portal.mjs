@@ -16,6 +16,8 @@ let apps = [];
 let notice = null;
 /** Applications whose window is open: what ends the waiting. */
 const waiting = new Map();
+/** Applications that are connected with a code: what the user is shown. */
+const codes = new Map();
 /** Whether the settings on this view have changes that are not saved. */
 let unsaved = () => false;
 
@@ -147,8 +149,17 @@ function connect(app, inputs, { type, connection } = {}) {
   waiting.get(app.slug)?.abort();
   const stop = new AbortController();
   waiting.set(app.slug, stop);
-  const options = { authType: type, signal: stop.signal, returnTo: `${base}/connect`, ...(connection ? { connection } : {}) };
+  codes.delete(app.slug);
+  const options = { authType: type, signal: stop.signal, returnTo: `${base}/connect`, onCode, ...(connection ? { connection } : {}) };
   return finish(app, session.connect(app.slug, inputs, options), stop);
+}
+
+/** There is a code to show: it stands where the waiting is. */
+function onCode(prompt, slug) {
+  codes.set(slug, prompt);
+  if (!waiting.has(slug)) waiting.set(slug, new AbortController());
+  announce(`Your code is ${prompt.user_code.split('').join(' ')}`);
+  if (apps.length) render({ focus: false });
 }
 
 async function finish(app, outcome, stop) {
@@ -168,7 +179,10 @@ async function finish(app, outcome, stop) {
     notice = { text: said(error) };
     if (isOver(error)) return ended(error);
   } finally {
-    if (waiting.get(app.slug) === stop && notice && !notice.link) waiting.delete(app.slug);
+    if (waiting.get(app.slug) === stop && notice && !notice.link) {
+      waiting.delete(app.slug);
+      codes.delete(app.slug);
+    }
   }
   await reload();
   render({ focus: false });
@@ -197,17 +211,30 @@ async function reload() {
 
 function waitingPart(app) {
   const stop = waiting.get(app.slug);
+  const code = codes.get(app.slug);
+  const cancel = button('Cancel', () => {
+    stop.abort();
+    waiting.delete(app.slug);
+    // Nobody looks at the code any more; a window may still come to its end.
+    if (codes.delete(app.slug)) session.cancelFlow(code.flow).catch(() => {});
+    render({ focus: false });
+  }, { class: 'button small' });
+  const spinner = h('span', { class: 'spinner', 'aria-hidden': 'true' });
+  if (!code) return h('div', { class: 'waiting', role: 'status' }, spinner, h('span', {}, 'Finish in the other window…'), cancel);
   return h(
     'div',
-    { class: 'waiting', role: 'status' },
-    h('span', { class: 'spinner', 'aria-hidden': 'true' }),
-    h('span', {}, `Finish in the other window…`),
-    button('Cancel', () => {
-      stop.abort();
-      waiting.delete(app.slug);
-      render({ focus: false });
-    }, { class: 'button small' }),
+    { class: 'waiting code' },
+    h('p', {}, 'Open ', verification(app, code), ' on any device and enter this code:'),
+    h('p', { class: 'user-code', 'aria-label': `Code: ${code.user_code.split('').join(' ')}` }, code.user_code),
+    h('div', { class: 'row', role: 'status' }, spinner, h('span', {}, 'Waiting until you have finished there…'), cancel),
   );
+}
+
+/** Where the code is entered. It is the provider's word: anything but a web address is shown, and not followed. */
+function verification(app, { verification_uri: shown, verification_uri_complete: complete }) {
+  const web = (text) => /^https?:\/\//i.test(text ?? '') && URL.canParse(text);
+  if (!web(shown)) return h('strong', {}, shown);
+  return h('a', { href: web(complete) ? complete : shown, target: '_blank', rel: 'noopener noreferrer', 'aria-label': `${shown} (${app.name}, in a new window)` }, shown.replace(/^https?:\/\//i, ''));
 }
 
 /** The button that goes to the application, or to the form that comes before. */
@@ -629,7 +656,7 @@ async function start() {
     },
   });
   const came = Object.fromEntries(address.searchParams);
-  const back = session.resume();
+  const back = session.resume({ onCode });
   back.catch(() => {});
   try {
     apps = await session.apps();
@@ -647,11 +674,20 @@ async function start() {
       back
         .then(async (connection) => {
           if (!connection) return;
+          waiting.delete(connection.application);
+          codes.delete(connection.application);
           notice = { good: true, text: `${find(connection.application)?.name ?? 'The application'} is connected.` };
           await reload();
           if (!unsaved()) render({ focus: false });
         })
-        .catch(() => {});
+        .catch((error) => {
+          // The code that is shown is of no use any more.
+          if (!codes.size) return;
+          for (const slug of codes.keys()) waiting.delete(slug);
+          codes.clear();
+          notice = { text: said(error) };
+          if (!unsaved()) render({ focus: false });
+        });
     }
   } catch (error) {
     return ended(error);

@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header
 use http_body::Frame;
 use http_body_util::{BodyExt, Limited};
 use smalt::{
-    Code, Error, Smalt,
+    Code, Error, Secret, Smalt,
     model::{Environment, Json},
     operations::Operation,
     project::ServerSettings,
@@ -33,7 +33,7 @@ use crate::{
     feed::Feeds,
     guard::Guard,
     metrics::{Metrics, Place},
-    path,
+    pack, path, port,
     rates::Rates,
     routes::{Access, PASSING, Route, routes},
     settings::{Current, Settings, most, time},
@@ -43,7 +43,7 @@ use crate::{
 
 /// Headers that browsers may send. A `*` would not cover `authorization`.
 const ALLOWED_HEADERS: &str = "authorization, content-type, x-api-key, linked_account_id, linked-account-id, slug, config_id, config-id, \
-     sync_execution, sync-execution, disable_field_options, disable-field-options, include-headers, instance_tag, instance-tag, environment, last-event-id, x-request-id, traceparent";
+     sync_execution, sync-execution, disable_field_options, disable-field-options, include-headers, instance_tag, instance-tag, environment, last-event-id, x-request-id, traceparent, smalt-port-secret";
 const ALLOWED_METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS";
 /// How long the server is held to be ready after it was.
 const READY: Duration = Duration::from_secs(1);
@@ -55,6 +55,9 @@ pub struct ApiOptions {
     pub public_url: Option<String>,
     /// Is told of every request.
     pub observer: Option<Arc<dyn Observer>>,
+    /// For a port on this machine that a program opens for itself: every call must carry this in the header
+    /// [`PORT_SECRET`](crate::PORT_SECRET), and none may come through a proxy. See [`port_secret`](crate::port_secret).
+    pub port_secret: Option<Secret>,
 }
 
 /// Is told of every request, for logs and traces. It is called within the request, so it must not wait.
@@ -259,7 +262,10 @@ impl Api {
             (observer, head.method.clone(), traceparent)
         });
         let mut place = Place::nowhere();
-        let mut response = if head.method == Method::OPTIONS {
+        let is_direct = self.0.options.port_secret.as_ref().map_or(Ok(()), |_| port::is_direct(&head));
+        let mut response = if let Err(trouble) = is_direct {
+            refused(&trouble, None, &request_id)
+        } else if head.method == Method::OPTIONS {
             preflight()
         } else {
             // A body that passes through has its own times; its answer begins when it has been sent.
@@ -321,7 +327,12 @@ impl Api {
         if !is_health(&target) {
             self.has_room(&settings.server).map_err(|trouble| (trouble, None))?;
         }
-        let Some(Matched(routes, params)) = self.find(&target).await else {
+        let found = self.find(&target).await;
+        if let Some(secret) = &self.0.options.port_secret {
+            let route = found.as_ref().and_then(|Matched(routes, _)| routes.first()).map(|(_, route)| *route);
+            port::knows(secret, &head.headers, route).map_err(|trouble| (trouble, None))?;
+        }
+        let Some(Matched(routes, params)) = found else {
             return Err((
                 Trouble::Plain(404, "RESOURCE_NOT_FOUND", format!("there is nothing at {} {}", head.method, shown(&head.uri))),
                 None,
@@ -372,11 +383,13 @@ impl Api {
             guard.proved(route, operation, who)?;
         }
         let settings = settings.clone();
+        let is_packed = pack::asked_for(&head.headers);
         let (method, headers) = (head.method, head.headers);
         let call = Call { api: self.clone(), settings, method, target, params, query, headers, body, upload: Upload::new(upload), who };
         let (account, slug) = (call.who.as_ref().map(|who| (who.account.clone(), who.environment)), call.params.get("slug").cloned());
         let smalt = call.who.as_ref().map(|who| who.smalt.clone());
         match (route.run)(call).await {
+            Ok(answer) if pack::allowed(route, operation) => Ok(pack::packed(answer.into_response(), is_packed).await),
             Ok(answer) => Ok(answer.into_response()),
             // Smalt's own routes answer in Smalt's own words.
             Err(trouble) if route.access == Access::Doorway => Err(trouble),

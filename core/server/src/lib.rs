@@ -14,7 +14,9 @@ mod call;
 mod feed;
 mod guard;
 mod metrics;
+mod pack;
 mod path;
+mod port;
 mod rates;
 mod routes;
 #[cfg(feature = "cli")]
@@ -50,6 +52,7 @@ mod prompt;
 
 pub use address::Peer;
 pub use api::{Answered, Api, ApiOptions, Observer};
+pub use port::{PORT_SECRET, port_secret};
 pub use routes::{Access, Route, routes};
 #[cfg(feature = "cli")]
 pub use serve::{Limits, Server};

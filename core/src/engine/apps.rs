@@ -199,7 +199,8 @@ impl App {
             AuthType::Oauth2 => match &self.manifest.oauth2 {
                 Some(oauth) => {
                     let device = oauth.device.as_ref().map(|_| GrantKind::DeviceCode);
-                    std::iter::once(GrantKind::AuthorizationCode).chain(device).collect()
+                    let page = oauth.has_page().then_some(GrantKind::AuthorizationCode);
+                    page.into_iter().chain(device).collect()
                 }
                 None => vec![GrantKind::Oauth1],
             },

@@ -141,7 +141,13 @@ impl Inner {
             beginning.authorize_url = self.ask_temporary(&app, oauth, &mut beginning).await?;
             return self.begin_flow(actor, &request, beginning).await;
         }
-        app.oauth()?;
+        if !app.oauth()?.has_page() {
+            bail!(
+                WrongAuthType,
+                "`{}` is connected with a code on a device and has no page: call `start_connect` with `device`",
+                app.slug()
+            );
+        }
         // What the organisation left out is told first; a client that the provider registers is known only with the redirect URI.
         let own = match app.registration() {
             Some(_) => None,

@@ -10,7 +10,7 @@ use crate::{
     Code, Error, Result, Secret,
     backend::{Backend, Caller, ConnectKey, FinishConnect, GetApp, GetConnection, GetFlow, StartConnect, WaitFlow},
     error::{bail, err},
-    model::{AuthType, ConnectFlow, Connection, FlowStatus},
+    model::{AuthType, ConnectFlow, Connection, FlowStatus, GrantKind},
     operations::Operation,
     plugin::{PresentRequest, Presenter, guarded},
     present::LoopbackListener,
@@ -115,7 +115,7 @@ impl ConnectBuilder {
     }
 
     /// Takes the device flow (RFC 8628), where the application offers it: the presenter shows a code, and the user enters it on
-    /// any device.
+    /// any device. Not needed where it offers nothing else.
     #[must_use]
     pub fn device(mut self) -> Self {
         self.device = true;
@@ -140,8 +140,10 @@ impl ConnectBuilder {
     async fn run(self) -> Result<Connection> {
         let app =
             self.backend.get_app(&self.caller, GetApp { account: self.account.clone(), application: self.application.clone() }).await?;
+        let grants = app.grants.get(&AuthType::Oauth2).map(Vec::as_slice).unwrap_or_default();
+        let is_device_only = !grants.is_empty() && grants.iter().all(|grant| *grant == GrantKind::DeviceCode);
         match self.auth_type.or_else(|| if self.device { Some(AuthType::Oauth2) } else { app.auth_types.first().copied() }) {
-            Some(AuthType::Oauth2) if self.device => self.on_a_device(app.name).await,
+            Some(AuthType::Oauth2) if self.device || is_device_only => self.on_a_device(app.name).await,
             Some(AuthType::Keybased) => {
                 let request =
                     ConnectKey { account: self.account, application: self.application, inputs: self.inputs, connection: self.connection };

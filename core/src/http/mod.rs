@@ -1,5 +1,6 @@
 //! The way out: which addresses may be called, the client that calls them, and the messages of OAuth 2.0.
 
+mod body;
 mod breaker;
 mod policy;
 pub mod protocol;

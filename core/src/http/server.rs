@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use url::Url;
 
 use super::{
+    streaming::carry,
     transport::{LARGEST_HEAD, build, builder, exchange, spoken},
     trust::{platform, with_authority},
 };
 use crate::{
     error::{Result, bail, err},
-    plugin::{HttpRequest, HttpResponse, HttpTransport},
+    plugin::{HttpRequest, HttpResponse, HttpStream, HttpTransport, StreamRequest},
 };
 
 /// What can be set about the way to a server.
@@ -29,8 +30,8 @@ pub struct ServerOptions {
 /// The default transport of a remote backend: reqwest over rustls with ring.
 ///
 /// Unlike the way to providers it goes wherever its owner says, through the environment's proxies, and is never asked to go
-/// anywhere else: it follows no redirect. It keeps connections, speaks HTTP/2 where the server does, never sends anything
-/// twice by itself, and caps time and bytes.
+/// anywhere else: it follows no redirect. It keeps connections, speaks HTTP/2 where the server does, takes packed answers
+/// (gzip), never sends anything twice by itself, and caps time and bytes: of a packed answer those that come of it.
 pub struct ServerTransport {
     client: reqwest::Client,
     trusts_nobody: bool,
@@ -78,17 +79,33 @@ fn named(url: &Url) -> String {
     url.host_str().unwrap_or_default().to_owned()
 }
 
+impl ServerTransport {
+    fn can_go(&self, url: &Url) -> Result<()> {
+        if self.trusts_nobody && url.scheme() == "https" {
+            bail!(ProviderUnreachable, "this machine has no trusted certificates; install its `ca-certificates`");
+        }
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl HttpTransport for ServerTransport {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse> {
-        if self.trusts_nobody && request.url.scheme() == "https" {
-            bail!(ProviderUnreachable, "this machine has no trusted certificates; install its `ca-certificates`");
+    async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse> {
+        self.can_go(&request.url)?;
+        if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("accept-encoding")) {
+            request.set_header("accept-encoding", "gzip")?;
         }
         let (time, max_body, host) = (request.timeout, request.max_body, named(&request.url));
         let built = build(&self.client, request)?;
-        match tokio::time::timeout(time, exchange(&self.client, built, max_body, &host)).await {
+        match tokio::time::timeout(time, exchange(&self.client, built, max_body, &host, true)).await {
             Ok(answer) => answer,
             Err(_) => Err(err!(ProviderTimeout, "`{host}` did not answer within {time:?}").with("host", &host)),
         }
+    }
+
+    async fn stream(&self, request: StreamRequest) -> Result<HttpStream> {
+        self.can_go(&request.head.url)?;
+        let host = named(&request.head.url);
+        carry(&self.client, request, &host).await.0
     }
 }

@@ -17,7 +17,7 @@ use super::transport::{ReqwestTransport, build, translate};
 use crate::{
     Error,
     error::{Result, bail, err},
-    plugin::{BodySource, HttpStream, StreamRequest, Upload},
+    plugin::{BodySource, HttpRequest, HttpStream, StreamRequest, Upload},
 };
 
 /// What became of an upload, beside what the connection says.
@@ -40,56 +40,86 @@ impl Sent {
     }
 }
 
+/// What a call showed of its host.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// It answered.
+    Alive,
+    /// It cannot be reached, or was silent.
+    Dead,
+}
+
 impl ReqwestTransport {
     pub(super) async fn streamed(&self, request: StreamRequest) -> Result<HttpStream> {
-        let StreamRequest { head, upload, silence, most } = request;
-        let (client, host) = self.way(&head.url, head.identity.as_ref())?;
-        let mut built = build(&client, head)?;
-        let sent = Arc::new(Sent::default());
-        if let Some(upload) = upload {
-            if upload.length.is_some_and(|length| length > most) {
-                bail!(InvalidRequest, "the upload is larger than {most} bytes");
-            }
-            let content_type = HeaderValue::from_str(&upload.content_type);
-            let content_type = content_type.map_err(|_| err!(InvalidRequest, "the upload's content type cannot be sent"))?;
-            built.headers_mut().insert(CONTENT_TYPE, content_type);
-            if let Some(length) = upload.length {
-                built.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-            }
-            *built.body_mut() = Some(pieces(upload, sent.clone(), most));
-        }
+        let (client, host) = self.way(&request.head.url, request.head.identity.as_ref())?;
         let pass = self.enter(&host)?;
-        let mut answering = Box::pin(client.execute(built));
-        let response = loop {
-            let seen = sent.pieces.load(Ordering::Acquire);
-            match tokio::time::timeout(silence, &mut answering).await {
-                Ok(ended) => break ended,
-                // An upload that moves is not silent.
-                Err(_) if sent.pieces.load(Ordering::Acquire) != seen => {}
-                Err(_) => {
-                    if silence >= self.shortest_timeout() {
-                        pass.dead();
-                    }
-                    return Err(silent(&host, silence));
-                }
-            }
-        };
-        let response = match response {
-            Ok(response) => response,
-            Err(error) => {
-                let error = sent.trouble().unwrap_or_else(|| translate(&error, &host));
-                if error.is(crate::Code::ProviderUnreachable) {
-                    pass.dead();
-                }
-                return Err(error);
-            }
-        };
-        pass.alive();
-        let status = response.status().as_u16();
-        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-        Ok(HttpStream::new(status, headers, Body { response, host, silence, left: most, most }))
+        let silence = request.silence;
+        let (done, shown) = carry(&client, request, &host).await;
+        let is_silence = done.as_ref().is_err_and(|error| error.is(crate::Code::ProviderTimeout));
+        match shown {
+            Some(Shown::Alive) => pass.alive(),
+            // Who waits for a moment only has learned nothing.
+            Some(Shown::Dead) if !is_silence || silence >= self.shortest_timeout() => pass.dead(),
+            _ => {}
+        }
+        done
     }
+}
+
+/// Sends a call as its body is read; answers what came, and what it showed of the host, if anything.
+pub(super) async fn carry(client: &reqwest::Client, request: StreamRequest, host: &str) -> (Result<HttpStream>, Option<Shown>) {
+    let StreamRequest { head, upload, silence, most } = request;
+    let sent = Arc::new(Sent::default());
+    let built = match with_upload(client, head, upload, &sent, most) {
+        Ok(built) => built,
+        Err(error) => return (Err(error), None),
+    };
+    let mut answering = Box::pin(client.execute(built));
+    let response = loop {
+        let seen = sent.pieces.load(Ordering::Acquire);
+        match tokio::time::timeout(silence, &mut answering).await {
+            Ok(ended) => break ended,
+            // An upload that moves is not silent.
+            Err(_) if sent.pieces.load(Ordering::Acquire) != seen => {}
+            Err(_) => return (Err(silent(host, silence)), Some(Shown::Dead)),
+        }
+    };
+    let response = match response {
+        Ok(response) => response,
+        Err(error) => {
+            let error = sent.trouble().unwrap_or_else(|| translate(&error, host));
+            let shown = error.is(crate::Code::ProviderUnreachable).then_some(Shown::Dead);
+            return (Err(error), shown);
+        }
+    };
+    let status = response.status().as_u16();
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    let body = Body { response, host: host.to_owned(), silence, left: most, most };
+    (Ok(HttpStream::new(status, headers, body)), Some(Shown::Alive))
+}
+
+fn with_upload(
+    client: &reqwest::Client,
+    head: HttpRequest,
+    upload: Option<Upload>,
+    sent: &Arc<Sent>,
+    most: u64,
+) -> Result<reqwest::Request> {
+    let mut built = build(client, head)?;
+    if let Some(upload) = upload {
+        if upload.length.is_some_and(|length| length > most) {
+            bail!(InvalidRequest, "the upload is larger than {most} bytes");
+        }
+        let content_type = HeaderValue::from_str(&upload.content_type);
+        let content_type = content_type.map_err(|_| err!(InvalidRequest, "the upload's content type cannot be sent"))?;
+        built.headers_mut().insert(CONTENT_TYPE, content_type);
+        if let Some(length) = upload.length {
+            built.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        *built.body_mut() = Some(pieces(upload, sent.clone(), most));
+    }
+    Ok(built)
 }
 
 fn silent(host: &str, silence: Duration) -> Error {

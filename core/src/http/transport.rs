@@ -14,12 +14,13 @@ use async_trait::async_trait;
 use hyper::body::Bytes;
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
-    header::{HeaderName, HeaderValue},
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue},
 };
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, crypto::CryptoProvider};
 use zeroize::Zeroizing;
 
 use super::{
+    body::{Body, Unfit},
     breaker::{Breaker, BreakerSettings, Pass},
     policy::{AddressPolicy, HostPort, is_public, refused},
     trust::platform,
@@ -256,7 +257,7 @@ impl HttpTransport for ReqwestTransport {
         let (time, max_body) = (request.timeout, request.max_body);
         let built = build(&client, request)?;
         let pass = self.enter(&host)?;
-        let ended = tokio::time::timeout(time, exchange(&client, built, max_body, &host)).await;
+        let ended = tokio::time::timeout(time, exchange(&client, built, max_body, &host, false)).await;
         match ended {
             Err(_) => {
                 if time >= self.breaker.shortest_timeout() {
@@ -303,30 +304,38 @@ pub(super) fn build(client: &reqwest::Client, request: HttpRequest) -> Result<re
     built.build().map_err(|_| err!(InvalidRequest, "the URL cannot be requested"))
 }
 
-pub(super) async fn exchange(client: &reqwest::Client, request: reqwest::Request, max_body: usize, host: &str) -> Result<HttpResponse> {
-    let too_large = || err!(AnswerTooLarge, "the answer of `{host}` is larger than {max_body} bytes").with("host", host);
+/// Sends a request and reads its answer whole. Where `unpacks`, a body that came packed is unpacked: the limit is on what comes of it.
+pub(super) async fn exchange(
+    client: &reqwest::Client,
+    request: reqwest::Request,
+    max_body: usize,
+    host: &str,
+    unpacks: bool,
+) -> Result<HttpResponse> {
+    let unfit = |unfit| match unfit {
+        Unfit::TooLarge => err!(AnswerTooLarge, "the answer of `{host}` is larger than {max_body} bytes").with("host", host),
+        Unfit::Unreadable => err!(MalformedAnswer, "the answer of `{host}` is not packed as it says").with("host", host),
+    };
     let head_only = request.method() == reqwest::Method::HEAD;
     let mut response = client.execute(request).await.map_err(|error| translate(&error, host))?;
     if !head_only && response.content_length().is_some_and(|length| length > max_body as u64) {
-        return Err(too_large());
+        return Err(unfit(Unfit::TooLarge));
     }
     let status = response.status().as_u16();
+    let is_packed = unpacks && !head_only && response.headers().get(CONTENT_ENCODING).is_some_and(|value| value == "gzip");
+    if is_packed {
+        // They are about the body as it came.
+        response.headers_mut().remove(CONTENT_ENCODING);
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-    // A buffer that grows would leave copies of tokens behind.
-    let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0).min(max_body);
-    let mut body = Zeroizing::new(Vec::with_capacity(expected));
+    let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let mut body = Body::new(max_body, expected, is_packed);
     while let Some(chunk) = response.chunk().await.map_err(|error| translate(&error, host))? {
-        if body.len() + chunk.len() > max_body {
-            return Err(too_large());
-        }
-        if body.capacity() - body.len() < chunk.len() {
-            let mut larger = Zeroizing::new(Vec::with_capacity((body.len() + chunk.len()).max(body.capacity() * 2)));
-            larger.extend_from_slice(&body);
-            body = larger;
-        }
-        body.extend_from_slice(&chunk);
+        body.take(&chunk).map_err(unfit)?;
     }
+    let mut body = body.end().map_err(unfit)?;
     Ok(HttpResponse { status, headers, body: std::mem::take(&mut *body) })
 }
 

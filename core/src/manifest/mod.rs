@@ -259,8 +259,9 @@ manifest! {
     /// OAuth 2.0 authorization code.
     #[derive(Default)]
     pub struct Oauth2 {
-        /// Template: the page where the user consents.
+        /// Template: the page where the user consents. Absent where the provider offers the device flow alone.
         #[schemars(extend("examples" = ["https://id.example.com/oauth/authorize"]))]
+        #[serde(default, skip_serializing_if = "String::is_empty")]
         pub authorize_url: String,
         /// Template: where codes and refresh tokens are exchanged. May name values of `copy_from_callback`.
         #[schemars(extend("examples" = ["https://id.example.com/oauth/token", "https://{accounts_host}/oauth/v2/token"]))]
@@ -295,7 +296,7 @@ manifest! {
         /// The client's JWT, for `private_key_jwt` and `client_secret_jwt`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub client_assertion: Option<Jwt>,
-        /// The device flow, where the provider offers it too.
+        /// The device flow, where the provider offers it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub device: Option<Device>,
         /// Other URLs for clients that prove themselves by a certificate (RFC 8705 section 5).
@@ -700,6 +701,11 @@ impl Oauth2 {
     /// Template: where tokens are renewed.
     pub fn refresh_endpoint(&self) -> &str {
         self.refresh_url.as_deref().unwrap_or_else(|| self.token_endpoint())
+    }
+
+    /// Whether the user can consent at a page that sends them back; otherwise only with a code, on a device.
+    pub fn has_page(&self) -> bool {
+        !self.authorize_url.is_empty()
     }
 
     /// Template: where a device flow begins.

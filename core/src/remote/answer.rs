@@ -185,7 +185,7 @@ pub(super) fn lost(error: &Error, call: &Call, host: &str) -> Option<(Code, Stri
             (Code::OutcomeUnknown, format!("the connection to `{host}` broke before its answer was complete"))
         }
         Code::ProviderError => (Code::ServerError, format!("the connection to `{host}` broke before its answer was complete")),
-        Code::MalformedAnswer => (Code::ServerAnswer, format!("`{host}` answered with something that is not HTTP")),
+        Code::MalformedAnswer => (Code::ServerAnswer, format!("`{host}` answered with something that cannot be read")),
         // Nothing was sent, or the transport has words of its own.
         _ => return None,
     })

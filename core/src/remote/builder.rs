@@ -34,6 +34,7 @@ struct Settings {
     max_answer: usize,
     transport: Option<Arc<dyn HttpTransport>>,
     server: ServerOptions,
+    port_secret: Option<Secret>,
     presenter: Option<Arc<dyn Presenter>>,
     poll: Poll,
     /// It is known to have no `/smalt/v1`.
@@ -51,6 +52,7 @@ impl Settings {
             max_answer: 16 * 1024 * 1024,
             transport: None,
             server: ServerOptions::default(),
+            port_secret: None,
             presenter: None,
             poll: Poll::default(),
             hosted: false,
@@ -100,6 +102,7 @@ impl Settings {
             transport,
             key,
             tokens,
+            port_secret: self.port_secret.clone().map(|secret| sendable(secret, "port's secret")).transpose()?,
             timeout: self.timeout,
             attempt: self.attempt,
             retries: self.retries,
@@ -157,6 +160,14 @@ macro_rules! settings {
         #[must_use]
         pub fn no_proxy(mut self) -> Self {
             self.settings.server.no_proxy = true;
+            self
+        }
+
+        /// The secret of a port that a program on this machine opened for itself (`smalt serve --local`). It goes with every call,
+        /// beside the key or token.
+        #[must_use]
+        pub fn port_secret(mut self, secret: impl Into<Secret>) -> Self {
+            self.settings.port_secret = Some(secret.into());
             self
         }
 

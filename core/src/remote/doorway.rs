@@ -3,19 +3,21 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use base64ct::{Base64UrlUnpadded, Encoding};
 use tokio::time::Instant;
 
 use super::{
-    link::{Call, Link},
+    link::{Call, Link, json},
     retry::Effect,
 };
 use crate::{
     Secret,
     backend::*,
     error::{Error, Result, err},
-    expose::{Expose, Received},
+    expose::{Expose, Exposed, Received},
     model::*,
     operations::Operation,
+    plugin::{HttpStream, Upload},
     project::Project,
 };
 
@@ -63,6 +65,18 @@ impl Doorway {
         Ok(Call::new(operation, "POST", format!("/smalt/v1/{name}")))
     }
 
+    /// What the call is stands in a header, since the body is the application's.
+    async fn pass(&self, caller: &Caller, request: ApiRequest, upload: Option<Upload>) -> Result<HttpStream> {
+        let mut call = self.begin(Operation::Request)?;
+        call.path = "/smalt/v1/request/stream".to_owned();
+        // Nobody knows what a body that broke midway has done.
+        call.effect = if upload.is_some() { Effect::Once } else { Effect::of_method(&request.method) };
+        let told = json(&Exposed(&request))?;
+        call.headers.push(("smalt-request", Base64UrlUnpadded::encode_string(&told)));
+        let (silence, most) = (provider_time(request.timeout), request.max_body.unwrap_or(MOST_STREAMED));
+        self.link.stream(caller, call, silence, most, upload).await
+    }
+
     /// A session whose tokens come from a provider names none and means its own.
     async fn own(&self, caller: &Caller, token: Secret) -> Result<Secret> {
         match caller {
@@ -95,6 +109,9 @@ impl Doorway {
         }
     }
 }
+
+/// How many bytes may pass either way where the caller does not say: as the engine has it.
+const MOST_STREAMED: u64 = 1 << 30;
 
 /// Bytes travel as base64.
 fn in_base64(max_body: Option<u64>) -> usize {
@@ -157,6 +174,10 @@ macro_rules! implement {
         impl Backend for Doorway {
             fn capabilities(&self) -> Capabilities {
                 Capabilities { backend: "remote".to_owned(), ..self.server.clone() }
+            }
+
+            async fn request_stream(&self, caller: &Caller, request: ApiRequest, upload: Option<Upload>) -> Result<HttpStream> {
+                self.pass(caller, request, upload).await
             }
 
             $(

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use base64ct::{Base64UrlUnpadded, Encoding};
 use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
@@ -18,8 +19,16 @@ use crate::{
     expose::{Expose, Exposed},
     ids,
     operations::Operation,
-    plugin::{Clock, HttpRequest, HttpTransport, SystemClock},
+    plugin::{BodySource, Clock, HttpRequest, HttpResponse, HttpStream, HttpTransport, StreamRequest, SystemClock, Upload},
 };
+
+/// The largest body of an answer to a streamed call that tells what went wrong.
+const LARGEST_ERROR: usize = 64 * 1024;
+/// How much longer than the provider the server itself may be silent.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// The header in which a port on this machine, opened by a program for itself, wants its secret.
+pub const PORT_SECRET: &str = "smalt-port-secret";
 
 /// The way to one server.
 pub(super) struct Link {
@@ -30,6 +39,8 @@ pub(super) struct Link {
     pub(super) transport: Arc<dyn HttpTransport>,
     pub(super) key: Option<Secret>,
     pub(super) tokens: Option<Arc<Tokens>>,
+    /// What a port on this machine takes calls by.
+    pub(super) port_secret: Option<Secret>,
     /// A whole call's time, tries and waits included.
     pub(super) timeout: Duration,
     /// One try's.
@@ -231,6 +242,65 @@ impl Link {
         }
     }
 
+    /// Sends an authenticated call whose bodies pass through the server. It is sent once; without an upload also again while no
+    /// connection could be made.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; the upload's own.
+    pub(super) async fn stream(
+        &self,
+        caller: &Caller,
+        mut call: Call,
+        silence: Duration,
+        most: u64,
+        mut upload: Option<Upload>,
+    ) -> Result<HttpStream> {
+        call.by_key = matches!(caller, Caller::Organisation(_));
+        let id = call_id()?;
+        let credential = self.credential(caller, None).await?;
+        let finished = |error: Error| {
+            let error = if error.info().request_id.is_none() { error.request_id(&id) } else { error };
+            let error = error.without(std::iter::once(credential.secret.expose()));
+            error.with("server", &self.host).with("operation", call.operation.row().name)
+        };
+        let can_repeat = upload.is_none();
+        let mut tries = 0;
+        let answer = loop {
+            let mut head = self.request(&call, &credential, &id, silence)?;
+            head.headers.retain(|(name, _)| name != "accept");
+            let request = StreamRequest { head, upload: upload.take(), silence: silence + SILENCE, most };
+            match self.transport.stream(request).await {
+                Ok(answer) => break answer,
+                Err(error) => {
+                    let Some((code, text)) = lost(&error, &call, &self.host) else { return Err(finished(error)) };
+                    if code != Code::ServerUnreachable || !can_repeat || tries >= self.retries.connect {
+                        return Err(finished(Error::new(code, text)));
+                    }
+                    tokio::time::sleep(self.retries.pause(tries)?).await;
+                    tries += 1;
+                }
+            }
+        };
+        let told = answer.header("smalt-answer").and_then(|text| Base64UrlUnpadded::decode_vec(text).ok());
+        match told.and_then(|told| serde_json::from_slice::<Told>(&told).ok()).filter(|_| answer.status == 200) {
+            Some(told) => {
+                let body = Passed { answer, host: self.host.clone(), name: call.operation.row().name, id };
+                Ok(HttpStream::new(told.status, told.headers, body))
+            }
+            None => Err(finished(self.refusal(answer, &call, &id).await)),
+        }
+    }
+
+    /// Why a streamed call has no answer of the application's.
+    async fn refusal(&self, answer: HttpStream, call: &Call, id: &str) -> Error {
+        let (status, headers) = (answer.status, answer.headers.clone());
+        let body = answer.rest(LARGEST_ERROR).await.unwrap_or_default();
+        match judge(HttpResponse { status, headers, body }, call, id, SystemClock::default().now()) {
+            Verdict::Good(_) => err!(ServerAnswer, "the server does not say what the application answered"),
+            Verdict::Failed(error) | Verdict::Refused(error) | Verdict::Again(error, _) => error,
+        }
+    }
+
     fn request(&self, call: &Call, credential: &Credential, id: &str, time: Duration) -> Result<HttpRequest> {
         let mut url = Url::parse(&format!("{}{}", self.base, call.path)).map_err(|_| err!(InvalidRequest, "the call has no address"))?;
         if !call.query.is_empty() {
@@ -242,6 +312,9 @@ impl Link {
         let mut request = HttpRequest::new(call.method, url);
         if let Some((name, value)) = &credential.header {
             request.set_header(name, value)?;
+        }
+        if let Some(secret) = &self.port_secret {
+            request.set_header(PORT_SECRET, secret.expose())?;
         }
         request.set_header("accept", "application/json")?;
         request.set_header("user-agent", concat!("smalt/", env!("CARGO_PKG_VERSION")))?;
@@ -255,5 +328,36 @@ impl Link {
         request.timeout = time;
         request.max_body = self.max_answer.max(call.max_answer);
         Ok(request)
+    }
+}
+
+/// What the application answered, beside its body.
+#[derive(serde::Deserialize)]
+struct Told {
+    status: u16,
+    headers: Vec<(String, String)>,
+}
+
+/// The application's body as it comes through the server.
+struct Passed {
+    answer: HttpStream,
+    host: String,
+    name: &'static str,
+    id: String,
+}
+
+#[async_trait::async_trait]
+impl BodySource for Passed {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        self.answer.next().await.map_err(|error| {
+            let host = &self.host;
+            let error = match error.code() {
+                Code::AnswerTooLarge => err!(ServerAnswerTooLarge, "more came through `{host}` than `max_body` allows"),
+                Code::ProviderTimeout => err!(ServerTimeout, "nothing more came through `{host}` in time"),
+                // The server cuts the connection where the application's broke.
+                _ => err!(ServerError, "the answer that came through `{host}` broke off"),
+            };
+            error.with("server", host).with("operation", self.name).request_id(&self.id)
+        })
     }
 }

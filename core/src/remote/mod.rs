@@ -22,6 +22,7 @@ use tokio::sync::OnceCell;
 
 pub use builder::{RemoteSession, RemoteSmalt};
 pub use known::Poll;
+pub use link::PORT_SECRET;
 pub use retry::Retries;
 
 use self::{
@@ -55,16 +56,6 @@ impl Remote {
         let link = Arc::new(link);
         let known = hosted.then(|| Arc::new(Known::new(link.clone(), poll)) as Arc<dyn Backend>);
         Self { link, side: OnceCell::new_with(known), poll, presenter }
-    }
-
-    /// No API has a route for streams.
-    fn streamed(&self, error: Error) -> Error {
-        if !error.is(Code::Unsupported) {
-            return error;
-        }
-        err!(Unsupported, "a remote backend does not stream; `request` sends and reads whole bodies")
-            .with("operation", Operation::Request.row().name)
-            .with("server", &self.link.host)
     }
 
     /// Asks once, for all callers, which API answers. A failure is asked again next time.
@@ -122,7 +113,7 @@ macro_rules! delegate {
 
             async fn request_stream(&self, caller: &Caller, request: ApiRequest, upload: Option<Upload>) -> Result<HttpStream> {
                 let done = self.side(caller).await?.request_stream(caller, request, upload).await;
-                done.map_err(|error| self.streamed(error))
+                done.map_err(|error| self.named(Operation::Request, error))
             }
 
             $(

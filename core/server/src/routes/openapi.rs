@@ -3,7 +3,12 @@
 use std::sync::LazyLock;
 
 use serde_json::json;
-use smalt::{backend, model::Json, operations::Operation, wire};
+use smalt::{
+    backend,
+    model::Json,
+    operations::{Operation, Scope},
+    wire,
+};
 
 use super::{Access, Route, routes};
 use crate::{
@@ -21,6 +26,11 @@ fn security(access: Access) -> Json {
         Access::Account | Access::Own | Access::Doorway => json!([{"api_key": []}, {"session": []}]),
         Access::Session => json!([{"session": []}]),
     }
+}
+
+/// A session may call what is about its own account.
+fn of_operation(operation: Operation) -> Access {
+    if operation.row().scope == Scope::Organisation { Access::Organisation } else { Access::Doorway }
 }
 
 fn parameters(route: &Route) -> Json {
@@ -49,6 +59,7 @@ fn media_type(route: &Route) -> Option<&'static str> {
         "/smalt/v1/openapi" => Some("text/html"),
         path if is_page(path) => Some("text/html"),
         path if path.ends_with("/{file}") => Some("*/*"),
+        path if path.ends_with("/icon") => Some("image/*"),
         _ => None,
     }
 }
@@ -90,7 +101,9 @@ pub(super) fn document() -> Json {
             "summary": route.about, "security": security(route.access), "parameters": parameters(route), "responses": responses()
         });
         if let Some(media_type) = media_type(route) {
-            item["responses"]["200"]["content"] = json!({media_type: {"schema": {"type": "string"}}});
+            // Events are read one by one, each a thing of its own.
+            let schema = if media_type == "text/event-stream" { json!({}) } else { json!({"type": "string"}) };
+            item["responses"]["200"]["content"] = json!({media_type: {"schema": schema}});
         }
         if is_page(route.path) {
             item["responses"]["303"] = json!({"description": "Goes on at the provider, or back to the caller's page."});
@@ -128,7 +141,7 @@ pub(super) fn document() -> Json {
                 "operationId": row.name,
                 "summary": row.about,
                 "tags": ["operations"],
-                "security": security(Access::Doorway),
+                "security": security(of_operation(*operation)),
                 "requestBody": {"required": true, "content": {"application/json": {"schema": form["request"]}}},
                 "responses": responses,
             }),

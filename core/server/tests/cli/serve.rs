@@ -82,6 +82,53 @@ fn dev_is_for_this_machine_only() {
     }
 }
 
+/// S-30: a port that a program opens for itself prints a secret of its own, first and once, and takes no call without it.
+#[test]
+fn s30_a_local_port_wants_its_secret() {
+    let folder = Folder::initialised();
+    let key = folder.run(&["keys", "api", "create", "--json"]).ok().json()["key"].as_str().unwrap().to_owned();
+    let mut secrets = Vec::new();
+    for _ in 0..2 {
+        let mut serving = folder.begin(&["serve", "--local", "--listen", "127.0.0.1:0", "--json", "--log", "json", "--log-level", "info"]);
+        let said = first(&mut serving);
+        let (url, secret) = (text(&said, "url"), text(&said, "port_secret"));
+        let host = url.strip_prefix("http://").unwrap();
+        // This helper names another host, which is refused whatever else comes.
+        let path = "/api/v2/public/linked-account";
+        assert!(ask(url, "GET", path, &[("smalt-port-secret", secret), ("x-api-key", &key)], "").starts_with("HTTP/1.1 400 "));
+        let here = |headers: &[(&str, &str)]| {
+            let mut stream = TcpStream::connect(host).unwrap();
+            let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n").as_bytes()).unwrap();
+            let mut said = String::new();
+            stream.read_to_string(&mut said).unwrap();
+            said
+        };
+        let (good, key) = (("smalt-port-secret", secret), ("x-api-key", key.as_str()));
+        assert!(here(&[good, key]).starts_with("HTTP/1.1 200 "));
+        assert!(here(&[key]).starts_with("HTTP/1.1 403 "));
+        assert!(here(&[good]).starts_with("HTTP/1.1 401 "));
+        assert!(here(&[good, key, ("x-forwarded-for", "127.0.0.1")]).starts_with("HTTP/1.1 400 "));
+        // The command itself, as one of the programs that were told it.
+        let command = |secret: &str| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_smalt"));
+            command.args(["account", "list", "--url", url, "--json"]).env("SMALT_API_KEY", key.1).env("NO_PROXY", "127.0.0.1");
+            command.env("SMALT_PORT_SECRET", secret).output().unwrap()
+        };
+        assert!(command(secret).status.success(), "{:?}", command(secret));
+        assert!(!command("another").status.success());
+        secrets.push(secret.to_owned());
+        serving.terminate();
+        let ended = serving.end();
+        assert!(ended.code == 0 && !ended.all().contains(secret), "it stands in no log");
+    }
+    assert_ne!(secrets[0], secrets[1], "new with each start");
+    for wrong in [&["--listen", "0.0.0.0:0"][..], &["--listen", "127.0.0.1:0", "--dev"]] {
+        let said = folder.run(&[&["serve", "--local", "--json"], wrong].concat());
+        assert!([2, 3].contains(&said.code), "{}", said.all());
+    }
+}
+
 /// Logs are lines of JSON with the request's id and route, and nothing of what was sent; metrics have an address of their own.
 #[test]
 fn logs_and_metrics() {

@@ -1,10 +1,14 @@
-//! Every endpoint and who may call it, first filled from the routes: it guards against drift, and proves nothing about
-//! the hosted service's contract (the golden pairs do). The OpenAPI document is compared with it: a route that is new without a row here fails, and so does a row without a route.
+//! The OpenAPI document, read as a stranger reads it: which endpoints there are, and who may call them. The matrices of S-29 and S-35 are
+//! made of that. Beside it stands a table, first filled from the routes: it guards against drift of the document, and proves nothing about
+//! the hosted service's contract (the golden pairs do).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
-use smalt::{model::Json, operations::Operation};
+use smalt::{
+    model::Json,
+    operations::{Operation, Scope},
+};
 use smalt_server::Access::{self, Account, Backend, Organisation, Own, Public, Session};
 
 use crate::world::World;
@@ -106,6 +110,55 @@ pub async fn document(world: &World) -> Json {
     world.call("GET", "/smalt/v1/openapi.json", &[], Json::Null).await.expect(200).json()
 }
 
+/// One endpoint, by the document's word alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Endpoint {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub access: Access,
+    pub about: &'static str,
+}
+
+/// What the document describes, without Smalt's own operations: who may call is told by the credentials that it lists, and whom the call
+/// is about by the parameter that names the linked account.
+pub fn endpoints(document: &Json) -> Vec<Endpoint> {
+    // Rows live as long as the tests.
+    let leak = |text: &str| -> &'static str { text.to_owned().leak() };
+    let rows = described(document).into_iter().map(|((method, path), item)| {
+        let takes = |scheme: &str| item["security"].as_array().unwrap().iter().any(|one| one.get(scheme).is_some());
+        let parameters = item["parameters"].as_array().into_iter().flatten();
+        let is_of_account = parameters.clone().any(|one| one["name"] == "linked_account_id" && one["in"] == "header");
+        let access = match (takes("api_key"), takes("session"), is_of_account) {
+            (false, false, _) => Public,
+            (true, false, false) => Organisation,
+            (true, false, true) => Backend,
+            (false, true, _) => Session,
+            (true, true, true) => Account,
+            (true, true, false) => Own,
+        };
+        let places = parameters.filter(|one| one["in"] == "path").count();
+        assert_eq!(places, path.matches('{').count(), "{path}: each place is described");
+        Endpoint { method: leak(&method), path: leak(&path), access, about: leak(item["summary"].as_str().unwrap()) }
+    });
+    rows.collect()
+}
+
+/// Smalt's own operations, as the document has them: name, and whether a session may call it.
+pub fn operations(document: &Json) -> BTreeMap<String, (Json, bool)> {
+    let all = document["paths"].as_object().unwrap().iter();
+    let own = all.filter(|(_, methods)| methods["post"]["tags"][0] == "operations");
+    let read = own.map(|(path, methods)| {
+        let may = methods["post"]["security"].as_array().unwrap().iter().any(|one| one.get("session").is_some());
+        let form = &methods["post"]["requestBody"]["content"]["application/json"]["schema"];
+        let form = match form["$ref"].as_str() {
+            Some(at) => document.pointer(at.strip_prefix('#').unwrap()).unwrap(),
+            None => form,
+        };
+        (path.rsplit('/').next().unwrap().to_owned(), (form.clone(), may))
+    });
+    read.collect()
+}
+
 /// Methods and paths of the document, without Smalt's own operations.
 pub fn described(document: &Json) -> BTreeMap<(String, String), Json> {
     let operations: BTreeSet<String> = Operation::ALL.iter().map(|operation| format!("/smalt/v1/{}", operation.row().name)).collect();
@@ -134,5 +187,16 @@ async fn the_document_has_these_endpoints_and_no_others_with_their_credentials()
             _ => json!([key, session]),
         };
         assert_eq!(described[&((*method).to_owned(), (*path).to_owned())]["security"], wanted, "{method} {path}");
+    }
+    // What is read from the document alone is what stands in the table.
+    let document = document(&world).await;
+    let read: BTreeMap<_, _> = endpoints(&document).into_iter().map(|row| ((row.method, row.path), row.access)).collect();
+    for (method, path, access) in ENDPOINTS {
+        assert_eq!(read[&(*method, *path)], *access, "{method} {path}");
+    }
+    let operations = operations(&document);
+    for operation in Operation::ALL.iter().filter(|operation| operation.embedded_only().is_none()) {
+        let (_, may) = &operations[operation.row().name];
+        assert_eq!(*may, operation.row().scope != Scope::Organisation, "{operation:?}");
     }
 }

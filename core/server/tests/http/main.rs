@@ -5,10 +5,14 @@ mod endpoints;
 #[cfg(unix)]
 mod floods;
 mod golden;
+mod h2;
 mod limits;
 mod matrix;
 mod nodes;
+mod origins;
+mod pack;
 mod pairs;
+mod port;
 mod sockets;
 mod states;
 mod streams;

@@ -12,7 +12,7 @@ use smalt_server::{Api, ApiOptions};
 
 use crate::world::{PUBLIC, World, project};
 
-fn size(first: usize, full: usize) -> usize {
+pub fn size(first: usize, full: usize) -> usize {
     if std::env::var_os("SMALT_FULL").is_some() { full } else { first }
 }
 

@@ -83,13 +83,24 @@ id = "/id"
 url = "https://acme.example.com/device"
 "#;
 
+/// A provider without a page that sends the user back.
+const DEVICE_ALONE: &str = r#"
+[oauth2]
+token_url = "https://acme.example.com/token"
+[oauth2.identity]
+url = "me"
+id = "/id"
+[oauth2.device]
+url = "https://acme.example.com/device"
+"#;
+
 fn findings(body: &str) -> Vec<Finding> {
     lint(&format!("{HEAD}{body}"), "acme.toml")
 }
 
 #[test]
 fn good_ones_have_no_finding() {
-    for body in [TOKEN, JWT, OAUTH1, DEVICE] {
+    for body in [TOKEN, JWT, OAUTH1, DEVICE, DEVICE_ALONE] {
         let found = findings(body);
         assert!(found.is_empty(), "{body}\n{found:?}");
     }
@@ -99,6 +110,7 @@ fn good_ones_have_no_finding() {
 #[test]
 fn each_mistake_is_named() {
     for (body, old, new, key) in [
+        (DEVICE_ALONE, "[oauth2.device]\nurl = \"https://acme.example.com/device\"\n", "", "oauth2"),
         (TOKEN, "Bearer {access_token}", "Bearer {client_secret}", "keybased.placement"),
         (TOKEN, "name = \"client_secret\"", "name = \"secret\"", "keybased.token.client"),
         (TOKEN, "client = \"inputs\"", "client = \"none\"", "keybased.token.client"),

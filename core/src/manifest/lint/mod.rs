@@ -15,7 +15,7 @@ pub(crate) use brand::brand;
 pub(crate) use inputs::inputs;
 
 use super::{
-    AppManifest, Finding, SANDBOX_SLUGS,
+    AppManifest, Finding, Oauth2, SANDBOX_SLUGS,
     catalog::BUILT_IN,
     document::{self, Report},
     family::{self, Find, Source},
@@ -225,7 +225,7 @@ fn facts(report: &mut Report<'_>, m: &AppManifest) {
     };
     let oauth2 = m.oauth2.as_ref();
     let stated = [
-        ("oauth2.authorize_url", oauth2.is_some()),
+        ("oauth2.authorize_url", oauth2.is_some_and(Oauth2::has_page)),
         ("oauth2.token_url", oauth2.is_some()),
         ("oauth2.refresh_url", oauth2.is_some_and(|o| o.refresh_url.is_some())),
         ("oauth2.issuer", oauth2.is_some_and(|o| o.issuer.is_some())),

@@ -76,7 +76,12 @@ impl Templates<'_, '_, '_> {
         let renewal = with(&after, &["redirect_uri", "refresh_token", "scope"]);
         let known = with(&self.oauth2_names(&[Kept::Callback]), &["client_id", "redirect_uri", "scope"]);
         let exchange = with(&known, &["client_secret", "code", "code_verifier"]);
-        self.url(&["oauth2", "authorize_url"], &o.authorize_url, &before, false);
+        if o.has_page() {
+            self.url(&["oauth2", "authorize_url"], &o.authorize_url, &before, false);
+        } else if o.device.is_none() {
+            let cure = "write the page where the user consents, or `device` where the provider has none";
+            self.report.error(&["oauth2"], "has no `authorize_url` and no `device`, so nobody could connect", cure);
+        }
         self.url(&["oauth2", "token_url"], &o.token_url, &exchange, false);
         if let Some(url) = &o.refresh_url {
             self.url(&["oauth2", "refresh_url"], url, &renewal, false);

@@ -463,6 +463,10 @@ pub struct Serve {
     /// this machine only
     #[arg(long)]
     pub dev: bool,
+    /// For a program that starts it for itself: every call must carry the secret that is printed first, and nothing may be
+    /// forwarded; on this machine only
+    #[arg(long, env = "SMALT_LOCAL", conflicts_with = "dev")]
+    pub local: bool,
     /// How log lines on the standard error output look
     #[arg(long, env = "SMALT_LOG", default_value = "text", value_name = "FORM")]
     pub log: LogForm,

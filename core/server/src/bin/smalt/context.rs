@@ -104,7 +104,11 @@ impl Context {
             let reason = "the API key in SMALT_API_KEY is one of the test environment; at a server the key says which environment is meant";
             return Err(Error::new(Code::InvalidRequest, reason));
         }
-        Smalt::remote(url).open()
+        let remote = Smalt::remote(url);
+        match std::env::var("SMALT_PORT_SECRET") {
+            Ok(secret) if !secret.is_empty() => remote.port_secret(secret).open(),
+            _ => remote.open(),
+        }
     }
 
     /// For commands that work on the store's file itself.

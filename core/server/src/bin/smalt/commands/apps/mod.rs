@@ -109,7 +109,8 @@ fn show(context: &Context, slug: &str) -> Result<Answer> {
     facts.maybe("offered", offered.map(|offered| if offered { "yes" } else { "no; add it to the project file" }));
     facts.maybe("API", manifest.api.base_url.as_deref());
     if let Some(oauth) = &manifest.oauth2 {
-        facts.fact("authorize URL", &oauth.authorize_url);
+        facts.maybe("authorize URL", oauth.has_page().then_some(&oauth.authorize_url));
+        facts.maybe("device URL", oauth.device.as_ref().map(|device| &device.url));
         facts.fact("token URL", &oauth.token_url);
         facts.maybe("default scopes", Some(oauth.scopes.default.join(" ")));
         facts.maybe("required scopes", Some(oauth.scopes.required.join(" ")));

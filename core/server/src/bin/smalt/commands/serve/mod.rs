@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use smalt::{Code, Error, Result, Smalt, engine::Timings, model::Environment};
-use smalt_server::{Api, ApiOptions, Limits, Server};
+use smalt_server::{Api, ApiOptions, Limits, Observer, PORT_SECRET, Server, port_secret};
 
 use crate::{
     args,
@@ -23,6 +23,10 @@ pub async fn run(context: &Context, args: args::Serve) -> Result<Answer> {
     process::harden();
     if args.dev && !args.listen.ip().is_loopback() {
         let reason = format!("`--dev` is open to whoever reaches it, so it listens on this machine only; {} is not", args.listen);
+        return Err(Error::new(Code::InvalidRequest, reason).with("listen", args.listen));
+    }
+    if args.local && !args.listen.ip().is_loopback() {
+        let reason = format!("`--local` is for programs on this machine, so it listens here only; {} is elsewhere", args.listen);
         return Err(Error::new(Code::InvalidRequest, reason).with("listen", args.listen));
     }
     let project = if args.dev { Some(dev::project()?) } else { context.project()? };
@@ -56,9 +60,13 @@ pub async fn run(context: &Context, args: args::Serve) -> Result<Answer> {
     let test = engines[0].1.clone();
     let is_keyless = !args.dev && is_keyless(&engines).await?;
     let (traces, sending) = args.traces.as_deref().map(traces::begin).transpose()?.unzip();
-    let options = ApiOptions { public_url: Some(public.clone()), observer: Some(Arc::new(log::Requests { traces })) };
-    let api = Api::new(engines, options);
+    let secret = if args.local { Some(port_secret()?) } else { None };
+    let observer = Some(Arc::new(log::Requests { traces }) as Arc<dyn Observer>);
+    let api = Api::new(engines, ApiOptions { public_url: Some(public.clone()), observer, port_secret: secret.clone() });
     let mut first = json!({ "url": url, "public_url": public });
+    if let Some(secret) = &secret {
+        first["port_secret"] = secret.expose().into();
+    }
     let mut reader = None;
     if let (Some(listener), Some(address)) = (metrics, args.metrics) {
         let address = listener.local_addr().map_err(taken(address))?;
@@ -66,6 +74,9 @@ pub async fn run(context: &Context, args: args::Serve) -> Result<Answer> {
         reader = Some(tokio::spawn(metrics::serve(listener, api.clone())));
     }
     let mut text = format!("Serving at {}. {}\n", paint(BOLD, &url), paint(DIM, "Ctrl-C ends it."));
+    if let Some(secret) = &secret {
+        text += &format!("Every call needs the header {PORT_SECRET}: {}\n", secret.expose());
+    }
     if args.dev {
         text += &dev::welcome(&test, &url, &mut first).await?;
     }
