@@ -11,7 +11,7 @@ use smalt::{
 };
 use smalt_tests::child::{Role, report, role};
 
-use crate::server::{Fault, FaultServer};
+use crate::server::{Fault, FaultServer, bomb};
 
 /// Long enough for a busy machine, short enough to be waited for.
 const TRY: Duration = Duration::from_secs(3);
@@ -87,6 +87,28 @@ async fn answers_that_are_none_are_not_asked_for_again() {
         assert!(!format!("{error} {error:?}").contains("tk-canary"));
         // What the system's buffers take comes on top of the limit of 16 MiB.
         assert!(server.endless() < 64 * 1024 * 1024, "{} bytes were taken", server.endless());
+    }
+}
+
+/// It asks for packed answers and reads them; what is packed wrongly, or stands for more than the limit, is no answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn packed_answers_are_read_within_the_limits() {
+    let server = FaultServer::start([Fault::Packed(account())]);
+    assert_eq!(read(&client(&server)).await.unwrap().id, "acme-1");
+    assert!(server.seen()[0].head.contains("accept-encoding: gzip\r\n"), "{}", server.seen()[0].head);
+    // What stands for more than the limit is not asked for again; what broke is, as half a body is.
+    let server = FaultServer::start([bomb(), good()]);
+    let error = read(&client(&server)).await.unwrap_err();
+    assert_eq!((error.code(), server.seen().len()), (Code::ServerAnswerTooLarge, 1), "{error:?}");
+    for how in ["cut", "changed", "not at all"] {
+        let server = FaultServer::start(vec![Fault::BadlyPacked(how); 9]);
+        let error = read(&client(&server)).await.unwrap_err();
+        assert_eq!((error.code(), server.seen().len()), (Code::ServerAnswer, 3), "{how}: {error:?}");
+        let server = FaultServer::start([Fault::BadlyPacked(how), good()]);
+        assert_eq!(read(&client(&server)).await.unwrap().id, "acme-1", "{how}");
+        let server = FaultServer::start([Fault::BadlyPacked(how), good()]);
+        let error = write(&client(&server)).await;
+        assert_eq!((error.code(), server.seen().len()), (Code::OutcomeUnknown, 1), "{how}: {error:?}");
     }
 }
 

@@ -2,5 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod connect;
+mod contract;
 mod faults;
 mod server;
+mod streams;
+mod tls;

@@ -16,6 +16,12 @@ use smalt::{model::Json, operations::Operation};
 pub enum Fault {
     /// 200 with this body.
     Good(Json),
+    /// The same, packed.
+    Packed(Json),
+    /// 200 with these bytes as its packed body.
+    Bomb(Arc<Vec<u8>>),
+    /// 200 whose packed body ends early, is changed, or is none.
+    BadlyPacked(&'static str),
     /// The connection is cut before anything is answered.
     Reset,
     /// The head promises more than comes.
@@ -132,10 +138,41 @@ fn whole(stream: &mut TcpStream, status: u16, content_type: &str, more: &str, bo
     stream.write_all(text.as_bytes()).is_ok()
 }
 
+fn pack(pieces: &[&[u8]]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    pieces.iter().for_each(|piece| encoder.write_all(piece).unwrap());
+    encoder.finish().unwrap()
+}
+
+/// Less than 2 MB that unpack to 256 MiB of blanks. Made beforehand: it takes a while.
+pub fn bomb() -> Fault {
+    let blanks = vec![b' '; 1 << 20];
+    let bytes = pack(&vec![&blanks[..]; 256]);
+    assert!(bytes.len() < 2 << 20);
+    Fault::Bomb(Arc::new(bytes))
+}
+
+fn packed(stream: &mut TcpStream, bytes: &[u8]) -> bool {
+    let head =
+        format!("HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", bytes.len());
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(bytes)).is_ok()
+}
+
 /// Whether the connection goes on.
 fn answer(stream: &mut TcpStream, fault: Fault, state: &Mutex<State>) -> bool {
     match fault {
         Fault::Good(body) => whole(stream, 200, "application/json", "", &body.to_string()),
+        Fault::Packed(body) => packed(stream, &pack(&[body.to_string().as_bytes()])),
+        Fault::Bomb(bytes) => packed(stream, &bytes),
+        Fault::BadlyPacked(how) => {
+            let mut bytes = pack(&[br#"{"id": "acme-1", "record_id": "r"}"#]);
+            match how {
+                "cut" => bytes.truncate(bytes.len() - 10),
+                "changed" => *bytes.iter_mut().rev().nth(5).unwrap() ^= 1,
+                _ => bytes = b"{\"id\": \"acme-1\"}".to_vec(),
+            }
+            packed(stream, &bytes)
+        }
         Fault::HalfJson => whole(stream, 200, "application/json", "", r#"{"id": "acme-1", "rec"#),
         Fault::Page => whole(stream, 200, "text/html", "", "<!doctype html><title>Please log in</title>"),
         Fault::Status(status, wait, body) => {
