@@ -1,6 +1,6 @@
 // A `smalt serve` of the build that is there, on a folder of its own, with an API key and the sandbox applications.
 import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -18,17 +18,32 @@ workflows = [{ id = "digest", name = "Digest", published = true, fields = [{ id 
 fields = [{ id = "colour", name = "Colour", type = "text" }]
 `;
 
+/** Starts `oidc-provider` beside it; what it says of itself, and how to end it. */
+export async function provide(...args) {
+  const script = join(root, 'tests/counterparts/provider.mjs');
+  const child = spawn(process.execPath, [script, '--until-stdin-closes', ...args], { stdio: ['pipe', 'pipe', process.env.DEBUG ? 'inherit' : 'ignore'] });
+  const line = await new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout }).once('line', resolve);
+    child.once('exit', (code) => reject(new Error(`the provider ended with ${code}`)));
+  });
+  const close = () => new Promise((resolve) => (child.once('exit', resolve), child.stdin.end()));
+  return { ...JSON.parse(line), close };
+}
+
 /**
  * Starts one; `project` is added to the project file, `org` to its organisation, and `apps` stands in place of the usual applications.
- * Answers its url, a way to call it, and how to end it.
+ * `manifests` are applications by slug, `files` stand beside the project file. Answers its url, a way to call it, and how to end it.
  */
-export async function serve({ project = '', org = '', apps = APPS } = {}) {
+export async function serve({ project = '', org = '', apps = APPS, manifests = {}, files = {} } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'smalt-serve-'));
   const env = { ...process.env, SMALT_LISTEN: '', SMALT_PUBLIC_URL: '' };
   for (const name of Object.keys(env)) if (name.startsWith('SMALT_')) delete env[name];
   const smalt = (...args) => run(program, [...args, '--json'], { cwd: folder, env }).then(({ stdout }) => JSON.parse(stdout));
   await smalt('keys', 'create', '--out', 'smalt.key');
-  const head = `version = 1\n[org]\nid = "acme"\nname = "Acme"\n${org}\n[sandbox]\nenabled = true\n`;
+  await mkdir(join(folder, 'manifests'));
+  for (const [slug, text] of Object.entries(manifests)) await writeFile(join(folder, 'manifests', `${slug}.toml`), text);
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text, { mode: 0o600 });
+  const head = `version = 1\nmanifests = ["manifests"]\n[org]\nid = "acme"\nname = "Acme"\n${org}\n[sandbox]\nenabled = true\n`;
   await writeFile(join(folder, 'smalt.toml'), head + apps + project);
   const { key } = await smalt('keys', 'api', 'create');
 
