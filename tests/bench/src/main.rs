@@ -6,10 +6,16 @@ mod budgets;
 mod http;
 mod provider;
 mod ready;
+mod remote;
 mod report;
 mod scale;
 mod steady;
 mod writes;
+
+/// How much is done: less of it where `SMALT_BENCH_SMALL` is set, to see whether it runs. Its figures say nothing.
+pub fn small(full: usize, small: usize) -> usize {
+    if std::env::var_os("SMALT_BENCH_SMALL").is_some() { small } else { full }
+}
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,6 +34,15 @@ fn main() {
             runtime.block_on(http::serve_ours(path));
         } else {
             runtime.block_on(http::serve_peer(path));
+        }
+        return;
+    }
+    if let [role, address, _] = &arguments[..]
+        && role.starts_with("remote-")
+    {
+        match role.as_str() {
+            "remote-silence" => runtime.block_on(remote::serve_silence()),
+            _ => runtime.block_on(remote::wait(address)),
         }
         return;
     }
@@ -58,6 +73,9 @@ fn main() {
     }
     if wanted("http", "the HTTP API beside axum routes, callbacks, stalled clients") {
         rows.extend(runtime.block_on(http::measure()));
+    }
+    if wanted("remote", "the remote backend beside reqwest, and 10,000 waiting calls") {
+        rows.extend(runtime.block_on(http::measure_remote()));
     }
     if wanted("scale", "cold reads at 10^3 and 10^6 accounts; seeding takes some minutes") {
         rows.extend(runtime.block_on(scale::measure()));

@@ -22,7 +22,10 @@ use self::{
     ours::APP,
 };
 pub use self::{ours::serve as serve_ours, peer::serve as serve_peer};
-use crate::report::{Row, median};
+use crate::{
+    report::{Row, median},
+    small,
+};
 
 const ACCOUNTS: usize = 500;
 const READERS: usize = 32;
@@ -32,15 +35,23 @@ const WRITES: usize = 4000;
 const ROUNDS: usize = 7;
 
 /// A server in a child process, ended with this value.
-struct Served {
+pub struct Served {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Served {
     fn start(role: &str, folder: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([role, folder.to_str().unwrap(), ""])
+        Self::start_with(role, folder.to_str().unwrap(), false)
+    }
+
+    /// With file handles for many connections where `many`.
+    pub fn start_with(role: &str, argument: &str, many: bool) -> Self {
+        let handles = if many { "ulimit -n 65536 2>/dev/null || ulimit -n \"$(ulimit -Hn)\"; " } else { "" };
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{handles}exec \"$0\" \"$@\"")])
+            .arg(std::env::current_exe().unwrap())
+            .args([role, argument, ""])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -109,7 +120,7 @@ type Requests = Arc<Vec<Arc<[u8]>>>;
 /// Rates in turns, medians; the first turn warms both up and is not counted.
 async fn compare(ours: (SocketAddr, Requests), theirs: (SocketAddr, Requests), connections: usize, count: usize) -> (f64, f64) {
     let (mut a, mut b) = (Vec::new(), Vec::new());
-    for round in 0..=ROUNDS {
+    for round in 0..=small(ROUNDS, 1) {
         let mine = rate(ours.0, connections, ours.1.clone(), count).await;
         let other = rate(theirs.0, connections, theirs.1.clone(), count).await;
         if round > 0 {
@@ -142,14 +153,14 @@ pub async fn measure() -> Vec<Row> {
     let mine: Requests = Arc::new(asked.sessions.iter().map(|(_, token, _)| with(token)).collect());
     let other: Requests = Arc::new(asked.sessions.iter().map(|(account, _, id)| with(&peer::token(account, id))).collect());
     same((ours.address, &mine[0]), (theirs.address, &other[0])).await;
-    let (a, b) = compare((ours.address, mine.clone()), (theirs.address, other), READERS, READS).await;
+    let (a, b) = compare((ours.address, mine.clone()), (theirs.address, other), READERS, small(READS, 200)).await;
     rows.push(Row::at_least("http-application", "GET application with a session, 32 connections", a, "axum + rusqlite", b, "calls/s", 0.7));
 
     let key = ("x-api-key", asked.key.as_str());
     let read = |n| request("POST", "/smalt/v1/credential", &[key], &json!({"account": account(n), "application": APP}).to_string());
     let reads: Requests = Arc::new((0..ACCOUNTS).map(read).collect());
     same((ours.address, &reads[0]), (theirs.address, &reads[0])).await;
-    let (a, b) = compare((ours.address, reads.clone()), (theirs.address, reads), READERS, READS).await;
+    let (a, b) = compare((ours.address, reads.clone()), (theirs.address, reads), READERS, small(READS, 200)).await;
     rows.push(Row::at_least("http-credential", "a credential with an API key, 32 connections", a, "axum + rusqlite", b, "calls/s", 0.7));
 
     let create = |n| {
@@ -157,12 +168,22 @@ pub async fn measure() -> Vec<Row> {
         request("POST", "/api/v2/public/session-token?force_refresh=true", &[key], &body)
     };
     let creates: Requests = Arc::new((0..ACCOUNTS).map(create).collect());
-    let (a, b) = compare((ours.address, creates.clone()), (theirs.address, creates), WRITERS, WRITES).await;
+    let (a, b) = compare((ours.address, creates.clone()), (theirs.address, creates), WRITERS, small(WRITES, 200)).await;
     rows.push(Row::at_least("http-session", "durable sessions made, 64 connections", a, "axum + rusqlite", b, "calls/s", 0.7));
 
-    rows.push(callback::measure(ours.address, &asked).await);
+    rows.extend(callback::measure(ours.address, &asked).await);
     rows.push(stalled::measure(ours.address, &mine).await);
     rows
+}
+
+/// The remote backend against a server of its own.
+pub async fn measure_remote() -> Vec<Row> {
+    let folder = tempfile::Builder::new().tempdir_in("target").unwrap();
+    let asked = seed(folder.path()).await;
+    let ours = Served::start("http-ours", folder.path());
+    let calls = crate::remote::beside_reqwest(ours.address, &asked.key, ACCOUNTS, account).await;
+    drop(ours);
+    vec![calls, crate::remote::memory().await]
 }
 
 fn parsed(bytes: &[u8]) -> Value {
