@@ -9,7 +9,7 @@ SHELL := bash
 .ONESHELL:
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test python node kotlin swift lint conformance reliability fuzz bench counterparts tools
+.PHONY: help demo test python node kotlin swift contract lint conformance reliability fuzz bench counterparts tools
 
 # Where cargo builds. Demo and tests share one folder and the dev profile, so that nothing is built twice.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -44,6 +44,8 @@ test: lint counterparts ## everything that must hold: lint, Rust tests, counterp
 	cargo test --workspace --no-fail-fast
 	echo "== Counterparts: a provider and a browser that others wrote"
 	npm --prefix tests/counterparts test --silent
+	echo "== The HTTP API against its own document"
+	tests/contract/run.sh 1
 	$(MAKE) python
 	$(MAKE) node
 	$(MAKE) kotlin
@@ -67,6 +69,10 @@ swift: ## the Swift package: warnings as errors, its tests, and a project that a
 	@echo "== Swift"
 	bindings-swift/swift.sh
 
+contract: ## the HTTP API against its own OpenAPI document, judged by schemathesis, at full size
+	@cargo build -q --workspace --bin smalt
+	tests/contract/run.sh 20
+
 lint: tools ## formatting, and every warning as an error
 	@echo "== Lint"
 	cargo fmt --all --check
@@ -78,7 +84,7 @@ lint: tools ## formatting, and every warning as an error
 	node bindings-node/scripts/generate.mjs --check
 	python3 tests/parity/parity.py
 	(cd tests/parity && python3 -m unittest -q)
-	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh bindings-python/*.sh bindings-swift/*.sh bindings-swift/swift/*.sh tests/node/*.sh; do bash -n "$$script"; done
+	for script in .ci/run tests/counterparts/*.sh tests/fuzz/*.sh tests/contract/*.sh bindings-python/*.sh bindings-swift/*.sh bindings-swift/swift/*.sh tests/node/*.sh; do bash -n "$$script"; done
 	for module in tests/*.mjs tests/counterparts/*.mjs core/portal/*/*.mjs tests/node/*.mjs tests/node/test/*.mjs tests/node/runtimes/*.mjs tests/node/cjs/*.cjs bindings-node/scripts/*.mjs bindings-node/examples/*.mjs; do node --check "$$module"; done
 
 conformance: ## every case of tests/conformance against every backend, as a grid
@@ -104,6 +110,7 @@ reliability: counterparts ## the reliability and security requirements at their 
 	bindings-python/test.sh -k "s41 or s78 or s80 or interpreter_ends or what_is_left" || failed+=" python"
 	{ tests/node/install.sh && tests/node/run.sh test; } || failed+=" node"
 	unset SMALT_FULL
+	tests/contract/run.sh 20 || failed+=" contract"
 	tests/fuzz/run.sh 60 || failed+=" fuzz"
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
