@@ -69,9 +69,9 @@ workflows = [{ id = "notify", name = "Notify", published = true }]
 });
 after(async () => {
   await browser?.close();
-  await new Promise((resolve) => host.close(resolve));
-  assert.equal(await server?.close(), 0, 'the server ends cleanly on SIGTERM');
+  if (host) await new Promise((resolve) => host.close(resolve));
   await provider?.close();
+  assert.equal(await server?.close(), 0, 'the server ends cleanly on SIGTERM');
 });
 
 /** A page of a product with the SDK, for an account of its own. */
