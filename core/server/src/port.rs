@@ -66,5 +66,6 @@ pub(crate) fn knows(secret: &Secret, headers: &HeaderMap, route: Option<&Route>)
         return Ok(());
     }
     let text = format!("this port is for who opened it: send its secret in the header `{PORT_SECRET}`");
-    Err(Error::new(Code::Forbidden, text).into())
+    // The usual cure of the code is another one.
+    Err(Error::received(Code::Forbidden, text).into())
 }
