@@ -89,6 +89,19 @@ if within swift format --version >/dev/null 2>&1; then
 fi
 
 if [ "$(uname -s)" = Linux ]; then
+	say "documentation, where a link that leads nowhere is an error: $made/documentation"
+	rm -rf "$made/symbols" "$made/documentation"
+	mkdir -p "$made/symbols"
+	# Debian keeps these tools beside its compiler, and not on the PATH.
+	within sh -euc 'PATH="$PATH:/usr/libexec/swift/bin"
+		for module in Smalt SmaltTesting; do
+			swift-symbolgraph-extract -module-name "$module" -target "$(swift -print-target-info | sed -n "s/.*\"triple\": \"\(.*\)\",/\1/p" | head -1)" \
+				-I "$1/build/debug/Modules" -Xcc "-fmodule-map-file=$2/SmaltFFI/module.modulemap" \
+				-minimum-access-level public -skip-synthesized-members -output-dir "$1/symbols"
+		done
+		docc convert --warnings-as-errors --additional-symbol-graph-dir "$1/symbols" --output-path "$1/documentation" \
+			--fallback-display-name Smalt --fallback-bundle-identifier dev.smalt.Smalt --fallback-bundle-version 1' sh "$made" "$here/swift/Sources" >/dev/null
+
 	say "the presenters, against stand-ins of Apple's classes"
 	SMALT_STAND_INS=1 within swift test --scratch-path "$made/stand-ins" --disable-sandbox -Xswiftc -warnings-as-errors --disable-xctest --no-parallel \
 		--filter Presenter

@@ -3,7 +3,7 @@
     import Foundation
     import SwiftUI
 
-    /// Shows authorize pages with SwiftUI's `webAuthenticationSession`, from whichever view ``SwiftUI/View/presents(_:)`` stands on.
+    /// Shows authorize pages with SwiftUI's `webAuthenticationSession`, from whichever view `presents(_:)` stands on.
     ///
     /// ```swift
     /// let presenter = SheetPresenter(redirectURI: "com.example.app:/connected")

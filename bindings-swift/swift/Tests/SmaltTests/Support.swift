@@ -43,7 +43,7 @@ func sandboxed(_ test: @escaping @Sendable (Smalt) async throws -> Void) async t
 }
 
 /// The error of Smalt that it ends with.
-func thrown(_ call: () async throws -> Void) async throws -> SmaltError {
+func thrown(_ call: @Sendable () async throws -> Void) async throws -> SmaltError {
     do {
         try await call()
     } catch let error as SmaltError {
