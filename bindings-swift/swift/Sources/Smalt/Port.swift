@@ -14,6 +14,12 @@ package final class Port: Sendable {
     private let state = Locked(State())
 
     private init() {
+        #if os(Linux)
+            // A peer that hangs up must not end the process: the core writes to sockets, and a Swift program, unlike a Rust one, does not ignore
+            // this signal of itself. Whoever handles it keeps that.
+            var known = sigaction()
+            if sigaction(SIGPIPE, nil, &known) == 0, known.__sigaction_handler.sa_handler == nil { signal(SIGPIPE, SIG_IGN) }
+        #endif
         let thread = Thread { [self] in take() }
         thread.name = "smalt-port"
         thread.start()

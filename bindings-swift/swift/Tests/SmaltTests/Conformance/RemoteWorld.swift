@@ -82,7 +82,6 @@ private final class Server: Sendable {
     private let pipes = Locked(Pipes())
 
     init(_ binary: String, _ role: String) throws {
-        signal(SIGPIPE, SIG_IGN)
         try pipes.with { pipes in
             pipes.process.executableURL = URL(fileURLWithPath: binary)
             pipes.process.arguments = ["plays_the_server", "--exact", "--nocapture", "--test-threads=1", "--quiet"]
