@@ -533,8 +533,8 @@ export type Oauth1Signature =
 
 /** OAuth 2.0 authorization code. */
 export interface Oauth2 {
-  /** Template: the page where the user consents. */
-  readonly authorize_url: string
+  /** Template: the page where the user consents. Absent where the provider offers the device flow alone. */
+  readonly authorize_url?: string | undefined
   /** Template: where codes and refresh tokens are exchanged. May name values of `copy_from_callback`. */
   readonly token_url: string
   /** Template; default `token_url`. */
@@ -558,7 +558,7 @@ export interface Oauth2 {
   readonly client_auth?: ClientAuth | undefined
   /** The client's JWT, for `private_key_jwt` and `client_secret_jwt`. */
   readonly client_assertion?: Jwt | null | undefined
-  /** The device flow, where the provider offers it too. */
+  /** The device flow, where the provider offers it. */
   readonly device?: Device | null | undefined
   /** Other URLs for clients that prove themselves by a certificate (RFC 8705 section 5). */
   readonly mtls_endpoint_aliases?: MtlsAliases | null | undefined
