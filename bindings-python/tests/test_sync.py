@@ -110,6 +110,8 @@ def test_ctrl_c_ends_the_wait_at_once() -> None:
     program = """
         import os, signal, threading, time
         from smalt import Smalt
+        # Whoever is started in the background of a shell ignores it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with Smalt.sandbox() as smalt:
             threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
             try:
