@@ -611,19 +611,17 @@ def files() -> dict[str, str]:
     }
 
 
-def main() -> int:
-    stale = []
-    for name, text in files().items():
-        path = PACKAGE / name
-        if "--check" in sys.argv:
-            if not path.exists() or path.read_text() != text:
-                stale.append(name)
-        else:
+def settle(made: dict[Path, str], command: str) -> int:
+    """Writes the files; with `--check` only says which ones are out of date."""
+    if "--check" not in sys.argv:
+        for path, text in made.items():
             path.write_text(text)
+        return 0
+    stale = [path.name for path, text in made.items() if not path.exists() or path.read_text() != text]
     if stale:
-        print(f"out of date: {', '.join(stale)}: run python3 bindings-python/generate.py", file=sys.stderr)
+        print(f"out of date: {', '.join(stale)}: run {command}", file=sys.stderr)
     return 1 if stale else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(settle({PACKAGE / name: text for name, text in files().items()}, "python3 bindings-python/generate.py"))

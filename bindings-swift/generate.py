@@ -466,7 +466,7 @@ def kotlin_futures() -> str:
     made = groups()
     for name, about, owner in GROUPS:
         java = name.replace("Operations", "Futures")
-        parent = " : SharedFutures(its)" if name == "AccountOperations" else ""
+        parent = {"AccountOperations": " : SharedFutures(its)", "SharedOperations": " : ConnectingFutures(its)"}.get(name, "")
         body += [*kdoc(f"{about} For Java: each call is a future, and cancelling that cancels the call.", "")]
         body += [f"public abstract class {java} internal constructor(private val its: {name}){parent} {{"]
         for method in made[name]:
@@ -543,16 +543,7 @@ def main() -> int:
     # It reads this file as a module.
     import generate_swift
 
-    stale = []
-    for path, text in (files() | generate_swift.files()).items():
-        if "--check" in sys.argv:
-            if not path.exists() or path.read_text() != text:
-                stale.append(path.name)
-        else:
-            path.write_text(text)
-    if stale:
-        print(f"out of date: {', '.join(stale)}: run python3 bindings-swift/generate.py", file=sys.stderr)
-    return 1 if stale else 0
+    return schema.settle(files() | generate_swift.files(), "python3 bindings-swift/generate.py")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,12 @@ class Surface:
     def add(self, operation: str, method: Method) -> None:
         self.operations.setdefault(operation, []).append(method)
 
+    def read(self, root: Path, package: str, pattern: str) -> dict[str, str]:
+        """The package's files that match, by path from the root."""
+        texts = {str(path.relative_to(root)): path.read_text() for path in sorted((root / package).rglob(pattern))}
+        self.files += texts
+        return texts
+
 
 def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda m: "_" + m[1].lower(), name)
@@ -131,12 +137,9 @@ def typescript(root: Path) -> Surface:
     surface = Surface("node")
     package = "bindings-node/ts"
     interfaces: dict[str, list[str]] = {}
-    texts = {}
-    for path in sorted((root / package).rglob("*.ts")):
-        name = str(path.relative_to(root))
-        surface.files.append(name)
-        texts[name] = path.read_text()
-        for found in re.finditer(r"^export interface (\w+)[^{]*\{\n(.*?)^\}", texts[name], re.M | re.S):
+    texts = surface.read(root, package, "*.ts")
+    for text in texts.values():
+        for found in re.finditer(r"^export interface (\w+)[^{]*\{\n(.*?)^\}", text, re.M | re.S):
             interfaces[found[1]] = re.findall(r"^  readonly (\w+)\??:", found[2], re.M)
     asked = re.compile(r"\b(?:call|perform)(?:<[^>]*>)?\(\s*this(?:\.\w+)*,\s*'(\w+)',\s*(\{[^}]*\}|\w+)")
     for name, text in texts.items():
@@ -177,11 +180,7 @@ MADE_OF_SEVERAL = {"connect", "resume"}
 def kotlin(root: Path) -> Surface:
     surface = Surface("kotlin")
     package = "bindings-swift/kotlin/smalt/src/main/kotlin/dev/smalt"
-    texts = {}
-    for path in sorted((root / package).rglob("*.kt")):
-        name = str(path.relative_to(root))
-        surface.files.append(name)
-        texts[name] = path.read_text()
+    texts = surface.read(root, package, "*.kt")
     surface.words = {}
     members: dict[str, object] = {}
     path = f"{package}/Types.kt"
@@ -252,11 +251,7 @@ def _kotlin_default(text: str | None, members: dict[str, object]) -> object:
 def swift(root: Path) -> Surface:
     surface = Surface("swift")
     package = "bindings-swift/swift/Sources/Smalt"
-    texts = {}
-    for path in sorted((root / package).rglob("*.swift")):
-        name = str(path.relative_to(root))
-        surface.files.append(name)
-        texts[name] = path.read_text()
+    texts = surface.read(root, package, "*.swift")
     surface.words = {}
     members: dict[str, object] = {}
     path = f"{package}/Types.swift"

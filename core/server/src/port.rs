@@ -3,28 +3,15 @@
 //! Every page that a user looks at, and every program of theirs, reaches the ports of this machine. So each call carries a secret of the
 //! port, beside its usual credential; none came through a proxy; and none names another host, to which a foreign page's name could lead.
 
-use base64ct::{Base64UrlUnpadded, Encoding};
 use http::{HeaderMap, HeaderName, Uri, header::HOST, request::Parts};
-pub use smalt::remote::PORT_SECRET;
-use smalt::{Code, Error, Result, Secret};
+pub use smalt::remote::{PORT_SECRET, port_secret};
+use smalt::{Code, Error, Secret};
 
 use crate::{answer::Trouble, routes::Route};
 
 /// What proxies add, and no program on this machine does.
 const FORWARDED: [&str; 7] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-real-ip", "via"];
-
-/// A secret for a port, from the operating system's generator: 256 bits.
-///
-/// # Errors
-/// `internal` where the system gives no random numbers.
-pub fn port_secret() -> Result<Secret> {
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes).map_err(|_| Error::new(Code::Internal, "the operating system gives no random numbers"))?;
-    let secret = Secret::new(Base64UrlUnpadded::encode_string(&bytes));
-    zeroize::Zeroize::zeroize(&mut bytes);
-    Ok(secret)
-}
 
 /// Whether a browser opens this by itself, following a link: it sends no header of ours, and brings a proof of its own. A provider sends
 /// the user back with a state and a cookie; the page that asks before has a ticket that works once.
@@ -43,7 +30,7 @@ fn is_here(headers: &HeaderMap, uri: &Uri) -> bool {
 ///
 /// # Errors
 /// 400.
-pub(crate) fn is_direct(head: &Parts) -> std::result::Result<(), Trouble> {
+pub(crate) fn is_direct(head: &Parts) -> Result<(), Trouble> {
     if let Some(name) = FORWARDED.iter().find(|name| head.headers.contains_key(HeaderName::from_static(name))) {
         return Err(Trouble::bad(format!("this port takes no calls that were forwarded (`{name}`)")));
     }
@@ -57,7 +44,7 @@ pub(crate) fn is_direct(head: &Parts) -> std::result::Result<(), Trouble> {
 ///
 /// # Errors
 /// 403.
-pub(crate) fn knows(secret: &Secret, headers: &HeaderMap, route: Option<&Route>) -> std::result::Result<(), Trouble> {
+pub(crate) fn knows(secret: &Secret, headers: &HeaderMap, route: Option<&Route>) -> Result<(), Trouble> {
     let mut said = headers.get_all(PORT_SECRET).iter();
     // Equality of secrets takes as long wherever they differ.
     let is_known =

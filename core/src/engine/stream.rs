@@ -18,8 +18,6 @@ use crate::{
 
 /// How long either side may be silent where the caller does not say.
 const SILENCE: Duration = Duration::from_secs(30);
-/// How many bytes go either way where the caller does not say.
-const MOST: u64 = 1024 * 1024 * 1024;
 
 impl Inner {
     /// Sends once; a token that died early is renewed once. Then a call without an upload is sent once more. What an
@@ -29,7 +27,7 @@ impl Inner {
             bail!(InvalidRequest, "a call has either a body or an upload");
         }
         let (app, row) = self.usable(&selector(&request)).await?;
-        let (silence, most) = (request.timeout.unwrap_or(SILENCE), request.max_body.unwrap_or(MOST));
+        let (silence, most) = (request.timeout.unwrap_or(SILENCE), request.max_body.unwrap_or(StreamRequest::MOST));
         let streamed = upload.is_some();
         let head = self.signed(&app, &row, &request)?;
         if streamed && !head.body.0.is_empty() {

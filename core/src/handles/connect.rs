@@ -69,9 +69,7 @@ impl super::Smalt {
             within: None,
         }
     }
-}
 
-impl super::Smalt {
     /// A handle on a connect flow, on another caller's authority; as [`Self::connect_as`]. No I/O.
     pub fn flow_as(&self, caller: Caller, account: impl Into<String>, flow: impl Into<String>) -> ConnectHandle {
         ConnectHandle { backend: self.backend().clone(), caller, account: account.into(), id: flow.into() }

@@ -80,6 +80,11 @@ pub struct StreamRequest {
     pub most: u64,
 }
 
+impl StreamRequest {
+    /// How many bytes go either way where the caller does not say: 1 GiB.
+    pub(crate) const MOST: u64 = 1 << 30;
+}
+
 /// What an answer's body comes from.
 #[async_trait]
 pub trait BodySource: Send + 'static {

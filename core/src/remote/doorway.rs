@@ -17,7 +17,7 @@ use crate::{
     expose::{Expose, Exposed, Received},
     model::*,
     operations::Operation,
-    plugin::{HttpStream, Upload},
+    plugin::{HttpStream, StreamRequest, Upload},
     project::Project,
 };
 
@@ -73,7 +73,7 @@ impl Doorway {
         call.effect = if upload.is_some() { Effect::Once } else { Effect::of_method(&request.method) };
         let told = json(&Exposed(&request))?;
         call.headers.push(("smalt-request", Base64UrlUnpadded::encode_string(&told)));
-        let (silence, most) = (provider_time(request.timeout), request.max_body.unwrap_or(MOST_STREAMED));
+        let (silence, most) = (provider_time(request.timeout), request.max_body.unwrap_or(StreamRequest::MOST));
         self.link.stream(caller, call, silence, most, upload).await
     }
 
@@ -109,9 +109,6 @@ impl Doorway {
         }
     }
 }
-
-/// How many bytes may pass either way where the caller does not say: as the engine has it.
-const MOST_STREAMED: u64 = 1 << 30;
 
 /// Bytes travel as base64.
 fn in_base64(max_body: Option<u64>) -> usize {

@@ -30,6 +30,14 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// The header in which a port on this machine, opened by a program for itself, wants its secret.
 pub const PORT_SECRET: &str = "smalt-port-secret";
 
+/// A secret for such a port, from the operating system's generator: 256 bits.
+///
+/// # Errors
+/// `internal` where the system gives no random bytes.
+pub fn port_secret() -> Result<Secret> {
+    ids::new_token().map(Secret::new)
+}
+
 /// The way to one server.
 pub(super) struct Link {
     /// Without a slash at the end.

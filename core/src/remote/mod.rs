@@ -22,7 +22,7 @@ use tokio::sync::OnceCell;
 
 pub use builder::{RemoteSession, RemoteSmalt};
 pub use known::Poll;
-pub use link::PORT_SECRET;
+pub use link::{PORT_SECRET, port_secret};
 pub use retry::Retries;
 
 use self::{

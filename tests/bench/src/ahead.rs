@@ -12,11 +12,11 @@ use std::{
 };
 
 use serde_json::json;
-use smalt::{Secret, Smalt, backend::ImportConnection, engine::Timings, plugin::Clock, project::Project, vault::LocalKey};
+use smalt::{Smalt, engine::Timings, plugin::Clock, project::Project, vault::LocalKey};
 use tokio::sync::oneshot;
 
 use crate::{
-    provider::{Forward, LIFE, Provider, client, grant, manifest, offered, tokens},
+    provider::{Forward, LIFE, Provider, client, grant, link, manifest, offered, tokens},
     report::{Row, median},
 };
 
@@ -55,16 +55,8 @@ async fn seed(folder: &Path, provider: &Provider, many: usize, clock: &Forward, 
             let (smalt, client, origin) = (smalt.clone(), client.clone(), origin.clone());
             tokio::spawn(async move {
                 let (access, refresh) = grant(&client, &origin).await;
-                let account = smalt.account(format!("account-{n}"));
-                account.ensure().await.unwrap();
-                let values = [("access_token".to_owned(), Secret::new(access)), ("refresh_token".to_owned(), Secret::new(refresh.clone()))];
-                let import = ImportConnection {
-                    application: "bench".to_owned(),
-                    values: values.into(),
-                    expires_in: Some(LIFE),
-                    ..ImportConnection::default()
-                };
-                (account.import(import).await.unwrap().id, refresh)
+                let id = link(&smalt, &format!("account-{n}"), "bench", (access, refresh.clone()), LIFE).await;
+                (id, refresh)
             })
         });
         for one in made.collect::<Vec<_>>() {

@@ -11,7 +11,8 @@ use std::{
 
 use serde_json::{Value, json};
 use smalt::{
-    Timestamp,
+    Secret, Smalt, Timestamp,
+    backend::ImportConnection,
     plugin::{BootTime, Clock, SystemClock},
     sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions, Ways},
 };
@@ -149,4 +150,14 @@ pub fn offered(folder: &std::path::Path) -> Value {
     let secret = folder.join("secret");
     std::fs::write(&secret, CLIENT_SECRET).unwrap();
     json!({"client": {"test": {"id": CLIENT_ID, "secret": {"file": secret}}}})
+}
+
+/// A connection of tokens that somebody has already, with its account; answers its id.
+pub async fn link(smalt: &Smalt, account: &str, application: &str, (access, refresh): (String, String), expires_in: u64) -> String {
+    let account = smalt.account(account);
+    account.ensure().await.unwrap();
+    let values = [("access_token".to_owned(), Secret::new(access)), ("refresh_token".to_owned(), Secret::new(refresh))];
+    let application = application.to_owned();
+    let import = ImportConnection { application, values: values.into(), expires_in: Some(expires_in), ..ImportConnection::default() };
+    account.import(import).await.unwrap().id
 }

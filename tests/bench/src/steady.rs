@@ -10,16 +10,10 @@ use std::{
 };
 
 use serde_json::json;
-use smalt::{
-    Secret, Smalt,
-    backend::{ImportConnection, StartConnect},
-    engine::Timings,
-    project::Project,
-    vault::LocalKey,
-};
+use smalt::{Smalt, backend::StartConnect, engine::Timings, project::Project, vault::LocalKey};
 
 use crate::{
-    provider::{Forward, Provider, client, grant, manifest, offered},
+    provider::{Forward, Provider, client, grant, link, manifest, offered},
     report::{Row, median, percentile},
 };
 
@@ -51,15 +45,6 @@ async fn open(folder: &Path, providers: &[(&str, &Provider)], clock: &Forward) -
         builder = builder.manifest(manifest(slug, &provider.origin));
     }
     builder.clock(clock.clone()).timings(Timings { ahead: None, ..Timings::default() }).open().await.unwrap()
-}
-
-async fn link(smalt: &Smalt, account: &str, application: &str, (access, refresh): (String, String), expires_in: u64) {
-    let account = smalt.account(account);
-    account.ensure().await.unwrap();
-    let values = [("access_token".to_owned(), Secret::new(access)), ("refresh_token".to_owned(), Secret::new(refresh))];
-    let application = application.to_owned();
-    let import = ImportConnection { application, values: values.into(), expires_in: Some(expires_in), ..ImportConnection::default() };
-    account.import(import).await.unwrap();
 }
 
 /// Milliseconds that 99 of 100 calls to the living provider take at most.

@@ -7,7 +7,7 @@ import kotlin.time.toKotlinDuration
 import kotlinx.serialization.json.JsonElement
 
 /** What an account and its session have in common. For Java: each call is a future, and cancelling that cancels the call. */
-public abstract class SharedFutures internal constructor(private val its: SharedOperations) {
+public abstract class SharedFutures internal constructor(private val its: SharedOperations) : ConnectingFutures(its) {
     /**
      * Makes a link to the hosted page for a linked account.
      * @param properties What the page is told: `name`, `color`, `bgColor`, `base_color`, `button_color`, `redirect_url`, and

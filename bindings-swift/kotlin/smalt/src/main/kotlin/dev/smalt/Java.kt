@@ -20,6 +20,25 @@ internal fun futureOfNothing(call: suspend () -> Unit): CompletableFuture<Void?>
         null
     }
 
+/** [Connecting] for Java. */
+public abstract class ConnectingFutures internal constructor(
+    private val its: Connecting,
+) {
+    /** Connects an application; see [Connecting.connect]. */
+    @JvmOverloads
+    public fun connect(
+        application: String,
+        inputs: Map<String, Secret> = emptyMap(),
+    ): CompletableFuture<Connection> = future { its.connect(application, inputs) }
+
+    /** The connection that a flow makes which was begun elsewhere; see [Connecting.resumeConnect]. */
+    @JvmOverloads
+    public fun resumeConnect(
+        flow: String,
+        returned: String? = null,
+    ): CompletableFuture<Connection> = future { its.resumeConnect(flow, returned) }
+}
+
 /** [Smalt] for Java. */
 public class JavaSmalt internal constructor(
     private val its: Smalt,
@@ -53,20 +72,6 @@ public class JavaAccount internal constructor(
     @JvmOverloads
     public fun session(force: Boolean = false): CompletableFuture<Session> = future { its.session(force) }
 
-    /** Connects an application; see [Connecting.connect]. */
-    @JvmOverloads
-    public fun connect(
-        application: String,
-        inputs: Map<String, Secret> = emptyMap(),
-    ): CompletableFuture<Connection> = future { its.connect(application, inputs) }
-
-    /** The connection that a flow makes which was begun elsewhere; see [Connecting.resumeConnect]. */
-    @JvmOverloads
-    public fun resumeConnect(
-        flow: String,
-        returned: String? = null,
-    ): CompletableFuture<Connection> = future { its.resumeConnect(flow, returned) }
-
     /** A credential that is valid now; see [Account.credential]. */
     @JvmOverloads
     public fun credential(
@@ -90,20 +95,6 @@ public class JavaAccount internal constructor(
 public class JavaSession internal constructor(
     private val its: Session,
 ) : SharedFutures(its) {
-    /** Connects an application; see [Connecting.connect]. */
-    @JvmOverloads
-    public fun connect(
-        application: String,
-        inputs: Map<String, Secret> = emptyMap(),
-    ): CompletableFuture<Connection> = future { its.connect(application, inputs) }
-
-    /** The connection that a flow makes which was begun elsewhere; see [Connecting.resumeConnect]. */
-    @JvmOverloads
-    public fun resumeConnect(
-        flow: String,
-        returned: String? = null,
-    ): CompletableFuture<Connection> = future { its.resumeConnect(flow, returned) }
-
     /** What is known of the session now. */
     public fun info(): CompletableFuture<SessionInfo> = future { its.info() }
 
