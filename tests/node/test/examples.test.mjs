@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -98,4 +99,11 @@ test('a vitest suite of a user', async () => {
     (error) => assert.fail(`${error.stdout}${error.stderr}`),
   )
   assert.match(stdout, /Tests\s+2 passed/)
+})
+
+test('Acme CRM says what it says in every language', async () => {
+  const folder = join(process.env.SMALT_ROOT, 'examples/acme-crm')
+  // Beside the tests, where the installed package is found.
+  const { stdout } = await run(process.execPath, [join(examples, 'acme-crm.mjs'), join(folder, 'smalt.toml')])
+  assert.equal(stdout, readFileSync(join(folder, 'expected.txt'), 'utf8'))
 })
