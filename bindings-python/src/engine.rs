@@ -77,6 +77,11 @@ impl Engine {
     }
 }
 
+#[cfg(debug_assertions)]
+fn on_purpose() -> smalt::Result<Answer> {
+    panic!("on purpose")
+}
+
 fn scope(scope: Option<&Bound<'_, Scope>>) -> smalt::plugin::Scope {
     scope.map(|scope| scope.get().0.clone()).unwrap_or_default()
 }
@@ -118,6 +123,11 @@ impl Engine {
     #[pyo3(signature = (name, request, within=None))]
     fn operation(&self, py: Python<'_>, name: &str, request: &Bound<'_, PyAny>, within: Option<&Bound<'_, Scope>>) -> PyResult<Work> {
         let _inside = Inside::enter(py);
+        // Shows that a panic stays in its call; no wheel that is given away has it.
+        #[cfg(debug_assertions)]
+        if name == "panic" {
+            return Ok(Work::new(async { on_purpose() }));
+        }
         let made = smalt_bridge::contained(|| {
             let operation = Operation::named(name).ok_or_else(|| Error::new(Code::Unsupported, "there is no such operation"))?;
             self.engine.smalt()?;
