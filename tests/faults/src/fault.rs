@@ -26,8 +26,11 @@ pub(crate) enum Fault {
         #[serde(default)]
         after: bool,
     },
-    /// The answer ends in the middle of its body.
-    Truncated,
+    /// The answer ends in the middle of its body; with `reset` by a reset.
+    Truncated {
+        #[serde(default)]
+        reset: bool,
+    },
     /// The answer comes byte by byte, ten a second.
     Trickle,
     /// Bytes that are no HTTP.
@@ -82,7 +85,7 @@ impl Fault {
     pub(crate) fn reaches(&self) -> bool {
         match self {
             Fault::Reset { after } | Fault::HalfClose { after } | Fault::Silence { after } | Fault::Restart { after } => *after,
-            Fault::Latency { .. } | Fault::Truncated | Fault::Trickle => true,
+            Fault::Latency { .. } | Fault::Truncated { .. } | Fault::Trickle => true,
             _ => false,
         }
     }
@@ -100,9 +103,13 @@ impl Fault {
                 gone(stream).await;
             }
             Fault::Silence { .. } => gone(stream).await,
-            Fault::Truncated => {
+            Fault::Truncated { reset } => {
                 let body = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
                 stream.write_all(&answer[..body.midpoint(answer.len())]).await?;
+                stream.flush().await?;
+                if reset {
+                    return Ok(Next::Reset);
+                }
             }
             Fault::Trickle => {
                 for byte in answer {
