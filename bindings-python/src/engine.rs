@@ -78,11 +78,6 @@ impl Engine {
     }
 }
 
-#[cfg(debug_assertions)]
-fn on_purpose() -> smalt::Result<Answer> {
-    panic!("on purpose")
-}
-
 fn scope(scope: Option<&Bound<'_, Scope>>) -> smalt::plugin::Scope {
     scope.map(|scope| scope.get().0.clone()).unwrap_or_default()
 }
@@ -131,7 +126,7 @@ impl Engine {
         // Shows that a panic stays in its call; no wheel that is given away has it.
         #[cfg(debug_assertions)]
         if name == "panic" {
-            return Ok(Work::new(async { on_purpose() }));
+            return Ok(Work::new(async { crate::panics::in_a_call() }));
         }
         let made = smalt_bridge::contained(|| {
             let operation = Operation::named(name).ok_or_else(|| Error::new(Code::Unsupported, "there is no such operation"))?;
