@@ -128,6 +128,7 @@ fuzz: ## look for inputs that break what reads them, a minute for each target
 bench: ## measure against named peers; writes target/bench.json
 	@cargo run -q --profile fast -p smalt-bench
 	bindings-python/bench.sh
+	bindings-node/bench.sh
 
 counterparts:
 	@tests/counterparts/install.sh

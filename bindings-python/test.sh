@@ -26,8 +26,9 @@ mkdir -p "$cache"
 environment "$cache/tools" "$here/tools.txt"
 environment "$cache/venv" "$here/tests/requirements.txt"
 python3 "$here/generate.py" --check
-"$cache/tools/bin/ruff" check -q "$here"
+"$cache/tools/bin/ruff" check -q "$here" "$root/examples"
 "$cache/tools/bin/ruff" format -q --check "$here"
+"$cache/tools/bin/ruff" format -q --check --line-length 140 "$root/examples"
 
 # The profile of the other tests: what is compiled for them is compiled for the wheel.
 rm -rf "$cache/wheel"

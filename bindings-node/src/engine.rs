@@ -83,6 +83,11 @@ impl NativeEngine {
             return Ok(object.get_value(env)?.to_unknown());
         }
         let object = Writer::new(env, &room.classes(env)?).write(&Exposed(&**credential))?;
+        let mut whole: Object<'env> = object.coerce_to_object()?;
+        for part in ["scopes", "values", "properties"] {
+            whole.get_named_property_unchecked::<Unknown<'env>>(part)?.coerce_to_object()?.freeze()?;
+        }
+        whole.freeze()?;
         // What core let go of goes here, too.
         let gone: Vec<usize> = self.kept.iter().filter(|(_, (known, _))| known.strong_count() == 0).map(|(place, _)| *place).collect();
         for place in gone {
@@ -91,11 +96,6 @@ impl NativeEngine {
             }
         }
         if self.kept.len() < KEPT {
-            let mut whole: Object<'env> = object.coerce_to_object()?;
-            for part in ["scopes", "values", "properties"] {
-                whole.get_named_property_unchecked::<Unknown<'env>>(part)?.coerce_to_object()?.freeze()?;
-            }
-            whole.freeze()?;
             let kept = whole.create_ref::<false>()?;
             if let Some((_, dead)) = self.kept.insert(place, (Arc::downgrade(credential), kept)) {
                 dead.unref(env)?;

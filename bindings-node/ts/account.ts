@@ -14,6 +14,12 @@ export interface CredentialOptions extends CallOptions {
   readonly connection?: string | undefined
 }
 
+/** As one that was answered from memory. */
+function frozen(credential: Credential): Credential {
+  for (const part of [credential.scopes, credential.values, credential.properties]) Object.freeze(part)
+  return Object.freeze(credential)
+}
+
 /** The organisation's authority over one linked account. */
 export class Account extends AccountMethods {
   /** The organisation's own id for the customer. */
@@ -64,7 +70,7 @@ export class Account extends AccountMethods {
         if (ready !== undefined) return Promise.resolve(ready as Credential)
       }
     }
-    return call(this, 'credential', { account: this.accountId, application }, options)
+    return call<Credential>(this, 'credential', { account: this.accountId, application }, options).then(frozen)
   }
 
   /** Sends an authenticated call; the application's answer is returned whatever its status. */

@@ -121,11 +121,11 @@ export class Smalt extends SmaltMethods {
 
   /**
    * An engine for tests, offline: in memory, with a key that nobody keeps, the sandbox applications and a user, `ada`, who consents.
-   * Every option may be given all the same.
+   * Every option may be given all the same; a project file enables the sandbox itself, with `[sandbox] enabled = true`.
    */
   static sandbox(options: SmaltOptions = {}): Promise<Smalt> {
     const key = asOptions(options).key ?? options.keyFile ?? options.keys
-    const given = { sandbox: true, presenter: { consents: 'ada' } as const, throwawayKey: key === undefined }
+    const given = { sandbox: typeof options.project !== 'string', presenter: { consents: 'ada' } as const, throwawayKey: key === undefined }
     return Smalt.embedded({ ...given, ...options })
   }
 

@@ -54,6 +54,11 @@ def test_the_script() -> None:
     assert run("script.py").endswith("revoked\n")
 
 
+def test_acme_crm_says_what_it_says_in_every_language() -> None:
+    folder = REPOSITORY / "examples" / "acme-crm"
+    assert run(str(folder / "acme_crm.py"), str(folder / "smalt.toml")) == (folder / "expected.txt").read_text()
+
+
 def test_the_plugin() -> None:
     said = run("plugin.py")
     assert "label='acme'" in said and "'general'" in said

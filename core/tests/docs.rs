@@ -13,6 +13,9 @@ use smalt::{
     operations::{Operation, Scope},
 };
 
+#[allow(dead_code)] // its `main` reads arguments
+#[path = "../../examples/acme-crm/acme_crm.rs"]
+mod acme_crm;
 #[path = "docs/applications.rs"]
 mod applications;
 #[path = "../examples/plugins.rs"]
@@ -108,6 +111,38 @@ fn the_lines_of_the_readme_are_the_example_that_runs() {
 fn the_examples_run() {
     ten_lines::main().unwrap();
     plugins::main().unwrap();
+}
+
+#[tokio::test]
+async fn acme_crm_says_what_it_says_in_every_language() {
+    let mut said = String::new();
+    let project = root().join("examples/acme-crm/smalt.toml");
+    acme_crm::run(project.to_str().unwrap(), |line| said += &format!("{line}\n")).await.unwrap();
+    assert_eq!(said, read("examples/acme-crm/expected.txt"));
+}
+
+#[test]
+fn the_page_of_acme_crm_shows_the_files_that_are_tested() {
+    let mut page = "# One small product in five languages\n\n\
+        <!-- Generated from examples/acme-crm; `SMALT_WRITE=1 cargo test -p smalt --test docs` writes it. -->\n\n\
+        Acme CRM lists the applications that its customers can connect, connects one, shows its settings and saves what the\n\
+        customer chooses, fetches the customer's contacts, and disconnects. Each language runs its file against the sandbox in its\n\
+        tests, and all must say the same.\n"
+        .to_owned();
+    let files = [
+        ("The project", "toml", "smalt.toml"),
+        ("What it says", "text", "expected.txt"),
+        ("Rust", "rust", "acme_crm.rs"),
+        ("Python", "python", "acme_crm.py"),
+        ("Node", "js", "acme-crm.mjs"),
+        ("Swift", "swift", "AcmeCrm.swift"),
+        ("Kotlin", "kotlin", "AcmeCrm.kt"),
+    ];
+    for (title, language, file) in files {
+        let path = format!("examples/acme-crm/{file}");
+        let _ = write!(page, "\n## {title}\n\n[{file}](../{path})\n\n```{language}\n{}```\n", read(&path));
+    }
+    generated("docs/acme-crm.md", &page);
 }
 
 /// What the page of plugins shows stands in the example, line by line.

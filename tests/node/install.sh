@@ -28,24 +28,26 @@ if [ -z "$file" ]; then
 	for suffix in so dylib; do [ -e "$target/debug/libsmalt_node.$suffix" ] && file=$target/debug/libsmalt_node.$suffix; done
 fi
 install "$package" package
-# Other runtimes, outside of the source tree.
-mkdir -p "$cache/runtimes"
-cp tests/node/runtimes/package.json tests/node/runtimes/package-lock.json "$cache/runtimes/"
-install "$cache/runtimes" runtimes
+# Other runtimes and a Next.js application, outside of the source tree.
+for kind in runtimes next; do
+	mkdir -p "$cache/$kind"
+	cp "tests/node/$kind/package.json" "tests/node/$kind/package-lock.json" "$cache/$kind/"
+	install "$cache/$kind" "$kind"
+done
 node "$package/scripts/build.mjs"
 node "$package/scripts/pack.mjs" "$file" "$cache/packed"
 
 tarballs=("$cache"/packed/*.tgz)
 wanted=$(cat "${tarballs[@]}" tests/node/package-lock.json | sha256sum | cut -d' ' -f1)
 if ! stamp projects "$wanted"; then
-	for kind in esm cjs; do
+	for kind in esm cjs next; do
 		project=$cache/$kind
 		mkdir -p "$project"
 		rm -rf "$project/node_modules/smalt" "$project/node_modules/@smalt-dev"
 		if [ $kind = esm ]; then
 			cp tests/node/package.json tests/node/package-lock.json "$project/"
 			install "$project" esm
-		else
+		elif [ $kind = cjs ]; then
 			printf '{"name": "smalt-test-cjs", "private": true, "type": "commonjs"}\n' >"$project/package.json"
 		fi
 		(cd "$project" && npm install --offline --no-save --no-audit --no-fund --ignore-scripts --loglevel=error --cache "$root/.cache/npm" "${tarballs[@]}")

@@ -484,10 +484,38 @@ class Smalt(_AsyncHandle, SmaltOperations):
         return opening.open()
 
     @classmethod
-    def sandbox(cls) -> Smalt:
-        """Offline and ready: in memory, with a throw-away key and the sandbox applications; consent is scripted."""
-        options = {"sandbox": True, "throwaway_key": True, "presenter": {"consents": "ada"}}
-        opening = Opening(cls, options, (), None, None, None, None)
+    def sandbox(
+        cls,
+        *,
+        project: str | os.PathLike[str] | Project | Mapping[str, Any] | None = None,
+        public_url: str | None = None,
+        connectors: Sequence[Connector] = (),
+        manifests: Sequence[AppManifest | Mapping[str, Any]] = (),
+        runner: WorkflowRunner | None = None,
+        timings: Timings | Mapping[str, Any] | None = None,
+        clock: FixedClock | None = None,
+    ) -> Smalt:
+        """For tests, offline and ready: in memory, with a throw-away key and the sandbox applications; consent is scripted.
+
+        Args:
+            project: Your project, or its file; a file enables the sandbox itself, with `[sandbox] enabled = true`.
+            public_url: Where this backend is reached from outside, in the place of the project's `org.public_url`.
+            connectors: Behaviour of applications.
+            manifests: Applications as data, beside those of the project's folders.
+            runner: Runs workflows.
+            timings: How long things take.
+            clock: A clock that tests move.
+        """
+        options = {
+            "project": project,
+            "sandbox": not isinstance(project, (str, os.PathLike)),
+            "throwaway_key": True,
+            "presenter": {"consents": "ada"},
+            "public_url": public_url,
+            "manifests": [getattr(manifest, "data", manifest) for manifest in manifests],
+            "timings": timings,
+        }
+        opening = Opening(cls, without_none(options), connectors, None, None, runner, clock)
         return opening.open()
 
     @classmethod

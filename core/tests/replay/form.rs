@@ -212,6 +212,14 @@ pub struct Answer {
     pub text: Option<String>,
 }
 
+impl Answer {
+    /// An access token is in it, which whoever refuses the answer must end at the provider.
+    pub fn issues_a_token(&self) -> bool {
+        let json = self.json.as_ref().map(ToString::to_string);
+        json.iter().chain(&self.text).any(|answer| answer.contains("access-1"))
+    }
+}
+
 fn ok() -> u16 {
     200
 }

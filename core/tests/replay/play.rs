@@ -290,17 +290,18 @@ impl Stage {
                 code_of(self.come_back(way, params).await?)?
             }
             At::Exchange => {
-                self.provider.expect([instead(&way.exchange)?]);
+                let exchange = instead(&way.exchange)?;
+                if exchange.answer.issues_a_token() {
+                    self.provider.over_after_this();
+                }
+                self.provider.expect([exchange]);
                 code_of(self.come_back(way, &way.callback).await?)?
             }
             At::After => {
                 let first = way.after.first().ok_or("nothing comes after the exchange")?;
                 self.provider.expect([way.exchange.clone(), instead(first)?]);
-                // Tokens that were issued are ended in the background.
-                let came_back = self.come_back(way, &way.callback).await?;
-                let code = code_of(came_back)?;
-                self.end().await;
-                return same("the code", &refusal.code, &code);
+                self.provider.over_after_this();
+                code_of(self.come_back(way, &way.callback).await?)?
             }
             At::Refresh => {
                 self.connected(way).await?;

@@ -32,6 +32,8 @@ struct State {
     trouble: Option<String>,
     /// After a life's last step: what the engine still tries on its own is no part of the replay.
     over: bool,
+    /// It is over once everything that is expected has come.
+    ending: bool,
 }
 
 impl Provider {
@@ -63,6 +65,11 @@ impl Provider {
         self.0.lock().unwrap().over = true;
     }
 
+    /// What is expected now is the life's last step: the engine ends issued tokens in the background, at once or later.
+    pub fn over_after_this(&self) {
+        self.0.lock().unwrap().ending = true;
+    }
+
     /// The first thing that went wrong so far.
     pub fn trouble(&self) -> Result<(), String> {
         self.0.lock().unwrap().trouble.clone().map_or(Ok(()), Err)
@@ -80,7 +87,7 @@ impl Provider {
 
 impl State {
     fn answer(&mut self, request: &HttpRequest) -> smalt::Result<HttpResponse> {
-        if self.over {
+        if self.over || (self.ending && self.expected.is_empty()) {
             return Err(Error::code_only(Code::ProviderUnreachable));
         }
         if let Some(back) = signing::params(request).and_then(|params| params.get("oauth_callback").cloned()) {

@@ -95,6 +95,8 @@ test('a mistaken argument is refused by its name, and never repeats a value', as
 test('a ready credential is answered at once, and the promise is resolved already', async (t) => {
   const { account } = await connected(t)
   const waited = await account.credential('sandbox-oauth')
+  const parts = [waited, waited.scopes, waited.values, waited.properties]
+  assert.deepEqual(parts.map(Object.isFrozen), [true, true, true, true], 'one that was waited for is frozen, too')
   const first = await account.credential('sandbox-oauth')
   assert.deepEqual(first, waited)
   assert.equal(first.accessToken.reveal(), waited.accessToken.reveal())

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -79,28 +80,6 @@ test('a bare http server', async (t) => {
   await speaksTheApi(smalt, await listening(t, createServer(smalt.nodeHandler())))
 })
 
-test('Next.js and Hono: a route handler over Request and Response, one engine however often it is loaded', async (t) => {
-  const handlers = await example('next-route.mjs')
-  const again = await example('next-route.mjs?hot-reload')
-  const smalt = await handlers.engine()
-  t.after(() => smalt.close())
-  assert.equal(await again.engine(), smalt)
-  const answer = await handlers.GET(new Request('https://app.example/smalt/smalt/v1/capabilities'))
-  assert.equal(answer.status, 200)
-  assert.equal((await answer.json()).backend, 'embedded')
-  assert.equal((await handlers.GET(new Request('https://app.example/elsewhere'))).status, 404)
-  const { key } = await smalt.createApiKey('test')
-  const made = await handlers.POST(
-    new Request('https://app.example/smalt/api/v2/public/linked-account', {
-      method: 'POST',
-      body: JSON.stringify({ linked_account_id: 'over-fetch', name: 'x' }),
-      headers: { 'x-api-key': key.reveal(), 'content-type': 'application/json' },
-    }),
-  )
-  assert.equal((await made.json()).account_id, 'over-fetch')
-  assert.equal((await handlers.OPTIONS(new Request('https://app.example/smalt/x', { method: 'OPTIONS' }))).status, 200)
-})
-
 test('a command ends by itself', async () => {
   const { stdout } = await run(process.execPath, [join(examples, 'cli.mjs')])
   assert.match(stdout, /^connected sandbox-oauth as ada@sandbox\.example\n\d+ channels\ndisconnected: revoked\n$/)
@@ -120,4 +99,11 @@ test('a vitest suite of a user', async () => {
     (error) => assert.fail(`${error.stdout}${error.stderr}`),
   )
   assert.match(stdout, /Tests\s+2 passed/)
+})
+
+test('Acme CRM says what it says in every language', async () => {
+  const folder = join(process.env.SMALT_ROOT, 'examples/acme-crm')
+  // Beside the tests, where the installed package is found.
+  const { stdout } = await run(process.execPath, [join(examples, 'acme-crm.mjs'), join(folder, 'smalt.toml')])
+  assert.equal(stdout, readFileSync(join(folder, 'expected.txt'), 'utf8'))
 })

@@ -140,12 +140,17 @@ public class Smalt internal constructor(
 
         private fun clocked(options: EmbeddedOptions): JsonObject = obj { putSome("clock", options.clock) { json(it.number) } }
 
-        /** Offline and ready: in memory, with a throw-away key and the sandbox applications; consent is scripted. */
-        public suspend fun sandbox(): Smalt =
+        /**
+         * For tests, offline and ready: in memory, with a throw-away key and the sandbox applications; consent is scripted.
+         *
+         * @param configure What else can be set, e.g. your project; a project file enables the sandbox itself.
+         */
+        public suspend fun sandbox(configure: EmbeddedOptions.() -> Unit = {}): Smalt =
             embedded {
-                sandbox = true
                 throwawayKey = true
                 consents = "ada"
+                configure()
+                sandbox = projectFile == null
             }
 
         /**

@@ -1,0 +1,6 @@
+// @ts-check
+/** @type {import('next').NextConfig} */
+export default {
+  // A native file cannot be bundled.
+  serverExternalPackages: ['smalt'],
+}
