@@ -152,7 +152,9 @@ say "another project, which adds the package by a git URL"
 unset SMALT_STAND_INS
 "$here/swift/release.sh" 0.0.1 "$made/smalt"
 rm -rf "$made/consumer"
-cp -r "$here/swift/consumer" "$made/consumer"
+mkdir "$made/consumer"
+cp -r "$here/swift/consumer/". "$root/examples/acme-crm" "$made/consumer/"
+mv "$made/consumer/acme-crm/"*.swift "$made/consumer/Tests/ConsumerTests/"
 sed -i.orig "s|https://example.com/smalt.git|file://$made/smalt|" "$made/consumer/Package.swift"
 cd "$made/consumer"
 tested --disable-sandbox --disable-xctest
