@@ -14,6 +14,6 @@ npm=(--no-audit --no-fund --ignore-scripts --loglevel=error --cache "$root/.cach
 node "$here/scripts/build.mjs"
 node "$here/scripts/pack.mjs" "$addon" "$project/packed"
 cd "$project"
-npm ci "${npm[@]}"
-npm install --no-save "${npm[@]}" packed/*.tgz
+npm install "${npm[@]}" --no-package-lock
+npm install --no-save "${npm[@]}" ./packed/*.tgz
 ADDON="$(echo node_modules/@smalt-dev/*/smalt.*.node)" SMALT_ROOT="$root" exec node bench.mjs "$@"

@@ -85,7 +85,8 @@ tested() {
 		124 | 137) say "the tests did not end in time" ;;
 		*) say "the tests failed, with status $status" ;;
 	esac
-	sed -nE 's/^[^ ]+ +Test (.*) (started|(passed|failed|skipped) .*)$/\1/p' "$log" | sort | uniq -u | while read -r name; do
+	# Whoever began, and neither passed nor failed.
+	sed -nE 's/^[^ ]+ +Test (.*\)) (started\.|(passed|failed|skipped) .*)$/\1/p' "$log" | sort | uniq -u | while read -r name; do
 		say "it was in $name"
 	done
 	return 1

@@ -1,8 +1,10 @@
 // Measures the package beside named peers in the same run: medians of rounds in turns. Adds its rows to target/bench.json.
 // `bindings-node/bench.sh` builds the release package and runs this. Names choose some: `ready pending remote budgets`.
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 
@@ -105,13 +107,20 @@ function linkedAccount(text) {
 async function remote() {
   const { Smalt } = await import('smalt')
   const { Agent, request } = require('undici')
-  const bin = join(package_, 'dist/bin.js')
-  const server = spawn(process.execPath, [bin, 'serve', '--dev', '--json', '--listen', '127.0.0.1:0'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const folder = mkdtempSync(join(tmpdir(), 'smalt-bench-'))
+  writeFileSync(join(folder, 'smalt.toml'), 'version = 1\n[server.rates]\nkey = 0\ntenant = 0\n')
+  const env = { ...process.env, SMALT_KEY: Smalt.makeKey().reveal(), SMALT_JSON: 'true', SMALT_DATA: join(folder, 'smalt.db') }
+  const command = (...args) => [[join(package_, 'dist/bin.js'), ...args], { cwd: folder, env }]
+  const { key } = JSON.parse(execFileSync(process.execPath, ...command('keys', 'api', 'create')))
+  const [args, options] = command('serve', '--listen', '127.0.0.1:0')
+  const server = spawn(process.execPath, args, { ...options, stdio: ['ignore', 'pipe', 'ignore'] })
   try {
     const [line] = await new Promise((resolve) => createInterface({ input: server.stdout }).once('line', (...args) => resolve(args)))
-    const { url, key, account: id } = JSON.parse(line)
+    const { url } = JSON.parse(line)
+    const id = 'customer-42'
     const smalt = Smalt.remote({ url, apiKey: key, noProxy: true, retries: 0 })
     const account = smalt.account(id)
+    await account.ensure()
     const dispatcher = new Agent({ connections: 64, connect: { timeout: 5_000 }, headersTimeout: 30_000, bodyTimeout: 30_000 })
     const address = `${url}/smalt/v1/get_account`
     const body = JSON.stringify({ account: id })
@@ -141,6 +150,8 @@ async function remote() {
     ]
   } finally {
     server.kill()
+    await once(server, 'exit')
+    rmSync(folder, { recursive: true })
   }
 }
 

@@ -159,7 +159,8 @@ SERVER = """
 import sys
 from smalt import Smalt
 from smalt.testing import Served
-smalt = Smalt.sandbox()
+rates = {"key": 0, "tenant": 0}
+smalt = Smalt.sandbox(project={"version": 1, "server": {"rates": rates}})
 smalt.account("customer-42").ensure()
 with Served(smalt) as served:
     print(served.url, smalt.create_api_key("bench").key.reveal(), flush=True)
