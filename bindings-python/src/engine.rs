@@ -18,6 +18,7 @@ use crate::{
     de::{from_python, reader},
     errors::{exception, raised},
     exit::Inside,
+    panics::here,
     plugin::Scope,
     port::Port,
     ser::to_python,
@@ -85,12 +86,14 @@ fn scope(scope: Option<&Bound<'_, Scope>>) -> smalt::plugin::Scope {
 impl Engine {
     /// The same engine, asked by the holder of a session token.
     fn session(&self, token: &Bound<'_, PyAny>) -> PyResult<Engine> {
+        here();
         let token: Secret = raised(token.py(), from_python("the session's token", token))?;
         Ok(Self { engine: self.engine.clone(), caller: Caller::Session(token), kept: Arc::default() })
     }
 
     /// The same engine, with another name for the audit.
     fn acting_as(&self, actor: &str) -> Engine {
+        here();
         Self { engine: self.engine.clone(), caller: Caller::Organisation(actor.into()), kept: self.kept.clone() }
     }
 
@@ -103,6 +106,7 @@ impl Engine {
         application: &str,
         connection: Option<&str>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        here();
         let request = GetCredential { account: account.into(), application: application.into(), connection: connection.map(Into::into) };
         match self.engine.try_credential(&self.caller, &request) {
             None => Ok(None),
@@ -117,6 +121,7 @@ impl Engine {
     /// An operation, by its name.
     #[pyo3(signature = (name, request, within=None))]
     fn operation(&self, py: Python<'_>, name: &str, request: &Bound<'_, PyAny>, within: Option<&Bound<'_, Scope>>) -> PyResult<Work> {
+        here();
         let _inside = Inside::enter(py);
         let made = smalt_bridge::contained(|| {
             let operation = Operation::named(name).ok_or_else(|| Error::new(Code::Unsupported, "there is no such operation"))?;
@@ -130,6 +135,7 @@ impl Engine {
     /// Connects an application.
     #[pyo3(signature = (options, within=None))]
     fn connect(&self, py: Python<'_>, options: &Bound<'_, PyAny>, within: Option<&Bound<'_, Scope>>) -> PyResult<Work> {
+        here();
         let _inside = Inside::enter(py);
         let options: ConnectOptions = raised(py, from_python("`connect`", options))?;
         let connect = self.engine.connect(self.caller.clone(), options, scope(within));
@@ -138,12 +144,14 @@ impl Engine {
 
     /// What the backend can do.
     fn capabilities<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        here();
         let _inside = Inside::enter(py);
         to_python(py, &raised(py, self.engine.capabilities())?)
     }
 
     /// Writes what is outstanding and releases the store.
     fn close(&self) -> Work {
+        here();
         let engine = self.engine.clone();
         Work::new(async move {
             engine.close().await;
@@ -170,6 +178,7 @@ pub fn open_embedded<'py>(
     runner: bool,
     clock: Option<&Bound<'py, FixedClock>>,
 ) -> PyResult<Work> {
+    here();
     let _inside = Inside::enter(py);
     let options: EmbeddedOptions = raised(py, from_python("the options", options))?;
     let mut plugins = Plugins { clock: clock.map(|clock| clock.get().0.clone()), ..Plugins::default() };
@@ -200,6 +209,7 @@ pub fn open_remote(
     port: Option<&Bound<'_, Port>>,
     presenter: Option<(String, Option<String>)>,
 ) -> PyResult<Engine> {
+    here();
     let _inside = Inside::enter(py);
     let presenter = port.zip(presenter).map(|(port, (name, redirect_uri))| HostPresenter::new(port.get().host(), &name, redirect_uri));
     let made = smalt_bridge::contained(|| smalt_bridge::Engine::remote(from_python("the options", options)?, presenter));
@@ -209,5 +219,6 @@ pub fn open_remote(
 /// A new master key's text.
 #[pyfunction]
 pub fn make_key(py: Python<'_>) -> PyResult<crate::secret::Secret> {
+    here();
     raised(py, LocalKey::generate().map(|key| crate::secret::Secret(key.text())))
 }

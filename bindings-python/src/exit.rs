@@ -10,6 +10,8 @@ use std::{
 
 use pyo3::prelude::*;
 
+use crate::panics::here;
+
 static LEAVING: AtomicBool = AtomicBool::new(false);
 /// Threads that hold the interpreter in here, or are about to ask for it.
 static INSIDE: AtomicUsize = AtomicUsize::new(0);
@@ -73,6 +75,7 @@ pub fn forked() {
 /// Called once, by `atexit`: waits until every other thread has left or stays away.
 #[pyfunction]
 pub fn leave(py: Python<'_>) {
+    here();
     if let Ok(mut last) = LAST.lock() {
         *last = Some(std::thread::current().id());
     }

@@ -9,6 +9,7 @@ mod engine;
 mod errors;
 mod exit;
 mod fork;
+mod panics;
 mod plugin;
 mod port;
 mod secret;
@@ -44,6 +45,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(fork::before_fork, module)?)?;
     module.add_function(wrap_pyfunction!(fork::after_fork_in_parent, module)?)?;
     module.add_function(wrap_pyfunction!(fork::after_fork_in_child, module)?)?;
+    module.add_function(wrap_pyfunction!(panics::panic_next, module)?)?;
     module.add_function(wrap_pyfunction!(plugin::load_manifest, module)?)?;
     module.add_function(wrap_pyfunction!(server::command, module)?)?;
     module.add_function(wrap_pyfunction!(server::serve, module)?)?;

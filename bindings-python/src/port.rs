@@ -16,6 +16,7 @@ use smalt_bridge::{Bell, Cancel, Host, HostMessage, Waited};
 use crate::{
     errors::exception,
     exit::Inside,
+    panics::here,
     plugin::HostCall,
     work::{Answer, Work, seconds},
 };
@@ -57,10 +58,12 @@ pub struct Call {
 impl Call {
     /// Ends it: nothing more is sent for it.
     fn cancel(&self) {
+        here();
         self.cancel.cancel();
     }
 
     fn __repr__(&self) -> String {
+        here();
         format!("<call {}>", self.number)
     }
 }
@@ -70,6 +73,7 @@ impl Port {
     /// With a descriptor, for loops that can watch one; without, for a thread that waits.
     #[new]
     fn new(descriptor: bool) -> PyResult<Self> {
+        here();
         let bell = Bell::new();
         let ringer = bell.clone();
         let (bringer, queue) = match descriptor {
@@ -87,6 +91,7 @@ impl Port {
 
     /// What the loop watches for reading.
     fn fileno(&self) -> PyResult<i32> {
+        here();
         match &self.bringer {
             #[cfg(unix)]
             Bringer::Descriptor(descriptor) => Ok(descriptor.number()),
@@ -96,6 +101,7 @@ impl Port {
 
     /// Waits for something to take; false when it was closed. Only for a port without a descriptor.
     fn wait(&self, py: Python<'_>) -> bool {
+        here();
         let Bringer::Bell(bell) = &self.bringer else { return false };
         let inside = Inside::enter(py);
         let (_inside, ()) = inside.away(py, || while bell.wait(Duration::from_secs(3600)) != Waited::Rung {});
@@ -105,6 +111,7 @@ impl Port {
     /// Begins the work; the loop's future gets its end. What is begun for a loop that is gone ends nowhere.
     #[pyo3(signature = (work, future, timeout=None))]
     fn submit(&self, work: &Bound<'_, Work>, future: Py<PyAny>, timeout: Option<f64>) -> PyResult<Call> {
+        here();
         let (work, timeout) = (work.get().take()?, seconds(timeout)?);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         if let Ok(mut futures) = self.futures.lock() {
@@ -120,6 +127,7 @@ impl Port {
     /// Ends futures with what came, and answers what plugins are asked: calls, and numbers that nobody waits for any more.
     /// `None` when there is nothing of that.
     fn drain<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        here();
         let _inside = Inside::enter(py);
         #[cfg(unix)]
         if let Bringer::Descriptor(descriptor) = &self.bringer {
@@ -156,6 +164,7 @@ impl Port {
 
     /// The loop is gone.
     fn close(&self) {
+        here();
         drop(self.queue.close());
         self.host.close();
         if let Bringer::Bell(bell) = &self.bringer {
@@ -169,6 +178,7 @@ impl Port {
     /// How many calls are under way.
     #[getter]
     fn pending(&self) -> usize {
+        here();
         self.futures.lock().map_or(0, |futures| futures.len())
     }
 }

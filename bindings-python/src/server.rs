@@ -17,6 +17,7 @@ use crate::{
     de::from_python,
     engine::Engine,
     errors::raised,
+    panics::here,
     work::{Answer, Work},
 };
 
@@ -52,6 +53,7 @@ pub struct Body(Arc<Mutex<RawBody>>);
 impl Body {
     /// The next piece; empty at the end.
     fn next(&self) -> Work {
+        here();
         let body = self.0.clone();
         Work::new(async move {
             let mut body = body.lock().await;
@@ -81,6 +83,7 @@ impl Api {
     #[new]
     #[pyo3(signature = (engines, public_url=None))]
     fn new(py: Python<'_>, engines: Vec<(String, Bound<'_, Engine>)>, public_url: Option<String>) -> PyResult<Self> {
+        here();
         let options = ApiOptions { public_url, ..ApiOptions::default() };
         let mut hosts = Vec::new();
         for (name, engine) in engines {
@@ -92,6 +95,7 @@ impl Api {
     /// Answers one request: `(status, headers, body, rest)`. `client` is the address at the other end of the connection.
     #[pyo3(signature = (method, target, headers, body, client=None))]
     fn answer(&self, method: &str, target: &str, headers: Headers, body: Vec<u8>, client: Option<&str>) -> PyResult<Work> {
+        here();
         let mut request = Request::builder().method(method).uri(target);
         for (name, value) in headers {
             request = request.header(name, value);
@@ -144,11 +148,13 @@ impl Server {
     /// Where it listens.
     #[getter]
     fn url(&self) -> &str {
+        here();
         &self.url
     }
 
     /// Lets open connections end, and listens no more.
     fn stop(&self) {
+        here();
         if let Ok(mut stop) = self.stop.lock() {
             drop(stop.take());
         }
@@ -158,6 +164,7 @@ impl Server {
 /// Serves the API of an engine on a free loopback port.
 #[pyfunction]
 pub fn serve(py: Python<'_>, engine: &Bound<'_, Engine>, name: &str) -> PyResult<Work> {
+    here();
     let (environment, smalt) = (environment(name)?, raised(py, engine.get().smalt())?);
     Ok(Work::new(async move {
         let lost = |error: std::io::Error| Error::new(Code::Internal, format!("the server could not listen: {}", error.kind()));
@@ -179,6 +186,7 @@ pub fn serve(py: Python<'_>, engine: &Bound<'_, Engine>, name: &str) -> PyResult
 /// Runs the `smalt` command with these arguments, its own name first; its exit status.
 #[pyfunction]
 pub fn command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
+    here();
     py.detach(|| smalt_server::command::run(arguments))
 }
 
@@ -193,6 +201,7 @@ pub fn verify_webhook(
     tolerance: f64,
     now: Option<i64>,
 ) -> PyResult<(String, i64)> {
+    here();
     let mut known = Vec::new();
     for secret in &secrets {
         known.push(raised(py, from_python("the secret", secret))?);
@@ -206,6 +215,7 @@ pub fn verify_webhook(
 /// Checks the signature that receivers of the hosted service know.
 #[pyfunction]
 pub fn verify_webhook_compatible(py: Python<'_>, signature: &str, body: &[u8], secrets: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
+    here();
     let mut known = Vec::new();
     for secret in &secrets {
         known.push(raised(py, from_python("the secret", secret))?);

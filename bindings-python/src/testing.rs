@@ -6,6 +6,7 @@ use smalt::{
     sandbox::{SandboxOptions, visit as visit_page},
 };
 
+use crate::panics::here;
 use crate::work::{Answer, Work};
 
 /// A clock that moves only when told to.
@@ -17,11 +18,13 @@ impl FixedClock {
     /// Starts at this many milliseconds since 1970.
     #[new]
     fn new(millis: i64) -> Self {
+        here();
         Self(smalt::plugin::FixedClock::at(Timestamp::from_millis(millis)))
     }
 
     /// Moves it by so many seconds; negative ones move it back.
     fn advance(&self, seconds: f64) -> PyResult<()> {
+        here();
         if !seconds.is_finite() || seconds.abs() > 1e12 {
             return Err(PyValueError::new_err("a number of seconds is expected"));
         }
@@ -33,6 +36,7 @@ impl FixedClock {
     /// Milliseconds since 1970.
     #[getter]
     fn millis(&self) -> i64 {
+        here();
         smalt::plugin::Clock::now(&self.0).millis()
     }
 }
@@ -46,6 +50,7 @@ impl Sandbox {
     /// Its origin, e.g. `http://127.0.0.1:40123`.
     #[getter]
     fn origin(&self) -> String {
+        here();
         self.0.origin()
     }
 }
@@ -53,11 +58,13 @@ impl Sandbox {
 /// Starts a sandbox on a free loopback port.
 #[pyfunction]
 pub fn start_sandbox() -> Work {
+    here();
     Work::new(async { smalt::sandbox::Sandbox::start(SandboxOptions::default()).await.map(Answer::Sandbox) })
 }
 
 /// Plays the user at a sandbox's authorize page; the callback URL, which is not requested.
 #[pyfunction]
 pub fn visit(url: String) -> Work {
+    here();
     Work::new(async move { visit_page(&url).await.map(Answer::Text) })
 }

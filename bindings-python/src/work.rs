@@ -20,6 +20,7 @@ use crate::{
     engine::Engine,
     errors::raised,
     exit::Inside,
+    panics::here,
     ser::to_python,
     server::{Response, Started},
     testing::Sandbox,
@@ -89,6 +90,7 @@ pub fn seconds(time: Option<f64>) -> PyResult<Option<Duration>> {
 #[pyfunction]
 #[pyo3(signature = (work, timeout=None))]
 pub fn run<'py>(py: Python<'py>, work: &Bound<'py, Work>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+    here();
     thread_local! {
         // A forked child would share its parent's, and take its rings away.
         static BELL: RefCell<(Process, Bell)> = RefCell::new((Process::here(), Bell::new()));

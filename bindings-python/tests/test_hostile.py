@@ -7,6 +7,7 @@ import gc
 import math
 import os
 import random
+import re
 import threading
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,8 +15,10 @@ from typing import Any
 
 import pytest
 
-from smalt import Secret, Smalt, SmaltError, types
+from smalt import Secret, Smalt, SmaltError, _smalt, types
 from smalt.errors import InvalidError
+
+from .conftest import REPOSITORY
 
 CALLS = 100_000 if os.environ.get("SMALT_FULL") else 5_000
 
@@ -258,3 +261,81 @@ def test_s78_work_is_done_once() -> None:
         port.close()
         port.close()
         loop.close()
+
+
+def test_s77_a_panic_in_any_exported_function_is_an_exception_and_the_process_lives(smalt: Smalt) -> None:
+    if not _smalt.panic_next():
+        pytest.fail("this module was built for a release, where nothing panics on purpose")
+    with pytest.raises(BaseException, match="on purpose"):
+        Secret("x")
+    smalt.account("a").ensure()
+    engine, port, key = smalt._engine, _smalt.Port(False), Secret("x")
+    # Arguments that each of them takes, so that the panic is reached and no check before it.
+    given: dict[Any, list[tuple[str, tuple[Any, ...]]]] = {
+        engine: [
+            ("session", ("x",)),
+            ("acting_as", ("x",)),
+            ("try_credential", ("a", "b", None)),
+            ("operation", ("get_account", {"account": "a"})),
+            ("connect", ({},)),
+            ("capabilities", ()),
+            ("close", ()),
+        ],
+        port: [
+            ("fileno", ()),
+            ("wait", ()),
+            ("submit", (engine.operation("get_account", {"account": "a"}), None)),
+            ("drain", ()),
+            ("close", ()),
+        ],
+        key: [
+            ("reveal", ()),
+            ("__repr__", ()),
+            ("__str__", ()),
+            ("__format__", ("",)),
+            ("__bool__", ()),
+            ("__hash__", ()),
+            ("__reduce__", ()),
+        ],
+        _smalt.FixedClock(0): [("advance", (1.0,))],
+        _smalt.Api([("test", engine)]): [("answer", ("GET", "/", [], b""))],
+        _smalt: [
+            ("FixedClock", (0,)),
+            ("Port", (False,)),
+            ("Api", ([("test", engine)],)),
+            ("open_embedded", ({},)),
+            ("open_remote", ({},)),
+            ("make_key", ()),
+            ("serve", (engine, "test")),
+            ("command", (["smalt", "--version"],)),
+            ("before_fork", ()),
+            ("after_fork_in_parent", ()),
+            ("after_fork_in_child", ()),
+            ("load_manifest", ("/nowhere",)),
+            ("verify_webhook", ([], b"", [], 1.0)),
+            ("verify_webhook_compatible", ("", b"", [])),
+            ("start_sandbox", ()),
+            ("visit", ("http://localhost",)),
+            ("run", (engine.operation("get_account", {"account": "a"}),)),
+        ],
+    }
+    for target, calls in given.items():
+        for name, arguments in calls:
+            call = getattr(target, name)
+            _smalt.panic_next()
+            with pytest.raises(BaseException, match="on purpose"):
+                call(*arguments)
+    assert smalt.account("a").get().id == "a"
+
+
+def test_s77_every_exported_function_can_be_made_to_panic() -> None:
+    """What the test above does not reach, it does not forget: each body begins alike, and PyO3 catches all of them."""
+    functions = 0
+    for file in (REPOSITORY / "bindings-python" / "src").glob("*.rs"):
+        text = file.read_text()
+        blocks = re.findall(r"#\[pymethods\]\nimpl \w+ \{\n(.*?)\n\}\n", text, re.S) + re.findall(r"#\[pyfunction\](.*?)\n\}\n", text, re.S)
+        for block in blocks:
+            for name, body in re.findall(r"^ *(?:pub )?fn (\w+)[^{]*(?:\{[^\n]*)\n *([^\n]+)", block, re.M):
+                functions += 1
+                assert body == "here();" or name == "panic_next", f"{file.name}: {name}"
+    assert functions >= 60, functions

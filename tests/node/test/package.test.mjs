@@ -1,9 +1,11 @@
 // What is installed: the command, what a missing addon says, and bundlers.
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
@@ -20,6 +22,18 @@ test('npx smalt is the command, with its exit status', async () => {
   assert.match(stdout, new RegExp(`^smalt ${manifest.version.replaceAll('.', '\\.')}`))
   const wrong = await run(command, ['no-such-command']).catch((error) => error)
   assert.equal(wrong.code, 2, wrong.stderr)
+})
+
+test('npx smalt serve ends when it is told to', { timeout: 120_000 }, async () => {
+  for (const signal of ['SIGTERM', 'SIGINT']) {
+    const server = spawn(process.execPath, [join(installed, 'dist/bin.js'), 'serve', '--dev', '--json', '--listen', '127.0.0.1:0'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const [line] = await once(createInterface({ input: server.stdout }), 'line')
+    assert.equal((await fetch(`${JSON.parse(line).url}/healthz`)).status, 200)
+    server.kill(signal)
+    assert.deepEqual(await once(server, 'exit'), [0, null], signal)
+  }
 })
 
 test('the package names the addon of this platform, and nothing that runs at its installation', () => {
