@@ -28,10 +28,13 @@ public struct Smalt: Sendable, CustomStringConvertible {
         }
     }
 
-    /// Offline and ready: in memory, with a throw-away key and the sandbox applications; consent is scripted.
-    public static func sandbox() async throws -> Smalt {
-        var options = EmbeddedOptions(sandbox: true)
+    /// For tests, offline and ready: in memory, with a throw-away key and the sandbox applications; consent is scripted.
+    ///
+    /// - Parameter options: What else can be set, e.g. your project; a project file enables the sandbox itself.
+    public static func sandbox(options: EmbeddedOptions = .init()) async throws -> Smalt {
+        var options = options
         (options.throwawayKey, options.consents) = (true, "ada")
+        options.sandbox = options.projectFile == nil
         return try await embedded(options: options)
     }
 

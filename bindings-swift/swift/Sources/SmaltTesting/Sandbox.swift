@@ -28,7 +28,7 @@ public final class Sandbox: Sendable {
 
     /// Tells it how to behave, e.g. `["do": "set", "ways": ["expires_in": 1]]`.
     ///
-    /// - Throws: ``SmaltError``: `invalidRequest`: it does not know that order.
+    /// - Throws: `SmaltError`: `invalidRequest`: it does not know that order.
     public func control(_ order: JSON) async throws {
         let answer = try await Self.fetch(origin + "/control", order)
         if answer["ok"] != true { throw SmaltError(.invalid, .invalidRequest, "The sandbox refused the order: \(answer)") }

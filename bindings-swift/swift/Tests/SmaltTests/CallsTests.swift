@@ -129,6 +129,17 @@ import Testing
 
     // Apple's systems have a released library here, and that has no such call.
     #if os(Linux)
+        @Test func aPeerThatHangsUpDoesNotEndTheProcess() async throws {
+            try await sandboxed { smalt in
+                var ends: [Int32] = [-1, -1]
+                #expect(pipe(&ends) == 0)
+                close(ends[0])
+                #expect(write(ends[1], "x", 1) == -1 && errno == EPIPE)
+                close(ends[1])
+                try await smalt.account("goes-on").ensure()
+            }
+        }
+
         @Test func s77_aPanicBecomesAnErrorAndNothingElseIsHarmed() async throws {
             try await sandboxed { smalt in
                 let error = try await thrown { try await smalt.handle.tell("panic", [:]) }

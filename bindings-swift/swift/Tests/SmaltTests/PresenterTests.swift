@@ -69,9 +69,9 @@
             }
             let (presenter, page) = (presenter(), page)
             let presenting = Task { try await presenter.present(page) }
-            while !shown.with({ $0 }) { await Task.yield() }
+            try await running { try await until { shown.with { $0 } } }
             presenting.cancel()
-            await #expect(throws: CancellationError.self) { _ = try await presenting.value }
+            await #expect(throws: CancellationError.self) { try await running { _ = try await presenting.value } }
             #expect(ASWebAuthenticationSession.cancelled == 1)
         }
 
@@ -83,7 +83,7 @@
             let (presenter, page) = (presenter(), page)
             let presenting = Task { @MainActor in try await presenter.present(page) }
             presenting.cancel()
-            await #expect(throws: CancellationError.self) { _ = try await presenting.value }
+            await #expect(throws: CancellationError.self) { try await running { _ = try await presenting.value } }
         }
 
         @Test func aPresenterOfSwiftUIsNeedsAView() async throws {

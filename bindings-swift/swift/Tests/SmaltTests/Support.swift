@@ -5,24 +5,43 @@ import Testing
 
 let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../../..").standardizedFileURL
 
-struct TookTooLong: Error {}
+struct TookTooLong: Error, CustomStringConvertible {
+    let time: Duration
+    var description: String { "not done after \(time), and given up" }
+}
 
-/// Ends work that does not end, so that a test fails and does not hang.
+/// Gives work up that does not end, so that a test fails and does not hang: also work that is deaf to its cancellation.
 func within<Value: Sendable>(_ time: Duration, _ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
-    try await withThrowingTaskGroup(of: Value.self) { group in
-        group.addTask { try await work() }
-        group.addTask {
-            try await Task.sleep(for: time)
-            throw TookTooLong()
+    let (waiter, tasks) = (Locked(CheckedContinuation<Value, any Error>?.none), Locked([Task<Void, Never>]()))
+    @Sendable func end(_ result: Result<Value, any Error>) {
+        waiter.with { waiter in
+            defer { waiter = nil }
+            return waiter
+        }?.resume(with: result)
+        for task in tasks.with({ $0 }) { task.cancel() }
+    }
+    return try await withTaskCancellationHandler {
+        try await withCheckedThrowingContinuation { continuation in
+            waiter.with { $0 = continuation }
+            tasks.with { tasks in
+                tasks.append(
+                    Task {
+                        do { end(.success(try await work())) } catch { end(.failure(error)) }
+                    })
+                tasks.append(
+                    Task {
+                        do { try await Task.sleep(for: time) } catch { return }
+                        end(.failure(TookTooLong(time: time)))
+                    })
+            }
         }
-        defer { group.cancelAll() }
-        guard let first = try await group.next() else { throw TookTooLong() }
-        return first
+    } onCancel: {
+        end(.failure(CancellationError()))
     }
 }
 
 /// A test in real time: the core's clock is not the test's.
-func running(_ test: @escaping @Sendable () async throws -> Void) async throws { try await within(.seconds(120), test) }
+func running(_ test: @escaping @Sendable () async throws -> Void) async throws { try await within(.seconds(240), test) }
 
 /// Waits until it holds; the test's own time ends it.
 func until(_ holds: () -> Bool) async throws {
@@ -42,6 +61,8 @@ func sandboxed(_ test: @escaping @Sendable (Smalt) async throws -> Void) async t
     }
 }
 
+struct WentWell: Error, CustomStringConvertible { let description = "expected an error, but it went well" }
+
 /// The error of Smalt that it ends with.
 func thrown(_ call: @Sendable () async throws -> Void) async throws -> SmaltError {
     do {
@@ -49,8 +70,7 @@ func thrown(_ call: @Sendable () async throws -> Void) async throws -> SmaltErro
     } catch let error as SmaltError {
         return error
     }
-    Issue.record("expected an error, but it went well")
-    throw TookTooLong()
+    throw WentWell()
 }
 
 /// Whether a text stands anywhere in what an error shows of itself.

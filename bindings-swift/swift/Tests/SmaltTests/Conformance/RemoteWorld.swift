@@ -73,21 +73,28 @@ final class RemoteWorld: World {
 /// A process that takes orders as lines of JSON.
 private final class Server: Sendable {
     private struct Pipes: @unchecked Sendable {
-        let process = Process()
         let orders = Pipe()
         let answers = Pipe()
         var read = Data()
     }
 
     private let pipes = Locked(Pipes())
+    /// Beside the lock: whoever ends a server that says nothing must not wait for what it says.
+    private let process = Unshared(Process())
+
+    private struct Unshared: @unchecked Sendable {
+        let its: Process
+        init(_ its: Process) { self.its = its }
+    }
 
     init(_ binary: String, _ role: String) throws {
+        let process = process.its
+        process.executableURL = URL(fileURLWithPath: binary)
+        process.arguments = ["plays_the_server", "--exact", "--nocapture", "--test-threads=1", "--quiet"]
+        process.environment = ProcessInfo.processInfo.environment.merging(["SMALT_TEST_ROLE": role]) { $1 }
         try pipes.with { pipes in
-            pipes.process.executableURL = URL(fileURLWithPath: binary)
-            pipes.process.arguments = ["plays_the_server", "--exact", "--nocapture", "--test-threads=1", "--quiet"]
-            pipes.process.environment = ProcessInfo.processInfo.environment.merging(["SMALT_TEST_ROLE": role]) { $1 }
-            (pipes.process.standardInput, pipes.process.standardOutput) = (pipes.orders, pipes.answers)
-            try pipes.process.run()
+            (process.standardInput, process.standardOutput) = (pipes.orders, pipes.answers)
+            try process.run()
         }
     }
 
@@ -120,12 +127,12 @@ private final class Server: Sendable {
         }
     }
 
+    /// It ends when no order can come any more; one that is still at an order is told to.
     func end() async {
-        let process = pipes.with { pipes in
-            try? pipes.orders.fileHandleForWriting.close()
-            return pipes.process
-        }
+        let process = process.its
+        let closing = Task { try await waiting { try $0.orders.fileHandleForWriting.close() } }
         for _ in 0..<3000 where process.isRunning { try? await Task.sleep(for: .milliseconds(10)) }
         if process.isRunning { process.terminate() }
+        _ = await closing.result
     }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import Smalt
 import SmaltTesting
 import Testing
@@ -35,4 +36,11 @@ func names(_ linked: some Linked) async throws -> [String] { try await linked.li
     try await account.ensure()
     #expect(try await names(account) == names(account.session()))
     await smalt.close()
+}
+
+@Test func acmeCRMSaysWhatItSaysInEveryLanguage() async throws {
+    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../acme-crm").standardizedFileURL
+    var said = ""
+    try await acmeCRM(project: folder.appendingPathComponent("smalt.toml").path) { said += $0 + "\n" }
+    #expect(try said == String(contentsOf: folder.appendingPathComponent("expected.txt"), encoding: .utf8))
 }
