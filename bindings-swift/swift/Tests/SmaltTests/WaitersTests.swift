@@ -39,7 +39,11 @@ import Testing
                                 for call in 0..<20 {
                                     let ended = DispatchSemaphore(value: 0)
                                     Task.detached {
-                                        do { try await smalt.account("t-\(number)-\(call)").ensure() } catch { failed.with { $0.append("\(error)") } }
+                                        do {
+                                            try await smalt.account("t-\(number)-\(call)").ensure()
+                                        } catch {
+                                            failed.with { $0.append("\(error)") }
+                                        }
                                         ended.signal()
                                     }
                                     ended.wait()

@@ -66,7 +66,8 @@ import Testing
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let row: JSON = [
             "language": "swift", "backend": .string(backend), "seconds": .number(took.inSeconds),
-            "passed": .array(ids.filter { failed[$0] == nil }.map { .string($0) }), "failed": .array(failed.keys.sorted().map { .string($0) }),
+            "passed": .array(ids.filter { failed[$0] == nil }.map { .string($0) }),
+            "failed": .array(failed.keys.sorted().map { .string($0) }),
         ]
         try (Codec.data(row) + Data("\n".utf8)).write(to: folder.appendingPathComponent("swift-\(backend).json"))
     }

@@ -31,7 +31,9 @@ private struct Reached: World {
         origin = place["origin"]?.string ?? ""
     }
 
-    func host(_ verb: String, _ args: Args) async throws -> JSON { throw Mistake("`\(verb)` is done where the engine is, which is somewhere else") }
+    func host(_ verb: String, _ args: Args) async throws -> JSON {
+        throw Mistake("`\(verb)` is done where the engine is, which is somewhere else")
+    }
 
     func end() async { await smalt.close() }
 }
