@@ -149,7 +149,9 @@ export async function answerFetch(api: NativeApi, options: HandlerOptions, reque
   const url = new URL(request.url)
   const target = stripped(`${url.pathname}${url.search}`, options.prefix)
   if (target === undefined) return new Response(null, { status: 404 })
-  const asked = { method: request.method, target, headers: [...request.headers], peer: undefined }
+  // Whoever takes a Response packs it for the client. Next.js would pack it again, and name one packing only.
+  const given = [...request.headers].filter(([name]) => name !== 'accept-encoding')
+  const asked = { method: request.method, target, headers: given, peer: undefined }
   const incoming = (request.body ?? undefined) as unknown as AsyncIterable<Uint8Array> | undefined
   const { status, headers: own, body, rest } = await ask(api, asked, incoming, request.signal)
   const headers = new Headers()

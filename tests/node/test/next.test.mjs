@@ -44,6 +44,8 @@ test('Next.js: built and served, the API is mounted and a page knows who is conn
   await run(process.execPath, [next, 'build'], { cwd: project, env }).catch((error) => assert.fail(`${error.stdout}${error.stderr}`))
   const base = await started(t, 'start')
   assert.equal(JSON.parse(await text(`${base}/smalt/smalt/v1/capabilities`)).backend, 'embedded')
+  const plain = await fetch(`${base}/smalt/smalt/v1/capabilities`, { headers: { 'accept-encoding': 'identity' } })
+  assert.equal((await plain.json()).backend, 'embedded', 'packed or not')
   assert.match(await text(base), /Sandbox[^<]*: not_connected/)
   const refused = await fetch(`${base}/smalt/api/v2/public/linked-account`, { method: 'PUT', body: '{}', headers: { 'x-api-key': 'tk-wrong' } })
   assert.equal(refused.status, 401)
