@@ -114,9 +114,8 @@ if [ "${1:-}" = build ]; then
 fi
 if [ "${1:-}" = test ]; then shift; fi
 
-# The server of the remote backend's cases: the Rust driver's test binary plays it, with the features of the whole workspace's tests.
-SMALT_CONFORMANCE_SERVER="$(cargo test -q --workspace --test conformance --no-run --message-format=json |
-	sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)"
+# What plays the server of the remote backend's cases, and what plays bad networks.
+SMALT_CONFORMANCE_SERVER="$("$root/tests/conformance/program.sh")"
 SMALT_FAULTS="$("$root/tests/faults/program.sh")"
 export SMALT_CONFORMANCE_SERVER SMALT_FAULTS
 # One build has all: on Linux it has stand-ins of Apple's frameworks, so that the presenters and the example are compiled and tested too. The

@@ -22,7 +22,7 @@ use crate::{
     panics,
     read::Reader,
     room::{End, Room, Shared, lock},
-    write::Writer,
+    write::{Classes, Writer},
 };
 
 /// How many credentials are kept as JavaScript objects.
@@ -46,6 +46,16 @@ pub fn read<'de, T: Deserialize<'de>>(what: &str, value: Unknown<'_>) -> Result<
 /// Credentials as JavaScript objects, by where core has them. Core decides which one counts, and ours is used while core answers
 /// the very same one; the weak reference keeps the place from being used again. The objects are frozen.
 type Kept = HashMap<usize, (Weak<Credential>, ObjectRef<false>)>;
+
+/// A credential as JavaScript has it: frozen, since the one that is kept is everybody's.
+pub fn written<'env>(env: &'env Env, classes: &Classes<'env>, credential: &Credential) -> napi::Result<Object<'env>> {
+    let mut whole = Writer::new(env, classes).write(&Exposed(credential))?.coerce_to_object()?;
+    for part in ["scopes", "values", "properties"] {
+        whole.get_named_property_unchecked::<Unknown<'env>>(part)?.coerce_to_object()?.freeze()?;
+    }
+    whole.freeze()?;
+    Ok(whole)
+}
 
 /// An engine, and the authority on which it is asked.
 #[napi]
@@ -82,12 +92,7 @@ impl NativeEngine {
         {
             return Ok(object.get_value(env)?.to_unknown());
         }
-        let object = Writer::new(env, &room.classes(env)?).write(&Exposed(&**credential))?;
-        let mut whole: Object<'env> = object.coerce_to_object()?;
-        for part in ["scopes", "values", "properties"] {
-            whole.get_named_property_unchecked::<Unknown<'env>>(part)?.coerce_to_object()?.freeze()?;
-        }
-        whole.freeze()?;
+        let object = written(env, &room.classes(env)?, credential)?;
         // What core let go of goes here, too.
         let gone: Vec<usize> = self.kept.iter().filter(|(_, (known, _))| known.strong_count() == 0).map(|(place, _)| *place).collect();
         for place in gone {
@@ -96,12 +101,12 @@ impl NativeEngine {
             }
         }
         if self.kept.len() < KEPT {
-            let kept = whole.create_ref::<false>()?;
+            let kept = object.create_ref::<false>()?;
             if let Some((_, dead)) = self.kept.insert(place, (Arc::downgrade(credential), kept)) {
                 dead.unref(env)?;
             }
         }
-        Ok(object)
+        Ok(object.to_unknown())
     }
 }
 

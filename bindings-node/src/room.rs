@@ -14,7 +14,7 @@ use smalt::{Code, Error, Exposed, Result, backend::AnyAnswer, model};
 use smalt_bridge::{Cancel, Host, HostMessage, Port, contained, start};
 
 use crate::{
-    engine::NativeEngine,
+    engine::{NativeEngine, written},
     failure::record,
     host::Calls,
     panics,
@@ -129,6 +129,7 @@ impl Room {
     fn write<'env>(&self, env: &'env Env, classes: &Classes<'env>, end: End) -> napi::Result<Unknown<'env>> {
         let writer = Writer::new(env, classes);
         match end {
+            End::Answer(AnyAnswer::Credential(credential)) => Ok(written(env, classes, &credential)?.to_unknown()),
             End::Answer(answer) => writer.write(&Exposed(&answer)),
             End::Api(answer) => writer.write(&Exposed(&answer)),
             End::Connection(connection) => writer.write(&connection),

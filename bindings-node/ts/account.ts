@@ -14,12 +14,6 @@ export interface CredentialOptions extends CallOptions {
   readonly connection?: string | undefined
 }
 
-/** As one that was answered from memory. */
-function frozen(credential: Credential): Credential {
-  for (const part of [credential.scopes, credential.values, credential.properties]) Object.freeze(part)
-  return Object.freeze(credential)
-}
-
 /** The organisation's authority over one linked account. */
 export class Account extends AccountMethods {
   /** The organisation's own id for the customer. */
@@ -70,7 +64,7 @@ export class Account extends AccountMethods {
         if (ready !== undefined) return Promise.resolve(ready as Credential)
       }
     }
-    return call<Credential>(this, 'credential', { account: this.accountId, application }, options).then(frozen)
+    return call(this, 'credential', { account: this.accountId, application }, options)
   }
 
   /** Sends an authenticated call; the application's answer is returned whatever its status. */

@@ -6,8 +6,10 @@ use smalt::{
     sandbox::{SandboxOptions, visit as visit_page},
 };
 
-use crate::panics::here;
-use crate::work::{Answer, Work};
+use crate::{
+    panics::here,
+    work::{Answer, Work},
+};
 
 /// A clock that moves only when told to.
 #[pyclass(frozen, module = "smalt.testing")]

@@ -21,10 +21,10 @@ SHORTEST_REASON = 40
 
 
 def is_test(path: Path, name: str) -> bool:
-    """Whether the file has a test of that name, as its language writes tests."""
+    """Whether the file has a test of that name, as its language writes tests. One that Rust leaves out is none."""
     text, name = path.read_text(), re.escape(name)
     if path.suffix == ".rs":
-        return bool(re.search(rf"#\[(?:tokio::)?test\b[^\n]*\]\s*\n(?:\s*#\[[^\n]*\]\s*\n)*\s*(?:async )?fn {name}\(", text))
+        return bool(re.search(rf"#\[(?:tokio::)?test\b[^\n]*\]\s*\n(?:\s*#\[(?!ignore)[^\n]*\]\s*\n)*\s*(?:async )?fn {name}\(", text))
     if path.suffix == ".py":
         return name.startswith("test_") and bool(re.search(rf"^(?:async )?def {name}\(", text, re.M))
     if path.suffix == ".mjs":

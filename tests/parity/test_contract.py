@@ -23,7 +23,7 @@ What it means.
 - Kotlin: cannot be: nobody has ever been able to do such a thing in a virtual machine
 """
 FILES = {
-    "core/a.rs": "#[test]\nfn it_holds() {}\n#[tokio::test(flavor = \"multi_thread\")]\n#[ignore]\nasync fn it_holds_still() {}\nfn it_helps() {}\n",
+    "core/a.rs": "#[test]\nfn it_holds() {}\n#[tokio::test(flavor = \"multi_thread\")]\n#[allow(unused)]\nasync fn it_holds_still() {}\n#[test]\n#[ignore]\nfn it_sleeps() {}\nfn it_helps() {}\n",
     ROOMS["Python"] + "/test_a.py": "def test_it_holds(run) -> None: ...\ndef it_helps() -> None: ...\n",
     ROOMS["Node"] + "/a.test.mjs": "test('it holds, and it\\'s so', async () => {})\n// test('it helps')\n",
     ROOMS["Swift"] + "/A.swift": "    @Test(.enabled(if: a)) func itHolds() async throws {}\n    func itHelps() {}\n",
@@ -54,6 +54,7 @@ class Contract(unittest.TestCase):
     def test_a_test_that_is_not_there(self) -> None:
         self.says("`it_holds_still`", "`it_held`", "Rust", "core/a.rs has no test `it_held`")
         self.says("`it_holds_still`", "`it_helps`", "Rust", "core/a.rs has no test `it_helps`")
+        self.says("`it_holds_still`", "`it_sleeps`", "Rust", "core/a.rs has no test `it_sleeps`")
         self.says("`test_it_holds`", "`it_helps`", "Python", "has no test `it_helps`")
         self.says("`it holds, and it's so`", "`it helps`", "Node", "has no test `it helps`")
         self.says("`itHolds`", "`itHelps`", "Swift", "has no test `itHelps`")

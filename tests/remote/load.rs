@@ -21,6 +21,8 @@ use tokio::{
     task::JoinSet,
 };
 
+use crate::server::capabilities;
+
 /// What a server counts that answers each call, or none until it is told to.
 #[derive(Default)]
 struct Counted {
@@ -77,8 +79,7 @@ async fn serve(stream: TcpStream, counted: &Counted, mut told: watch::Receiver<b
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await?;
         let answer = if first.contains("/capabilities") {
-            let operations: Vec<_> = smalt::operations::Operation::ALL.iter().map(|operation| operation.row().name).collect();
-            json!({"backend": "embedded", "version": "0.1.0", "operations": operations, "workflows": false, "presenter": false})
+            capabilities()
         } else {
             let asked: Value = serde_json::from_slice(&body)?;
             let id = asked["account"].as_str().unwrap_or_default();

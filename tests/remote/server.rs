@@ -85,7 +85,8 @@ impl FaultServer {
     }
 }
 
-fn capabilities() -> Json {
+/// What a server says that can do everything.
+pub fn capabilities() -> Json {
     let operations: Vec<_> = Operation::ALL.iter().map(|operation| operation.row().name).collect();
     json!({"backend": "embedded", "version": "0.1.0", "operations": operations, "workflows": false, "presenter": false})
 }

@@ -26,37 +26,12 @@ import Testing
 
     private static func everyCase(_ backend: String, _ open: @escaping @Sendable (Case) async throws -> any World) async throws {
         let (cases, begun) = (try cases(), ContinuousClock.now)
-        let failed = await withTaskGroup(of: (String, String)?.self) { group in
-            var failed: [String: String] = [:]
-            for (index, one) in cases.enumerated() {
-                if index >= 8, let ended = await group.next(), let (id, why) = ended { failed[id] = why }
-                group.addTask { await hold(one, open) }
-            }
-            for await ended in group { if let (id, why) = ended { failed[id] = why } }
-            return failed
-        }
+        let failed = await failures(of: cases, atOnce: 8, limit: { _ in .seconds(120) }, in: open)
         print("swift \(backend): \(cases.count - failed.count) passed, \(failed.count) failed")
         if chosen.isEmpty { try count(backend, ContinuousClock.now - begun, cases.map(\.id), failed) }
         #expect(!cases.isEmpty, "no case is called like `\(chosen)`")
         for (id, why) in failed.sorted(by: { $0.key < $1.key }) { Issue.record("\(id): \(why)") }
         print("\(typedCalls.with { $0 }) calls through typed methods; with JSON by hand: \(rawCalls.with { $0 })")
-    }
-
-    /// Runs one case; why it does not hold, if it does not.
-    private static func hold(_ one: Case, _ open: @Sendable (Case) async throws -> any World) async -> (String, String)? {
-        do {
-            let world = try await open(one)
-            do {
-                try await within(.seconds(120)) { try await run(one, world) }
-            } catch {
-                await world.end()
-                throw error
-            }
-            await world.end()
-            return nil
-        } catch {
-            return (one.id, "\(type(of: error)): \(error)")
-        }
     }
 
     /// What was counted, for the grid: see tests/conformance/README.md.

@@ -6,8 +6,8 @@ import Testing
 
 extension Case {
     /// One that stands in no file.
-    fileprivate init(_ place: JSON) {
-        json = [:]
+    fileprivate init(_ place: Args) {
+        json = place
         id = place["id"]?.string ?? ""
         steps = place["steps"]?.array?.compactMap(\.object) ?? []
     }
@@ -19,7 +19,7 @@ private struct Reached: World {
     let origin: String
     let room = repository.appendingPathComponent("tests/conformance")
 
-    init(_ place: JSON) throws {
+    init(_ place: Args) throws {
         func time(_ name: String) -> Duration { .seconds(place["client"]?[name]?.double ?? 0) }
         guard let url = place["url"]?.string.flatMap({ URL(string: $0) }) else { throw Mistake("a place without its address") }
         var options = ServerOptions(proxy: false)
@@ -51,35 +51,12 @@ private struct Reached: World {
             if more.isEmpty { throw Broken("the program ended") }
             line += more
         }
-        let places = try JSONDecoder().decode([JSON].self, from: line)
+        let places = try JSONDecoder().decode([Args].self, from: line)
         #expect(places.count >= 80 || ProcessInfo.processInfo.environment["CASE"] != nil, "\(places.count) cases")
-        let failed = await withTaskGroup(of: String?.self) { group in
-            var failed: [String] = []
-            for (index, place) in places.enumerated() {
-                if index >= 16, let ended = await group.next(), let why = ended { failed.append(why) }
-                group.addTask { await Self.hold(place) }
-            }
-            for await ended in group { if let why = ended { failed.append(why) } }
-            return failed
-        }
+        let failed = await failures(
+            of: places.map(Case.init), atOnce: 16, limit: { .seconds($0.json["limit"]?.double ?? 0) }, in: { try Reached($0.json) })
         try input.fileHandleForWriting.close()
         program.waitUntilExit()
-        for why in failed.sorted() { Issue.record("\(why)") }
-    }
-
-    private static func hold(_ place: JSON) async -> String? {
-        do {
-            let (world, one) = (try Reached(place), Case(place))
-            do {
-                try await within(.seconds(place["limit"]?.double ?? 0)) { try await run(one, world) }
-            } catch {
-                await world.end()
-                throw error
-            }
-            await world.end()
-            return nil
-        } catch {
-            return "\(place["id"]?.string ?? "?"): \(type(of: error)): \(error)"
-        }
+        for (id, why) in failed.sorted(by: { $0.key < $1.key }) { Issue.record("\(id): \(why)") }
     }
 }

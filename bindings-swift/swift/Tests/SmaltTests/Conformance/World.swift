@@ -274,3 +274,39 @@ extension World {
         throw Broken("a remote backend offers what the table keeps to embedded engines")
     }
 }
+
+/// Runs each case in a world of its own, so many at once; why those do not hold that do not, by their ids.
+func failures(
+    of cases: [Case],
+    atOnce: Int,
+    limit: @escaping @Sendable (Case) -> Duration,
+    in open: @escaping @Sendable (Case) async throws -> any World
+) async -> [String: String] {
+    await withTaskGroup(of: (String, String)?.self) { group in
+        var failed: [String: String] = [:]
+        for (index, one) in cases.enumerated() {
+            if index >= atOnce, let ended = await group.next(), let (id, why) = ended { failed[id] = why }
+            group.addTask { await failure(of: one, limit(one), open) }
+        }
+        for await ended in group { if let (id, why) = ended { failed[id] = why } }
+        return failed
+    }
+}
+
+private func failure(
+    of one: Case, _ limit: Duration, _ open: @Sendable (Case) async throws -> any World
+) async -> (String, String)? {
+    do {
+        let world = try await open(one)
+        do {
+            try await within(limit) { try await run(one, world) }
+        } catch {
+            await world.end()
+            throw error
+        }
+        await world.end()
+        return nil
+    } catch {
+        return (one.id, "\(type(of: error)): \(error)")
+    }
+}
