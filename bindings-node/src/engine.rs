@@ -1,16 +1,13 @@
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
 use napi::{
     Env, JsValue, Unknown,
-    bindgen_prelude::{JsObjectValue, Object, ObjectRef, ToNapiValue},
+    bindgen_prelude::{JavaScriptClassExt, JsObjectValue, ToNapiValue},
 };
 use napi_derive::napi;
 use serde::Deserialize;
 use smalt::{
-    Code, Error, Exposed, Result, Secret,
+    Code, Error, Result, Secret,
     backend::{AnyRequest, Caller, GetCredential},
     model::Credential,
     operations::Operation,
@@ -22,11 +19,8 @@ use crate::{
     panics,
     read::Reader,
     room::{End, Room, Shared, lock},
-    write::{Classes, Writer},
+    write::Writer,
 };
-
-/// How many credentials are kept as JavaScript objects.
-const KEPT: usize = 4096;
 
 /// Reads a value of the host. What is said of a mistake repeats no value.
 pub fn read<'de, T: Deserialize<'de>>(what: &str, value: Unknown<'_>) -> Result<T> {
@@ -43,18 +37,28 @@ pub fn read<'de, T: Deserialize<'de>>(what: &str, value: Unknown<'_>) -> Result<
     })
 }
 
-/// Credentials as JavaScript objects, by where core has them. Core decides which one counts, and ours is used while core answers
-/// the very same one; the weak reference keeps the place from being used again. The objects are frozen.
-type Kept = HashMap<usize, (Weak<Credential>, ObjectRef<false>)>;
+/// Whether a credential that was in memory is still the one to use: the package has its object.
+#[napi]
+pub struct NativeReady {
+    ready: smalt_bridge::Ready,
+    credential: Weak<Credential>,
+}
 
-/// A credential as JavaScript has it: frozen, since the one that is kept is everybody's.
-pub fn written<'env>(env: &'env Env, classes: &Classes<'env>, credential: &Credential) -> napi::Result<Object<'env>> {
-    let mut whole = Writer::new(env, classes).write(&Exposed(credential))?.coerce_to_object()?;
-    for part in ["scopes", "values", "properties"] {
-        whole.get_named_property_unchecked::<Unknown<'env>>(part)?.coerce_to_object()?.freeze()?;
+#[napi]
+impl NativeReady {
+    /// Whether it is; that is a read of the credential.
+    #[napi(catch_unwind)]
+    pub fn counts(&self) -> bool {
+        panics::here();
+        self.ready.counts()
     }
-    whole.freeze()?;
-    Ok(whole)
+
+    /// Whether core has let go of it.
+    #[napi(catch_unwind)]
+    pub fn gone(&self) -> bool {
+        panics::here();
+        self.credential.strong_count() == 0
+    }
 }
 
 /// An engine, and the authority on which it is asked.
@@ -63,12 +67,11 @@ pub struct NativeEngine {
     engine: smalt_bridge::Engine,
     caller: Caller,
     shared: Arc<Shared>,
-    kept: Kept,
 }
 
 impl NativeEngine {
     pub fn of(engine: smalt_bridge::Engine, shared: Arc<Shared>) -> Self {
-        Self { engine, caller: Caller::Organisation("organisation".into()), shared, kept: Kept::default() }
+        Self { engine, caller: Caller::Organisation("organisation".into()), shared }
     }
 
     /// The handle of core.
@@ -82,31 +85,6 @@ impl NativeEngine {
 
     fn scope(&self, within: f64) -> Scope {
         lock(&self.shared.calls).scope(within)
-    }
-
-    /// The credential's object: the kept one, or a new one.
-    fn object<'env>(&mut self, env: &'env Env, room: &Room, credential: &Arc<Credential>) -> napi::Result<Unknown<'env>> {
-        let place = Arc::as_ptr(credential) as usize;
-        if let Some((known, object)) = self.kept.get(&place)
-            && std::ptr::eq(known.as_ptr(), Arc::as_ptr(credential))
-        {
-            return Ok(object.get_value(env)?.to_unknown());
-        }
-        let object = written(env, &room.classes(env)?, credential)?;
-        // What core let go of goes here, too.
-        let gone: Vec<usize> = self.kept.iter().filter(|(_, (known, _))| known.strong_count() == 0).map(|(place, _)| *place).collect();
-        for place in gone {
-            if let Some((_, dead)) = self.kept.remove(&place) {
-                dead.unref(env)?;
-            }
-        }
-        if self.kept.len() < KEPT {
-            let kept = object.create_ref::<false>()?;
-            if let Some((_, dead)) = self.kept.insert(place, (Arc::downgrade(credential), kept)) {
-                dead.unref(env)?;
-            }
-        }
-        Ok(object.to_unknown())
     }
 }
 
@@ -127,10 +105,11 @@ impl NativeEngine {
         Self { caller: Caller::Organisation(actor.into()), ..Self::of(self.engine.clone(), self.shared.clone()) }
     }
 
-    /// The ready operation, from memory: the credential; a list with an error's record; or `undefined` when it has to wait.
+    /// The ready operation, from memory: a list of the credential and what tells whether it still counts; a list with an error's record;
+    /// or `undefined` when it has to wait.
     #[napi(catch_unwind)]
     pub fn try_credential<'env>(
-        &mut self,
+        &self,
         env: &'env Env,
         room: &Room,
         account: String,
@@ -139,15 +118,20 @@ impl NativeEngine {
     ) -> napi::Result<Unknown<'env>> {
         panics::here();
         let request = GetCredential { account, application, connection };
-        match self.engine.try_credential(&self.caller, &request) {
-            None => ().into_unknown(env),
-            Some(Ok(credential)) => self.object(env, room, &credential),
-            Some(Err(error)) => {
-                let mut list = env.create_array(1)?.coerce_to_object()?;
-                list.set_element(0, room.refusal(env, Err(error))?)?;
-                Ok(list.to_unknown())
+        let found = match self.engine.try_credential(&self.caller, &request) {
+            None => return ().into_unknown(env),
+            Some(found) => found,
+        };
+        let mut list = env.create_array(0)?.coerce_to_object()?;
+        match found {
+            Ok((credential, ready)) => {
+                list.set_element(0, room.credential(env, &credential)?)?;
+                let ready = NativeReady { ready, credential: Arc::downgrade(&credential) };
+                list.set_element(1, ready.into_instance(env)?)?;
             }
+            Err(error) => list.set_element(0, room.refusal(env, Err(error))?)?,
         }
+        Ok(list.to_unknown())
     }
 
     /// An operation by its name; `within` is the number of the plugin's call from inside which it is made, else 0. Answers an error's
@@ -199,11 +183,9 @@ impl NativeEngine {
 
     /// Writes what is outstanding and releases the store.
     #[napi(catch_unwind)]
-    pub fn close(&mut self, env: &Env, id: u32) -> napi::Result<()> {
+    pub fn close(&self, env: &Env, room: &Room, id: u32) -> napi::Result<()> {
         panics::here();
-        for (_, object) in std::mem::take(&mut self.kept).into_values() {
-            object.unref(env)?;
-        }
+        room.forget_credentials(env)?;
         let engine = self.engine.clone();
         self.shared.run(id, async move {
             engine.close().await;

@@ -15,6 +15,7 @@ mod engine;
 mod failure;
 mod host;
 mod http;
+mod kept;
 mod panics;
 mod read;
 mod room;

@@ -1,4 +1,5 @@
 use std::{
+    cell::RefCell,
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -14,9 +15,10 @@ use smalt::{Code, Error, Exposed, Result, backend::AnyAnswer, model};
 use smalt_bridge::{Cancel, Host, HostMessage, Port, contained, start};
 
 use crate::{
-    engine::{NativeEngine, written},
+    engine::NativeEngine,
     failure::record,
     host::Calls,
+    kept::Kept,
     panics,
     testing::Sandbox,
     write::{Classes, Writer},
@@ -87,6 +89,7 @@ impl Shared {
 pub struct Room {
     shared: Arc<Shared>,
     secret: FunctionRef<Unknown<'static>, Unknown<'static>>,
+    kept: RefCell<Kept>,
 }
 
 #[napi]
@@ -106,7 +109,7 @@ impl Room {
             shared.port.close();
             std::mem::take(&mut *lock(&shared.hosts)).into_values().for_each(|host| host.close());
         })?;
-        Ok(Self { shared, secret: secret.create_ref()? })
+        Ok(Self { shared, secret: secret.create_ref()?, kept: RefCell::default() })
     }
 
     pub fn shared(&self) -> &Arc<Shared> {
@@ -116,6 +119,16 @@ impl Room {
     /// The classes that values are written with.
     pub fn classes<'env>(&self, env: &'env Env) -> napi::Result<Classes<'env>> {
         Ok(Classes { secret: self.secret.borrow_back(env)? })
+    }
+
+    /// A credential's object; frozen, and everybody's.
+    pub fn credential<'env>(&self, env: &'env Env, credential: &Arc<model::Credential>) -> napi::Result<Unknown<'env>> {
+        self.kept.borrow_mut().object(env, &self.classes(env)?, credential)
+    }
+
+    /// Keeps no credential's object any more: an engine is closed.
+    pub fn forget_credentials(&self, env: &Env) -> napi::Result<()> {
+        self.kept.borrow_mut().clear(env)
     }
 
     /// An error as its record, else `undefined`.
@@ -129,7 +142,7 @@ impl Room {
     fn write<'env>(&self, env: &'env Env, classes: &Classes<'env>, end: End) -> napi::Result<Unknown<'env>> {
         let writer = Writer::new(env, classes);
         match end {
-            End::Answer(AnyAnswer::Credential(credential)) => Ok(written(env, classes, &credential)?.to_unknown()),
+            End::Answer(AnyAnswer::Credential(credential)) => self.credential(env, &credential),
             End::Answer(answer) => writer.write(&Exposed(&answer)),
             End::Api(answer) => writer.write(&Exposed(&answer)),
             End::Connection(connection) => writer.write(&connection),

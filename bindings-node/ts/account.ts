@@ -3,8 +3,8 @@ import type { ApiResponsePage, FetchInit, RequestOptions, RequestPageOptions } f
 import { AccountMethods, type CreateSessionOptions } from './generated/account.js'
 import type { ApiAnswer, ApiPage, Credential, LinkedAccount, UpsertedAccount } from './generated/types.js'
 import { asOptions, call, NATIVE, perform, type CallOptions } from './handle.js'
-import type { ErrorRecord } from './error.js'
 import type { NativeEngine } from './native.js'
+import { ReadyCredentials } from './ready.js'
 import { inside, room, toError } from './room.js'
 import { Session } from './session.js'
 
@@ -59,9 +59,15 @@ export class Account extends AccountMethods {
     if (typeof application === 'string' && typeof this.accountId === 'string' && options?.signal?.aborted !== true && inside.getStore() === undefined) {
       const connection = options?.connection
       if (connection === undefined || typeof connection === 'string') {
-        const ready = this[NATIVE].tryCredential(room, this.accountId, application, connection)
-        if (Array.isArray(ready)) return Promise.reject(toError(ready[0] as ErrorRecord))
-        if (ready !== undefined) return Promise.resolve(ready as Credential)
+        const native = this[NATIVE]
+        const known = (native.ready ??= new ReadyCredentials()).get(this.accountId, application, connection)
+        if (known !== undefined) return Promise.resolve(known)
+        const found = native.tryCredential(room, this.accountId, application, connection)
+        if (found?.length === 1) return Promise.reject(toError(found[0]))
+        if (found !== undefined) {
+          native.ready.keep(this.accountId, application, connection, found)
+          return Promise.resolve(found[0])
+        }
       }
     }
     return call(this, 'credential', { account: this.accountId, application }, options)

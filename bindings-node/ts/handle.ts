@@ -38,6 +38,7 @@ export async function perform(handle: Handle, name: string, request: object, opt
 
 /** Calls an operation. @internal */
 export async function call<T>(handle: Handle, name: string, request: object, options: CallOptions = {}): Promise<T> {
-  const whole = { ...asOptions(options), ...request, signal: undefined, keepAlive: undefined }
+  const bare = Object.keys(asOptions(options)).length === 0
+  const whole = bare ? request : { ...options, ...request, signal: undefined, keepAlive: undefined }
   return await wait<T>(options, (id) => handle[NATIVE].call(room, id, name, whole, inside.getStore() ?? 0))
 }

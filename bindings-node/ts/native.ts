@@ -3,20 +3,35 @@ import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { ErrorRecord } from './error.js'
+import type { Credential } from './generated/types.js'
+import type { ReadyCredentials } from './ready.js'
 import type { Secret } from './secret.js'
 
 type Refused = ErrorRecord | undefined
 
 /** @internal */
 export interface NativeEngine {
+  /** What was in memory; the package's own. */
+  ready?: ReadyCredentials | undefined
   session(token: Secret | string): NativeEngine
   actingAs(actor: string): NativeEngine
-  tryCredential(room: Room, account: string, application: string, connection: string | undefined): unknown
+  tryCredential(
+    room: Room,
+    account: string,
+    application: string,
+    connection: string | undefined,
+  ): readonly [ErrorRecord] | readonly [Credential, NativeReady] | undefined
   call(room: Room, id: number, name: string, request: unknown, within: number): Refused
   connect(room: Room, id: number, options: unknown, within: number): Refused
   capabilities(room: Room): unknown
-  close(id: number): void
+  close(room: Room, id: number): void
   http(options: unknown): NativeApi
+}
+
+/** @internal */
+export interface NativeReady {
+  counts(): boolean
+  gone(): boolean
 }
 
 /** @internal */
@@ -79,16 +94,23 @@ interface Addon {
   FixedClock: new (millis: number) => FixedClock
 }
 
-/** Which C library Node was built for, as the packages are named. */
+/** Which C library Node was built for, as the packages are named. The file is read first: the report takes twenty times as long. */
 function libc(): string {
   if (process.platform !== 'linux') return ''
-  const header = (process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined)?.header
-  if (header?.glibcVersionRuntime) return '-gnu'
   try {
-    return readFileSync('/usr/bin/ldd', 'latin1').includes('musl') ? '-musl' : '-gnu'
+    const ldd = readFileSync('/usr/bin/ldd', 'latin1')
+    if (ldd.includes('musl')) return '-musl'
+    if (ldd.includes('GNU C Library') || ldd.includes('GLIBC')) return '-gnu'
   } catch {
-    return '-gnu'
+    // Images for one program have none.
   }
+  const { report } = process as { report?: { excludeNetwork?: boolean | undefined; getReport(): object } }
+  if (report === undefined) return '-gnu'
+  const before = report.excludeNetwork
+  report.excludeNetwork = true
+  const { header } = report.getReport() as { header?: { glibcVersionRuntime?: string } }
+  report.excludeNetwork = before
+  return header?.glibcVersionRuntime ? '-gnu' : '-musl'
 }
 
 /** The platforms that packages are built for. */

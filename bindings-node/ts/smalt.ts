@@ -227,7 +227,8 @@ export class Smalt extends SmaltMethods {
   /** Writes what is outstanding and releases the store; later calls fail as `closed`. Again is nothing. */
   close(): Promise<void> {
     this.#closed ??= wait<void>({}, (id) => {
-      this[NATIVE].close(id)
+      this[NATIVE].ready = undefined
+      this[NATIVE].close(room, id)
       return undefined
     }).finally(() => forget(this.#engine))
     return this.#closed

@@ -3,10 +3,13 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use pyo3::prelude::*;
+use pyo3::{
+    prelude::*,
+    types::{PyDict, PyString, PyTuple},
+};
 use smalt::{
     Code, Error, Exposed, Secret,
-    backend::{AnyRequest, Caller, GetCredential},
+    backend::{AnyAnswer, AnyRequest, Caller, GetCredential},
     manifest::AppManifest,
     model::Credential,
     operations::Operation,
@@ -31,36 +34,21 @@ const KEPT: usize = 4096;
 
 /// Credentials as Python objects, by where core has them; core decides, and ours is used while core answers the very same one.
 /// The weak reference keeps the place from being used again.
-type Kept = HashMap<usize, (Weak<Credential>, Py<PyAny>)>;
+#[derive(Clone, Default)]
+pub struct Kept(Arc<Mutex<HashMap<usize, (Weak<Credential>, Py<PyAny>)>>>);
 
-/// An engine, and the authority in which it is asked.
-#[pyclass(frozen, module = "smalt._smalt")]
-pub struct Engine {
-    engine: smalt_bridge::Engine,
-    caller: Caller,
-    kept: Arc<Mutex<Kept>>,
-}
-
-impl Engine {
-    pub fn of(engine: smalt_bridge::Engine) -> Self {
-        Self { engine, caller: Caller::Organisation("organisation".into()), kept: Arc::default() }
-    }
-
-    /// The handle of core.
-    pub fn smalt(&self) -> smalt::Result<smalt::Smalt> {
-        self.engine.smalt().cloned()
-    }
-
-    fn object<'py>(&self, py: Python<'py>, credential: &Arc<Credential>) -> PyResult<Bound<'py, PyAny>> {
+impl Kept {
+    /// The credential's object: the kept one, or a new one.
+    pub fn object<'py>(&self, py: Python<'py>, credential: &Arc<Credential>) -> PyResult<Bound<'py, PyAny>> {
         let place = Arc::as_ptr(credential) as usize;
-        if let Ok(kept) = self.kept.lock()
+        if let Ok(kept) = self.0.lock()
             && let Some((known, object)) = kept.get(&place)
             && std::ptr::eq(known.as_ptr(), Arc::as_ptr(credential))
         {
             return Ok(object.bind(py).clone());
         }
         let object = to_python(py, &Exposed(&**credential))?;
-        let dead: Vec<_> = match self.kept.lock() {
+        let dead: Vec<_> = match self.0.lock() {
             Ok(mut kept) => {
                 // What core let go of goes here, too: its secrets are wiped with the last reference.
                 let gone: Vec<usize> = kept.iter().filter(|(_, (known, _))| known.strong_count() == 0).map(|(place, _)| *place).collect();
@@ -78,6 +66,61 @@ impl Engine {
     }
 }
 
+/// A credential that was in memory, to be had again.
+#[pyclass(frozen, module = "smalt._smalt")]
+pub struct Ready {
+    ready: smalt_bridge::Ready,
+    credential: Weak<Credential>,
+    object: Py<PyAny>,
+}
+
+#[pymethods]
+impl Ready {
+    /// The credential, while it is the one to use.
+    fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        here();
+        self.ready.counts().then(|| self.object.clone_ref(py))
+    }
+}
+
+/// An engine, and the authority in which it is asked.
+#[pyclass(frozen, module = "smalt._smalt")]
+pub struct Engine {
+    engine: smalt_bridge::Engine,
+    caller: Caller,
+    kept: Kept,
+    /// By account, application and connection; asked by the package before this engine is.
+    #[pyo3(get)]
+    ready: Py<PyDict>,
+}
+
+impl Engine {
+    pub fn of(py: Python<'_>, engine: smalt_bridge::Engine) -> Self {
+        Self::asked_by(py, engine, Caller::Organisation("organisation".into()))
+    }
+
+    fn asked_by(py: Python<'_>, engine: smalt_bridge::Engine, caller: Caller) -> Self {
+        Self { engine, caller, kept: Kept::default(), ready: PyDict::new(py).unbind() }
+    }
+
+    /// The handle of core.
+    pub fn smalt(&self) -> smalt::Result<smalt::Smalt> {
+        self.engine.smalt().cloned()
+    }
+
+    /// Keeps what was in memory under its key, and drops what core has let go of.
+    fn keep<'py>(&self, py: Python<'py>, key: Bound<'py, PyTuple>, ready: Ready) -> PyResult<()> {
+        let known = self.ready.bind(py);
+        // A list of its own: dropping objects can run Python code.
+        let gone = |value: &Bound<'py, PyAny>| value.cast::<Ready>().is_ok_and(|ready| ready.get().credential.strong_count() == 0);
+        let gone: Vec<_> = known.iter().filter(|(_, value)| gone(value)).map(|(key, _)| key).collect();
+        for key in gone {
+            known.del_item(key)?;
+        }
+        if known.len() < KEPT { known.set_item(key, ready) } else { Ok(()) }
+    }
+}
+
 fn scope(scope: Option<&Bound<'_, Scope>>) -> smalt::plugin::Scope {
     scope.map(|scope| scope.get().0.clone()).unwrap_or_default()
 }
@@ -87,32 +130,41 @@ impl Engine {
     /// The same engine, asked by the holder of a session token.
     fn session(&self, token: &Bound<'_, PyAny>) -> PyResult<Engine> {
         here();
-        let token: Secret = raised(token.py(), from_python("the session's token", token))?;
-        Ok(Self { engine: self.engine.clone(), caller: Caller::Session(token), kept: Arc::default() })
+        let py = token.py();
+        let token: Secret = raised(py, from_python("the session's token", token))?;
+        Ok(Self::asked_by(py, self.engine.clone(), Caller::Session(token)))
     }
 
     /// The same engine, with another name for the audit.
-    fn acting_as(&self, actor: &str) -> Engine {
+    fn acting_as(&self, py: Python<'_>, actor: &str) -> Engine {
         here();
-        Self { engine: self.engine.clone(), caller: Caller::Organisation(actor.into()), kept: self.kept.clone() }
+        Self { kept: self.kept.clone(), ..Self::asked_by(py, self.engine.clone(), Caller::Organisation(actor.into())) }
     }
 
     /// The ready operation: from memory, without waiting. `None` when it has to wait.
+    /// It is in `ready` afterwards.
     #[pyo3(signature = (account, application, connection))]
     fn try_credential<'py>(
         &self,
         py: Python<'py>,
-        account: &str,
-        application: &str,
-        connection: Option<&str>,
+        account: &Bound<'py, PyString>,
+        application: &Bound<'py, PyString>,
+        connection: Option<&Bound<'py, PyString>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         here();
-        let request = GetCredential { account: account.into(), application: application.into(), connection: connection.map(Into::into) };
+        let request = GetCredential {
+            account: account.to_str()?.into(),
+            application: application.to_str()?.into(),
+            connection: connection.map(|connection| connection.to_str().map(Into::into)).transpose()?,
+        };
         match self.engine.try_credential(&self.caller, &request) {
             None => Ok(None),
-            Some(Ok(credential)) => {
+            Some(Ok((credential, ready))) => {
                 let _inside = Inside::enter(py);
-                self.object(py, &credential).map(Some)
+                let object = self.kept.object(py, &credential)?;
+                let ready = Ready { ready, credential: Arc::downgrade(&credential), object: object.clone().unbind() };
+                self.keep(py, (account, application, connection).into_pyobject(py)?, ready)?;
+                Ok(Some(object))
             }
             Some(Err(error)) => Err(exception(py, &error)),
         }
@@ -134,7 +186,13 @@ impl Engine {
             AnyRequest::read(operation, reader(request))
         });
         let call = self.engine.call(self.caller.clone(), raised(py, made)?, scope(within));
-        Ok(Work::new(async move { call.await.map(Answer::Operation) }))
+        let kept = self.kept.clone();
+        Ok(Work::new(async move {
+            call.await.map(|answer| match answer {
+                AnyAnswer::Credential(credential) => Answer::Credential(credential, kept),
+                answer => Answer::Operation(answer),
+            })
+        }))
     }
 
     /// Connects an application.
@@ -218,7 +276,7 @@ pub fn open_remote(
     let _inside = Inside::enter(py);
     let presenter = port.zip(presenter).map(|(port, (name, redirect_uri))| HostPresenter::new(port.get().host(), &name, redirect_uri));
     let made = smalt_bridge::contained(|| smalt_bridge::Engine::remote(from_python("the options", options)?, presenter));
-    raised(py, made).map(Engine::of)
+    raised(py, made).map(|engine| Engine::of(py, engine))
 }
 
 /// A new master key's text.

@@ -34,6 +34,7 @@ pub fn after_fork_in_parent() {
 #[pyfunction]
 pub fn after_fork_in_child() {
     here();
+    smalt_bridge::Process::forked();
     drop(FORKING.take());
     crate::exit::forked();
 }

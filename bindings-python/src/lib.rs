@@ -26,6 +26,7 @@ use pyo3::prelude::*;
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<engine::Engine>()?;
+    module.add_class::<engine::Ready>()?;
     module.add_class::<plugin::Context>()?;
     module.add_class::<plugin::HostCall>()?;
     module.add_class::<plugin::Scope>()?;

@@ -12,12 +12,12 @@ use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyBytes};
 use smalt::{
     Exposed, Result,
     backend::AnyAnswer,
-    model::{ApiAnswer, Connection},
+    model::{ApiAnswer, Connection, Credential},
 };
 use smalt_bridge::{Bell, Cancel, Process, Waited};
 
 use crate::{
-    engine::Engine,
+    engine::{Engine, Kept},
     errors::raised,
     exit::Inside,
     panics::here,
@@ -31,6 +31,8 @@ use crate::{
 pub enum Answer {
     /// An operation's.
     Operation(AnyAnswer),
+    /// A credential, and where its object is if it was made before.
+    Credential(Arc<Credential>, Kept),
     Connection(Box<Connection>),
     Api(ApiAnswer),
     Engine(smalt_bridge::Engine),
@@ -47,9 +49,10 @@ impl Answer {
     pub fn into_python<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         Ok(match self {
             Self::Operation(answer) => to_python(py, &Exposed(&answer))?,
+            Self::Credential(credential, kept) => kept.object(py, &credential)?,
             Self::Connection(connection) => to_python(py, &connection)?,
             Self::Api(answer) => to_python(py, &Exposed(&answer))?,
-            Self::Engine(engine) => Engine::of(engine).into_pyobject(py)?.into_any(),
+            Self::Engine(engine) => Engine::of(py, engine).into_pyobject(py)?.into_any(),
             Self::Sandbox(sandbox) => Sandbox(sandbox).into_pyobject(py)?.into_any(),
             Self::Server(started) => started.object().into_pyobject(py)?.into_any(),
             Self::Response(response) => response.into_python(py)?,

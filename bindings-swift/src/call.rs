@@ -152,7 +152,7 @@ pub fn call_ready(engine: u64, call: Vec<u8>) -> Result<Option<Vec<u8>>, Failed>
         let request = GetCredential::deserialize(&mut text).map_err(|_| mistake("`credential`"))?;
         match open.engine.try_credential(&head.caller(), &request) {
             None => Ok(None),
-            Some(ready) => written(&Exposed(&*ready?)).map(Some),
+            Some(ready) => written(&Exposed(&*ready?.0)).map(Some),
         }
     });
     Ok(ready?)

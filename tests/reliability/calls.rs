@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use smalt::{Code, Smalt, backend::ListEvents};
+use smalt::{
+    Code, Secret, Smalt,
+    backend::{Caller, GetCredential, ListEvents},
+};
 use smalt_tests::child::{Role, report, role};
 
 /// What is in memory is answered at the first step, and by the synchronous twin; what is not there is pending.
@@ -20,6 +23,36 @@ async fn a_ready_credential_is_answered_from_memory() {
     let at_once = account.credential("sandbox-oauth").now_or_never().unwrap().unwrap();
     assert_eq!(at_once.access_token, first.access_token);
     smalt.close().await;
+}
+
+/// What a binding keeps of a credential that was in memory counts until the credential changes or goes, and keeps nothing alive.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_found_counts_while_the_credential_does() {
+    let smalt = Smalt::sandbox().await.unwrap();
+    let account = smalt.account("customer-42");
+    account.ensure().await.unwrap();
+    let caller = Caller::Organisation("tests".into());
+    let ask =
+        |application: &str| GetCredential { account: "customer-42".to_owned(), application: application.to_owned(), connection: None };
+    let found = async |application: &str| {
+        let first = smalt.backend().credential(&caller, ask(application)).await.unwrap();
+        let (credential, found) = smalt.backend().find_credential(&caller, &ask(application)).unwrap();
+        assert_eq!(credential.access_token, first.access_token);
+        assert!(found.counts() && found.counts());
+        found
+    };
+    assert!(smalt.backend().find_credential(&caller, &ask("sandbox-oauth")).is_none(), "nothing is there yet");
+    account.connect("sandbox-oauth").await.unwrap();
+    let inputs = [("key", "sandbox-key-good"), ("workspace", "acme")].map(|(name, value)| (name.to_owned(), Secret::from(value)));
+    account.connect("sandbox-key").inputs(inputs.into()).await.unwrap();
+    let (gone, other) = (found("sandbox-oauth").await, found("sandbox-key").await);
+    account.disconnect("sandbox-oauth").await.unwrap();
+    assert!(!gone.counts(), "it is disconnected");
+    assert!(other.counts() || found("sandbox-key").await.counts(), "applications may share a slot: then it is looked up again");
+
+    let before_the_end = found("sandbox-key").await;
+    smalt.close().await;
+    assert!(!before_the_end.counts(), "the engine is closed");
 }
 
 /// An engine belongs to no runtime: it is opened in one that ends, and used from others at the same time.

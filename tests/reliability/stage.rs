@@ -139,9 +139,11 @@ impl Stage {
         self.sql().query_row(query, [], |row| row.get(0)).unwrap()
     }
 
-    /// The receipt of an account's only disconnect.
+    /// The receipt of an account's first disconnect.
     pub fn receipt_of(&self, account: &str) -> String {
-        self.sql().query_row("SELECT id FROM receipts WHERE account_id = ?1", [account], |row| row.get(0)).unwrap()
+        self.sql()
+            .query_row("SELECT id FROM receipts WHERE account_id = ?1 ORDER BY created_at, rowid LIMIT 1", [account], |row| row.get(0))
+            .unwrap()
     }
 
     /// A child with an engine of its own on the store; see [`as_a_child`].

@@ -129,10 +129,11 @@ class AsyncAccount(_AsyncVerbs, AsyncAccountOperations):
     """The organisation's authority over one linked account. No I/O until a verb is called; an unknown account is an error of that
     verb (`linked_account_not_found`), never made by accident."""
 
-    __slots__ = ()
+    __slots__ = ("_ready",)
 
     def __init__(self, engine: Engine, id: str, timeout: float | None = None) -> None:
         self._engine, self._id, self._timeout = engine, id, timeout
+        self._ready = engine.ready
 
     @property
     def id(self) -> str:
@@ -182,7 +183,10 @@ class AsyncAccount(_AsyncVerbs, AsyncAccountOperations):
             ProviderError: `refresh_failed`: try again after `retry_after`.
         """
         if _scope() is None:
-            ready = self._engine.try_credential(self._id, application, connection)
+            found = self._ready.get((self._id, application, connection))
+            ready = None if found is None else found.get()
+            if ready is None:
+                ready = self._engine.try_credential(self._id, application, connection)
             if ready is not None:
                 return ready
         request = {"account": self._id, "application": application, "connection": connection}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Iterable, Mapping, Union
-from urllib.parse import urlencode
 
 from ._model import without_none
 
@@ -34,6 +33,8 @@ def body(json: Any, data: Pairs | None, content: bytes | str | None, content_typ
         text = codec.dumps(json, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         return {"content_type": content_type or "application/json", "content": text.encode("utf-8")}
     if data is not None:
+        from urllib.parse import urlencode
+
         form = urlencode([(pair["name"], pair["value"]) for pair in pairs(data) or []])
         return {"content_type": content_type or "application/x-www-form-urlencoded", "content": form.encode("ascii")}
     if content is not None:

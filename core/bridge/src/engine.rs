@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use smalt::{
     Result, Secret, Smalt,
-    backend::{AnyAnswer, AnyRequest, Caller, Capabilities, GetCredential},
+    backend::{AnyAnswer, AnyRequest, Caller, Capabilities, Found, GetCredential},
     model::{AuthType, Connection, Credential},
     plugin::Scope,
 };
@@ -19,6 +19,20 @@ pub struct Engine {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Engine({:?})", self.process)
+    }
+}
+
+/// A credential that was in memory, as the host has it in a form of its own; see [`Engine::try_credential`].
+#[derive(Debug)]
+pub struct Ready {
+    process: Process,
+    found: Found,
+}
+
+impl Ready {
+    /// Whether the credential is still the one to use; else ask for it anew. That is a read of it, counted in the audit.
+    pub fn counts(&self) -> bool {
+        self.process.is_still_here() && self.found.counts()
     }
 }
 
@@ -78,11 +92,14 @@ impl Engine {
 
     /// The ready operation, on the caller's own thread: from memory, without waiting. `None` when the call has to wait. Host code that
     /// runs inside a plugin's call must not ask it, but [`Engine::call`] with its scope.
-    pub fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Result<Arc<Credential>>> {
-        if let Err(error) = self.process.check() {
+    ///
+    /// The host keeps the credential in its own form, and asks [`Ready::counts`] when it wants it again.
+    pub fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Result<(Arc<Credential>, Ready)>> {
+        if let Err(error) = self.process.check_still() {
             return Some(Err(error));
         }
-        self.smalt.backend().try_credential(caller, request)
+        let (credential, found) = self.smalt.backend().find_credential(caller, request)?;
+        Some(Ok((credential, Ready { process: self.process, found })))
     }
 
     /// An operation. The scope is that of the plugin's call from inside which it is made, else empty.

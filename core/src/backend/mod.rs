@@ -1,12 +1,14 @@
 //! The doorway: one async method per operation. The embedded engine and the remote client implement it; handles, routes
 //! and bindings call it.
 
+mod found;
 mod requests;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use found::Found;
 pub use requests::*;
 
 pub use crate::model::{Handoff, HandoffPreview, ParkedCallback};
@@ -103,6 +105,13 @@ macro_rules! backend {
 
             /// The ready twin of [`Backend::credential`]: from memory, without waiting; `None` when the call has to wait.
             fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Result<Arc<Credential>>> {
+                let _ = (caller, request);
+                None
+            }
+
+            /// As [`Backend::try_credential`], with what tells whether it is still the one to use: for callers that keep it in a
+            /// form of their own, as bindings do. `None` also where there is nothing in memory.
+            fn find_credential(&self, caller: &Caller, request: &GetCredential) -> Option<(Arc<Credential>, Found)> {
                 let _ = (caller, request);
                 None
             }

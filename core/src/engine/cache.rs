@@ -31,12 +31,13 @@ pub(super) struct ReadWindow {
     pub(super) count: AtomicU64,
 }
 
-struct Cached {
-    credential: Arc<Credential>,
+pub(super) struct Cached {
+    pub(super) credential: Arc<Credential>,
     /// Time of day at which it is due for renewal.
     due: i64,
     /// The same by the boot clock, which nobody sets.
     due_boot: i64,
+    slot: usize,
     generation: u64,
     window: Arc<ReadWindow>,
 }
@@ -154,26 +155,38 @@ impl CredentialCache {
         if !keys.contains(&text) {
             keys.push(text.clone());
         }
-        self.map.insert(text, Arc::new(Cached { credential, due: due.wall, due_boot: due.boot, generation, window }));
+        self.map.insert(text, Arc::new(Cached { credential, due: due.wall, due_boot: due.boot, slot, generation, window }));
     }
 
-    /// The credential, if it still counts at this time of day and this boot time. Counts the read.
-    pub(super) fn get(&self, key: &CacheKey<'_>, now: i64, boot: i64) -> Option<Arc<Credential>> {
-        if boot.saturating_sub(self.checked.load(Ordering::Acquire)) > STALE_AFTER {
+    /// What is kept under the key, if it still counts at this time of day and this boot time. Counts the read.
+    pub(super) fn get(&self, key: &CacheKey<'_>, now: i64, boot: i64) -> Option<Arc<Cached>> {
+        if self.is_stale(boot) {
             return None;
         }
         let text = key.text();
         let cached = self.map.get(&text)?;
-        let counts = now < cached.due
-            && boot < cached.due_boot
-            && boot < cached.window.until
-            && cached.generation == self.generation(key.account, key.application);
-        if !counts {
+        if !self.counts(&cached, now, boot) {
             self.map.invalidate(&text);
             return None;
         }
-        cached.window.count.fetch_add(1, Ordering::Relaxed);
-        Some(cached.credential.clone())
+        Some(cached)
+    }
+
+    fn is_stale(&self, boot: i64) -> bool {
+        boot.saturating_sub(self.checked.load(Ordering::Acquire)) > STALE_AFTER
+    }
+
+    /// Whether what was found before still counts. Counts the read.
+    pub(super) fn counts(&self, cached: &Cached, now: i64, boot: i64) -> bool {
+        let counts = now < cached.due
+            && boot < cached.due_boot
+            && boot < cached.window.until
+            && cached.generation == self.generations[cached.slot].load(Ordering::Acquire)
+            && !self.is_stale(boot);
+        if counts {
+            cached.window.count.fetch_add(1, Ordering::Relaxed);
+        }
+        counts
     }
 
     pub(super) fn forget(&self, account: &str, application: &str) {

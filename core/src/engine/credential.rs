@@ -13,12 +13,12 @@ use tokio::sync::OnceCell;
 use super::{
     Inner, ahead,
     apps::App,
-    cache::{CacheKey, Due, ReadWindow},
+    cache::{CacheKey, Cached, Due, ReadWindow},
     connections, millis, sealed,
 };
 use crate::{
     Error, Timestamp,
-    backend::{Caller, GetCredential},
+    backend::{Caller, Found, GetCredential},
     error::{Result, err},
     model::{AuthType, ConnectionStatus, Credential},
     store::rows::ConnectionRow,
@@ -90,8 +90,7 @@ pub(super) fn standing(row: &ConnectionRow, now: Timestamp) -> Error {
 }
 
 impl Inner {
-    /// From memory, without waiting.
-    pub(super) fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Arc<Credential>> {
+    fn cached(&self, caller: &Caller, request: &GetCredential) -> Option<Arc<Cached>> {
         let Caller::Organisation(actor) = caller else { return None };
         let key =
             CacheKey { actor, account: &request.account, application: &request.application, connection: request.connection.as_deref() };
@@ -99,6 +98,23 @@ impl Inner {
             return None;
         }
         self.cache.get(&key, self.now().millis(), self.clock.boot_millis())
+    }
+
+    /// From memory, without waiting.
+    pub(super) fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Arc<Credential>> {
+        Some(self.cached(caller, request)?.credential.clone())
+    }
+
+    /// As [`Self::try_credential`], to be asked for again.
+    pub(super) fn find_credential(self: &Arc<Self>, caller: &Caller, request: &GetCredential) -> Option<(Arc<Credential>, Found)> {
+        let cached = self.cached(caller, request)?;
+        // It keeps nothing: what the cache drops is gone, and so is an engine that nobody holds.
+        let (engine, entry) = (Arc::downgrade(self), Arc::downgrade(&cached));
+        let found = Found::new(move || {
+            let (Some(engine), Some(cached)) = (engine.upgrade(), entry.upgrade()) else { return false };
+            !engine.is_closed() && engine.cache.counts(&cached, engine.now().millis(), engine.clock.boot_millis())
+        });
+        Some((cached.credential.clone(), found))
     }
 
     pub(super) async fn credential(self: &Arc<Self>, actor: String, request: GetCredential) -> Result<Arc<Credential>> {

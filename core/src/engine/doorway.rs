@@ -8,12 +8,12 @@ use super::{Engine, Inner};
 use crate::{
     backend::{
         ApiPageRequest, ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CountAccounts, CreateApiKey, CreateSession,
-        Disconnect, ExecuteWorkflow, FindConfig, FinishConnect, GetAccount, GetApp, GetConfig, GetConnection, GetCredential, GetExecution,
-        GetFlow, GetPortalProperties, GetPortalUrl, GetProject, GetReceipt, GetRuleColumns, GetWebhook, Handoff, HandoffPreview,
-        ImportConnection, ListAccounts, ListApiKeys, ListAudit, ListConnections, ListDeliveries, ListEvents, ListExecutions, ListWebhooks,
-        OpenPortal, ParkCallback, ParkedCallback, PutAccount, PutOwnCredentials, Redeliver, RevokeApiKey, RevokeSession, RotateKeys,
-        RotateWebhookSecret, RunWorkflow, SetConfigField, SetOwnCredential, StartConnect, TakeHandoff, UpdateConfig, UpdateWebhook,
-        VerifyApiKey, VerifySession, WaitFlow, WebhookSettings,
+        Disconnect, ExecuteWorkflow, FindConfig, FinishConnect, Found, GetAccount, GetApp, GetConfig, GetConnection, GetCredential,
+        GetExecution, GetFlow, GetPortalProperties, GetPortalUrl, GetProject, GetReceipt, GetRuleColumns, GetWebhook, Handoff,
+        HandoffPreview, ImportConnection, ListAccounts, ListApiKeys, ListAudit, ListConnections, ListDeliveries, ListEvents,
+        ListExecutions, ListWebhooks, OpenPortal, ParkCallback, ParkedCallback, PutAccount, PutOwnCredentials, Redeliver, RevokeApiKey,
+        RevokeSession, RotateKeys, RotateWebhookSecret, RunWorkflow, SetConfigField, SetOwnCredential, StartConnect, TakeHandoff,
+        UpdateConfig, UpdateWebhook, VerifyApiKey, VerifySession, WaitFlow, WebhookSettings,
     },
     error::{Result, bail},
     model::{
@@ -75,6 +75,11 @@ doorway! {
         // What is refused is refused in words, by the other twin.
         refuse_reentry(&self.0.tenant, &request.account, Some(&request.application)).ok()?;
         self.0.try_credential(caller, request).map(Ok)
+    }
+
+    fn find_credential(&self, caller: &Caller, request: &GetCredential) -> Option<(Arc<Credential>, Found)> {
+        refuse_reentry(&self.0.tenant, &request.account, Some(&request.application)).ok()?;
+        self.0.find_credential(caller, request)
     }
 
     async fn request_stream(&self, caller: &Caller, request: ApiRequest, upload: Option<Upload>) -> Result<HttpStream> {

@@ -19,23 +19,25 @@ test('s77: a panic in any exported function is an error, and the process lives',
   assert.throws(() => new addon.FixedClock(0), /on purpose/)
   const names = []
   const room = new addon.Room(() => {}, Secret)
-  for (const kind of [addon.Room, addon.NativeEngine, addon.FixedClock, addon.Sandbox]) {
+  for (const kind of [addon.Room, addon.NativeEngine, addon.NativeReady, addon.FixedClock, addon.Sandbox]) {
     for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(kind.prototype))) {
       if (name !== 'constructor' && typeof value === 'function') names.push([kind, name])
     }
   }
   assert.ok(names.length >= 20, `${names.length} functions`)
   const { NATIVE } = require(join(dist, 'handle.js'))
+  await account.credential('sandbox-oauth')
   const own = new Map([
     [addon.Room, room],
     [addon.NativeEngine, smalt[NATIVE]],
+    [addon.NativeReady, smalt[NATIVE].tryCredential(room, account.id, 'sandbox-oauth', undefined)[1]],
     [addon.FixedClock, new addon.FixedClock(0)],
   ])
   // Arguments that each of them takes, so that the panic is reached and no check before it.
   const given = {
     cancel: [1], forget: [1], embedded: [1, {}, {}, undefined], sandbox: [1], visit: [1, ''], answer: [1, 1], reject: [1, ''],
     fail: [1, '', ''], passOn: [1, {}], contextRequest: [1, 1, {}], session: [''], actingAs: [''], tryCredential: [room, '', '', ''],
-    call: [room, 1, '', {}, 0], connect: [room, 1, {}, 0], capabilities: [room], close: [1], advance: [1], http: [{}], panicked: [1, ''], remote: [1, {}, {}], verifyWebhook: [{}],
+    call: [room, 1, '', {}, 0], connect: [room, 1, {}, 0], capabilities: [room], close: [room, 1], advance: [1], http: [{}], panicked: [1, ''], remote: [1, {}, {}], verifyWebhook: [{}],
   }
   let reached = 0
   for (const [kind, name] of names) {
