@@ -32,10 +32,12 @@ use crate::{
 /// How many credentials are kept as Python objects.
 const KEPT: usize = 4096;
 
-/// Credentials as Python objects, by where core has them; core decides, and ours is used while core answers the very same one.
-/// The weak reference keeps the place from being used again.
+/// By where core has them. The weak reference keeps the place from being used again.
+type Objects = HashMap<usize, (Weak<Credential>, Py<PyAny>)>;
+
+/// Credentials as Python objects; core decides, and ours is used while core answers the very same one.
 #[derive(Clone, Default)]
-pub struct Kept(Arc<Mutex<HashMap<usize, (Weak<Credential>, Py<PyAny>)>>>);
+pub struct Kept(Arc<Mutex<Objects>>);
 
 impl Kept {
     /// The credential's object: the kept one, or a new one.
