@@ -9,6 +9,7 @@ mod calls;
 mod clocks;
 mod crash;
 mod disconnect;
+mod disk;
 mod exchange;
 mod failures;
 mod faults;
