@@ -5,6 +5,7 @@ mod ahead;
 mod audit;
 mod backup;
 mod bomb;
+mod bounded;
 mod calls;
 mod clocks;
 mod crash;
