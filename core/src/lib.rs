@@ -40,6 +40,7 @@ mod time;
 pub mod vault;
 pub mod webhook;
 pub mod wire;
+mod xml;
 
 pub use error::{Code, Error, Kind, Result, Retry};
 pub use expose::{Expose, Exposed};

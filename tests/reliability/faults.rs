@@ -27,7 +27,7 @@ use crate::stage::{HOUR, Stage, timings, until};
 
 /// What the provider does instead of answering well.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Fault {
+pub enum Fault {
     None,
     Error500,
     Busy503,
@@ -65,7 +65,7 @@ enum Fault {
     BadChunk,
 }
 
-const ALL: [Fault; 20] = [
+pub const ALL: [Fault; 20] = [
     Fault::Error500,
     Fault::Busy503,
     Fault::Limited429,
@@ -89,7 +89,7 @@ const ALL: [Fault; 20] = [
 ];
 
 /// A provider that speaks by hand.
-struct Provider {
+pub struct Provider {
     port: u16,
     fault: Arc<Mutex<Fault>>,
     /// Requests that came in.
@@ -98,6 +98,39 @@ struct Provider {
     sent: Arc<AtomicU64>,
     /// Whoever followed a redirect.
     led_away: Arc<AtomicU64>,
+}
+
+/// A provider as the test sees it: in this process, or in another one.
+pub trait Counterpart {
+    /// Where it listens.
+    fn port(&self) -> u16;
+    /// What it does from now on.
+    fn set(&self, fault: Fault);
+    /// What came so far.
+    fn counted(&self) -> Counted;
+}
+
+/// See the fields of [`Provider`].
+#[derive(Clone, Copy)]
+pub struct Counted {
+    pub asked: u64,
+    pub sent: u64,
+    pub led_away: u64,
+}
+
+impl Counterpart for Provider {
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn set(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    fn counted(&self) -> Counted {
+        let [asked, sent, led_away] = [&self.asked, &self.sent, &self.led_away].map(|count| count.load(Ordering::SeqCst));
+        Counted { asked, sent, led_away }
+    }
 }
 
 fn head(status: &str, more: &str, body: &str) -> Vec<u8> {
@@ -119,7 +152,7 @@ fn good(path: &str) -> String {
 }
 
 impl Provider {
-    async fn start() -> Provider {
+    pub async fn start() -> Provider {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let provider = Provider {
             port: listener.local_addr().unwrap().port(),
@@ -145,14 +178,6 @@ impl Provider {
             }
         });
         provider
-    }
-
-    fn set(&self, fault: Fault) {
-        *self.fault.lock().unwrap() = fault;
-    }
-
-    fn asked(&self) -> u64 {
-        self.asked.load(Ordering::SeqCst)
     }
 }
 
@@ -287,10 +312,10 @@ fn expected(fault: Fault) -> (Option<Code>, Option<Code>, Option<Code>, Revocati
     }
 }
 
-async fn open(provider: &Provider, fault: Fault) -> (Stage, Smalt) {
+async fn open(provider: &impl Counterpart, fault: Fault) -> (Stage, Smalt) {
     let port = match fault {
         Fault::Refused => TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port(),
-        _ => provider.port,
+        _ => provider.port(),
     };
     let scheme = if fault == Fault::NoTls { "https" } else { "http" };
     let project = json!({
@@ -312,16 +337,17 @@ async fn open(provider: &Provider, fault: Fault) -> (Stage, Smalt) {
 async fn r30_every_fault_at_every_call_is_told_apart() {
     let mut wrong = Vec::new();
     for some in ALL.chunks_exact(5) {
-        let (a, b, c, d, e) = tokio::join!(one(some[0]), one(some[1]), one(some[2]), one(some[3]), one(some[4]));
+        let alone = async |fault| one(fault, &Provider::start().await).await;
+        let (a, b, c, d, e) = tokio::join!(alone(some[0]), alone(some[1]), alone(some[2]), alone(some[3]), alone(some[4]));
         wrong.extend([a, b, c, d, e].concat());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// What went another way than it must.
-async fn one(fault: Fault) -> Vec<String> {
-    let provider = Provider::start().await;
-    let (stage, smalt) = open(&provider, fault).await;
+pub async fn one(fault: Fault, provider: &impl Counterpart) -> Vec<String> {
+    let before = provider.counted();
+    let (stage, smalt) = open(provider, fault).await;
     let (exchange, refresh, trial, revocation) = expected(fault);
     let mut wrong = Vec::new();
     let mut see = |what: &str, good: bool, seen: String| {
@@ -338,10 +364,10 @@ async fn one(fault: Fault) -> Vec<String> {
     let url = url::Url::parse(&started.authorize_url).unwrap();
     let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
     provider.set(fault);
-    let before = provider.asked();
+    let asked = provider.counted().asked;
     let ended = account.finish_connect(format!("http://127.0.0.1/callback?code=c&state={state}"), started.cookie.value).await;
     see("exchange", ended.as_ref().err().map(smalt::Error::code) == exchange, format!("{ended:?}"));
-    see("exchange", provider.asked() - before <= 1, "a code was sent twice".to_owned());
+    see("exchange", provider.counted().asked - asked <= 1, "a code was sent twice".to_owned());
     let flow = account.flow(&started.flow_id).status().await.unwrap().status;
     let wanted = if exchange.is_some() { FlowStatus::Failed } else { FlowStatus::Connected };
     see("exchange", flow == wanted, format!("the flow is {flow:?}"));
@@ -399,10 +425,11 @@ async fn one(fault: Fault) -> Vec<String> {
         until("the token is renewed", async || account.credential("faulty-oauth").await.is_ok()).await;
     }
     smalt.close().await;
-    see("redirect", provider.led_away.load(Ordering::SeqCst) == 0, "it was followed".to_owned());
+    let counted = provider.counted();
+    see("redirect", counted.led_away == 0, "it was followed".to_owned());
     // Of 256 MiB a call takes what fits into its limit and the sockets' buffers.
-    let taken = provider.sent.load(Ordering::SeqCst) / (1024 * 1024);
-    let answers = provider.asked().max(1);
+    let taken = (counted.sent - before.sent) / (1024 * 1024);
+    let answers = (counted.asked - before.asked).max(1);
     see("an endless answer", taken < 32 * answers, format!("{taken} MiB were taken of {answers}"));
     wrong
 }

@@ -156,9 +156,14 @@ impl Stage {
 }
 
 pub async fn open(folder: &Path, clock: Shifted, timings: Timings, options: StoreOptions) -> Smalt {
+    open_at(folder, &folder.join("smalt.db"), clock, timings, options).await
+}
+
+/// With the store elsewhere than key and project.
+pub async fn open_at(folder: &Path, store: &Path, clock: Shifted, timings: Timings, options: StoreOptions) -> Smalt {
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let manifests: Vec<AppManifest> = serde_json::from_slice(&read("manifests.json")).unwrap();
-    let mut builder = Smalt::embedded(folder.join("smalt.db"))
+    let mut builder = Smalt::embedded(store)
         .keys(LocalKey::from_file(folder.join("key")).unwrap())
         .project_value(serde_json::from_slice(&read("project.json")).unwrap())
         .clock(clock)
@@ -248,7 +253,7 @@ fn as_a_child() {
     });
 }
 
-async fn obey(smalt: &Smalt, clock: &Shifted, order: &Value) -> Value {
+pub async fn obey(smalt: &Smalt, clock: &Shifted, order: &Value) -> Value {
     let text = |name: &str| order[name].as_str().unwrap_or_default().to_owned();
     let (account, application) = (smalt.account(text("account")), text("application"));
     let ended = match text("do").as_str() {

@@ -24,7 +24,20 @@ impl Role {
     /// Runs the test `role_test` of this binary as a child, with `role` and more environment. The test must look at
     /// [`role`] first and return at once when it is absent.
     pub fn start(role_test: &str, role: &str, environment: &[(&str, &str)]) -> Role {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        Self::start_by(&[], role_test, role, environment)
+    }
+
+    /// The same by a program that prepares the process and then becomes it; the binary and its arguments are appended to `by`.
+    pub fn start_by(by: &[&str], role_test: &str, role: &str, environment: &[(&str, &str)]) -> Role {
+        let binary = std::env::current_exe().unwrap();
+        let mut command = match by {
+            [] => Command::new(binary),
+            [program, arguments @ ..] => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(binary);
+                command
+            }
+        };
         command.args([role_test, "--exact", "--nocapture", "--test-threads=1", "--quiet"]).env(ROLE, role);
         command.envs(environment.iter().copied());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();

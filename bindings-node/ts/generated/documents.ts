@@ -1,6 +1,13 @@
 // Made from core's schema by scripts/generate.mjs. Do not edit.
 // The project and manifests, in the form of their files: TOML, JSON and these have the same names.
 
+/** How answers are written. */
+export type AnswerFormat =
+  /** JSON, or a form. */
+  | 'auto'
+  /** XML. */
+  | 'xml'
+
 /** How the API is called. */
 export interface Api {
   /** Template, ends with `/`. Relative paths of `request` are resolved against it. */
@@ -409,6 +416,8 @@ export interface KeyToken {
   readonly placement?: Placement | null | undefined
   /** The request's form; default `form`. */
   readonly body?: TokenBody | undefined
+  /** `login`: template of the XML document that the request sends, in place of `params` and `body`. Values are escaped. */
+  readonly xml?: string | null | undefined
   /** What is asked for. */
   readonly scopes?: Scopes | undefined
   /** Where the values stand in the answer. */
@@ -661,7 +670,7 @@ export type Pkce =
   | 'off'
 
 /** Where a credential goes in a request. */
-export type Placement = { readonly in: 'header'; readonly name: string; readonly value: string } | { readonly in: 'query'; readonly name: string; readonly value: string } | { readonly in: 'basic'; readonly username: string; readonly password: string } | { readonly in: 'body'; readonly name: string; readonly value: string } | { readonly in: 'oauth1'; readonly consumer_key: string; readonly consumer_secret: string; readonly token: string; readonly token_secret: string; readonly signature?: Oauth1Signature | undefined; readonly realm?: string | null | undefined }
+export type Placement = { readonly in: 'header'; readonly name: string; readonly value: string } | { readonly in: 'query'; readonly name: string; readonly value: string } | { readonly in: 'basic'; readonly username: string; readonly password: string } | { readonly in: 'body'; readonly name: string; readonly value: string } | { readonly in: 'xml'; readonly path: string; readonly value: string } | { readonly in: 'oauth1'; readonly consumer_key: string; readonly consumer_secret: string; readonly token: string; readonly token_secret: string; readonly signature?: Oauth1Signature | undefined; readonly realm?: string | null | undefined }
 
 /** One place or several. */
 export type Placements = Placement | readonly Placement[]
@@ -1041,6 +1050,11 @@ export interface TokenAnswer {
   readonly error_description?: string | null | undefined
   /** An answer is an error unless the value at this pointer equals `equals`. */
   readonly success?: Success | null | undefined
+  /**
+   * How answers are written; default `auto`. In XML a pointer leads from the outermost element to the inner ones, e.g.
+   * `/response/session/id`; an attribute is `@name`.
+   */
+  readonly format?: AnswerFormat | undefined
   /** How `expires_in` is to be read; default `auto`. */
   readonly expires_unit?: ExpiresUnit | undefined
   /** The lifetime in seconds when the answer states none. */

@@ -44,7 +44,9 @@ pub(super) struct App {
 fn names_client(manifest: &AppManifest) -> bool {
     let named = |text: &String| text.contains("client_id") || text.contains("client_secret");
     let placed = |placement: &Placement| match placement {
-        Placement::Header { value, .. } | Placement::Query { value, .. } | Placement::Body { value, .. } => named(value),
+        Placement::Header { value, .. } | Placement::Query { value, .. } | Placement::Body { value, .. } | Placement::Xml { value, .. } => {
+            named(value)
+        }
         Placement::Basic { username, password } => named(username) || named(password),
         Placement::Oauth1 { consumer_key, consumer_secret, .. } => named(consumer_key) || named(consumer_secret),
     };

@@ -17,6 +17,8 @@ mod deliveries;
 mod device;
 mod disconnect;
 mod doorway;
+#[cfg(test)]
+mod elsewhere;
 mod events;
 mod exchange;
 mod executions;

@@ -99,6 +99,16 @@ pub(super) fn finish(app: &App, credential: &Credential, request: &mut HttpReque
     each_place(app, credential, |placement| protocol::place_in_body(request, placement, &values))
 }
 
+/// Whether a credential goes into the body.
+pub(super) fn fills_body(app: &App, credential: &Credential) -> Result<bool> {
+    let mut fills = false;
+    each_place(app, credential, |placement| {
+        fills |= matches!(placement, Placement::Body { .. } | Placement::Xml { .. });
+        Ok(())
+    })?;
+    Ok(fills)
+}
+
 /// Whether each request is signed on its own.
 pub(super) fn signs(app: &App, credential: &Credential) -> Result<bool> {
     Ok(match credential.auth_type {

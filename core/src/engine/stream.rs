@@ -6,7 +6,7 @@ use super::{
     Inner,
     apps::App,
     credential::CALL,
-    request::{outgoing, selector, signs},
+    request::{fills_body, outgoing, selector, signs},
 };
 use crate::{
     backend::ApiRequest,
@@ -29,10 +29,10 @@ impl Inner {
         let (app, row) = self.usable(&selector(&request)).await?;
         let (silence, most) = (request.timeout.unwrap_or(SILENCE), request.max_body.unwrap_or(StreamRequest::MOST));
         let streamed = upload.is_some();
-        let head = self.signed(&app, &row, &request)?;
-        if streamed && !head.body.0.is_empty() {
+        if streamed && fills_body(&app, &self.open_credential(&row)?)? {
             bail!(Unsupported, "`{}` takes its credential in the body, which an upload fills", app.slug());
         }
+        let head = self.signed(&app, &row, &request)?;
         let is_form = upload.as_ref().is_some_and(|upload| protocol::is_form_type(&upload.content_type));
         if is_form && signs(&app, &self.open_credential(&row)?)? {
             bail!(Unsupported, "`{}` wants a form's fields signed, which are not known before an upload has been sent", app.slug());

@@ -14,4 +14,6 @@ pub use breaker::BreakerSettings;
 pub use policy::{AddressPolicy, HostPort, is_public};
 pub use scripted::ScriptedTransport;
 pub use server::{ServerOptions, ServerTransport};
+#[cfg(test)]
+pub(crate) use transport::Lookup;
 pub use transport::{ReqwestTransport, TransportOptions};

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{
     streaming::carry,
-    transport::{LARGEST_HEAD, build, builder, exchange, spoken},
+    transport::{LARGEST_HEAD, Lookup, Resolver, build, builder, exchange, spoken},
     trust::{platform, with_authority},
 };
 use crate::{
@@ -49,6 +49,11 @@ impl ServerTransport {
     /// # Errors
     /// `invalid_request` for an authority that is no PEM.
     pub fn new(options: &ServerOptions) -> Result<Self> {
+        Self::with_lookup(options, None)
+    }
+
+    /// The same, with names resolved otherwise than by the system.
+    pub(crate) fn with_lookup(options: &ServerOptions, lookup: Option<Lookup>) -> Result<Self> {
         let verifier = match &options.authority {
             None => platform(),
             Some(pem) => Some(with_authority(pem)?),
@@ -70,6 +75,9 @@ impl ServerTransport {
             .http2_max_header_list_size(LARGEST_HEAD);
         if options.no_proxy {
             client = client.no_proxy();
+        }
+        if let Some(lookup) = lookup {
+            client = client.dns_resolver(Resolver { lookup, only_public: false });
         }
         Ok(Self { client: client.build().map_err(|_| err!(Internal, "the HTTP client could not be set up"))?, trusts_nobody })
     }

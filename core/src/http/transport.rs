@@ -52,8 +52,8 @@ pub(super) const LARGEST_HEAD: u32 = 64 * 1024;
 /// The identities whose connections are kept. With more of them those that come again begin anew.
 const MOST_IDENTITIES: usize = 64;
 
-type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
-type Lookup = Arc<dyn Fn(String) -> Looking + Send + Sync>;
+pub(super) type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+pub(crate) type Lookup = Arc<dyn Fn(String) -> Looking + Send + Sync>;
 
 /// What can be set about the transport.
 #[derive(Clone)]
@@ -213,9 +213,9 @@ pub(super) fn spoken(mut config: ClientConfig) -> ClientConfig {
     config
 }
 
-struct Resolver {
-    lookup: Lookup,
-    only_public: bool,
+pub(super) struct Resolver {
+    pub(super) lookup: Lookup,
+    pub(super) only_public: bool,
 }
 
 /// Every address of a name was refused.

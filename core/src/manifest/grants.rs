@@ -105,6 +105,10 @@ grants! {
         /// The request's form; default `form`.
         #[serde(default)]
         pub body: TokenBody,
+        /// `login`: template of the XML document that the request sends, in place of `params` and `body`. Values are escaped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(extend("examples" = ["<login><user>{user}</user><password>{password}</password></login>"]))]
+        pub xml: Option<String>,
         /// What is asked for.
         #[serde(default)]
         pub scopes: Scopes,

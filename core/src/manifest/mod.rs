@@ -214,6 +214,14 @@ manifest! {
             /// Template.
             value: String,
         },
+        /// An element of the XML document that the call sends: what it held before is replaced. A call without such an element is
+        /// refused; those that carry no body (GET, HEAD) stay without it.
+        Xml {
+            /// The element, by the names that lead to it, e.g. `/request/operation/authentication/sessionid`.
+            path: String,
+            /// Template.
+            value: String,
+        },
         /// OAuth 1.0a: every request is signed (RFC 5849); all are templates.
         Oauth1 {
             /// Template: the client's key.
@@ -397,6 +405,11 @@ manifest! {
         /// An answer is an error unless the value at this pointer equals `equals`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub success: Option<Success>,
+        /// How answers are written; default `auto`. In XML a pointer leads from the outermost element to the inner ones, e.g.
+        /// `/response/session/id`; an attribute is `@name`.
+        #[serde(default, skip_serializing_if = "is_default")]
+        #[schemars(extend("default" = "auto"))]
+        pub format: AnswerFormat,
         /// How `expires_in` is to be read; default `auto`.
         #[serde(default, skip_serializing_if = "is_default")]
         #[schemars(extend("default" = "auto"))]
@@ -621,6 +634,13 @@ choices! {
         Json = "json",
         /// No body: the parameters stand in the URL.
         Query = "query",
+    }
+    /// How answers are written.
+    pub enum AnswerFormat {
+        /// JSON, or a form.
+        #[default] Auto = "auto",
+        /// XML.
+        Xml = "xml",
     }
     /// How a stated end of a token is to be read.
     pub enum ExpiresUnit {

@@ -109,7 +109,7 @@ mod tests {
                 assert!(word["description"].is_string(), "{name}: {word}");
             }
         }
-        for words in ["Pkce", "ClientAuth", "TokenBody", "Rotation", "RevokeToken", "ExpiresUnit", "StateIn"] {
+        for words in ["Pkce", "ClientAuth", "TokenBody", "Rotation", "RevokeToken", "ExpiresUnit", "AnswerFormat", "StateIn"] {
             assert!(schema["$defs"][words]["oneOf"].as_array().is_some_and(|words| words.len() > 1), "{words}");
         }
         let with = |key: &str| all.iter().filter(|(_, property)| property.get(key).is_some()).count();

@@ -297,6 +297,25 @@ pub fn text(template: &str, values: &Values<'_>) -> Result<String> {
     Ok(filled)
 }
 
+/// Fills a template of an XML document in: values are escaped, so that each stays one text or attribute.
+///
+/// # Errors
+/// Those of [`text`]; `invalid_inputs` for a value that XML cannot hold.
+pub(crate) fn xml(template: &str, values: &Values<'_>) -> Result<Zeroizing<String>> {
+    let mut parts = Vec::new();
+    for piece in pieces(template).map_err(malformed)? {
+        parts.push(match piece {
+            Piece::Text(text) => Zeroizing::new(text),
+            Piece::Value(place) => crate::xml::escape(&place.fill(values)?)
+                .ok_or_else(|| err!(InvalidInputs, "a value holds characters that XML cannot").with("fields", place.names.join(", ")))?,
+        });
+    }
+    // Enough room for all: growing would leave copies of secrets behind.
+    let mut filled = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    parts.iter().for_each(|part| filled.push_str(part));
+    Ok(filled)
+}
+
 fn malformed(trouble: String) -> crate::Error {
     err!(ManifestInvalid, "a template is malformed: {trouble}")
 }
@@ -573,4 +592,4 @@ fn percent_encode(value: &str, into: &mut String) {
 
 #[cfg(test)]
 #[path = "template_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -98,7 +98,7 @@ fn templates_that_promise_nothing_are_refused() {
 }
 
 /// At least 150 different values that try to lead a request elsewhere.
-fn payloads() -> Vec<String> {
+pub(crate) fn payloads() -> Vec<String> {
     let mut all: Vec<String> = [
         "",
         "-",

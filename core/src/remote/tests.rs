@@ -15,7 +15,7 @@ use crate::{
     Code, Error, Secret, Session, Smalt,
     backend::*,
     error::err,
-    http::ScriptedTransport,
+    http::{ScriptedTransport, ServerOptions, ServerTransport},
     model::*,
     operations::Operation,
     plugin::{Fault, HttpRequest, HttpResponse},
@@ -449,4 +449,40 @@ fn addresses_are_read_once_and_strictly() {
         assert!(Smalt::remote(BASE).api_key(key).open().is_err(), "{key:?}");
     }
     assert!(Smalt::remote(BASE).api_key(KEY).certificate_authority("no pem").open().is_err());
+}
+
+/// A name server that never answers. Nothing was sent, so a write may be tried again too; each try has its time, and the call's code
+/// is that of a server that cannot be reached, never that nobody knows how a write ended.
+#[tokio::test]
+async fn r30_a_silent_name_server_ends_in_time() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let silent: crate::http::Lookup = Arc::new(move |name| {
+        assert_eq!(name, "smalt.test");
+        counted.fetch_add(1, Ordering::SeqCst);
+        Box::pin(std::future::pending())
+    });
+    let options = ServerOptions { connect_timeout: Some(Duration::from_millis(200)), no_proxy: true, ..ServerOptions::default() };
+    let transport = ServerTransport::with_lookup(&options, Some(silent)).unwrap();
+    let smalt = Smalt::remote(BASE).api_key(KEY).retries(fast()).transport(transport).open().unwrap();
+    let account = smalt.account("acme-1");
+    // The first verb asks what the server is; it never learns that, so each asks anew.
+    for tries in [3, 6] {
+        let error = match tries {
+            3 => account.get().await.map(drop),
+            _ => account.import(ImportConnection { application: "slack".into(), ..ImportConnection::default() }).await.map(drop),
+        }
+        .unwrap_err();
+        assert!(error.is(Code::ServerUnreachable), "{error:?}");
+        assert_eq!(error.info().context.get("server").map(String::as_str), Some("smalt.test"), "{error:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), tries, "the call and two more");
+    }
+    // A connect that has more time than the try: the try's end is what counts.
+    let options = ServerOptions { connect_timeout: Some(Duration::from_secs(3600)), no_proxy: true, ..ServerOptions::default() };
+    let silent: crate::http::Lookup = Arc::new(|_| Box::pin(std::future::pending()));
+    let transport = ServerTransport::with_lookup(&options, Some(silent)).unwrap();
+    let smalt = Smalt::remote(BASE).api_key(KEY).retries(Retries { read: 0, ..fast() }).attempt_timeout(Duration::from_millis(300));
+    let smalt = smalt.transport(transport).open().unwrap();
+    let error = smalt.account("acme-1").get().await.unwrap_err();
+    assert!(error.is(Code::ServerTimeout), "{error:?}");
 }

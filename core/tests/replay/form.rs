@@ -174,6 +174,8 @@ pub struct Request {
     pub form: Option<BTreeMap<String, String>>,
     /// The body as JSON; `*` stands for any value of a member on top.
     pub json: Option<Json>,
+    /// The body as XML, letter by letter.
+    pub xml: Option<String>,
     /// JWTs among the form's fields, by field: header, claims without those of time and `jti`, and the lifetime in seconds.
     #[serde(default)]
     pub jwt: BTreeMap<String, Jwt>,

@@ -10,7 +10,7 @@ use smalt::{
     backend::{ApiRequest, Disconnect, StartConnect, form_body, json_body},
     engine::Timings,
     manifest::AppManifest,
-    model::{self, Json},
+    model::{self, ApiBody, Json},
     plugin::FixedClock,
     project::Project,
     vault::LocalKey,
@@ -105,6 +105,7 @@ pub(crate) fn renewed(exchange: &Exchange, access: u32, refresh: u32) -> Exchang
     request.basic = request.basic.as_deref().map(name);
     request.form = request.form.as_ref().map(map);
     request.json = request.json.as_ref().map(|json| name(&json.to_string()).parse().unwrap());
+    request.xml = request.xml.as_deref().map(name);
     renewed
 }
 
@@ -217,10 +218,14 @@ impl Stage {
 
     /// What the host asks for; its body is the request's.
     async fn request(&self, call: &Call) -> smalt::Result<model::ApiAnswer> {
-        let body = match (&call.request.json, &call.request.form) {
-            (Some(json), _) => Some(json_body(json)),
-            (None, Some(form)) => Some(form_body(&form.iter().map(|(name, value)| (&**name, &**value)).collect::<Vec<_>>())),
-            (None, None) => None,
+        let body = match (&call.request.json, &call.request.form, &call.request.xml) {
+            (Some(json), ..) => Some(json_body(json)),
+            (None, Some(form), _) => Some(form_body(&form.iter().map(|(name, value)| (&**name, &**value)).collect::<Vec<_>>())),
+            // The host leaves the credential's element empty.
+            (None, None, Some(document)) => {
+                Some(ApiBody { content_type: "application/xml".to_owned(), content: document.replace("access-1", "").into_bytes() })
+            }
+            (None, None, None) => None,
         };
         let (application, method, path) = (self.slug.clone(), call.request.method.clone(), call.path.clone());
         self.account.send(ApiRequest { application, method, path, body, ..ApiRequest::default() }).await

@@ -136,6 +136,9 @@ fn check(wanted: &Request, got: &HttpRequest, challenge: Option<&(String, bool)>
         signing::check_jwt(field, jwt, &got.body.0)?;
     }
     let body = &got.body.0;
+    if let Some(document) = &wanted.xml {
+        return same("the body", document, &String::from_utf8_lossy(body));
+    }
     match (&wanted.form, &wanted.json) {
         (Some(form), _) => {
             pairs("the form", form, url::form_urlencoded::parse(body))?;
@@ -178,6 +181,8 @@ fn headers(wanted: &Request, got: &HttpRequest) -> Result<(), String> {
         expected.insert("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
     } else if wanted.json.is_some() {
         expected.insert("content-type".to_owned(), "application/json".to_owned());
+    } else if wanted.xml.is_some() {
+        expected.insert("content-type".to_owned(), "application/xml".to_owned());
     }
     expected.extend(wanted.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())));
     let mut actual = BTreeMap::new();

@@ -7,7 +7,7 @@ use super::lifetime::{lifetime, lifetime_in, retry_after};
 use crate::{
     Error, Secret,
     error::err,
-    manifest::{Copied, Oauth2, RateLimit, RefusalMeaning, RefusalRule},
+    manifest::{AnswerFormat, Copied, Oauth2, RateLimit, RefusalMeaning, RefusalRule},
     model::Json,
     plugin::HttpResponse,
     time::Timestamp,
@@ -126,7 +126,7 @@ pub fn provider_code(text: &str) -> String {
     if code.is_empty() { "unknown_error".to_owned() } else { code }
 }
 
-/// Reads a token answer (RFC 6749 sections 5.1 and 5.2), whether JSON or form-encoded.
+/// Reads a token answer (RFC 6749 sections 5.1 and 5.2), whether JSON, form-encoded, or XML where the manifest says so.
 ///
 /// A 408, 425, 429 or 5xx always passes; then an error in the body counts whatever the status, since some providers answer 200 with
 /// an error. The rules of the manifest's `refresh.errors` go first; then its own error lists go before the defaults, its `final_errors` before its `client_errors`: with
@@ -139,7 +139,12 @@ pub fn parse_token_answer(oauth: &Oauth2, response: &HttpResponse, now: Timestam
     if matches!(status, 408 | 425 | 429 | 500..=599) {
         return Err(passing(response, now));
     }
-    let body = read(response).map(RawAnswer);
+    let format = oauth.answer.format;
+    let body = match format {
+        AnswerFormat::Auto => read(response),
+        AnswerFormat::Xml => std::str::from_utf8(&response.body).ok().and_then(|document| crate::xml::read(document).ok()),
+    };
+    let body = body.map(RawAnswer);
     if let Some(body) = &body {
         let pointer = oauth.answer.error.as_deref().unwrap_or("/error");
         if let Some(code) = error_code(&body.0, pointer).or_else(|| unsuccessful(oauth, &body.0)) {
@@ -148,6 +153,7 @@ pub fn parse_token_answer(oauth: &Oauth2, response: &HttpResponse, now: Timestam
     }
     match (status, body) {
         (200..=299, Some(body)) => tokens(oauth, body, now).map_err(|trouble| malformed(status, trouble)),
+        (200..=299, None) if format == AnswerFormat::Xml => Err(malformed(status, "the token answer is no XML that can be read")),
         (200..=299, None) => Err(malformed(status, "the token answer is neither JSON nor form-encoded")),
         (401, _) => Err(TokenFailure::Client { provider_error: "http_401".to_owned() }),
         _ => Err(passing(response, now)),

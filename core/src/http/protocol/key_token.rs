@@ -62,8 +62,13 @@ pub fn key_token_request(
     if let Some(client) = client {
         authenticate(&mut request, &mut params, &rules, rules.client_auth, &values, client)?;
     }
-    params.extend(&token.params, &values)?;
-    params.put(&mut request, token.body)?;
+    match &token.xml {
+        Some(document) => request.set_body("application/xml", template::xml(document, &values)?.as_bytes()),
+        None => {
+            params.extend(&token.params, &values)?;
+            params.put(&mut request, token.body)?;
+        }
+    }
     if let Some(placement) = &token.placement {
         place(&mut request, placement, &values)?;
         place_in_body(&mut request, placement, &values)?;

@@ -10,6 +10,7 @@ use crate::{
     },
     model::Json,
     plugin::HttpRequest,
+    xml,
 };
 
 /// Where an access token goes unless the manifest says otherwise (RFC 6750 section 2.1).
@@ -42,20 +43,24 @@ pub fn place(request: &mut HttpRequest, placement: &Placement, values: &Values<'
             request.set_header("authorization", &Zeroizing::new(format!("Basic {}", *encoded)))
         }
         // The body may not be there yet: see [`place_in_body`].
-        Placement::Body { .. } => Ok(()),
+        Placement::Body { .. } | Placement::Xml { .. } => Ok(()),
     }
 }
 
-/// Puts a credential into a finished body: a member of a JSON object or a field of a form, in place of one of that name.
-/// Without a body it becomes a JSON object of its own; GET and HEAD stay without one.
+/// Puts a credential into a finished body: a member of a JSON object, a field of a form or an element of an XML document, in place
+/// of one of that name. Without a body it becomes a JSON object of its own; GET and HEAD stay without one.
 ///
 /// # Errors
-/// Those of [`place`]; `invalid_request` when the body is neither a JSON object nor a form.
+/// Those of [`place`]; `invalid_request` when the body is neither a JSON object nor a form, or where the element is missing.
 pub fn place_in_body(request: &mut HttpRequest, placement: &Placement, values: &Values<'_>) -> Result<()> {
-    let Placement::Body { name, value } = placement else { return Ok(()) };
     if matches!(request.method.to_ascii_uppercase().as_str(), "GET" | "HEAD") {
         return Ok(());
     }
+    let (name, value) = match placement {
+        Placement::Body { name, value } => (name, value),
+        Placement::Xml { path, value } => return place_in_xml(request, path, &Zeroizing::new(template::text(value, values)?)),
+        _ => return Ok(()),
+    };
     let value = Zeroizing::new(template::text(value, values)?);
     let is_form =
         request.headers.iter().any(|(n, v)| n.eq_ignore_ascii_case("content-type") && v.starts_with("application/x-www-form-urlencoded"));
@@ -79,6 +84,21 @@ pub fn place_in_body(request: &mut HttpRequest, placement: &Placement, values: &
         zeroize::Zeroize::zeroize(secret);
     }
     request.set_body("application/json", written.as_slice());
+    Ok(())
+}
+
+fn place_in_xml(request: &mut HttpRequest, path: &str, value: &str) -> Result<()> {
+    let filled = match std::str::from_utf8(&request.body.0) {
+        Ok("") => Err("there is none"),
+        Ok(document) => xml::put(document, path, value),
+        Err(_) => Err("it is not UTF-8"),
+    };
+    match filled {
+        Ok(document) => request.body.0 = Zeroizing::new(document.as_bytes().to_vec()),
+        Err(trouble) => {
+            bail!(InvalidRequest, "the credential goes into the element `{path}` of the XML document that the call sends, but {trouble}")
+        }
+    }
     Ok(())
 }
 
@@ -122,6 +142,28 @@ mod tests {
         assert_eq!(place_in("DELETE", "", "").unwrap(), r#"{"key":"s&\"1"}"#);
         assert_eq!(place_in("GET", "", "").unwrap(), "");
         assert!(place_in("POST", "application/json", "[1]").is_err() && place_in("PUT", "text/csv", "a,b").is_err());
+    }
+
+    #[test]
+    fn a_credential_in_xml_fills_its_element() {
+        let place_in = |method: &str, content_type: &str, body: &[u8]| -> Result<(String, String)> {
+            let mut request = HttpRequest::new(method, "https://api.example/x".parse().unwrap());
+            if !body.is_empty() {
+                request.set_body(content_type, body);
+            }
+            let placement = Placement::Xml { path: "/r/session".to_owned(), value: "{k}".to_owned() };
+            place(&mut request, &placement, &Values::new().one("k", "s&1"))?;
+            place_in_body(&mut request, &placement, &Values::new().one("k", "s&1"))?;
+            let kind = request.headers.first().map(|(_, value)| value.to_string()).unwrap_or_default();
+            Ok((kind, String::from_utf8(request.body.0.to_vec()).unwrap()))
+        };
+        let filled = ("text/xml".to_owned(), "<r><session>s&amp;1</session></r>".to_owned());
+        assert_eq!(place_in("POST", "text/xml", b"<r><session/></r>").unwrap(), filled);
+        assert_eq!(place_in("GET", "", b"").unwrap().1, "");
+        for body in [&b""[..], b"{}", b"<r></r>", b"<r><session/><session/></r>", b"<r><session>\xff</session></r>"] {
+            let error = place_in("POST", "text/xml", body).unwrap_err();
+            assert!(error.is(crate::Code::InvalidRequest) && error.reason().contains("/r/session"), "{error}");
+        }
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Ways to authorise beside the authorization code: tokens of entered values, the device flow, OAuth 1.0a, signed JWTs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Report, inputs, pointer,
     templates::{Templates, with},
 };
 use crate::manifest::{
-    AppManifest, ClientAuth, Jwt, JwtAlgorithm, KeyGrant, KeyToken, Keybased, Oauth2, Pkce, Placement, Registration, TokenBody, TokenClient,
+    AppManifest, ClientAuth, Jwt, JwtAlgorithm, KeyGrant, KeyToken, Keybased, Oauth2, Pkce, Placement, Registration, TokenBody,
+    TokenClient,
+    template::{self, Values},
 };
 
 /// Parameters that the token request gets from Smalt itself.
@@ -126,6 +128,9 @@ fn token(report: &mut Report<'_>, keys: &Keybased, token: &KeyToken) {
             report.error(&["keybased", "token", "params", name], "is set by Smalt", "remove it");
         }
     }
+    if let Some(document) = &token.xml {
+        self::xml(report, token, document);
+    }
     match (&token.assertion, token.grant) {
         (None, KeyGrant::JwtBearer) => {
             report.error(
@@ -195,7 +200,9 @@ fn token(report: &mut Report<'_>, keys: &Keybased, token: &KeyToken) {
         }
     }
     let places = keys.placement.all().iter().flat_map(|placement| match placement {
-        Placement::Header { value, .. } | Placement::Query { value, .. } | Placement::Body { value, .. } => vec![value],
+        Placement::Header { value, .. } | Placement::Query { value, .. } | Placement::Body { value, .. } | Placement::Xml { value, .. } => {
+            vec![value]
+        }
         Placement::Basic { username, password } => vec![username, password],
         Placement::Oauth1 { token, token_secret, .. } => vec![token, token_secret],
     });
@@ -206,6 +213,34 @@ fn token(report: &mut Report<'_>, keys: &Keybased, token: &KeyToken) {
             "never names the token that is asked for",
             "name `{access_token}`, e.g. `Bearer {access_token}`",
         );
+    }
+}
+
+/// A document that a login sends: alone, in a login, and readable whatever its values hold.
+fn xml(report: &mut Report<'_>, token: &KeyToken, document: &str) {
+    let at = |key: &'static str| ["keybased", "token", key];
+    if token.grant != KeyGrant::Login {
+        report.error(&at("xml"), "belongs to `login`: no other grant speaks XML", "write `grant = \"login\"`, or `params`");
+    }
+    if !token.params.is_empty() {
+        report.error(&at("params"), "stands beside `xml`, which is all that is sent", "put the values into `xml`");
+    }
+    if token.body != TokenBody::default() {
+        report.error(&at("body"), "stands beside `xml`, which is the body", "remove it");
+    }
+    if token.method.as_deref() == Some("GET") {
+        report.error(&at("method"), "has no body for `xml`", "write \"POST\", or remove it");
+    }
+    if document.contains("<!") {
+        report.error(&at("xml"), "has a comment, CDATA or a document type", "leave them out: values are escaped where they stand");
+        return;
+    }
+    // Malformed placeholders are a finding of their own.
+    let Ok(names) = template::placeholders(document) else { return };
+    let sample: BTreeMap<String, String> = names.into_iter().map(|name| (name, "<&'\">".to_owned())).collect();
+    if let Some(trouble) = template::xml(document, &Values::new().map(&sample)).ok().and_then(|filled| crate::xml::read(&filled).err()) {
+        let cure = "write the document as the provider shows it, with `{placeholders}` where texts and attributes hold values";
+        report.error(&at("xml"), format!("cannot be read: {trouble}"), cure);
     }
 }
 
@@ -316,6 +351,10 @@ impl Templates<'_, '_, '_> {
         let names = if token.assertion.is_some() { with(&names, &["assertion"]) } else { names };
         self.url(&["keybased", "token", "url"], &token.url, &names, false);
         self.texts(&["keybased", "token", "params"], &token.params, &names);
+        if let Some(document) = &token.xml {
+            // A document has lines.
+            self.text(&["keybased", "token", "xml"], &document.replace(['\n', '\t'], " "), &names);
+        }
         self.headers(&["keybased", "token", "headers"], &token.headers, &names);
         if let Some(placement) = &token.placement {
             self.placement(&["keybased", "token", "placement"], placement, &names);

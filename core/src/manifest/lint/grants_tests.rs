@@ -43,6 +43,28 @@ url = "https://acme.example.com/token"
 id = "{client_id}"
 "#;
 
+const XML: &str = r#"
+[keybased]
+placement = { in = "xml", path = "/request/session", value = "{access_token}" }
+[[keybased.inputs]]
+name = "user"
+label = "User"
+[[keybased.inputs]]
+name = "password"
+label = "Password"
+type = "password"
+secret = true
+[keybased.token]
+grant = "login"
+url = "https://acme.example.com/token"
+xml = '<request to="{user}"><password>{password}</password></request>'
+id = "{user}"
+[keybased.token.answer]
+format = "xml"
+access_token = "/response/session"
+default_expires_in = 600
+"#;
+
 const JWT: &str = r#"
 [keybased]
 placement = { in = "header", name = "Authorization", value = "Bearer {access_token}" }
@@ -100,7 +122,7 @@ fn findings(body: &str) -> Vec<Finding> {
 
 #[test]
 fn good_ones_have_no_finding() {
-    for body in [TOKEN, JWT, OAUTH1, DEVICE, DEVICE_ALONE] {
+    for body in [TOKEN, XML, JWT, OAUTH1, DEVICE, DEVICE_ALONE] {
         let found = findings(body);
         assert!(found.is_empty(), "{body}\n{found:?}");
     }
@@ -128,6 +150,17 @@ fn each_mistake_is_named() {
         ),
         (TOKEN, "id = \"{client_id}\"", "copy_from_token = { client_id = \"/id\" }", "keybased.token.copy_from_token.client_id"),
         (TOKEN, "grant = \"client_credentials\"", "grant = \"jwt_bearer\"", "keybased.token"),
+        (XML, "grant = \"login\"", "grant = \"client_credentials\"", "keybased.token.xml"),
+        (XML, "id = \"{user}\"", "params = { user = \"{user}\" }", "keybased.token.params"),
+        (XML, "id = \"{user}\"", "body = \"json\"", "keybased.token.body"),
+        (XML, "id = \"{user}\"", "method = \"GET\"", "keybased.token.method"),
+        (XML, "</password>", "</pass>", "keybased.token.xml"),
+        (XML, "<password>{password}</password>", "<{password}/>", "keybased.token.xml"),
+        (XML, "<password>{password}</password>", "<![CDATA[{password}]]>", "keybased.token.xml"),
+        (XML, "{password}", "{passwort}", "keybased.token.xml"),
+        (XML, "/request/session", "session", "keybased.placement.path"),
+        (XML, "value = \"{access_token}\"", "value = \"{user}\"", "keybased.placement"),
+        (XML, "format = \"xml\"", "format = \"json\"", "keybased.token.answer.format"),
         (JWT, "key = \"{private_key}\"", "", "keybased.token.assertion.key"),
         (JWT, "iss = \"{email}\"", "iss = \"{mail}\"", "keybased.token.assertion.claims.iss"),
         (JWT, "iss = \"{email}\"", "jti = \"{email}\"", "keybased.token.assertion.claims.jti"),

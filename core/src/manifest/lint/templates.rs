@@ -58,7 +58,10 @@ impl Templates<'_, '_, '_> {
     /// The organisation's secret leaves with calls of the API as the key of an HMAC at most.
     fn keyed_only(&mut self, at: &[&str], placements: &Placements) {
         let texts = placements.all().iter().flat_map(|placement| match placement {
-            Placement::Header { value, .. } | Placement::Query { value, .. } | Placement::Body { value, .. } => vec![value],
+            Placement::Header { value, .. }
+            | Placement::Query { value, .. }
+            | Placement::Body { value, .. }
+            | Placement::Xml { value, .. } => vec![value],
             Placement::Basic { username, password } => vec![username, password],
             // It signs, and is not sent.
             Placement::Oauth1 { consumer_key, token, .. } => vec![consumer_key, token],
@@ -268,6 +271,14 @@ impl Templates<'_, '_, '_> {
             Placement::Query { name, value } | Placement::Body { name, value } => {
                 if name.is_empty() {
                     self.report.error(&path("name"), "is empty", "write the parameter's name");
+                }
+                vec![("value", value)]
+            }
+            Placement::Xml { path: element, value } => {
+                let named = element.strip_prefix('/').is_some_and(|names| names.split('/').all(crate::xml::is_name));
+                if !named {
+                    let cure = "write the names that lead to it, e.g. `/request/session`";
+                    self.report.error(&path("path"), "is no way to an element", cure);
                 }
                 vec![("value", value)]
             }

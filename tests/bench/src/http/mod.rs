@@ -84,7 +84,8 @@ async fn seed(folder: &Path) -> Asked {
     LocalKey::generate().unwrap().write_file(folder.join("key")).unwrap();
     std::fs::write(folder.join("secret"), "not asked for here").unwrap();
     let keys = LocalKey::from_file(folder.join("key")).unwrap();
-    let smalt = Smalt::embedded(folder.join("smalt.db")).keys(keys).project_value(ours::project(folder)).open().await.unwrap();
+    let smalt =
+        Smalt::embedded(folder.join("smalt.db")).keys(keys).project_value(ours::project(folder, ours::NOWHERE)).open().await.unwrap();
     let made = (0..ACCOUNTS).map(|n| {
         let account = smalt.account(account(n));
         tokio::spawn(async move {

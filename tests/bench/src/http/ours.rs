@@ -13,11 +13,14 @@ use smalt_server::{Api, ApiOptions, Limits, Server};
 
 /// The application of all reads.
 pub const APP: &str = "slack";
+/// A public URL for who makes no callback.
+pub const NOWHERE: &str = "http://127.0.0.1:1";
 
-pub fn project(folder: &Path) -> Project {
+/// The engine sends callbacks to the public URL, so it must be where the server is.
+pub fn project(folder: &Path, public_url: &str) -> Project {
     let mut project: Project = serde_json::from_value(json!({
         "version": 1,
-        "org": {"public_url": "http://127.0.0.1:1"},
+        "org": {"public_url": public_url},
         "sandbox": {"enabled": true},
         "apps": {APP: {"client": {"test": {"id": "1.2", "secret": {"file": folder.join("secret")}}}}, "sandbox-oauth": {}}
     }))
@@ -31,16 +34,16 @@ pub fn project(folder: &Path) -> Project {
 pub async fn serve(folder: &str) {
     let folder = Path::new(folder);
     let keys = LocalKey::from_file(folder.join("key")).unwrap();
-    let project = project(folder);
-    let limits = Limits::from(&project.server);
+    let limits = Limits::from(&project(folder, NOWHERE).server);
+    let server = Server::bind("127.0.0.1:0".parse().unwrap(), limits).await.unwrap();
+    let public_url = format!("http://{}", server.address().unwrap());
+    let project = project(folder, &public_url);
     let host = Smalt::embedded(folder.join("smalt.db")).keys(keys).project_value(project).host().unwrap();
     let mut engines = Vec::new();
     for environment in [Environment::Test, Environment::Production] {
         engines.push((environment, host.environment(environment).await.unwrap()));
     }
-    let server = Server::bind("127.0.0.1:0".parse().unwrap(), limits).await.unwrap();
-    let address = server.address().unwrap();
-    let public_url = Some(format!("http://{address}"));
-    println!("{address}");
-    server.serve(Api::new(engines, ApiOptions { public_url, ..ApiOptions::default() }), std::future::pending()).await;
+    println!("{}", server.address().unwrap());
+    let options = ApiOptions { public_url: Some(public_url), ..ApiOptions::default() };
+    server.serve(Api::new(engines, options), std::future::pending()).await;
 }

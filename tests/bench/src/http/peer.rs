@@ -369,7 +369,12 @@ pub async fn serve(folder: &str) {
 /// The application without connections, once, as the engine describes it.
 async fn described(folder: &Path) -> wire::Application {
     assert!(Catalog::builtin().has(APP));
-    let smalt = Smalt::in_memory().keys(LocalKey::generate().unwrap()).project_value(super::ours::project(folder)).open().await.unwrap();
+    let smalt = Smalt::in_memory()
+        .keys(LocalKey::generate().unwrap())
+        .project_value(super::ours::project(folder, super::ours::NOWHERE))
+        .open()
+        .await
+        .unwrap();
     smalt.account("a").ensure().await.unwrap();
     let app = smalt.account("a").app(APP).await.unwrap();
     smalt.close().await;
