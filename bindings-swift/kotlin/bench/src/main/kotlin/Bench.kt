@@ -133,12 +133,12 @@ private class Asked(
 }
 
 private suspend fun ready(asked: Asked): List<Row> {
-    val (ours, theirs) = interleaved({ rate(20_000, 1) { asked.ready() } }, { rate(20_000, 1) { asked.plainReady() } })
+    val (ours, theirs) = interleaved({ rate(4_000, 1) { asked.ready() } }, { rate(4_000, 1) { asked.plainReady() } })
     return listOf(Row("kotlin-ready", "ready credential, per await", ours, "UniFFI", theirs, "calls/s", least = 1.0))
 }
 
 private suspend fun pending(asked: Asked): List<Row> {
-    val (ours, theirs) = interleaved({ rate(20_000, 64) { asked.pending() } }, { rate(20_000, 64) { asked.plainWaiting() } })
+    val (ours, theirs) = interleaved({ rate(8_000, 64) { asked.pending() } }, { rate(8_000, 64) { asked.plainWaiting() } })
     return listOf(Row("kotlin-pending", "64 pending", ours, "UniFFI", theirs, "calls/s", least = 1.0))
 }
 
