@@ -36,6 +36,8 @@ rm -rf "$cache/wheel"
 "$cache/venv/bin/pip" install -q --force-reinstall --no-deps "$cache"/wheel/*.whl
 if [ "${1:-}" = build ]; then exit 0; fi
 
+SMALT_FAULTS="$("$root/tests/faults/program.sh")"
+export SMALT_FAULTS
 outside="$(mktemp -d)"
 trap 'rm -rf "$outside"' EXIT
 cd "$outside"

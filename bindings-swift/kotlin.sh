@@ -122,7 +122,8 @@ esac
 # The server of the remote backend's cases: the Rust driver's test binary plays it, with the features of the whole workspace's tests.
 SMALT_CONFORMANCE_SERVER="$(cargo test -q --manifest-path "$root/Cargo.toml" --workspace --test conformance --no-run --message-format=json |
 	sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)"
-export SMALT_CONFORMANCE_SERVER
+SMALT_FAULTS="$("$root/tests/faults/program.sh")"
+export SMALT_CONFORMANCE_SERVER SMALT_FAULTS
 all=()
 case "${1:-}" in
 	"")

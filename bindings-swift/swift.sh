@@ -65,7 +65,7 @@ elif [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 			mkdir -p "$debian$folder"
 			binds+=(--bind "$folder" "$folder")
 		done
-		for name in CASE SMALT_FULL SMALT_CONFORMANCE_SERVER CARGO_TARGET_DIR SMALT_STAND_INS; do
+		for name in CASE SMALT_FULL SMALT_CONFORMANCE_SERVER SMALT_FAULTS CARGO_TARGET_DIR SMALT_STAND_INS; do
 			if [ -n "${!name:-}" ]; then given+=(--setenv "$name" "${!name}"); fi
 		done
 		bwrap --die-with-parent --unshare-pid --ro-bind "$debian" / --proc /proc --dev /dev --tmpfs /tmp --tmpfs /root "${binds[@]}" --clearenv "${given[@]}" \
@@ -140,7 +140,8 @@ if [ "${1:-}" = test ]; then shift; fi
 # The server of the remote backend's cases: the Rust driver's test binary plays it, with the features of the whole workspace's tests.
 SMALT_CONFORMANCE_SERVER="$(cargo test -q --workspace --test conformance --no-run --message-format=json |
 	sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)"
-export SMALT_CONFORMANCE_SERVER
+SMALT_FAULTS="$("$root/tests/faults/program.sh")"
+export SMALT_CONFORMANCE_SERVER SMALT_FAULTS
 # One build has all: on Linux it has stand-ins of Apple's frameworks, so that the presenters and the example are compiled and tested too. The
 # other project, below, has the package without them.
 if [ "$(uname -s)" = Linux ]; then export SMALT_STAND_INS=1; fi

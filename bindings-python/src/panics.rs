@@ -12,6 +12,12 @@ pub fn here() {
     assert!(!NEXT.take(), "on purpose");
 }
 
+/// What a call does that panics while it waits.
+#[cfg(debug_assertions)]
+pub fn in_a_call<T>() -> T {
+    panic!("on purpose")
+}
+
 /// Lets this thread's next call into the module panic; false in a release, where nothing does.
 #[pyfunction]
 pub fn panic_next() -> bool {

@@ -123,6 +123,50 @@ def test_a_cancelled_task_sends_nothing(run: Run) -> None:
     run(cancelled())
 
 
+def test_cancelling_after_the_end_changes_nothing(run: Run) -> None:
+    async def after() -> None:
+        async with AsyncSmalt.sandbox() as smalt:
+            task = asyncio.ensure_future(smalt.account("a").ensure())
+            made = await task
+            assert not task.cancel() and task.result() is made
+            assert (await smalt.account("a").get()).id == "a"
+
+    run(after())
+
+
+def test_a_ready_credential_is_answered_from_memory(run: Run) -> None:
+    async def ready() -> None:
+        async with AsyncSmalt.sandbox() as smalt:
+            account = smalt.account("a")
+            await account.ensure()
+            await account.connect("sandbox-oauth")
+            first = await account.credential("sandbox-oauth")
+            # It ends at its first step: nothing is waited for.
+            with pytest.raises(StopIteration) as ended:
+                account.credential("sandbox-oauth").send(None)
+            assert ended.value.value == first
+            # What is not there is pending, and ends in its error.
+            with pytest.raises(SmaltError) as refused:
+                await account.credential("sandbox-key")
+            assert refused.value.code == "not_connected"
+
+    run(ready())
+
+
+def test_s77_a_panic_becomes_an_error_and_nothing_else_is_harmed(run: Run) -> None:
+    async def panics() -> None:
+        async with AsyncSmalt.sandbox() as smalt:
+            waiting = asyncio.ensure_future(slow(smalt))
+            with pytest.raises(SmaltError) as raised:
+                await smalt._operation("panic", {})
+            assert raised.value.code == "internal"
+            await smalt.account("goes-on").ensure()
+            assert not waiting.done()
+            waiting.cancel()
+
+    run(panics())
+
+
 def test_what_has_an_effect_goes_on_when_its_waiter_goes() -> None:
     async def cancel() -> None:
         sandbox = Sandbox()

@@ -124,6 +124,34 @@ def test_ctrl_c_ends_the_wait_at_once() -> None:
     assert ended.stdout == "interrupted, and 1\n", ended.stderr
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell which signals a process handles")
+def test_nothing_is_changed_in_the_process() -> None:
+    """Signals, limits, hooks and loggers are as they were."""
+    program = """
+        import logging, resource, signal, sys, threading
+        def state():
+            with open("/proc/self/status") as status:
+                signals = [line for line in status if line.startswith("Sig") and not line.startswith("SigQ")]
+            python = [signal.getsignal(number) for number in signal.valid_signals()]
+            limits = [resource.getrlimit(name) for name in (resource.RLIMIT_CORE, resource.RLIMIT_NOFILE, resource.RLIMIT_AS)]
+            hooks = [sys.excepthook, sys.unraisablehook, threading.excepthook]
+            return signals, python, limits, hooks, logging.root.handlers[:], logging.root.level
+        # The C library handles a signal of its own from the first thread on.
+        threading.Thread(target=int).start()
+        before = state()
+        from smalt import Smalt
+        with Smalt.sandbox() as smalt:
+            account = smalt.account("a")
+            account.ensure()
+            account.connect("sandbox-oauth")
+            account.request("sandbox-oauth", "GET", "items")
+            open_ = state()
+        print(before == open_ == state() or (before, open_, state()))
+    """
+    ended = script(program)
+    assert ended.stdout == "True\n", ended.stdout + ended.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
 def test_a_signal_that_is_handled_does_not_end_the_wait() -> None:
     program = """

@@ -180,6 +180,7 @@ fn pages() -> Vec<PathBuf> {
         ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].iter().map(|page| root().join(page)).collect();
     below(&root().join("docs"), &mut found);
     found.push(root().join("tests/conformance/README.md"));
+    found.push(root().join("tests/faults/README.md"));
     found.push(root().join("tests/counterparts/README.md"));
     found
 }

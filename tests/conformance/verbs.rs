@@ -422,6 +422,7 @@ async fn own(world: &World, verb: &str, a: Args) -> Result<Result<Json, Failure>
         "advance" | "restart" | "register_connector" | "register_runner" | "search_store" => match world {
             World::Embedded(world) => host(world, verb, a).await,
             World::Served(served) => return Ok(served.order(verb, None, a.0).await),
+            World::Reached { .. } => Err(format!("`{verb}` is done where the engine is, which is somewhere else")),
         },
         _ => return Err(a),
     };
@@ -484,7 +485,7 @@ fn verify_webhook(world: &World, mut a: Args) -> Result<Json, Failure> {
     // A server's clock is not here: a case with a clock of its own states `now`.
     let clock = match world {
         World::Embedded(world) => world.clock.as_ref(),
-        World::Served(_) => None,
+        World::Served(_) | World::Reached { .. } => None,
     };
     let system = || clock.map_or_else(|| SystemClock::default().now(), Clock::now);
     let headers: Vec<(String, String)> = headers.into_iter().collect();

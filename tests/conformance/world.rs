@@ -31,6 +31,8 @@ pub enum World {
     Embedded(Embedded),
     /// In a server's process; this one has a remote backend.
     Served(Served),
+    /// Somewhere else, with a remote backend; what is there of a sandbox takes orders and counts.
+    Reached { smalt: Smalt, sandbox: String },
 }
 
 impl World {
@@ -38,6 +40,7 @@ impl World {
         match self {
             World::Embedded(world) => world.smalt(),
             World::Served(served) => served.smalt(),
+            World::Reached { smalt, .. } => smalt.clone(),
         }
     }
 
@@ -45,6 +48,7 @@ impl World {
         match self {
             World::Embedded(world) => world.sandbox.origin(),
             World::Served(served) => served.sandbox.clone(),
+            World::Reached { sandbox, .. } => sandbox.clone(),
         }
     }
 
@@ -62,6 +66,7 @@ impl World {
         match self {
             World::Embedded(world) => world.close().await,
             World::Served(served) => served.close().await,
+            World::Reached { smalt, .. } => smalt.close().await,
         }
     }
 }

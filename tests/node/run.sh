@@ -16,6 +16,8 @@ if [ "$what" != test ]; then
 	(cd "$esm" && node tests/conformance.mjs)
 fi
 if [ "$what" != conformance ]; then
+	SMALT_FAULTS=$("$root/tests/faults/program.sh")
+	export SMALT_FAULTS
 	(cd "$esm/tests/types" && node ../../node_modules/typescript/bin/tsc -p . && node ../../node_modules/typescript/bin/tsc -p examples.json)
 	(cd "$esm" && node --test --test-reporter=spec tests/test/*.test.mjs)
 	(cd "$cjs" && node --test --test-reporter=spec tests/*.test.cjs)

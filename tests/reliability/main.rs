@@ -5,6 +5,7 @@ mod ahead;
 mod audit;
 mod backup;
 mod bomb;
+mod calls;
 mod clocks;
 mod crash;
 mod disconnect;

@@ -4,6 +4,7 @@
 mod connect;
 mod contract;
 mod faults;
+mod load;
 mod server;
 mod streams;
 mod tls;

@@ -160,6 +160,16 @@ mod tests {
     }
 
     #[test]
+    fn cancelling_after_the_end_changes_nothing() {
+        let cancel = Cancel::new();
+        let told = ended(&cancel, None, async { Ok(1) });
+        assert_eq!(told.recv().unwrap().unwrap(), 1);
+        cancel.cancel();
+        assert!(told.recv().is_err(), "it ends once");
+        assert!(ended(&cancel, None, async { Ok(2) }).recv().unwrap().unwrap_err().is(Code::Cancelled), "a token is a latch");
+    }
+
+    #[test]
     fn a_late_call_does_not_know_its_outcome() {
         let told = ended(&Cancel::new(), Some(Duration::from_millis(1)), std::future::pending::<Result<()>>());
         assert!(told.recv().unwrap().unwrap_err().is(Code::OutcomeUnknown));

@@ -5,6 +5,7 @@ use url::{Host, Url};
 use super::{
     Poll, Remote, Retries,
     link::Link,
+    places::{MOST_CALLS, MOST_WAITS, Places},
     tokens::{Claims, Tokens},
 };
 use crate::{
@@ -107,6 +108,8 @@ impl Settings {
             attempt: self.attempt,
             retries: self.retries,
             max_answer: self.max_answer,
+            calls: Places::new(MOST_CALLS),
+            waits: Places::new(MOST_WAITS),
         })
     }
 }

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     answer::{Got, Verdict, judge, lost},
+    places::{Place, Places},
     retry::{Effect, Retries},
     tokens::Tokens,
 };
@@ -55,6 +56,10 @@ pub(super) struct Link {
     pub(super) attempt: Duration,
     pub(super) retries: Retries,
     pub(super) max_answer: usize,
+    /// What is under way.
+    pub(super) calls: Places,
+    /// Waits and streams.
+    pub(super) waits: Places,
 }
 
 /// One call.
@@ -184,7 +189,8 @@ impl Link {
     ///
     /// # Errors
     /// What the server said; `server_unreachable`, `server_timeout`, `server_error`, `server_answer`,
-    /// `server_answer_too_large`, `rate_limited`; `outcome_unknown` when a change may have been made; the session provider's.
+    /// `server_answer_too_large`, `rate_limited`; `outcome_unknown` when a change may have been made; `overloaded` when too much is under
+    /// way here; the session provider's.
     pub(super) async fn send(&self, caller: &Caller, mut call: Call) -> Result<Got> {
         call.by_key = matches!(caller, Caller::Organisation(_));
         let id = call_id()?;
@@ -204,9 +210,14 @@ impl Link {
         };
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let time = left.min(self.attempt + call.extra_time);
+            let places = if matches!(call.operation, Operation::WaitFlow | Operation::Events) { &self.waits } else { &self.calls };
+            let place = places.take(left).await.map_err(|error| finished(error, &credential))?;
+            let time = until.saturating_duration_since(Instant::now()).min(self.attempt + call.extra_time);
             let request = self.request(&call, &credential, &id, time)?;
-            let (error, budget, tried, wait) = match self.transport.send(request).await {
+            let sent = self.transport.send(request).await;
+            // Whoever pauses before the next try needs none.
+            drop(place);
+            let (error, budget, tried, wait) = match sent {
                 Ok(response) => match judge(response, &call, &id, SystemClock::default().now()) {
                     Verdict::Good(got) => return Ok(got),
                     Verdict::Failed(error) => return Err(finished(error, &credential)),
@@ -271,6 +282,7 @@ impl Link {
             let error = error.without(std::iter::once(credential.secret.expose()));
             error.with("server", &self.host).with("operation", call.operation.row().name)
         };
+        let place = self.waits.take(self.timeout).await.map_err(&finished)?;
         let can_repeat = upload.is_none();
         let mut tries = 0;
         let answer = loop {
@@ -292,7 +304,7 @@ impl Link {
         let told = answer.header("smalt-answer").and_then(|text| Base64UrlUnpadded::decode_vec(text).ok());
         match told.and_then(|told| serde_json::from_slice::<Told>(&told).ok()).filter(|_| answer.status == 200) {
             Some(told) => {
-                let body = Passed { answer, host: self.host.clone(), name: call.operation.row().name, id };
+                let body = Passed { answer, host: self.host.clone(), name: call.operation.row().name, id, _place: place };
                 Ok(HttpStream::new(told.status, told.headers, body))
             }
             None => Err(finished(self.refusal(answer, &call, &id).await)),
@@ -352,6 +364,7 @@ struct Passed {
     host: String,
     name: &'static str,
     id: String,
+    _place: Place,
 }
 
 #[async_trait::async_trait]

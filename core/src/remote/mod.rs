@@ -10,6 +10,7 @@ mod builder;
 mod doorway;
 mod known;
 mod link;
+mod places;
 mod retry;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use tokio::sync::OnceCell;
 pub use builder::{RemoteSession, RemoteSmalt};
 pub use known::Poll;
 pub use link::{PORT_SECRET, port_secret};
+pub use places::{MOST_CALLS, MOST_WAITING, MOST_WAITS};
 pub use retry::Retries;
 
 use self::{

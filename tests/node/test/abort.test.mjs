@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
 import { Smalt } from 'smalt'
-import { Sandbox } from 'smalt/testing'
+import { Sandbox, visit } from 'smalt/testing'
 import { child, connected } from './helpers.mjs'
 
 test('an aborted signal sends nothing, and its reason comes out unwrapped', async (t) => {
@@ -43,6 +43,34 @@ test('aborting ends a waiting call at once, with the reason, and leaves no liste
   assert.equal(getEventListeners(whole.signal, 'abort').length, 0)
 })
 
+test('aborting after the end changes nothing', async (t) => {
+  const { smalt } = await connected(t)
+  const abort = new AbortController()
+  const made = await smalt.createAccount('after', {}, { signal: abort.signal })
+  abort.abort()
+  assert.equal(made.id, 'after')
+  assert.equal((await smalt.getAccount('after')).id, 'after')
+})
+
+test('what has an effect goes on when its waiter goes', async (t) => {
+  const { account } = await connected(t)
+  const started = await account.startConnect('sandbox-oauth', { redirectUri: 'http://127.0.0.1/callback' })
+  const callback = await visit(`${started.authorizeUrl}&sandbox_user=ada&sandbox_decision=allow`)
+  const abort = new AbortController()
+  const finishing = account.finishConnect(callback, { cookie: started.cookie.value, signal: abort.signal })
+  let done = false
+  const ended = finishing.then(() => undefined, (error) => error).finally(() => (done = true))
+  const flow = account.flow(started.flowId)
+  while ((await flow.get()).status === 'pending' && !done) await new Promise(setImmediate)
+  const reason = new Error('gone')
+  abort.abort(reason)
+  // Either it had ended before, or its waiter was told at once.
+  assert.ok([undefined, reason].includes(await ended))
+  const last = await flow.wait({ timeout: 60_000 })
+  assert.equal(last.status, 'connected')
+  assert.ok((await account.listConnections()).some(({ id }) => id === last.connectionId))
+})
+
 const OPEN = `
   import { Smalt } from 'smalt'
   const smalt = await Smalt.sandbox()
@@ -62,6 +90,35 @@ test('a pending call keeps the process alive; idle handles and listeners do not'
     account.flow(flowId).wait({ timeout: 300 }).then((flow) => console.log('ended', flow.status))`)
   assert.equal(pending.stdout, 'ended pending\n', pending.stderr)
   assert.equal(pending.code, 0)
+})
+
+test('nothing is changed in the process', async (t) => {
+  if (process.platform !== 'linux') return t.skip('the system does not tell which signals a process handles')
+  // What Node does by itself when it first fetches or listens is done before.
+  const ended = await child(`
+    import { readFileSync } from 'node:fs'
+    import { createServer } from 'node:http'
+    const server = createServer((_, answer) => answer.end()).listen(0, '127.0.0.1')
+    await new Promise((resolve) => server.once('listening', resolve))
+    await (await fetch('http://127.0.0.1:' + server.address().port)).text()
+    server.close()
+    server.closeAllConnections()
+    const state = () => JSON.stringify([
+      readFileSync('/proc/self/status', 'utf8').match(/^Sig(Blk|Ign|Cgt):.*$/gm),
+      readFileSync('/proc/self/limits', 'utf8'),
+      process.eventNames().map((name) => [String(name), process.listenerCount(name)]).sort(),
+    ])
+    const before = state()
+    const { Smalt } = await import('smalt')
+    const smalt = await Smalt.sandbox()
+    const account = smalt.account('acme-1')
+    await account.ensure()
+    await account.connect('sandbox-oauth')
+    await account.request('sandbox-oauth', 'GET', 'items')
+    const during = state()
+    await smalt.close()
+    console.log(before === during && during === state() ? 'as it was' : [before, during, state()].join('\\n'))`)
+  assert.equal(ended.stdout, 'as it was\n', ended.stderr)
 })
 
 test('a process exits with calls in flight', async () => {

@@ -65,6 +65,25 @@ test('s77: every exported function catches panics', () => {
   assert.ok(functions >= 20, `${functions} functions`)
 })
 
+test('many ends come with few wake-ups', async (t) => {
+  const { room } = require(join(dist, 'room.js'))
+  const { smalt } = await connected(t)
+  let [wakes, ends] = [0, 0]
+  room.take = () => {
+    const list = Object.getPrototypeOf(room).take.call(room)
+    wakes += 1
+    ends += list.length / 3
+    return list
+  }
+  t.after(() => delete room.take)
+  const calls = Array.from({ length: 500 }, () => smalt.countAccounts())
+  // Meanwhile this thread takes nothing.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)
+  await Promise.all(calls)
+  assert.ok(ends >= 500, `${ends} ends were seen`)
+  assert.ok(wakes <= ends / 2, `${wakes} wake-ups for ${ends} ends`)
+})
+
 test('s78: hostile arguments never crash', async (t) => {
   const { smalt, account } = await connected(t)
   const cyclic = {}

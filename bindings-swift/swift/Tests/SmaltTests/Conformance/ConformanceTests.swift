@@ -25,7 +25,7 @@ import Testing
     }
 
     private static func everyCase(_ backend: String, _ open: @escaping @Sendable (Case) async throws -> any World) async throws {
-        let cases = try cases()
+        let (cases, begun) = (try cases(), ContinuousClock.now)
         let failed = await withTaskGroup(of: (String, String)?.self) { group in
             var failed: [String: String] = [:]
             for (index, one) in cases.enumerated() {
@@ -36,7 +36,7 @@ import Testing
             return failed
         }
         print("swift \(backend): \(cases.count - failed.count) passed, \(failed.count) failed")
-        if chosen.isEmpty { try record(backend, cases.count, failed.count) }
+        if chosen.isEmpty { try count(backend, ContinuousClock.now - begun, cases.map(\.id), failed) }
         #expect(!cases.isEmpty, "no case is called like `\(chosen)`")
         for (id, why) in failed.sorted(by: { $0.key < $1.key }) { Issue.record("\(id): \(why)") }
         print("\(typedCalls.with { $0 }) calls through typed methods; with JSON by hand: \(rawCalls.with { $0 })")
@@ -59,16 +59,16 @@ import Testing
         }
     }
 
-    /// This driver's row, beside those of the others.
-    private static func record(_ backend: String, _ cases: Int, _ failed: Int) throws {
+    /// What was counted, for the grid: see tests/conformance/README.md.
+    private static func count(_ backend: String, _ took: Duration, _ ids: [String], _ failed: [String: String]) throws {
         let target = ProcessInfo.processInfo.environment["CARGO_TARGET_DIR"].map { URL(fileURLWithPath: $0) }
-        let path = (target ?? repository.appendingPathComponent("target")).appendingPathComponent("conformance.json")
-        let known = (try? JSONDecoder().decode(JSON.self, from: Data(contentsOf: path)))?["grid"]?.array ?? []
-        let others = known.filter { $0["language"] != "swift" || $0["backend"]?.string != backend }
+        let folder = (target ?? repository.appendingPathComponent("target")).appendingPathComponent("conformance")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let row: JSON = [
-            "language": "swift", "backend": .string(backend), "passed": .integer(cases - failed), "failed": .integer(failed),
+            "language": "swift", "backend": .string(backend), "seconds": .number(took.inSeconds),
+            "passed": .array(ids.filter { failed[$0] == nil }.map { .string($0) }), "failed": .array(failed.keys.sorted().map { .string($0) }),
         ]
-        try (Codec.data(["cases": .integer(cases), "grid": .array(others + [row])] as JSON) + Data("\n".utf8)).write(to: path)
+        try (Codec.data(row) + Data("\n".utf8)).write(to: folder.appendingPathComponent("swift-\(backend).json"))
     }
 
     @Test(arguments: [

@@ -1,5 +1,6 @@
 package dev.smalt
 
+import dev.smalt.testing.Sandbox
 import java.util.concurrent.atomic.AtomicInteger
 import kotlin.test.Test
 import kotlin.test.assertEquals
@@ -17,6 +18,7 @@ import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.currentCoroutineContext
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
@@ -86,6 +88,46 @@ internal class CallsTest {
                 thrown<TimeoutCancellationException> { withTimeout(50.milliseconds) { smalt.eventsPage(since = last, wait = 600.seconds) } }
                 val late = thrown<SmaltException.Timeout> { smalt.withTimeout(50.milliseconds).eventsPage(since = last, wait = 600.seconds) }
                 assertEquals("outcome_unknown", late.code)
+            }
+        }
+
+    @Test
+    fun `what has an effect goes on when its waiter goes`() =
+        running {
+            sandboxed { smalt ->
+                val account = smalt.account("a")
+                account.ensure()
+                val started = account.startConnect("sandbox-oauth", redirectUri = "http://127.0.0.1/callback")
+                val callback = Sandbox.visit(started.authorizeUrl)
+                coroutineScope {
+                    val finishing = async { runCatching { account.finishConnect(callback, cookie = started.cookie.value) } }
+                    while (account.getFlow(started.flowId).status == FlowStatus.PENDING && finishing.isActive) delay(1.milliseconds)
+                    finishing.cancelAndJoin()
+                }
+                val ended = account.waitFlow(started.flowId, timeout = 60.seconds)
+                assertEquals(FlowStatus.CONNECTED, ended.status)
+                assertEquals(listOf(ended.connectionId), account.listConnections().map { it.id })
+            }
+        }
+
+    @Test
+    fun `several threads use one engine, with coroutines and blocking`() =
+        running {
+            sandboxed { smalt ->
+                val failed = java.util.concurrent.ConcurrentLinkedQueue<Throwable>()
+                val threads =
+                    List(8) { number ->
+                        kotlin.concurrent.thread {
+                            try {
+                                runBlocking { repeat(20) { smalt.account("t-$number-$it").ensure() } }
+                            } catch (why: Throwable) {
+                                failed += why
+                            }
+                        }
+                    }
+                withContext(Dispatchers.IO) { threads.forEach { it.join() } }
+                assertEquals(emptyList(), failed.toList())
+                assertEquals(160L, smalt.countAccounts())
             }
         }
 

@@ -1,15 +1,19 @@
 package dev.smalt.conformance
 
+import dev.smalt.jsonOf
 import java.nio.file.Path
 import java.util.TreeMap
-import kotlin.io.path.exists
+import kotlin.io.path.createDirectories
 import kotlin.io.path.listDirectoryEntries
 import kotlin.io.path.readText
 import kotlin.io.path.writeText
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertTrue
+import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
+import kotlin.time.DurationUnit
+import kotlin.time.TimeSource
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.launch
@@ -19,12 +23,6 @@ import kotlinx.coroutines.sync.withPermit
 import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeout
 import kotlinx.serialization.json.Json
-import kotlinx.serialization.json.JsonArray
-import kotlinx.serialization.json.JsonElement
-import kotlinx.serialization.json.JsonObject
-import kotlinx.serialization.json.JsonPrimitive
-import kotlinx.serialization.json.jsonArray
-import kotlinx.serialization.json.jsonObject
 
 /** All conformance cases. */
 internal class ConformanceTest {
@@ -49,6 +47,7 @@ internal class ConformanceTest {
         open: suspend (Case) -> World,
     ) {
         val failed = TreeMap<String, String>()
+        val begun = TimeSource.Monotonic.markNow()
         runBlocking(Dispatchers.Default) {
             val places = Semaphore(8)
             for (case in cases) {
@@ -69,23 +68,30 @@ internal class ConformanceTest {
             }
         }
         println("kotlin $backend: ${cases.size - failed.size} passed, ${failed.size} failed")
-        if (chosen.isEmpty()) write(backend, failed.size)
+        if (chosen.isEmpty()) count(backend, begun.elapsedNow(), failed.keys)
         assertTrue(cases.isNotEmpty(), "no case is called like `$chosen`")
         assertEquals(emptyMap<String, String>(), failed, failed.entries.joinToString("\n") { "${it.key}: ${it.value}" })
         println("${World.TYPED.get()} calls through typed methods; with JSON by hand: ${World.RAW}")
     }
 
-    /** This driver's row, beside those of the others. */
-    private fun write(
+    /** What was counted, for the grid: see tests/conformance/README.md. */
+    private fun count(
         backend: String,
-        failed: Int,
+        took: Duration,
+        failed: Set<String>,
     ) {
-        val path = Path.of(System.getenv("CARGO_TARGET_DIR") ?: repository.resolve("target").toString()).resolve("conformance.json")
-        val known = if (path.exists()) Json.parseToJsonElement(path.readText()).jsonObject["grid"]?.jsonArray.orEmpty() else emptyList()
-        val own = mapOf("language" to JsonPrimitive("kotlin"), "backend" to JsonPrimitive(backend))
-        val others = known.filterNot { row -> own.all { (name, value) -> row.jsonObject[name] == value } }
-        val row: JsonElement = JsonObject(own + mapOf("passed" to JsonPrimitive(cases.size - failed), "failed" to JsonPrimitive(failed)))
-        path.writeText(JsonObject(mapOf("cases" to JsonPrimitive(cases.size), "grid" to JsonArray(others + row))).toString() + "\n")
+        val target = System.getenv("CARGO_TARGET_DIR")?.ifEmpty { null } ?: repository.resolve("target").toString()
+        val row =
+            jsonOf(
+                mapOf(
+                    "language" to "kotlin",
+                    "backend" to backend,
+                    "seconds" to took.toDouble(DurationUnit.SECONDS),
+                    "passed" to cases.map { it.id }.filterNot { it in failed },
+                    "failed" to failed.toList(),
+                ),
+            )
+        Path.of(target).resolve("conformance").createDirectories().resolve("kotlin-$backend.json").writeText("$row\n")
     }
 
     @Test

@@ -1,0 +1,84 @@
+package dev.smalt
+
+import java.io.File
+import java.util.concurrent.TimeUnit
+import kotlin.system.exitProcess
+import kotlin.test.Test
+import kotlin.test.assertEquals
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.DelicateCoroutinesApi
+import kotlinx.coroutines.GlobalScope
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.runBlocking
+import org.junit.jupiter.api.Timeout
+
+/** What only a machine of its own shows: how it ends, and what is changed in it. */
+@Timeout(300)
+internal class ProcessTest {
+    private fun run(role: String): Pair<Int, String> {
+        val java = File(System.getProperty("java.home"), "bin/java").path
+        val classes = System.getProperty("surefire.test.class.path") ?: System.getProperty("java.class.path")
+        val child = ProcessBuilder(java, "-cp", classes, Child::class.java.name, role).redirectError(ProcessBuilder.Redirect.INHERIT).start()
+        val said = child.inputReader().readText()
+        if (!child.waitFor(120, TimeUnit.SECONDS)) throw AssertionError("$role: it does not end").also { child.destroyForcibly() }
+        return child.exitValue() to said.trim()
+    }
+
+    @Test
+    fun `a machine exits with calls in flight`() = repeat(size(2, 30)) { assertEquals(7 to "in flight", run("exit")) }
+
+    @Test
+    fun `neither pending calls nor open handles keep a machine alive`() = repeat(size(2, 30)) { assertEquals(0 to "in flight", run("return")) }
+
+    @Test
+    fun `an exception that nobody catches ends it as any other does`() = assertEquals(1 to "in flight", run("throw"))
+
+    @Test
+    fun `nothing is changed in the process`() {
+        if (!File("/proc/self/status").exists()) return
+        assertEquals(0 to "as it was", run("state"))
+    }
+}
+
+/** The other machine. */
+internal object Child {
+    private fun state(): List<Any?> =
+        File("/proc/self/status").readLines().filter { it.matches(Regex("Sig(Blk|Ign|Cgt):.*")) } +
+            File("/proc/self/limits").readLines() + Thread.getDefaultUncaughtExceptionHandler()
+
+    private suspend fun used(): Smalt {
+        val smalt = Smalt.sandbox()
+        smalt.account("a").ensure()
+        smalt.account("a").connect("sandbox-oauth")
+        return smalt
+    }
+
+    @OptIn(DelicateCoroutinesApi::class)
+    @JvmStatic
+    fun main(args: Array<String>) {
+        if (args[0] == "state") {
+            val before = state()
+            runBlocking {
+                val smalt = used()
+                smalt.account("a").credential("sandbox-oauth")
+                val during = state()
+                smalt.shutdown()
+                println(if (before == during && during == state()) "as it was" else "$before\n$during\n${state()}")
+            }
+            return
+        }
+        runBlocking {
+            val smalt = used()
+            val last = smalt.eventsPage(limit = 1000).items.last().cursor
+            repeat(200) { GlobalScope.launch { smalt.eventsPage(since = last, wait = 600.seconds) } }
+            repeat(200) { GlobalScope.launch { smalt.countAccounts() } }
+            while (Port.pending < 200) kotlinx.coroutines.delay(5)
+        }
+        println("in flight")
+        System.out.flush()
+        when (args[0]) {
+            "exit" -> exitProcess(7)
+            "throw" -> throw IllegalStateException("on purpose")
+        }
+    }
+}
