@@ -138,6 +138,7 @@ bench: ## measure against named peers; writes target/bench.json
 	@cargo run -q --profile fast -p smalt-bench
 	bindings-python/bench.sh
 	bindings-node/bench.sh
+	bindings-swift/bench.sh
 
 counterparts:
 	@tests/counterparts/install.sh

@@ -8,6 +8,8 @@
 //!
 //! Whoever wants another way across (JNI, for instance) has these functions to carry and nothing else.
 
+#[cfg(feature = "bench")]
+mod bench;
 mod call;
 mod error;
 mod host;
