@@ -128,6 +128,8 @@ case "${1:-}" in
 	"")
 		android
 		all=(-Pandroid)
+		# The sample screen is drawn by a library for this platform.
+		if [ "$platform" = linux-x86-64 ]; then all=(-Pandroid,compose); fi
 		;;
 	jvm) shift ;;
 esac
