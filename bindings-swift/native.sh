@@ -25,7 +25,7 @@ if [ "${3:-}" = bench ]; then
 	case "$profile" in
 		dev) build+=(--features smalt-ffi/bench) ;;
 		# With its symbols, which the generator reads.
-		*) build=(-p smalt-ffi --lib --features bench --profile "$profile" --config "profile.$profile.package.smalt-ffi.strip=\"none\"") ;;
+		*) build=(-p smalt-ffi --lib --features bench,shipped --profile "$profile" --config "profile.$profile.package.smalt-ffi.strip=\"none\"") ;;
 	esac
 fi
 cargo build -q --manifest-path "$root/Cargo.toml" "${build[@]}"

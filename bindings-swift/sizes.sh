@@ -17,7 +17,7 @@ if [ "${1:-}" != --check ]; then
 	library="$target/release/libsmalt_ffi.so"
 	version="$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' "$root/Cargo.toml")"
 	measured() {
-		cargo build -q --release --manifest-path "$root/Cargo.toml" -p smalt-ffi "$@" >&2
+		cargo build -q --release --manifest-path "$root/Cargo.toml" -p smalt-ffi --features shipped "$@" >&2
 		stat -c %s "$library"
 	}
 	embedded="$(measured)"

@@ -81,6 +81,10 @@ tested() {
 	local log="$made/test.log" status=0 limit=()
 	if command -v timeout >/dev/null; then limit=(timeout --kill-after=20 "$([ -n "${SMALT_FULL:-}" ] && echo 14400 || echo 1800)"); fi
 	within "${limit[@]}" swift test "$@" 2>&1 | tee "$log" || status="${PIPESTATUS[0]}"
+	if [ "$status" = 0 ] && grep -qE 'Test run with 0 tests' "$log"; then
+		say "no test has such a name"
+		return 1
+	fi
 	if [ "$status" = 0 ]; then return 0; fi
 	case "$status" in
 		124 | 137) say "the tests did not end in time" ;;

@@ -76,9 +76,7 @@ func ready() async throws -> Row {
 
 func pending() async throws -> Row {
     // What waits takes this way; a credential from memory takes a shorter one.
-    let ask: Call = {
-        let _: Credential = try await account.handle.ask("credential", ["account": customer, "application": application])
-    }
+    let ask: Call = { _ = try await account.handle.waited("credential", ["account": customer, "application": application]) }
     let plain: Call = { _ = try await plainPending(engine: engine, account: customer, application: application) }
     let (ours, theirs) = try await interleaved(
         { try await rate(20_000, together: 64, ask) }, { try await rate(20_000, together: 64, plain) })

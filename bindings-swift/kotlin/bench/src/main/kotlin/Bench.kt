@@ -120,7 +120,7 @@ private class Asked(
 
     /** What waits takes this way; a credential from memory takes a shorter one. */
     suspend fun pending() {
-        credentialOf(account.handle.operation("credential", request))
+        account.handle.waited("credential", request)
     }
 
     suspend fun plainReady() {
