@@ -93,9 +93,9 @@ internal object Child {
         if (args[0] == "loop") {
             runBlocking {
                 val smalt = used()
-                loop(smalt, 3_000)
+                loop(smalt, 1_000)
                 val before = resident()
-                loop(smalt, size(2_000, 25_000))
+                loop(smalt, size(1_000, 25_000))
                 println("$before ${resident()}")
                 smalt.shutdown()
             }
