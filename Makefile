@@ -126,6 +126,10 @@ reliability: counterparts ## the reliability and security requirements at their 
 	node tests/report.mjs "$(TARGET)/reliability.log" "$(TARGET)/reliability.names" > "$(TARGET)/reliability.json" || failed+=" rows"
 	bindings-python/test.sh -k "s41 or s78 or s80 or interpreter_ends or what_is_left" || failed+=" python"
 	{ tests/node/install.sh && tests/node/run.sh test; } || failed+=" node"
+	bindings-swift/kotlin.sh jvm '-Dtest=*#s41*+s77*+s78*+s79*+*loop*' || failed+=" kotlin"
+	swift=0
+	bindings-swift/swift.sh test --filter 's41_|s77_|s78_|s79_|Loop' || swift=$$?
+	if [ "$$swift" = 69 ] && [ -z "$${CI:-}" ]; then echo "NOT RUN: the Swift package's rows, since Swift can't be had here." >&2; elif [ "$$swift" != 0 ]; then failed+=" swift"; fi
 	unset SMALT_FULL
 	tests/contract/run.sh 20 || failed+=" contract"
 	tests/fuzz/run.sh 60 || failed+=" fuzz"
@@ -138,6 +142,7 @@ bench: ## measure against named peers; writes target/bench.json
 	@cargo run -q --profile fast -p smalt-bench
 	bindings-python/bench.sh
 	bindings-node/bench.sh
+	bindings-swift/bench.sh
 
 counterparts:
 	@tests/counterparts/install.sh

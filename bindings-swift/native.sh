@@ -3,6 +3,7 @@
 # told. Nothing of it is checked in.
 #
 #   bindings-swift/native.sh kotlin .cache/kotlin/generated
+#   bindings-swift/native.sh kotlin .cache/bench/kotlin bench    a release's library with the benches' peer in it; SMALT_BENCH_PROFILE has another profile
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 root="$(dirname "$here")"
@@ -18,10 +19,20 @@ making=$!
 
 # The profile of the other tests, and the server beside it: so crates have the features that the Python package's have, and what was compiled
 # for one is compiled for the other.
-cargo build -q --manifest-path "$root/Cargo.toml" -p smalt-ffi -p smalt-server --lib
+profile=dev build=(-p smalt-ffi -p smalt-server --lib)
+if [ "${3:-}" = bench ]; then
+	profile="${SMALT_BENCH_PROFILE:-release}"
+	case "$profile" in
+		dev) build+=(--features smalt-ffi/bench) ;;
+		# With its symbols, which the generator reads.
+		*) build=(-p smalt-ffi --lib --features bench,shipped --profile "$profile" --config "profile.$profile.package.smalt-ffi.strip=\"none\"") ;;
+	esac
+fi
+cargo build -q --manifest-path "$root/Cargo.toml" "${build[@]}"
+library="$target/${profile/#dev/debug}/libsmalt_ffi"
 case "$(uname -s)" in
-	Darwin) library="$target/debug/libsmalt_ffi.dylib" ;;
-	*) library="$target/debug/libsmalt_ffi.so" ;;
+	Darwin) library+=.dylib ;;
+	*) library+=.so ;;
 esac
 wait "$making"
 

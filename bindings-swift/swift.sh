@@ -4,6 +4,7 @@
 #   bindings-swift/swift.sh                           everything
 #   bindings-swift/swift.sh build                     the package only, as users build it
 #   bindings-swift/swift.sh test --filter CallsTests  some tests; CASE=<part of an id> chooses conformance cases
+#   bindings-swift/swift.sh bench                     measures it, in .cache/bench/swift; see bench.sh
 #
 # It takes the `swift` on the PATH. Where there is none, and you are root on Debian, it makes a folder with Debian's own (3.1 GB, about 3 minutes,
 # once) in SMALT_CACHE (default /var/cache/smalt) and works in that with bubblewrap, which leaves no mount. Where Swift can't be had, it ends
@@ -80,6 +81,10 @@ tested() {
 	local log="$made/test.log" status=0 limit=()
 	if command -v timeout >/dev/null; then limit=(timeout --kill-after=20 "$([ -n "${SMALT_FULL:-}" ] && echo 14400 || echo 1800)"); fi
 	within "${limit[@]}" swift test "$@" 2>&1 | tee "$log" || status="${PIPESTATUS[0]}"
+	if [ "$status" = 0 ] && grep -qE 'Test run with 0 tests' "$log"; then
+		say "no test has such a name"
+		return 1
+	fi
 	if [ "$status" = 0 ]; then return 0; fi
 	case "$status" in
 		124 | 137) say "the tests did not end in time" ;;
@@ -92,15 +97,37 @@ tested() {
 	return 1
 }
 
-library="$("$here/native.sh" swift "$made/generated")"
-native="$(dirname "$library")"
 # What links finds the library by this, as users do.
-cat >"$native/smalt_ffi.pc" <<PC
+described() {
+	native="$(dirname "$1")"
+	cat >"$native/smalt_ffi.pc" <<PC
 Name: smalt_ffi
 Description: The native half of Smalt's Swift package
 Version: 0
 Libs: -L$native -lsmalt_ffi
 PC
+}
+
+if [ "${1:-}" = bench ]; then
+	shift
+	made="$root/.cache/bench/swift"
+	library="$("$here/native.sh" swift "$made/generated" bench)"
+	described "$library"
+	rm -rf "$made/package/Sources"
+	mkdir -p "$made/package/Sources/SmaltGlue"
+	cp -r "$here/swift/bench/." "$made/package/"
+	cp -r "$here"/swift/Sources/Smalt{,FFI} "$made/package/Sources/"
+	cp "$made/generated/SmaltGlue.swift" "$made/package/Sources/SmaltGlue/"
+	cp "$made/generated/SmaltFFI.h" "$made/package/Sources/SmaltFFI/"
+	cd "$made/package"
+	# As users build it for a release, but for what lets the bench see what is internal.
+	within swift build -q -c release --disable-sandbox --scratch-path "$made/build" -Xswiftc -enable-testing
+	within "$made/build/release/Bench" "$CARGO_TARGET_DIR/bench.json" "$@"
+	exit 0
+fi
+
+library="$("$here/native.sh" swift "$made/generated")"
+described "$library"
 for file in "SmaltGlue/SmaltGlue.swift" "SmaltFFI/SmaltFFI.h"; do
 	mkdir -p "$(dirname "$here/swift/Sources/$file")"
 	cmp -s "$made/generated/$(basename "$file")" "$here/swift/Sources/$file" || cp "$made/generated/$(basename "$file")" "$here/swift/Sources/$file"
@@ -128,7 +155,7 @@ if [ "$#" != 0 ]; then exit 0; fi
 if within swift format --version >/dev/null 2>&1; then
 	say "format"
 	within swift format lint --strict --recursive --parallel Package.swift bindings-swift/swift/Sources/Smalt \
-		bindings-swift/swift/Sources/SmaltTesting bindings-swift/swift/{Tests,Examples,StandIns,consumer}
+		bindings-swift/swift/Sources/SmaltTesting bindings-swift/swift/{Tests,Examples,StandIns,consumer,bench}
 fi
 
 if [ "$(uname -s)" = Linux ]; then

@@ -3,18 +3,21 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use serde::Deserialize;
+use serde_json::Value;
 use smalt::{
     Code, Error, Exposed, Result, Secret,
-    backend::{AnyRequest, ApiRequest, Caller, GetCredential},
+    backend::{AnyAnswer, AnyRequest, ApiRequest, Caller},
     operations::Operation,
     plugin::Scope,
 };
 use smalt_bridge::{ConnectOptions, Engine, ResumeOptions, context_request};
 
 use crate::{
-    error::{Failed, written},
+    error::{Failed, quiet, raised, written},
     host::Home,
+    packed,
     port::Port,
+    ready::Seats,
     table::Table,
 };
 
@@ -25,13 +28,20 @@ pub struct Open {
     pub port: Arc<Port>,
     /// Its plugins are called as long as it is open.
     pub _home: Arc<Home>,
+    pub seats: Arc<Seats>,
+}
+
+impl Open {
+    pub fn new(engine: Engine, port: Arc<Port>, home: Arc<Home>) -> Self {
+        Self { engine, port, _home: home, seats: Arc::default() }
+    }
 }
 
 pub static ENGINES: Table<Open> = Table::new();
 
 /// What stands before a request.
 #[derive(Deserialize)]
-struct Head {
+pub struct Head {
     /// The operation's name; `connect`, `resume`, `context` (a connector's own call) and `close` are beside them.
     op: String,
     /// The session's token; absent: the organisation asks. Empty for a session whose tokens come from a provider.
@@ -49,7 +59,7 @@ struct Head {
 }
 
 impl Head {
-    fn caller(&mut self) -> Caller {
+    pub fn caller(&mut self) -> Caller {
         match self.token.take() {
             Some(token) => Caller::Session(token),
             None => Caller::Organisation(self.actor.take().map_or_else(|| "organisation".into(), Into::into)),
@@ -61,22 +71,24 @@ impl Head {
     }
 }
 
-fn mistake(what: &str) -> Error {
+pub fn mistake(what: &str) -> Error {
     Error::new(Code::InvalidRequest, format!("{what} is not in the form that it must have"))
 }
 
-/// The text of a call: its head, then its request.
-fn read(call: &[u8]) -> Result<(Head, serde_json::Deserializer<serde_json::de::SliceRead<'_>>)> {
-    let mut text = serde_json::Deserializer::from_slice(call);
+/// The text of a call: its head, then its request. Both are taken apart before they are read: a reader of texts for every type would make
+/// the library larger by a tenth.
+pub fn read(call: &[u8]) -> Result<(Head, Value)> {
+    let mut texts = serde_json::Deserializer::from_slice(call).into_iter::<Value>();
     // What serde says of a mistake repeats what stood there.
-    let head = Head::deserialize(&mut text).map_err(|_| mistake("the call's head"))?;
-    Ok((head, text))
+    let head = texts.next().and_then(|head| Head::deserialize(head.ok()?).ok()).ok_or_else(|| mistake("the call's head"))?;
+    // `close` asks for nothing more.
+    Ok((head, texts.next().unwrap_or(Ok(Value::Null)).map_err(|_| mistake("the request"))?))
 }
 
 type Work = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>>;
 
 fn prepare(open: &Open, call: &[u8]) -> Result<(Work, Option<Duration>)> {
-    let (mut head, mut text) = read(call)?;
+    let (mut head, request) = read(call)?;
     let time = head.timeout.map(|time| Duration::try_from_secs_f64(time).map_err(|_| mistake("`timeout`"))).transpose()?;
     let asked = head.within.map(|number| {
         let gone = || Error::new(Code::PluginTimeout, "nobody waits any more for the plugin that makes this call");
@@ -87,17 +99,17 @@ fn prepare(open: &Open, call: &[u8]) -> Result<(Work, Option<Duration>)> {
     let engine = open.engine.clone();
     let work: Work = match &*head.op {
         "connect" => {
-            let options = ConnectOptions::deserialize(&mut text).map_err(|_| mistake("`connect`"))?;
+            let options = ConnectOptions::deserialize(request).map_err(|_| mistake("`connect`"))?;
             let connect = engine.connect(head.caller(), options, scope);
             Box::pin(async move { written(&connect.await?) })
         }
         "resume" => {
-            let options = ResumeOptions::deserialize(&mut text).map_err(|_| mistake("`resume`"))?;
+            let options = ResumeOptions::deserialize(request).map_err(|_| mistake("`resume`"))?;
             let resume = engine.resume(head.caller(), options, scope);
             Box::pin(async move { written(&resume.await?) })
         }
         "context" => {
-            let request = ApiRequest::deserialize(&mut text).map_err(|_| mistake("the request"))?;
+            let request = ApiRequest::deserialize(request).map_err(|_| mistake("the request"))?;
             let context = asked.and_then(|asked| asked.call.context).ok_or_else(|| mistake("a connector's call"))?;
             Box::pin(async move { written(&Exposed(&context_request(context, request).await?)) })
         }
@@ -111,9 +123,15 @@ fn prepare(open: &Open, call: &[u8]) -> Result<(Work, Option<Duration>)> {
         _ => {
             let operation = head.operation()?;
             open.engine.smalt()?;
-            let request = AnyRequest::read(operation, &mut text)?;
+            let request = AnyRequest::read(operation, request)?;
             let call = engine.call(head.caller(), request, scope);
-            Box::pin(async move { written(&Exposed(&call.await?)) })
+            Box::pin(async move {
+                match call.await? {
+                    // The one answer that a product asks for with each of its own calls.
+                    AnyAnswer::Credential(credential) => Ok(packed::credential(&credential)),
+                    answer => written(&Exposed(&answer)),
+                }
+            })
         }
     };
     Ok((work, time))
@@ -125,13 +143,15 @@ fn prepare(open: &Open, call: &[u8]) -> Result<(Work, Option<Duration>)> {
 /// `closed` when there is no such engine.
 #[uniffi::export]
 pub fn call_start(engine: u64, number: u64, call: Vec<u8>) -> Result<(), Failed> {
-    let open = ENGINES.get(engine)?;
-    let port = open.port.clone();
-    match smalt_bridge::contained(|| prepare(&open, &call)) {
-        Err(error) => port.ended(number, Err(error)),
-        Ok((work, time)) => begin(&port, number, time, work),
-    }
-    Ok(())
+    raised(|| {
+        let open = ENGINES.get(engine)?;
+        let port = open.port.clone();
+        match smalt_bridge::contained(|| prepare(&open, &call)) {
+            Err(error) => port.ended(number, Err(error)),
+            Ok((work, time)) => begin(&port, number, time, work),
+        }
+        Ok(())
+    })
 }
 
 /// Runs work whose end is a message.
@@ -140,35 +160,17 @@ pub fn begin(port: &Arc<Port>, number: u64, time: Option<Duration>, work: impl F
     smalt_bridge::start(&cancel, time, work, move |ended| port.ended(number, ended));
 }
 
-/// The ready operation (`credential`), answered from memory. `None` when it has to wait: then begin the call.
-///
-/// # Errors
-/// The operation's own; `closed`.
-#[uniffi::export]
-pub fn call_ready(engine: u64, call: Vec<u8>) -> Result<Option<Vec<u8>>, Failed> {
-    let ready = smalt_bridge::contained(|| {
-        let open = ENGINES.get(engine)?;
-        let (mut head, mut text) = read(&call)?;
-        let request = GetCredential::deserialize(&mut text).map_err(|_| mistake("`credential`"))?;
-        match open.engine.try_credential(&head.caller(), &request) {
-            None => Ok(None),
-            Some(ready) => written(&Exposed(&*ready?.0)).map(Some),
-        }
-    });
-    Ok(ready?)
-}
-
 /// What the backend can do, as JSON.
 ///
 /// # Errors
 /// `closed`.
 #[uniffi::export]
 pub fn engine_capabilities(engine: u64) -> Result<Vec<u8>, Failed> {
-    Ok(smalt_bridge::contained(|| written(&ENGINES.get(engine)?.engine.capabilities()?))?)
+    raised(|| written(&ENGINES.get(engine)?.engine.capabilities()?))
 }
 
 /// Lets go of an engine: its number means nothing any more. Begin `close` before, where what is outstanding should be written.
 #[uniffi::export]
 pub fn engine_release(engine: u64) {
-    drop(ENGINES.take(engine));
+    quiet(|| drop(ENGINES.take(engine)));
 }

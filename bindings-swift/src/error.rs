@@ -22,6 +22,24 @@ impl From<Error> for Failed {
     }
 }
 
+#[cfg(test)]
+thread_local!(pub static PANIC: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
+
+/// Every function that the host can call is this or [`quiet`]: a panic in it is an error. Tests let the next one panic.
+pub fn raised<T>(work: impl FnOnce() -> smalt::Result<T>) -> Result<T, Failed> {
+    let work = || {
+        #[cfg(test)]
+        assert!(!PANIC.take(), "on purpose");
+        work()
+    };
+    Ok(smalt_bridge::contained(work)?)
+}
+
+/// The same where the host can be told no error: UniFFI's Swift ends the process when such a function panics.
+pub fn quiet<T: Default>(work: impl FnOnce() -> T) -> T {
+    raised(|| Ok(work())).unwrap_or_default()
+}
+
 /// An error as JSON, with whatever a package shows of it.
 #[derive(Serialize)]
 struct Written<'a> {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use smalt::{Exposed, model::Credential, plugin::Fault};
 use smalt_bridge::{Host, HostArguments, HostCall, HostMessage};
 
 use crate::{
-    error::{Failed, Received, written},
+    error::{Failed, Received, raised, written},
     port::{Asked, Message, Port},
 };
 
@@ -102,15 +103,21 @@ enum End {
 /// `closed` when there is no such port.
 #[uniffi::export]
 pub fn host_answer(port: u64, number: u64, answer: Vec<u8>) -> Result<bool, Failed> {
-    let port = Port::of(port)?;
-    let Some(Asked { home, call }) = port.done(number) else { return Ok(false) };
-    let mut text = serde_json::Deserializer::from_slice(&answer);
-    let ended = match End::deserialize(&mut text) {
-        Ok(End::Value) | Err(_) => call.what.read(&mut text).map_err(Fault::Smalt),
-        Ok(End::Rejected { message }) => Err(Fault::Rejected(message)),
-        Ok(End::Failed { message, trace }) => Err(Fault::Failed { message, trace }),
-        Ok(End::Panicked { message, trace }) => Err(call.panicked(&message, trace)),
-        Ok(End::Error { error }) => Err(Fault::Smalt(error.into())),
-    };
-    Ok(port.answer(home, number, ended))
+    raised(|| {
+        let port = Port::of(port)?;
+        let Some(Asked { home, call }) = port.done(number) else { return Ok(false) };
+        let mut texts = serde_json::Deserializer::from_slice(&answer).into_iter::<Value>();
+        let mut next = || texts.next().and_then(std::result::Result::ok);
+        let ended = match next().and_then(|end| End::deserialize(end).ok()) {
+            Some(End::Rejected { message }) => Err(Fault::Rejected(message)),
+            Some(End::Failed { message, trace }) => Err(Fault::Failed { message, trace }),
+            Some(End::Panicked { message, trace }) => Err(call.panicked(&message, trace)),
+            Some(End::Error { error }) => Err(Fault::Smalt(error.into())),
+            Some(End::Value) | None => match next() {
+                Some(value) => call.what.read(value).map_err(Fault::Smalt),
+                None => Err(Fault::Failed { message: "what it answered is no JSON".into(), trace: None }),
+            },
+        };
+        Ok(port.answer(home, number, ended))
+    })
 }

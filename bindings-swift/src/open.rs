@@ -4,20 +4,23 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use smalt::{Code, Error, Result, manifest::AppManifest};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+#[cfg(feature = "embedded")]
+use smalt::manifest::AppManifest;
+use smalt::{Code, Error, Result};
 use smalt_bridge::{Engine, Host, HostPresenter, HostTokens, RemoteOptions, SessionOptions};
 
 use crate::{
     call::{ENGINES, Open, begin},
-    error::Failed,
+    error::{Failed, raised},
     host::Home,
     port::Port,
 };
 
 /// A plugin of the host that behaves as an application.
+#[cfg(feature = "embedded")]
 #[derive(Deserialize)]
-#[cfg_attr(not(feature = "embedded"), allow(dead_code))]
 struct OwnConnector {
     slug: String,
     manifest: Option<AppManifest>,
@@ -38,6 +41,7 @@ struct OwnPresenter {
 struct Own {
     /// How the host knows these plugins.
     home: u64,
+    #[cfg(feature = "embedded")]
     connectors: Vec<OwnConnector>,
     presenter: Option<OwnPresenter>,
     keys: bool,
@@ -53,10 +57,12 @@ impl Own {
 }
 
 /// Options, then what the host brings along.
-fn read<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<(T, Own)> {
-    let mut text = serde_json::Deserializer::from_slice(text);
-    let options = T::deserialize(&mut text).map_err(|error| mistake(&error))?;
-    Ok((options, Own::deserialize(&mut text).map_err(|error| mistake(&error))?))
+fn read<T: DeserializeOwned>(text: &[u8]) -> Result<(T, Own)> {
+    let mut texts = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
+    let mut next = || texts.next().unwrap_or(Ok(Value::Null)).map_err(|error| mistake(&error));
+    let (options, own) = (next()?, next()?);
+    let options = T::deserialize(options).map_err(|error| mistake(&error))?;
+    Ok((options, Own::deserialize(own).map_err(|error| mistake(&error))?))
 }
 
 /// Says what is wrong and repeats no value: a key may be among them.
@@ -74,10 +80,12 @@ fn mistake(error: &serde_json::Error) -> Error {
 /// `closed` when there is no such port.
 #[uniffi::export]
 pub fn open_embedded(port: u64, number: u64, options: Vec<u8>) -> Result<(), Failed> {
-    let port = Port::of(port)?;
-    let opening = smalt_bridge::contained(|| engine(&port, &options));
-    begin(&port, number, None, async move { opening?.await });
-    Ok(())
+    raised(|| {
+        let port = Port::of(port)?;
+        let opening = smalt_bridge::contained(|| engine(&port, &options));
+        begin(&port, number, None, async move { opening?.await });
+        Ok(())
+    })
 }
 
 /// Opens it, and answers its number.
@@ -101,7 +109,7 @@ fn engine(port: &Arc<Port>, options: &[u8]) -> Result<impl Future<Output = Resul
     let port = port.clone();
     Ok(async move {
         let engine = Engine::embedded(options, plugins).await?;
-        crate::error::written(&ENGINES.put(Open { engine, port, _home: home }))
+        crate::error::written(&ENGINES.put(Open::new(engine, port, home)))
     })
 }
 
@@ -116,14 +124,13 @@ fn engine(_: &Arc<Port>, _: &[u8]) -> Result<std::future::Ready<Result<Vec<u8>>>
 /// `invalid_request`, `address_refused`; `closed` when there is no such port.
 #[uniffi::export]
 pub fn open_remote(port: u64, options: Vec<u8>) -> Result<u64, Failed> {
-    let made = smalt_bridge::contained(|| {
+    raised(|| {
         let port = Port::of(port)?;
         let (options, mut own) = read::<RemoteOptions>(&options)?;
         let home = Home::new(&port, own.home);
         let engine = Engine::remote(options, own.presenter(&home.host))?;
-        Ok(ENGINES.put(Open { engine, port, _home: home }))
-    });
-    Ok(made?)
+        Ok(ENGINES.put(Open::new(engine, port, home)))
+    })
 }
 
 /// A session at a server: its number. Its calls name its token, or an empty one where tokens come from the host.
@@ -132,13 +139,12 @@ pub fn open_remote(port: u64, options: Vec<u8>) -> Result<u64, Failed> {
 /// `invalid_request`, `address_refused`; `closed` when there is no such port.
 #[uniffi::export]
 pub fn open_session(port: u64, options: Vec<u8>) -> Result<u64, Failed> {
-    let made = smalt_bridge::contained(|| {
+    raised(|| {
         let port = Port::of(port)?;
         let (options, mut own) = read::<SessionOptions>(&options)?;
         let home = Home::new(&port, own.home);
         let tokens = own.tokens.then(|| HostTokens::new(home.host.clone()));
         let (engine, _) = Engine::session(options, tokens, own.presenter(&home.host))?;
-        Ok(ENGINES.put(Open { engine, port, _home: home }))
-    });
-    Ok(made?)
+        Ok(ENGINES.put(Open::new(engine, port, home)))
+    })
 }

@@ -13,7 +13,7 @@ use smalt::{Result, plugin::Fault};
 use smalt_bridge::{Bell, Cancel, Host, HostAnswer, HostCall, Waited};
 
 use crate::{
-    error::{Failed, to_json},
+    error::{Failed, quiet, raised, to_json},
     table::Table,
 };
 
@@ -29,7 +29,7 @@ pub enum Message {
     Answer {
         /// The call.
         number: u64,
-        /// What it answers.
+        /// What it answers: JSON; a credential is packed.
         json: Vec<u8>,
     },
     /// The call of this number has failed.
@@ -199,7 +199,7 @@ impl Port {
 /// Opens a port: one per host, not one per engine.
 #[uniffi::export]
 pub fn port_open() -> u64 {
-    PORTS.put(Arc::new(Port::new()))
+    quiet(|| PORTS.put(Arc::new(Port::new())))
 }
 
 /// Takes what has come, or waits for it so many milliseconds. One thread at a time; empty when nothing came, and at once when the port
@@ -209,16 +209,17 @@ pub fn port_open() -> u64 {
 /// `closed` when there is no such port.
 #[uniffi::export]
 pub fn port_take(port: u64, wait: u64) -> Result<Vec<Message>, Failed> {
-    let port = Port::of(port)?;
-    Ok(smalt_bridge::contained(|| Ok(port.take(Duration::from_millis(wait))))?)
+    raised(|| Ok(Port::of(port)?.take(Duration::from_millis(wait))))
 }
 
 /// Ends everything that is under way, and the port.
 #[uniffi::export]
 pub fn port_close(port: u64) {
-    if let Some(port) = PORTS.take(port) {
-        port.close();
-    }
+    quiet(|| {
+        if let Some(port) = PORTS.take(port) {
+            port.close();
+        }
+    });
 }
 
 /// Cancels a call: its waiter ends at once with `cancelled`. Nothing when it has ended.
@@ -227,10 +228,12 @@ pub fn port_close(port: u64) {
 /// `closed` when there is no such port.
 #[uniffi::export]
 pub fn call_cancel(port: u64, number: u64) -> Result<(), Failed> {
-    let port = Port::of(port)?;
-    let call = lock(&port.calls).remove(&number);
-    if let Some(call) = call {
-        call.cancel();
-    }
-    Ok(())
+    raised(|| {
+        let port = Port::of(port)?;
+        let call = lock(&port.calls).remove(&number);
+        if let Some(call) = call {
+            call.cancel();
+        }
+        Ok(())
+    })
 }

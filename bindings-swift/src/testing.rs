@@ -5,7 +5,12 @@ use smalt::{
     plugin::{Clock, FixedClock},
 };
 
-use crate::{call::begin, error::Failed, port::Port, table::Table};
+use crate::{
+    call::begin,
+    error::{Failed, quiet, raised},
+    port::Port,
+    table::Table,
+};
 
 pub static CLOCKS: Table<FixedClock> = Table::new();
 #[cfg(feature = "embedded")]
@@ -51,7 +56,7 @@ mod provider {
 /// A clock that stands still at this many milliseconds since 1970: its number.
 #[uniffi::export]
 pub fn clock_open(millis: i64) -> u64 {
-    CLOCKS.put(FixedClock::at(Timestamp::from_millis(millis)))
+    quiet(|| CLOCKS.put(FixedClock::at(Timestamp::from_millis(millis))))
 }
 
 /// Moves it by so many milliseconds, and answers where it stands.
@@ -60,15 +65,17 @@ pub fn clock_open(millis: i64) -> u64 {
 /// `closed`.
 #[uniffi::export]
 pub fn clock_advance(clock: u64, millis: i64) -> Result<i64, Failed> {
-    let clock = CLOCKS.get(clock)?;
-    clock.advance_millis(millis);
-    Ok(clock.now().millis())
+    raised(|| {
+        let clock = CLOCKS.get(clock)?;
+        clock.advance_millis(millis);
+        Ok(clock.now().millis())
+    })
 }
 
 /// Lets go of a clock.
 #[uniffi::export]
 pub fn clock_release(clock: u64) {
-    drop(CLOCKS.take(clock));
+    quiet(|| drop(CLOCKS.take(clock)));
 }
 
 /// Starts a sandbox on a free loopback port; its number and origin are answered in the port.
@@ -77,18 +84,21 @@ pub fn clock_release(clock: u64) {
 /// `closed` when there is no such port.
 #[uniffi::export]
 pub fn sandbox_start(port: u64, number: u64) -> Result<(), Failed> {
-    let port = Port::of(port)?;
-    begin(&port, number, None, provider::start());
-    Ok(())
+    raised(|| {
+        begin(&Port::of(port)?, number, None, provider::start());
+        Ok(())
+    })
 }
 
 /// Ends a sandbox.
 #[uniffi::export]
 pub fn sandbox_stop(sandbox: u64) {
-    #[cfg(feature = "embedded")]
-    drop(SANDBOXES.take(sandbox));
-    #[cfg(not(feature = "embedded"))]
-    let _ = sandbox;
+    quiet(|| {
+        #[cfg(feature = "embedded")]
+        drop(SANDBOXES.take(sandbox));
+        #[cfg(not(feature = "embedded"))]
+        let _ = sandbox;
+    });
 }
 
 /// Plays the user at a sandbox's authorize page; the callback URL, which is not requested, is answered in the port.
@@ -97,7 +107,8 @@ pub fn sandbox_stop(sandbox: u64) {
 /// `closed` when there is no such port.
 #[uniffi::export]
 pub fn sandbox_visit(port: u64, number: u64, url: String) -> Result<(), Failed> {
-    let port = Port::of(port)?;
-    begin(&port, number, None, provider::visit(url));
-    Ok(())
+    raised(|| {
+        begin(&Port::of(port)?, number, None, provider::visit(url));
+        Ok(())
+    })
 }

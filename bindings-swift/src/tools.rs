@@ -5,16 +5,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use smalt::{
     Code, Error, Secret, Timestamp,
-    manifest::AppManifest,
     plugin::{Clock, SystemClock},
 };
 
-use crate::error::{Failed, written};
+use crate::error::{Failed, quiet, raised, written};
 
 /// The version of the native half.
 #[uniffi::export]
 pub fn version() -> String {
-    env!("CARGO_PKG_VERSION").to_owned()
+    quiet(|| env!("CARGO_PKG_VERSION").to_owned())
 }
 
 /// A new master key's text.
@@ -24,9 +23,9 @@ pub fn version() -> String {
 #[uniffi::export]
 pub fn make_key() -> Result<String, Failed> {
     #[cfg(feature = "embedded")]
-    return Ok(smalt_bridge::contained(|| Ok(smalt::vault::LocalKey::generate()?.text().expose().to_owned()))?);
+    return raised(|| Ok(smalt::vault::LocalKey::generate()?.text().expose().to_owned()));
     #[cfg(not(feature = "embedded"))]
-    Err(Error::new(Code::Unsupported, "there is no engine in this build that could use a key").into())
+    raised(|| Err(Error::new(Code::Unsupported, "there is no engine in this build that could use a key")))
 }
 
 /// Reads and checks a manifest file; as JSON.
@@ -35,7 +34,10 @@ pub fn make_key() -> Result<String, Failed> {
 /// `manifest_invalid`.
 #[uniffi::export]
 pub fn load_manifest(path: String) -> Result<Vec<u8>, Failed> {
-    Ok(smalt_bridge::contained(|| written(&AppManifest::load(&path)?))?)
+    #[cfg(feature = "embedded")]
+    return raised(|| written(&smalt::manifest::AppManifest::load(&path)?));
+    #[cfg(not(feature = "embedded"))]
+    raised(|| Err(Error::new(Code::Unsupported, format!("there is no engine in this build that could use {path}"))))
 }
 
 /// A delivery of a webhook, as its receiver got it.
@@ -63,9 +65,10 @@ struct Verified {
 /// Those of [`smalt::webhook::verify`]; `invalid_request`.
 #[uniffi::export]
 pub fn verify_webhook(delivery: Vec<u8>) -> Result<Vec<u8>, Failed> {
-    let verified = smalt_bridge::contained(|| {
+    raised(|| {
         let wrong = |_| Error::new(Code::InvalidRequest, "the delivery is not in the form that it must have");
-        let Delivery { headers, body, secrets, tolerance, now, compatible } = serde_json::from_slice(&delivery).map_err(wrong)?;
+        let Delivery { headers, body, secrets, tolerance, now, compatible } =
+            serde_json::from_slice(&delivery).and_then(serde_json::from_value).map_err(wrong)?;
         if let Some(signature) = compatible {
             smalt::webhook::verify_compatible(&signature, body.as_bytes(), &secrets)?;
             return Ok(b"null".to_vec());
@@ -77,6 +80,5 @@ pub fn verify_webhook(delivery: Vec<u8>) -> Result<Vec<u8>, Failed> {
         let now = now.map_or_else(|| SystemClock::default().now(), Timestamp::from_millis);
         let verified = smalt::webhook::verify(&headers, body.as_bytes(), &secrets, now, tolerance)?;
         written(&Verified { id: verified.id, sent_at: verified.sent_at })
-    });
-    Ok(verified?)
+    })
 }

@@ -27,7 +27,7 @@ grep -v '^ *link ' "$here/Sources/SmaltFFI/module.modulemap" >"$made/headers/mod
 library() { # target, features
 	rustup target add "$1" >/dev/null
 	# shellcheck disable=SC2086
-	cargo rustc -q --release --locked -p smalt-ffi --lib --crate-type staticlib --target "$1" $2
+	cargo rustc -q --release --locked -p smalt-ffi --features shipped --lib --crate-type staticlib --target "$1" $2
 	echo "$root/target/$1/release/libsmalt_ffi.a"
 }
 device="$(library aarch64-apple-ios --no-default-features)"

@@ -39,7 +39,9 @@ public struct Account: Linked, CustomStringConvertible {
     ///   - connection: The connection; absent: the default one.
     /// - Throws: ``SmaltError``: `notConnected`; `reauthRequired`: the user must connect again; `refreshFailed`: try again after `retryAfter`.
     public func credential(_ application: String, connection: String? = nil) async throws -> Credential {
-        try await handle.ready("credential", ["account": accountID, "application": application, "connection": connection])
+        try await handle.ready("credential", accountID, application, connection) {
+            ["account": accountID, "application": application, "connection": connection]
+        }
     }
 
     /// An authenticated call. The provider's answer is returned whatever its status.

@@ -5,6 +5,8 @@ import SmaltGlue
 final class Engine: Sendable {
     let number: UInt64
     let home: Home?
+    /// Where credentials come from memory.
+    let seats: Seats?
     private let hasStore: Bool
     private let closed = Locked(false)
 
@@ -13,6 +15,7 @@ final class Engine: Sendable {
 
     init(_ number: UInt64, _ home: Home?, hasStore: Bool) {
         (self.number, self.home, self.hasStore) = (number, home, hasStore)
+        seats = hasStore ? Seats(number) : nil
         Engine.open.with { $0 += 1 }
         home?.engine.with { $0 = Weak(object: self) }
     }
@@ -41,6 +44,7 @@ final class Engine: Sendable {
     }
 
     private func release() {
+        seats?.clear()
         engineRelease(engine: number)
         Engine.open.with { $0 -= 1 }
         if let home { Homes.shared.remove(home) }
@@ -128,14 +132,23 @@ public struct Handle: Sendable {
     func tell(_ op: String, _ request: Fields) async throws { _ = try await answer(op, request) }
 
     /// The ready operation: from memory where that can be. Code inside a plugin's call waits its turn.
-    func ready<Answer: Decodable>(_ op: String, _ request: Fields) async throws -> Answer {
+    func ready(
+        _ op: String, _ account: String, _ application: String, _ connection: String?, _ request: () -> Fields
+    ) async throws -> Credential {
         try Task.checkCancellation()
         let (engine, token) = try await opened()
-        if Within.number == nil {
-            let text = try text(op, token, request, nil)
-            if let ready = try raising({ try callReady(engine: engine.number, call: text) }) { return try Codec.value(Answer.self, ready) }
-        }
-        return try await ask(op, request)
+        let seats = Within.number == nil && token == nil ? engine.seats : nil
+        let place = Seats.Place(actor: actor, account: account, application: application, connection: connection)
+        if let seats, let ready = try seats.ready(place) { return ready }
+        let request = request()
+        let credential = try await waited(op, request)
+        seats?.take(place) { try text(op, nil, request, nil) }
+        return credential
+    }
+
+    /// The same, by a call.
+    func waited(_ op: String, _ request: Fields) async throws -> Credential {
+        try Packed.read(await answer(op, request)) { try $0.credential() }
     }
 }
 

@@ -26,20 +26,6 @@ import Testing
         }
     }
 
-    @Test func aCancelledTaskAsksNoMemoryEither() async throws {
-        try await sandboxed { smalt in
-            let account = smalt.account("a")
-            try await account.ensure()
-            _ = try await account.connect("sandbox-oauth")
-            let task = Task {
-                while !Task.isCancelled { await Task.yield() }
-                return try await account.credential("sandbox-oauth")
-            }
-            task.cancel()
-            await #expect(throws: CancellationError.self) { _ = try await task.value }
-        }
-    }
-
     @Test func cancellingEndsTheWaiterAtOnceAndTheCallInTheCore() async throws {
         try await sandboxed { smalt in
             let before = Port.shared.pending
@@ -140,6 +126,39 @@ import Testing
             }
         }
 
+        /// Bytes of this process that are in memory.
+        private func resident() throws -> Int {
+            let text = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8)
+            return try #require(text.split(separator: " ").dropFirst().first.flatMap { Int($0) }) * 4096
+        }
+
+        @Test func s79_callsInALoopLeaveNoMemoryBehind() async throws {
+            try await within(.seconds(size(240, 3_600))) {
+                let smalt = try await Smalt.sandbox()
+                let account = smalt.account("a")
+                try await account.ensure()
+                _ = try await account.connect("sandbox-oauth")
+                // Calls of each sort: from memory, waited for, refused, cancelled.
+                func loop(_ rounds: Int) async throws {
+                    for _ in 0..<rounds {
+                        for _ in 0..<5 { _ = try await account.credential("sandbox-oauth") }
+                        _ = try await account.handle.waited("credential", ["account": "a", "application": "sandbox-oauth"])
+                        _ = try await account.get()
+                        _ = try await thrown { _ = try await smalt.account("nobody").get() }
+                        let cancelled = Task { try await smalt.countAccounts() }
+                        cancelled.cancel()
+                        _ = await cancelled.result
+                    }
+                }
+                try await loop(2_000)
+                let before = try resident()
+                try await loop(size(2_000, 25_000))
+                let after = try resident()
+                #expect(after < before + before / 50 + (16 << 20), "from \(before) to \(after) bytes")
+                await smalt.close()
+            }
+        }
+
         @Test func s77_aPanicBecomesAnErrorAndNothingElseIsHarmed() async throws {
             try await sandboxed { smalt in
                 let error = try await thrown { try await smalt.handle.tell("panic", [:]) }
@@ -223,17 +242,6 @@ import Testing
                 _ = await opening.result
             }
             try await until { Port.shared.pending == 0 && Engine.open.with { $0 } == before }
-        }
-    }
-
-    @Test func aReadyCredentialIsAnsweredFromMemory() async throws {
-        try await sandboxed { smalt in
-            let account = smalt.account("a")
-            try await account.ensure()
-            _ = try await account.connect("sandbox-oauth")
-            let first = try await account.credential("sandbox-oauth")
-            #expect(try await account.credential("sandbox-oauth") == first)
-            #expect(try await thrown { _ = try await account.credential("sandbox-key") }.code == .notConnected)
         }
     }
 

@@ -66,15 +66,14 @@ public class Account internal constructor(
     public suspend fun credential(
         application: String,
         connection: String? = null,
-    ): Credential {
-        val request =
+    ): Credential =
+        handle.ready("credential", id, application, connection) {
             obj {
                 put("account", json(id))
                 put("application", json(application))
                 putSome("connection", connection) { json(it) }
             }
-        return credentialOf(handle.ready("credential", request))
-    }
+        }
 
     /**
      * An authenticated call. The provider's answer is returned whatever its status.

@@ -4,6 +4,8 @@ import java.lang.ref.WeakReference
 import java.util.concurrent.atomic.AtomicBoolean
 import kotlin.time.Duration
 import kotlin.time.DurationUnit
+import kotlinx.coroutines.currentCoroutineContext
+import kotlinx.coroutines.ensureActive
 import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonObject
 
@@ -14,6 +16,9 @@ internal class Engine(
     private val hasStore: Boolean,
 ) {
     private val closed = AtomicBoolean()
+
+    /** Where credentials come from memory. */
+    val seats: Seats? = if (hasStore) Seats(number) else null
 
     init {
         Port.watch(this, number, home)
@@ -27,6 +32,7 @@ internal class Engine(
         try {
             if (hasStore) Port.call { native.callStart(number, it, """{"op":"close"}""".encodeToByteArray()) }
         } finally {
+            seats?.clear()
             Port.unwatch(number)
             native.release(number)
             home?.let { Homes.remove(it) }
@@ -68,26 +74,45 @@ internal class Handle(
         return (head.toString() + request.toString()).encodeToByteArray()
     }
 
+    private suspend fun answer(
+        op: String,
+        request: JsonObject,
+        within: Long?,
+    ): ByteArray {
+        val text = text(op, request, within)
+        return Port.call { native.callStart(engine.number, it, text) }
+    }
+
     /** An operation, by its name. */
     suspend fun operation(
         op: String,
         request: JsonObject,
         within: Long? = Within.here,
-    ): JsonElement {
-        val text = text(op, request, within)
-        return parsed(Port.call { native.callStart(engine.number, it, text) })
-    }
+    ): JsonElement = parsed(answer(op, request, within))
 
     /** The ready operation: from memory where that can be. Host code inside a plugin's call waits its turn. */
     suspend fun ready(
         op: String,
-        request: JsonObject,
-    ): JsonElement {
+        account: String,
+        application: String,
+        connection: String?,
+        request: () -> JsonObject,
+    ): Credential {
+        currentCoroutineContext().ensureActive()
         val within = Within.here
-        val text = text(op, request, within)
-        val ready = if (within == null) native.callReady(engine.number, text) else null
-        return parsed(ready ?: Port.call { native.callStart(engine.number, it, text) })
+        val seats = if (within == null && token == null) engine.seats else null
+        val place = Seats.Place(actor, account, application, connection)
+        seats?.ready(place)?.let { return it }
+        val asked = request()
+        return waited(op, asked, within).also { seats?.take(place) { text(op, asked, null) } }
     }
+
+    /** The same, by a call. */
+    suspend fun waited(
+        op: String,
+        request: JsonObject,
+        within: Long? = Within.here,
+    ): Credential = Packed.read(answer(op, request, within)) { credential() }
 }
 
 /** A body of an authenticated call. */

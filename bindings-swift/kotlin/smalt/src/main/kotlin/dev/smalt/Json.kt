@@ -14,7 +14,7 @@ import kotlinx.serialization.json.JsonPrimitive
 
 // What the generated code reads and writes JSON with.
 
-private fun strange(): Nothing =
+internal fun strange(): Nothing =
     throw failure("internal", "internal", "An answer has another form than this version of the package knows. Use packages of one version.")
 
 internal fun parsed(bytes: ByteArray): JsonElement = Json.parseToJsonElement(bytes.decodeToString())

@@ -20,10 +20,23 @@ internal interface Native {
         call: ByteArray,
     )
 
-    fun callReady(
+    fun seatTake(
         engine: Long,
         call: ByteArray,
+    ): Long
+
+    fun seatReady(
+        engine: Long,
+        seat: Long,
+    ): Long
+
+    fun seatAnswer(
+        engine: Long,
+        seat: Long,
+        answer: Long,
     ): ByteArray?
+
+    fun seatsClear(engine: Long)
 
     fun callCancel(
         port: Long,
@@ -105,10 +118,23 @@ internal object UniffiNative : Native {
         call: ByteArray,
     ): Unit = raising { dev.smalt.ffi.callStart(engine.toULong(), number.toULong(), call) }
 
-    override fun callReady(
+    override fun seatTake(
         engine: Long,
         call: ByteArray,
-    ): ByteArray? = raising { dev.smalt.ffi.callReady(engine.toULong(), call) }
+    ): Long = raising { dev.smalt.ffi.seatTake(engine.toULong(), call).toLong() }
+
+    override fun seatReady(
+        engine: Long,
+        seat: Long,
+    ): Long = dev.smalt.ffi.seatReady(engine.toULong(), seat.toULong()).toLong()
+
+    override fun seatAnswer(
+        engine: Long,
+        seat: Long,
+        answer: Long,
+    ): ByteArray? = dev.smalt.ffi.seatAnswer(engine.toULong(), seat.toULong(), answer.toULong())
+
+    override fun seatsClear(engine: Long): Unit = dev.smalt.ffi.seatsClear(engine.toULong())
 
     override fun callCancel(
         port: Long,

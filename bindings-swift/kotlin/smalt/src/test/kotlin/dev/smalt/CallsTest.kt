@@ -5,7 +5,6 @@ import java.util.concurrent.atomic.AtomicInteger
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertFalse
-import kotlin.test.assertNull
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
@@ -256,26 +255,6 @@ internal class CallsTest {
                 }
             }
             until { Port.pending == 0 && Port.open == before }
-        }
-
-    @Test
-    fun `a ready credential is answered from memory`() =
-        running {
-            sandboxed { smalt ->
-                val account = smalt.account("a")
-                account.ensure()
-                account.connect("sandbox-oauth")
-                val first = account.credential("sandbox-oauth")
-                val request =
-                    obj {
-                        put("account", json("a"))
-                        put("application", json("sandbox-oauth"))
-                    }
-                val head = """{"op":"credential"}""".encodeToByteArray()
-                val ready = native.callReady(smalt.handle.engine.number, head + request.bytes())
-                assertEquals(first, credentialOf(parsed(ready!!)))
-                assertNull(thrown<SmaltException.Conflict> { account.credential("sandbox-key") }.trace)
-            }
         }
 
     @Test

@@ -28,6 +28,16 @@ internal suspend fun sandboxed(test: suspend (Smalt) -> Unit) {
     }
 }
 
+/** A credential by a call, whatever is in memory. */
+internal suspend fun waited(account: Account): Credential {
+    val request =
+        obj {
+            put("account", json(account.accountId))
+            put("application", json("sandbox-oauth"))
+        }
+    return account.handle.waited("credential", request)
+}
+
 internal suspend inline fun <reified E : Throwable> thrown(crossinline call: suspend () -> Unit): E {
     try {
         call()
