@@ -61,12 +61,12 @@ export class Account extends AccountMethods {
       if (connection === undefined || typeof connection === 'string') {
         const native = this[NATIVE]
         const known = (native.ready ??= new ReadyCredentials()).get(this.accountId, application, connection)
-        if (known !== undefined) return Promise.resolve(known)
+        if (known !== undefined) return known
         const found = native.tryCredential(room, this.accountId, application, connection)
         if (found?.length === 1) return Promise.reject(toError(found[0]))
         if (found !== undefined) {
-          native.ready.keep(this.accountId, application, connection, found)
-          return Promise.resolve(found[0])
+          const [credential, ready] = found
+          return native.ready.keep(this.accountId, application, connection, { answer: Promise.resolve(credential), ready })
         }
       }
     }

@@ -5,7 +5,11 @@ import type { NativeReady } from './native.js'
 /** How many are kept for an engine. */
 const MOST = 4096
 
-type Kept = readonly [Credential, NativeReady]
+/** What was answered, and what tells whether it still counts. */
+interface Kept {
+  readonly answer: Promise<Credential>
+  readonly ready: NativeReady
+}
 
 function key(application: string, connection: string | undefined): string {
   return connection === undefined ? application : `${application}\0${connection}`
@@ -15,23 +19,24 @@ function key(application: string, connection: string | undefined): string {
 export class ReadyCredentials {
   private readonly accounts = new Map<string, Map<string, Kept>>()
 
-  /** The credential, while it is the one to use. */
-  get(account: string, application: string, connection: string | undefined): Credential | undefined {
+  /** What was answered, while it is the one to use. */
+  get(account: string, application: string, connection: string | undefined): Promise<Credential> | undefined {
     const kept = this.accounts.get(account)?.get(key(application, connection))
-    return kept?.[1].counts() ? kept[0] : undefined
+    return kept?.ready.counts() ? kept.answer : undefined
   }
 
   /** Keeps one, and drops what core has let go of: its secrets go with the last reference. */
-  keep(account: string, application: string, connection: string | undefined, kept: Kept): void {
+  keep(account: string, application: string, connection: string | undefined, kept: Kept): Promise<Credential> {
     let size = 0
     for (const [id, credentials] of this.accounts) {
-      for (const [name, [, ready]] of credentials) if (ready.gone()) credentials.delete(name)
+      for (const [name, { ready }] of credentials) if (ready.gone()) credentials.delete(name)
       if (credentials.size === 0) this.accounts.delete(id)
       size += credentials.size
     }
-    if (size >= MOST) return
+    if (size >= MOST) return kept.answer
     let credentials = this.accounts.get(account)
     if (credentials === undefined) this.accounts.set(account, (credentials = new Map()))
     credentials.set(key(application, connection), kept)
+    return kept.answer
   }
 }
