@@ -36,7 +36,7 @@ impl Packed {
         self.0.extend(time.map_or(NEVER, Timestamp::millis).to_le_bytes());
     }
 
-    fn list<'a>(&mut self, texts: &'a [String]) {
+    fn list(&mut self, texts: &[String]) {
         self.count(texts.len());
         texts.iter().for_each(|text| self.text(text));
     }

@@ -201,11 +201,11 @@ fn s77_a_panic_and_a_cancel_end_their_own_call() {
 /// Every function that the host can call, with arguments that mean nothing: a panic in it is an error or nothing, and passes no further.
 #[test]
 fn s77_a_panic_in_any_exported_function_ends_there() {
-    type Function = (&'static str, fn() -> Option<Failed>);
+    type Function<T> = (&'static str, fn() -> T);
     fn failed<T>(ended: Result<T, Failed>) -> Option<Failed> {
         ended.err()
     }
-    let raised: [Function; 15] = [
+    let raised: [Function<Option<Failed>>; 15] = [
         ("call_start", || failed(call_start(0, 0, Vec::new()))),
         ("engine_capabilities", || failed(engine_capabilities(0))),
         ("seat_take", || failed(seat_take(0, Vec::new()))),
@@ -222,7 +222,7 @@ fn s77_a_panic_in_any_exported_function_ends_there() {
         ("load_manifest", || failed(load_manifest(String::new()))),
         ("verify_webhook", || failed(verify_webhook(Vec::new()))),
     ];
-    let quiet: [(&str, fn() -> bool); 10] = [
+    let quiet: [Function<bool>; 10] = [
         ("engine_release", || matches!(engine_release(0), ())),
         ("seat_ready", || seat_ready(0, 0) == WAITS),
         ("seat_answer", || seat_answer(0, 0, 0).is_none()),
