@@ -10,16 +10,14 @@ use napi::{
     bindgen_prelude::{JsObjectValue, Object, ObjectRef},
 };
 use smalt::{Exposed, model::Credential};
+use smalt_bridge::Sweep;
 
 use crate::write::{Classes, Writer};
-
-/// How many are kept.
-const MOST: usize = 4096;
 
 /// Credentials as JavaScript objects, by where core has them. Core decides which one counts, and ours is used while core answers
 /// the very same one; the weak reference keeps the place from being used again.
 #[derive(Default)]
-pub struct Kept(HashMap<usize, (Weak<Credential>, ObjectRef<false>)>);
+pub struct Kept(HashMap<usize, (Weak<Credential>, ObjectRef<false>)>, Sweep);
 
 impl Kept {
     /// The credential's object: the kept one, or a new one.
@@ -31,18 +29,17 @@ impl Kept {
             return Ok(object.get_value(env)?.to_unknown());
         }
         let object = written(env, classes, credential)?;
-        // What core let go of goes here, too.
-        let gone: Vec<usize> = self.0.iter().filter(|(_, (known, _))| known.strong_count() == 0).map(|(place, _)| *place).collect();
-        for place in gone {
-            if let Some((_, dead)) = self.0.remove(&place) {
+        if self.1.is_due(self.0.len()) {
+            // What core let go of goes here, too.
+            for (_, (_, dead)) in self.0.extract_if(|_, (known, _)| known.strong_count() == 0) {
                 dead.unref(env)?;
+            }
+            if self.1.done(self.0.len()) {
+                self.clear(env)?;
             }
         }
-        if self.0.len() < MOST {
-            let kept = object.create_ref::<false>()?;
-            if let Some((_, dead)) = self.0.insert(place, (Arc::downgrade(credential), kept)) {
-                dead.unref(env)?;
-            }
+        if let Some((_, dead)) = self.0.insert(place, (Arc::downgrade(credential), object.create_ref::<false>()?)) {
+            dead.unref(env)?;
         }
         Ok(object.to_unknown())
     }

@@ -2,14 +2,15 @@
 import type { Credential } from './generated/types.js'
 import type { NativeReady } from './native.js'
 
-/** How many are kept for an engine. */
-const MOST = 4096
-
 /** What was answered, and what tells whether it still counts. */
 interface Kept {
   readonly answer: Promise<Credential>
   readonly ready: NativeReady
 }
+
+/** How many are kept for an engine; then all of them are made anew. */
+const MOST = 4096
+const FEW = 64
 
 function key(application: string, connection: string | undefined): string {
   return connection === undefined ? application : `${application}\0${connection}`
@@ -18,6 +19,9 @@ function key(application: string, connection: string | undefined): string {
 /** The credentials of one engine that were in memory. @internal */
 export class ReadyCredentials {
   private readonly accounts = new Map<string, Map<string, Kept>>()
+  private size = 0
+  /** How many there are when it is looked through again. */
+  private full = FEW
 
   /** What was answered, while it is the one to use. */
   get(account: string, application: string, connection: string | undefined): Promise<Credential> | undefined {
@@ -25,18 +29,29 @@ export class ReadyCredentials {
     return kept?.ready.counts() ? kept.answer : undefined
   }
 
-  /** Keeps one, and drops what core has let go of: its secrets go with the last reference. */
+  /** Keeps one. */
   keep(account: string, application: string, connection: string | undefined, kept: Kept): Promise<Credential> {
-    let size = 0
+    if (this.size >= this.full) this.sweep()
+    let credentials = this.accounts.get(account)
+    if (credentials === undefined) this.accounts.set(account, (credentials = new Map()))
+    const before = credentials.size
+    credentials.set(key(application, connection), kept)
+    this.size += credentials.size - before
+    return kept.answer
+  }
+
+  /** Drops what core has let go of: its secrets go with the last reference. Done when there is twice as much as the last time. */
+  private sweep(): void {
+    this.size = 0
     for (const [id, credentials] of this.accounts) {
       for (const [name, { ready }] of credentials) if (ready.gone()) credentials.delete(name)
       if (credentials.size === 0) this.accounts.delete(id)
-      size += credentials.size
+      this.size += credentials.size
     }
-    if (size >= MOST) return kept.answer
-    let credentials = this.accounts.get(account)
-    if (credentials === undefined) this.accounts.set(account, (credentials = new Map()))
-    credentials.set(key(application, connection), kept)
-    return kept.answer
+    if (this.size >= MOST) {
+      this.accounts.clear()
+      this.size = 0
+    }
+    this.full = Math.min(MOST, Math.max(FEW, this.size * 2))
   }
 }

@@ -15,7 +15,7 @@ use smalt::{
     operations::Operation,
     vault::LocalKey,
 };
-use smalt_bridge::{ConnectOptions, EmbeddedOptions, HostConnector, HostKeys, HostPresenter, HostRunner, Plugins, What};
+use smalt_bridge::{ConnectOptions, EmbeddedOptions, HostConnector, HostKeys, HostPresenter, HostRunner, Plugins, Sweep, What};
 
 use crate::{
     de::{from_python, reader},
@@ -29,39 +29,36 @@ use crate::{
     work::{Answer, Work},
 };
 
-/// How many credentials are kept as Python objects.
-const KEPT: usize = 4096;
-
 /// By where core has them. The weak reference keeps the place from being used again.
 type Objects = HashMap<usize, (Weak<Credential>, Py<PyAny>)>;
 
 /// Credentials as Python objects; core decides, and ours is used while core answers the very same one.
 #[derive(Clone, Default)]
-pub struct Kept(Arc<Mutex<Objects>>);
+pub struct Kept(Arc<(Mutex<Objects>, Sweep)>);
 
 impl Kept {
     /// The credential's object: the kept one, or a new one.
     pub fn object<'py>(&self, py: Python<'py>, credential: &Arc<Credential>) -> PyResult<Bound<'py, PyAny>> {
         let place = Arc::as_ptr(credential) as usize;
-        if let Ok(kept) = self.0.lock()
+        let (objects, sweep) = &*self.0;
+        if let Ok(kept) = objects.lock()
             && let Some((known, object)) = kept.get(&place)
             && std::ptr::eq(known.as_ptr(), Arc::as_ptr(credential))
         {
             return Ok(object.bind(py).clone());
         }
         let object = to_python(py, &Exposed(&**credential))?;
-        let dead: Vec<_> = match self.0.lock() {
-            Ok(mut kept) => {
+        let mut dead = Vec::new();
+        if let Ok(mut kept) = objects.lock() {
+            if sweep.is_due(kept.len()) {
                 // What core let go of goes here, too: its secrets are wiped with the last reference.
-                let gone: Vec<usize> = kept.iter().filter(|(_, (known, _))| known.strong_count() == 0).map(|(place, _)| *place).collect();
-                let dead = gone.iter().filter_map(|place| kept.remove(place)).collect();
-                if kept.len() < KEPT {
-                    kept.insert(place, (Arc::downgrade(credential), object.clone().unbind()));
+                dead.extend(kept.extract_if(|_, (known, _)| known.strong_count() == 0));
+                if sweep.done(kept.len()) {
+                    dead.extend(kept.drain());
                 }
-                dead
             }
-            Err(_) => Vec::new(),
-        };
+            dead.extend(kept.insert(place, (Arc::downgrade(credential), object.clone().unbind())).map(|before| (place, before)));
+        }
         // Dropping objects can run Python code, which must not meet the lock.
         drop(dead);
         Ok(object)
@@ -94,6 +91,7 @@ pub struct Engine {
     /// By account, application and connection; asked by the package before this engine is.
     #[pyo3(get)]
     ready: Py<PyDict>,
+    sweep: Sweep,
 }
 
 impl Engine {
@@ -102,7 +100,7 @@ impl Engine {
     }
 
     fn asked_by(py: Python<'_>, engine: smalt_bridge::Engine, caller: Caller) -> Self {
-        Self { engine, caller, kept: Kept::default(), ready: PyDict::new(py).unbind() }
+        Self { engine, caller, kept: Kept::default(), ready: PyDict::new(py).unbind(), sweep: Sweep::default() }
     }
 
     /// The handle of core.
@@ -110,16 +108,21 @@ impl Engine {
         self.engine.smalt().cloned()
     }
 
-    /// Keeps what was in memory under its key, and drops what core has let go of.
+    /// Keeps what was in memory under its key.
     fn keep<'py>(&self, py: Python<'py>, key: Bound<'py, PyTuple>, ready: Ready) -> PyResult<()> {
         let known = self.ready.bind(py);
-        // A list of its own: dropping objects can run Python code.
-        let gone = |value: &Bound<'py, PyAny>| value.cast::<Ready>().is_ok_and(|ready| ready.get().credential.strong_count() == 0);
-        let gone: Vec<_> = known.iter().filter(|(_, value)| gone(value)).map(|(key, _)| key).collect();
-        for key in gone {
-            known.del_item(key)?;
+        if self.sweep.is_due(known.len()) {
+            // A list of its own: dropping objects can run Python code.
+            let gone = |value: &Bound<'py, PyAny>| value.cast::<Ready>().is_ok_and(|ready| ready.get().credential.strong_count() == 0);
+            let gone: Vec<_> = known.iter().filter(|(_, value)| gone(value)).map(|(key, _)| key).collect();
+            for key in gone {
+                known.del_item(key)?;
+            }
+            if self.sweep.done(known.len()) {
+                known.clear();
+            }
         }
-        if known.len() < KEPT { known.set_item(key, ready) } else { Ok(()) }
+        known.set_item(key, ready)
     }
 }
 

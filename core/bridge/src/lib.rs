@@ -43,6 +43,7 @@ mod port;
 mod process;
 #[cfg(feature = "embedded")]
 mod schema;
+mod sweep;
 
 pub use bell::{Bell, Waited};
 pub use call::{contained, run, start};
@@ -61,3 +62,4 @@ pub use port::{Port, Wake};
 pub use process::Process;
 #[cfg(feature = "embedded")]
 pub use schema::schema;
+pub use sweep::Sweep;
