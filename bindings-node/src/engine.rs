@@ -1,15 +1,14 @@
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use napi::{
     Env, JsValue, Unknown,
-    bindgen_prelude::{JavaScriptClassExt, JsObjectValue, ToNapiValue},
+    bindgen_prelude::{JsObjectValue, ToNapiValue},
 };
 use napi_derive::napi;
 use serde::Deserialize;
 use smalt::{
     Code, Error, Result, Secret,
     backend::{AnyRequest, Caller, GetCredential},
-    model::Credential,
     operations::Operation,
     plugin::Scope,
 };
@@ -18,6 +17,7 @@ use smalt_bridge::{ConnectOptions, contained};
 use crate::{
     panics,
     read::Reader,
+    ready::Seats,
     room::{End, Room, Shared, lock},
     write::Writer,
 };
@@ -37,41 +37,18 @@ pub fn read<'de, T: Deserialize<'de>>(what: &str, value: Unknown<'_>) -> Result<
     })
 }
 
-/// Whether a credential that was in memory is still the one to use: the package has its object.
-#[napi]
-pub struct NativeReady {
-    ready: smalt_bridge::Ready,
-    credential: Weak<Credential>,
-}
-
-#[napi]
-impl NativeReady {
-    /// Whether it is; that is a read of the credential.
-    #[napi(catch_unwind)]
-    pub fn counts(&self) -> bool {
-        panics::here();
-        self.ready.counts()
-    }
-
-    /// Whether core has let go of it.
-    #[napi(catch_unwind)]
-    pub fn gone(&self) -> bool {
-        panics::here();
-        self.credential.strong_count() == 0
-    }
-}
-
 /// An engine, and the authority on which it is asked.
 #[napi]
 pub struct NativeEngine {
     engine: smalt_bridge::Engine,
     caller: Caller,
     shared: Arc<Shared>,
+    seats: Seats,
 }
 
 impl NativeEngine {
     pub fn of(engine: smalt_bridge::Engine, shared: Arc<Shared>) -> Self {
-        Self { engine, caller: Caller::Organisation("organisation".into()), shared }
+        Self { engine, caller: Caller::Organisation("organisation".into()), shared, seats: Seats::default() }
     }
 
     /// The handle of core.
@@ -105,8 +82,8 @@ impl NativeEngine {
         Self { caller: Caller::Organisation(actor.into()), ..Self::of(self.engine.clone(), self.shared.clone()) }
     }
 
-    /// The ready operation, from memory: a list of the credential and what tells whether it still counts; a list with an error's record;
-    /// or `undefined` when it has to wait.
+    /// The ready operation, from memory: a list of the credential and the number by which it is asked for again; a list with an error's
+    /// record; or `undefined` when it has to wait.
     #[napi(catch_unwind)]
     pub fn try_credential<'env>(
         &self,
@@ -126,8 +103,7 @@ impl NativeEngine {
         match found {
             Ok((credential, ready)) => {
                 list.set_element(0, room.credential(env, &credential)?)?;
-                let ready = NativeReady { ready, credential: Arc::downgrade(&credential) };
-                list.set_element(1, ready.into_instance(env)?)?;
+                list.set_element(1, env.create_uint32(self.seats.take(ready, &credential))?)?;
             }
             Err(error) => list.set_element(0, room.refusal(env, Err(error))?)?,
         }
@@ -186,6 +162,7 @@ impl NativeEngine {
     pub fn close(&self, env: &Env, room: &Room, id: u32) -> napi::Result<()> {
         panics::here();
         room.forget_credentials(env)?;
+        self.seats.clear();
         let engine = self.engine.clone();
         self.shared.run(id, async move {
             engine.close().await;

@@ -18,6 +18,7 @@ mod http;
 mod kept;
 mod panics;
 mod read;
+mod ready;
 mod room;
 mod testing;
 mod webhook;

@@ -65,8 +65,8 @@ export class Account extends AccountMethods {
         const found = native.tryCredential(room, this.accountId, application, connection)
         if (found?.length === 1) return Promise.reject(toError(found[0]))
         if (found !== undefined) {
-          const [credential, ready] = found
-          return native.ready.keep(this.accountId, application, connection, { answer: Promise.resolve(credential), ready })
+          const [credential, number] = found
+          return native.ready.keep(this.accountId, application, connection, { answer: Promise.resolve(credential), number })
         }
       }
     }

@@ -20,18 +20,12 @@ export interface NativeEngine {
     account: string,
     application: string,
     connection: string | undefined,
-  ): readonly [ErrorRecord] | readonly [Credential, NativeReady] | undefined
+  ): readonly [ErrorRecord] | readonly [Credential, number] | undefined
   call(room: Room, id: number, name: string, request: unknown, within: number): Refused
   connect(room: Room, id: number, options: unknown, within: number): Refused
   capabilities(room: Room): unknown
   close(room: Room, id: number): void
   http(options: unknown): NativeApi
-}
-
-/** @internal */
-export interface NativeReady {
-  counts(): boolean
-  gone(): boolean
 }
 
 /** @internal */
@@ -90,6 +84,9 @@ interface Addon {
   NativeEngine: unknown
   Sandbox: unknown
   panicNext(): boolean
+  readyCounts(number: number): boolean
+  readyIsGone(number: number): boolean
+  readyDrop(number: number): void
   Room: new (wake: () => void, secret: typeof Secret) => Room
   FixedClock: new (millis: number) => FixedClock
 }

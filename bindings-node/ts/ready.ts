@@ -1,11 +1,11 @@
 // Credentials from memory, as they were answered before. Core decides whether one still counts, and nothing else is asked of it.
 import type { Credential } from './generated/types.js'
-import type { NativeReady } from './native.js'
+import { addon } from './native.js'
 
-/** What was answered, and what tells whether it still counts. */
+/** What was answered, and the number by which core tells whether it still counts. */
 interface Kept {
   readonly answer: Promise<Credential>
-  readonly ready: NativeReady
+  readonly number: number
 }
 
 /** How many are kept for an engine; then all of them are made anew. */
@@ -26,7 +26,7 @@ export class ReadyCredentials {
   /** What was answered, while it is the one to use. */
   get(account: string, application: string, connection: string | undefined): Promise<Credential> | undefined {
     const kept = this.accounts.get(account)?.get(key(application, connection))
-    return kept?.ready.counts() ? kept.answer : undefined
+    return kept !== undefined && addon.readyCounts(kept.number) ? kept.answer : undefined
   }
 
   /** Keeps one. */
@@ -34,24 +34,31 @@ export class ReadyCredentials {
     if (this.size >= this.full) this.sweep()
     let credentials = this.accounts.get(account)
     if (credentials === undefined) this.accounts.set(account, (credentials = new Map()))
-    const before = credentials.size
-    credentials.set(key(application, connection), kept)
-    this.size += credentials.size - before
+    const name = key(application, connection)
+    const before = credentials.get(name)
+    if (before === undefined) this.size += 1
+    else addon.readyDrop(before.number)
+    credentials.set(name, kept)
     return kept.answer
   }
 
   /** Drops what core has let go of: its secrets go with the last reference. Done when there is twice as much as the last time. */
   private sweep(): void {
-    this.size = 0
-    for (const [id, credentials] of this.accounts) {
-      for (const [name, { ready }] of credentials) if (ready.gone()) credentials.delete(name)
-      if (credentials.size === 0) this.accounts.delete(id)
-      this.size += credentials.size
-    }
-    if (this.size >= MOST) {
-      this.accounts.clear()
-      this.size = 0
-    }
+    if (!this.drop(addon.readyIsGone)) this.drop(() => true)
     this.full = Math.min(MOST, Math.max(FEW, this.size * 2))
+  }
+
+  /** Drops those of which this is true; answers whether there is room now. */
+  private drop(which: (number: number) => boolean): boolean {
+    for (const [id, credentials] of this.accounts) {
+      for (const [name, { number }] of credentials) {
+        if (!which(number)) continue
+        addon.readyDrop(number)
+        credentials.delete(name)
+        this.size -= 1
+      }
+      if (credentials.size === 0) this.accounts.delete(id)
+    }
+    return this.size < MOST
   }
 }

@@ -19,18 +19,16 @@ test('s77: a panic in any exported function is an error, and the process lives',
   assert.throws(() => new addon.FixedClock(0), /on purpose/)
   const names = []
   const room = new addon.Room(() => {}, Secret)
-  for (const kind of [addon.Room, addon.NativeEngine, addon.NativeReady, addon.FixedClock, addon.Sandbox]) {
+  for (const kind of [addon.Room, addon.NativeEngine, addon.FixedClock, addon.Sandbox]) {
     for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(kind.prototype))) {
       if (name !== 'constructor' && typeof value === 'function') names.push([kind, name])
     }
   }
   assert.ok(names.length >= 20, `${names.length} functions`)
   const { NATIVE } = require(join(dist, 'handle.js'))
-  await account.credential('sandbox-oauth')
   const own = new Map([
     [addon.Room, room],
     [addon.NativeEngine, smalt[NATIVE]],
-    [addon.NativeReady, smalt[NATIVE].tryCredential(room, account.id, 'sandbox-oauth', undefined)[1]],
     [addon.FixedClock, new addon.FixedClock(0)],
   ])
   // Arguments that each of them takes, so that the panic is reached and no check before it.
@@ -47,7 +45,12 @@ test('s77: a panic in any exported function is an error, and the process lives',
     assert.throws(() => target[name](...(given[name] ?? [])), /on purpose/, name)
     reached++
   }
-  assert.ok(reached >= 18, `${reached} functions`)
+  for (const name of ['readyCounts', 'readyIsGone', 'readyDrop']) {
+    addon.panicNext()
+    assert.throws(() => addon[name](0), /on purpose/, name)
+    reached++
+  }
+  assert.ok(reached >= 21, `${reached} functions`)
   const got = account.get()
   addon.panicNext()
   assert.equal((await got).id, 'acme-1', 'also while completions are taken')
