@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the library as it is shipped (x86-64 Linux, the release profile, stripped), with the engine and without it, and notes both in
-# sizes.tsv, a row per version; the same version's row is replaced. Fails above the budgets, as it does today: docs/kotlin.md.
+# sizes.tsv, a row per version; the same version's row is replaced. Fails above the budgets, as it does today: docs/benches.md.
 #
 #   bindings-swift/sizes.sh            measure and note; takes minutes
 #   bindings-swift/sizes.sh --check    only whether the last row is within the budgets

@@ -13,7 +13,7 @@ const MOST = 4096
 const FEW = 64
 
 function key(application: string, connection: string | undefined): string {
-  return connection === undefined ? application : `${application}\0${connection}`
+  return connection === undefined && !application.includes('\0') ? application : `${application}\0${connection ?? ''}`
 }
 
 /** The credentials of one engine that were in memory. @internal */

@@ -178,11 +178,12 @@ impl CredentialCache {
 
     /// Whether what was found before still counts. Counts the read.
     pub(super) fn counts(&self, cached: &Cached, now: i64, boot: i64) -> bool {
-        let counts = now < cached.due
+        // First whether the store is being watched, then what the watcher found.
+        let counts = !self.is_stale(boot)
+            && now < cached.due
             && boot < cached.due_boot
             && boot < cached.window.until
-            && cached.generation == self.generations[cached.slot].load(Ordering::Acquire)
-            && !self.is_stale(boot);
+            && cached.generation == self.generations[cached.slot].load(Ordering::Acquire);
         if counts {
             cached.window.count.fetch_add(1, Ordering::Relaxed);
         }
