@@ -152,6 +152,15 @@ fn r04_a_full_disk_stops_writes_and_nothing_else() {
     assert_eq!(machine.accounts(), stored);
 }
 
+/// So many connections whose tokens have ended, `old-…`, and as many consents of `new-…`: the orders that finish them.
+fn due_and_consented(machine: &mut Machine, user: &User, count: usize) -> Vec<Value> {
+    for n in 0..count {
+        machine.connect(&format!("old-{n}"), user);
+    }
+    machine.tell(json!({"do": "shift", "millis": HOUR}));
+    (0..count).map(|n| machine.consent(&format!("new-{n}"), user)).collect()
+}
+
 /// What cannot be stored is not asked for: no refresh token and no code leaves, and both are good afterwards.
 #[tokio::test(flavor = "multi_thread")]
 async fn r05_a_store_that_takes_no_write_spends_nothing() {
@@ -159,11 +168,7 @@ async fn r05_a_store_that_takes_no_write_spends_nothing() {
     let stage = Stage::at(&provider);
     let mut machine = Machine::start(&stage);
     let count = size(5, 25);
-    for n in 0..count {
-        machine.connect(&format!("old-{n}"), &user);
-    }
-    machine.tell(json!({"do": "shift", "millis": HOUR}));
-    let finishes: Vec<Value> = (0..count).map(|n| machine.consent(&format!("new-{n}"), &user)).collect();
+    let finishes = due_and_consented(&mut machine, &user, count);
     let before = (refreshes(&provider), exchanges(&provider));
     machine.refuse(Cause::Closed);
     for (n, finish) in finishes.iter().enumerate() {
@@ -190,11 +195,7 @@ async fn answers_outlast(cause: Cause) {
     let stage = Stage::at(&provider);
     let mut machine = Machine::start(&stage);
     let count = size(5, 25);
-    for n in 0..count {
-        machine.connect(&format!("old-{n}"), &user);
-    }
-    machine.tell(json!({"do": "shift", "millis": HOUR}));
-    let finishes: Vec<Value> = (0..count).map(|n| machine.consent(&format!("new-{n}"), &user)).collect();
+    let finishes = due_and_consented(&mut machine, &user, count);
     let (renewed, exchanged) = (refreshes(&provider).0, exchanges(&provider));
     for grant in ["refresh_token", "authorization_code"] {
         provider.fault(json!({"path": "/token", "grant_type": grant, "hold": true, "times": count}));
