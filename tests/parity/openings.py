@@ -83,6 +83,11 @@ SAID_ELSEWHERE = {
     ("python", "actor"): "docs/python.md",
 }
 
+# Where the host's own presenter is not taken.
+BOXED_ONLY = {
+    ("python", "remote"): "a handle on a server is made without a port, by which the host's code would be called",
+}
+
 Openings = dict[str, list[Method]]
 
 
@@ -98,8 +103,9 @@ def rust(root: Path) -> Openings:
         at = text.find(start)
         part = text[at : text.find(end, at)]
         method = Method(f"{path}:{line_of(text, at)}")
-        for one in re.finditer(r"((?:^ *///.*\n)*)(?:^ *#\[.*\n)*^ *pub fn (\w+)\(mut self", part, re.M):
+        for one in re.finditer(r"((?:^ *///.*\n)*)(?:^ *#\[.*\n)*^ *pub fn (\w+)\(mut self([^)]*)\)", part, re.M):
             method.options[one[2]] = UNKNOWN
+            method.types[one[2]] = one[3]
             method.about[one[2]] = plain(one[1])
         for name in names:
             made.setdefault(name, []).append(method)
@@ -115,7 +121,9 @@ def python(root: Path) -> Openings:
                 options = python_defaults(function)
                 said = python_arguments(ast.get_docstring(function) or "")
                 about = {option: said.get(option, "") for option in options}
-                made.setdefault(function.name, []).append(Method(f"{path}:{function.lineno}", options, about=about))
+                arguments = (*function.args.args, *function.args.kwonlyargs)
+                types = {argument.arg: ast.unparse(argument.annotation) for argument in arguments if argument.annotation}
+                made.setdefault(function.name, []).append(Method(f"{path}:{function.lineno}", options, about=about, types=types))
     return made
 
 
@@ -130,6 +138,9 @@ def typescript(root: Path) -> Openings:
         if one[1] in OPENINGS:
             about = {snake(name): text for name, text in interfaces[one[2]].items()}
             method = Method(f"{path}:{line_of(texts[path], one.start())}", dict.fromkeys(about, UNKNOWN), about=about)
+            record = re.search(rf"^export interface {one[2]}\b(.*?)^\}}", texts[path], re.M | re.S)
+            for name, written in re.findall(r"^  readonly (\w+)\??: (.*)$", record[1] if record else "", re.M):
+                method.types[snake(name)] = written
             taken = re.search(r"const \{([^}]*)\} = asOptions", one[3])
             for name, default in re.findall(r"(\w+) = ([^,}]+)", taken[1] if taken else ""):
                 if snake(name) in method.options:
@@ -146,9 +157,10 @@ def kotlin(root: Path) -> Openings:
     classes = {}
     for one in re.finditer(r"^public (?:abstract )?class (\w+)[^{]*\{\n(.*?)^\}", text, re.M | re.S):
         method = Method(f"{path}:{line_of(text, one.start())}")
-        for member in re.finditer(r"((?:^    /\*\*[^\n]*\n)?)^    public va[lr] (\w+): [^\n=]+ = ([^\n]+)$", one[2], re.M):
-            last = member[3].split(".")[-1].lower() if re.fullmatch(r"\w+\.[A-Z]+", member[3]) else None
-            method.options[snake(member[2])] = last or ([] if member[3] == "ArrayList()" else kotlin_default(member[3], {}))
+        for member in re.finditer(r"((?:^    /\*\*[^\n]*\n)?)^    public va[lr] (\w+): ([^\n=]+) = ([^\n]+)$", one[2], re.M):
+            last = member[4].split(".")[-1].lower() if re.fullmatch(r"\w+\.[A-Z]+", member[4]) else None
+            method.options[snake(member[2])] = last or ([] if member[4] == "ArrayList()" else kotlin_default(member[4], {}))
+            method.types[snake(member[2])] = member[3]
             method.about[snake(member[2])] = plain(member[1])
         classes[one[1]] = method
     made: Openings = {
@@ -183,8 +195,9 @@ def swift(root: Path) -> Openings:
         made_with = re.search(r"public init\((.*?)^    \) \{", one[2], re.M | re.S)
         for name, default in re.findall(r"(\w+): [^=\n]+ = ([^,\n]+)", made_with[1] if made_with else ""):
             method.options[_swift_name(name)] = default[1:] if re.fullmatch(r"\.\w+", default) else swift_default(default, {})
-        for comment, name in re.findall(r"((?:^    ///[^\n]*\n)*)^    public var (\w+): ", one[2], re.M):
+        for comment, name, written in re.findall(r"((?:^    ///[^\n]*\n)*)^    public var (\w+): (.*)$", one[2], re.M):
             method.about[_swift_name(name)] = plain(comment)
+            method.types[_swift_name(name)] = written
         records[one[1]] = method
     made: Openings = {
         "embedded": [records["EmbeddedOptions"]],

@@ -182,6 +182,9 @@ def opened(root: Path) -> list[str]:
                     own = stated(about) if core in (None, UNKNOWN) else core
                     if default not in (None, UNKNOWN, [], own) or (default in ([], False) and own is True):
                         said.append(f"{language}: `{opening}` takes {default!r} for `{name}` by default, core {own!r} ({method.place})")
+            presenters = [method.types["presenter"] for method in methods if "presenter" in method.types]
+            if presenters and (language, opening) not in openings.BOXED_ONLY and not all(re.search(r"\bPresenter\b", one) for one in presenters):
+                said.append(f"{language}: `{opening}` does not take a presenter of the host's ({place})")
             for option in sorted(extra):
                 said.append(f"{language}: `{opening}` has an option `{option}` that core does not know ({place})")
     return said

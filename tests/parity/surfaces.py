@@ -23,6 +23,8 @@ class Method:
     is_documented: bool = True
     about: dict[str, str] = field(default_factory=dict)
     """What is said of each option that the language can say something of; empty where it says nothing."""
+    types: dict[str, str] = field(default_factory=dict)
+    """As they are written, where that is looked at."""
 
 
 @dataclass

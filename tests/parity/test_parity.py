@@ -149,6 +149,14 @@ class Parity(unittest.TestCase):
         self.change("core/src/handles/smalt.rs", r"    /// How long things take\.\n", "")
         self.says("rust", "`timings` of `embedded` is not documented")
 
+    def test_a_presenter_of_the_box_only(self) -> None:
+        self.change("bindings-node/ts/smalt.ts", r"(interface RemoteOptions.*?readonly presenter\?:) BoxedPresenter \| Presenter", r"\1 BoxedPresenter")
+        self.says("node", "`remote` does not take a presenter of the host's", "bindings-node/ts/smalt.ts:")
+        self.change(PYTHON + "_sync.py", r"presenter: Presenter \| str", "presenter: str")
+        self.says("python", "`embedded` does not take a presenter of the host's", PYTHON + "_sync.py:")
+        self.change(SWIFT + "Options.swift", r"public var presenter: \(any Presenter\)\?", "public var presenter: String?")
+        self.says("swift", "`session` does not take a presenter of the host's")
+
     def test_a_changed_default_of_an_opening(self) -> None:
         self.change("bindings-node/ts/smalt.ts", r"proxy = true", "proxy = false")
         self.says("node", "`remote` takes False for `proxy` by default, core True")
