@@ -31,7 +31,7 @@ package final class Port: Sendable {
     var pending: Int { state.with { $0.waiting.count } }
 
     /// How often something was taken, and how much in all.
-    var taken: (wakes: Int, ends: Int) { state.with { ($0.wakes, $0.ends) } }
+    var counts: (wakes: Int, ends: Int) { state.with { ($0.wakes, $0.ends) } }
 
     /// Does something while nothing that comes is taken. It begins no call.
     func held(_ work: () -> Void) { state.with { _ in work() } }

@@ -123,14 +123,14 @@ import Testing
             let waits = try await Self.waits(smalt)
             let all = (0..<1_000).map { _ in Task { try await waits() } }
             try await until { Port.shared.pending == before + 1_000 }
-            let start = Port.shared.taken
+            let start = Port.shared.counts
             Port.shared.held {
                 for waiting in all { waiting.cancel() }
                 // The core ends them meanwhile.
                 usleep(1_000_000)
             }
             for waiting in all { await #expect(throws: CancellationError.self) { try await waiting.value } }
-            let (wakes, ends) = (Port.shared.taken.wakes - start.wakes, Port.shared.taken.ends - start.ends)
+            let (wakes, ends) = (Port.shared.counts.wakes - start.wakes, Port.shared.counts.ends - start.ends)
             #expect(ends >= 1_000)
             #expect(wakes <= ends / 2, "\(wakes) wake-ups for \(ends) ends")
             await smalt.close()
