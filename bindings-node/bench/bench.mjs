@@ -118,7 +118,7 @@ async function remote() {
     const [line] = await new Promise((resolve) => createInterface({ input: server.stdout }).once('line', (...args) => resolve(args)))
     const { url } = JSON.parse(line)
     const id = 'customer-42'
-    const smalt = Smalt.remote({ url, apiKey: key, noProxy: true, retries: 0 })
+    const smalt = Smalt.remote({ url, apiKey: key, proxy: false, retries: 0 })
     const account = smalt.account(id)
     await account.ensure()
     const dispatcher = new Agent({ connections: 64, connect: { timeout: 5_000 }, headersTimeout: 30_000, bodyTimeout: 30_000 })

@@ -29,7 +29,7 @@ export interface RequestOptions extends CallOptions {
 export interface RequestPageOptions extends RequestOptions {
   /** Where the last page ended. */
   readonly cursor?: string | undefined
-  /** How the provider pages, where its manifest does not say it. */
+  /** How this list comes in pages; default as the application's manifest says. */
   readonly pagination?: Pagination | undefined
 }
 

@@ -15,7 +15,7 @@ export interface EventsPageOptions extends CallOptions {
   readonly since?: string | undefined
   /** How many; 1 to 1,000, default 100. */
   readonly limit?: number | undefined
-  /** How long to wait for the first one, in milliseconds. */
+  /** How long to wait when there is none yet, in milliseconds; default not at all. */
   readonly wait?: number | undefined
 }
 

@@ -23,7 +23,7 @@ export interface SmaltOptions extends Omit<EmbeddedOptions, 'presenter'>, CallOp
   /** Master keys of a key management service, in the place of `key` and `keyFile`. */
   readonly keys?: KeyProvider | undefined
   /** Runs workflows for `runWorkflow`. */
-  readonly workflowRunner?: WorkflowRunner | undefined
+  readonly runner?: WorkflowRunner | undefined
   /** A clock that stands still, for tests; see `smalt/testing`. */
   readonly clock?: FixedClock | undefined
 }
@@ -44,12 +44,12 @@ export interface RemoteOptions {
   readonly retries?: number | undefined
   /** The largest answer, in bytes. Default 16 MiB. */
   readonly maxAnswer?: number | undefined
-  /** Allows plain http to an address that is not this machine. */
+  /** Allows plain http to an address that is not this machine. Default false. */
   readonly plainHttp?: boolean | undefined
   /** A certificate authority to trust beside the platform's: PEM. */
   readonly certificateAuthority?: string | undefined
-  /** Leaves the proxies of the environment unused. */
-  readonly noProxy?: boolean | undefined
+  /** Whether the proxies of the environment are used. Default true. */
+  readonly proxy?: boolean | undefined
   /** Who asks, for the server's audit. */
   readonly actor?: string | undefined
   /** Opens authorize pages: one of the box (`browser`, `print`), or your own. Default none. */
@@ -101,9 +101,9 @@ export class Smalt extends SmaltMethods {
    * machines, and serverless functions, use `smalt serve`.
    */
   static async embedded(options: SmaltOptions = {}): Promise<Smalt> {
-    const { signal, presenter, connectors = [], keys, workflowRunner, clock, ...values } = asOptions(options)
+    const { signal, presenter, connectors = [], keys, runner, clock, ...values } = asOptions(options)
     const own = isPresenter(presenter) ? presenter : undefined
-    const plugins = { connectors, presenter: own, keys, runner: workflowRunner }
+    const plugins = { connectors, presenter: own, keys, runner }
     const described = describe(plugins)
     let engine = 0
     try {
@@ -131,12 +131,13 @@ export class Smalt extends SmaltMethods {
 
   /** The operations of a Smalt server over HTTP. No I/O: whether it is there shows at the first call. */
   static remote(options: RemoteOptions): Smalt {
-    const { presenter, timeout, attemptTimeout, connectTimeout, ...values } = asOptions(options)
+    const { presenter, timeout, attemptTimeout, connectTimeout, proxy = true, ...values } = asOptions(options)
     const own = isPresenter(presenter) ? presenter : undefined
     const plugins = { connectors: [], presenter: own, keys: undefined, runner: undefined }
     const times = { timeout: seconds(timeout), attemptTimeout: seconds(attemptTimeout), connectTimeout: seconds(connectTimeout) }
     const engine = number()
-    const made = room.remote(engine, { ...values, ...times, presenter: own === undefined ? presenter : undefined }, describe(plugins))
+    const given = { ...values, ...times, noProxy: !proxy, presenter: own === undefined ? presenter : undefined }
+    const made = room.remote(engine, given, describe(plugins))
     if (Array.isArray(made)) throw toError(made[0] as ErrorRecord)
     register(engine, plugins)
     return new Smalt(made as NativeEngine, engine, undefined)

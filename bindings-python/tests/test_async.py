@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
-from typing import Any, Callable, Coroutine
+import time
+from contextlib import asynccontextmanager
+from typing import Any, AsyncIterator, Callable, Coroutine
 
 import pytest
 
-from smalt import AsyncSmalt, SmaltError
+from smalt import AsyncAccount, AsyncSmalt, SmaltError, _ports, make_key
 from smalt.errors import SmaltTimeoutError, UnavailableError
 from smalt.testing import Sandbox
 
@@ -91,6 +94,73 @@ def test_64_at_once(run: Run) -> None:
     run(many())
 
 
+def test_ten_thousand_wait_at_once() -> None:
+    async def many() -> None:
+        async with AsyncSmalt.sandbox() as smalt:
+            await smalt.account("first").ensure()
+            since = (await smalt.events_page()).items[-1].cursor
+            waiting = [asyncio.ensure_future(smalt.events_page(since=since, wait=600)) for _ in range(10_000)]
+            await asyncio.sleep(0)
+            # They have begun, and another call ends meanwhile.
+            await smalt.account("first").get()
+            assert not any(task.done() for task in waiting)
+            if os.path.isdir("/proc/self/task"):
+                threads = len(os.listdir("/proc/self/task"))
+                assert threads < 1_000, f"{threads} threads for 10,000 calls that wait"
+            await smalt.account("second").ensure()
+            pages = await asyncio.gather(*waiting)
+            assert all(page.items[0].account_id == "second" for page in pages)
+
+    asyncio.run(many())
+
+
+def test_many_ends_come_with_few_wake_ups(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    ports: list[Counted] = []
+
+    class Counted:
+        """A port that counts how often its loop is woken."""
+
+        def __init__(self, descriptor: bool) -> None:
+            self.port, self.wakes = native(descriptor), 0
+            ports.append(self)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.port, name)
+
+        def drain(self) -> Any:
+            self.wakes += 1
+            return self.port.drain()
+
+    native = _ports.Port
+    monkeypatch.setattr(_ports, "Port", Counted)
+
+    async def many() -> None:
+        async with AsyncSmalt.sandbox() as smalt:
+
+            def made() -> int:
+                """How many accounts there are, asked from another thread, on a loop and a port of its own."""
+                counts: list[int] = []
+                thread = threading.Thread(target=lambda: counts.append(asyncio.run(smalt.count_accounts())))
+                thread.start()
+                thread.join()
+                return counts[0]
+
+            mine: Any = _ports.port_of(asyncio.get_running_loop())
+            assert mine in ports
+            tasks = [asyncio.ensure_future(smalt.account(f"c-{n}").ensure()) for n in range(500)]
+            await asyncio.sleep(0)
+            before = mine.wakes
+            # This thread takes nothing until all of them are done.
+            while made() < 500:
+                time.sleep(0.01)
+            made()
+            assert mine.wakes == before
+            await asyncio.gather(*tasks)
+            assert mine.wakes - before <= 250, f"{mine.wakes - before} wake-ups for 500 ends"
+
+    run(many())
+
+
 def test_cancelling_ends_the_waiter_at_once(run: Run) -> None:
     async def cancel() -> None:
         async with AsyncSmalt.sandbox() as smalt:
@@ -167,16 +237,25 @@ def test_s77_a_panic_becomes_an_error_and_nothing_else_is_harmed(run: Run) -> No
     run(panics())
 
 
+@asynccontextmanager
+async def beside(sandbox: Sandbox) -> AsyncIterator[AsyncAccount]:
+    """An account of an engine that uses this sandbox."""
+    project = {
+        "version": 1,
+        "org": {"redirect_uris": ["http://127.0.0.1/callback"]},
+        "sandbox": {"enabled": True, "url": sandbox.origin},
+        "apps": {"sandbox-oauth": {}},
+    }
+    async with AsyncSmalt.embedded(project=project, key=make_key()) as smalt:
+        account = smalt.account("a")
+        await account.ensure()
+        yield account
+
+
 def test_what_has_an_effect_goes_on_when_its_waiter_goes() -> None:
     async def cancel() -> None:
         sandbox = Sandbox()
-        project = {"version": 1, "sandbox": {"enabled": True, "url": sandbox.origin}, "apps": {"sandbox-oauth": {}}}
-        project["org"] = {"redirect_uris": ["http://127.0.0.1/callback"]}
-        from smalt import make_key
-
-        async with AsyncSmalt.embedded(project=project, key=make_key()) as smalt:
-            account = smalt.account("a")
-            await account.ensure()
+        async with beside(sandbox) as account:
             started = await account.start_connect("sandbox-oauth", redirect_uri="http://127.0.0.1/callback")
             callback = await asyncio.to_thread(sandbox.visit, started.authorize_url)
             task = asyncio.ensure_future(account.finish_connect(callback, cookie=started.cookie.value))
@@ -287,24 +366,36 @@ def test_events_are_an_async_iterator() -> None:
 
 def test_pages_stop_when_nobody_asks() -> None:
     async def pages() -> None:
-        async with AsyncSmalt.sandbox() as smalt:
-            account = smalt.account("a")
-            await account.ensure()
-            await account.connect("sandbox-oauth")
-            items = []
-            pagination = {"style": "offset", "items": "/items", "size_param": "limit", "size": 10}
-            async for item in account.pages("sandbox-oauth", "GET", "items", pagination=pagination):
-                items.append(item)
-                if len(items) == 2:
+        sandbox = Sandbox()
+
+        async def calls() -> int:
+            counted: int = (await asyncio.to_thread(sandbox.stats))["api_calls"]
+            return counted
+
+        async with beside(sandbox) as account:
+            started = await account.start_connect("sandbox-oauth", redirect_uri="http://127.0.0.1/callback")
+            callback = await asyncio.to_thread(sandbox.visit, started.authorize_url)
+            await account.finish_connect(callback, cookie=started.cookie.value)
+            before = await calls()
+            # 40 channels, one on a page.
+            pagination = {"style": "offset", "items": "/items", "size_param": "limit", "size": 1}
+            channels = account.pages("sandbox-oauth", "GET", "channels", pagination=pagination)
+            assert await calls() == before, "nothing is asked for before it is read"
+            read = 0
+            async for _ in channels:
+                read += 1
+                assert await calls() == before + read, "nothing is fetched ahead"
+                if read == 3:
                     break
-            assert len(items) == 2
+            await account.request("sandbox-oauth", "GET", "channels")
+            assert await calls() == before + 4, "nothing after the reader has stopped"
+        sandbox.close()
 
     asyncio.run(pages())
 
 
 def test_what_is_left_does_not_grow() -> None:
     """The leak loop: memory is flat over many calls."""
-    import os
     import resource
 
     calls = 100_000 if os.environ.get("SMALT_FULL") else 5_000

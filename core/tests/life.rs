@@ -17,6 +17,8 @@ async fn one_life_from_session_to_disconnect() {
     account.ensure().await.unwrap();
     let session = account.session().await.unwrap();
     assert_eq!(session.apps().await.unwrap().len(), 2);
+    assert_eq!(smalt.portal_properties(session.token().clone()).await.unwrap(), serde_json::json!({}), "nothing was stored");
+    assert_eq!(smalt.portal_properties("wrong").await.unwrap_err().code(), Code::InvalidToken);
 
     let connection = account.connect("sandbox-oauth").await.unwrap();
     assert_eq!(connection.status, ConnectionStatus::Active);

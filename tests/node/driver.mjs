@@ -126,7 +126,7 @@ export class World {
       timings: { provider: 3000, lease: 4000, plugin: 2000, poll: 20, revokeBackoff: 50, webhookBackoff: 50, webhookAttempts: 5, ahead: null },
       deliverWebhooks: steps.some((step) => step.do === 'create_webhook'),
       connectors: [...slugs].map((slug) => this.connector(slug)),
-      workflowRunner: steps.some((step) => step.do === 'register_runner') ? { run: (run) => this.run(run) } : undefined,
+      runner: steps.some((step) => step.do === 'register_runner') ? { run: (run) => this.run(run) } : undefined,
     })
     this.smalt = this.isRemote ? await this.remote() : this.host
   }
@@ -136,7 +136,7 @@ export class World {
     this.apiKey ??= (await this.host.createApiKey('conformance')).key
     this.server = createServer(this.host.nodeHandler())
     await new Promise((resolve, reject) => this.server.once('error', reject).listen(0, '127.0.0.1', resolve))
-    return Smalt.remote({ url: `http://127.0.0.1:${this.server.address().port}`, apiKey: this.apiKey, noProxy: true })
+    return Smalt.remote({ url: `http://127.0.0.1:${this.server.address().port}`, apiKey: this.apiKey, proxy: false })
   }
 
   async stop() {

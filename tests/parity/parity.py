@@ -6,18 +6,18 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
 from pathlib import Path
 
+import openings
 from surfaces import READERS, UNKNOWN, Surface
 
 # Options that concern the call, not the operation.
 LOCAL = {"signal"}
-# Methods that take their request as one value or put it together by hand; that they are there is checked, their options are not.
-WHOLE = {
-    "set_project": "the project is one document",
-    "request": "the call is made of parts that read well in each language",
-    "request_page": "as `request`",
+# What a language takes in parts.
+PARTS = {
+    **{(name, part): "body" for name in ("request", "request_page") for part in ("json", "data", "content", "content_type")},
 }
 # What a language leaves out on purpose.
 LEFT_OUT = {
@@ -33,12 +33,16 @@ class Table:
         operations = json.loads((root / "docs/schema/operations-1.json").read_text())
         bridge = json.loads((root / "docs/schema/bridge-1.json").read_text())
         self.options: dict[str, dict[str, object]] = {}
+        self.about: dict[str, dict[str, str]] = {}
         for name, row in operations["operations"].items():
             request = operations["$defs"][row["request"]["$ref"].rsplit("/", 1)[1]]
             required = request.get("required", [])
             self.options[name] = {
                 option: UNKNOWN if option in required else schema.get("default") if isinstance(schema, dict) else None
                 for option, schema in request.get("properties", {}).items()
+            }
+            self.about[name] = {
+                option: schema.get("description", "") for option, schema in request.get("properties", {}).items() if isinstance(schema, dict)
             }
         self.codes = [row["code"] for row in bridge["errors"]]
         self.words = {
@@ -57,6 +61,27 @@ def like(name: str, names: object) -> str:
     return f"; renamed to `{close[0]}`?" if close else ""
 
 
+def stated(text: str) -> object:
+    """The default that a sentence states: a number, in seconds where it is a time, or its words; None where it states none."""
+    number = re.search(r"[Dd]efault:? (\d[\d,]*)(?: (s|h|hours|MiB|GiB))?\b", text)
+    if number:
+        value = int(number[1].replace(",", "")) * {"h": 3600, "hours": 3600, "MiB": 2**20, "GiB": 2**30}.get(number[2] or "", 1)
+        return value / 1000 if not number[2] and "in milliseconds" in text.lower() else value
+    words = re.search(r"(\w+)`? \(the default\)", text) or re.search(r"[Dd]efault:? ([^.;,:(]+)", text)
+    return words[1].strip().lower() if words else None
+
+
+def differs(core: str, default: object, said: str) -> str:
+    """What a sentence says otherwise than core, if anything."""
+    ours, theirs = stated(core), stated(said)
+    if ours is None and isinstance(default, bool):
+        ours = str(default).lower()
+        return f"says {theirs!r}, core {ours!r}" if theirs not in (None, ours) else ""
+    if ours is not None and theirs != ours:
+        return f"says {theirs!r}, core {ours!r}" if theirs is not None else f"does not say it, which is {ours!r}"
+    return ""
+
+
 def compare(table: Table, surface: Surface) -> list[str]:
     said = []
     language = surface.language
@@ -72,15 +97,25 @@ def compare(table: Table, surface: Surface) -> list[str]:
         place = ", ".join(method.place for method in methods)
         if not any(method.is_documented for method in methods):
             said.append(f"{language}: `{name}` is not documented ({place})")
-        if not surface.has_options or name in WHOLE:
+        if surface.held is not None and name not in surface.held:
+            said.append(f"{language}: no handle has `{name}` ({place})")
+        if not surface.has_options:
             continue
         options = table.options[name]
-        got = {option for method in methods for option in method.options} - LOCAL
+        got = {PARTS.get((name, option), option) for method in methods for option in method.options} - LOCAL
         for option in sorted(set(options) - got):
             if (language, name, option) not in LEFT_OUT:
                 said.append(f"{language}: `{name}` lacks the option `{option}` ({place}){like(option, got - set(options))}")
         for option in sorted(got - set(options)):
             said.append(f"{language}: `{name}` has an option `{option}` that core does not know ({place})")
+        for option in sorted(set(options) & {option for method in methods for option in method.about}):
+            said_of = [(method, method.about[option]) for method in methods if option in method.about]
+            if not any(text for _, text in said_of):
+                said.append(f"{language}: `{option}` of `{name}` is not documented ({said_of[0][0].place})")
+            for method, text in said_of:
+                otherwise = differs(table.about[name].get(option, ""), options[option], text) if text else ""
+                if otherwise:
+                    said.append(f"{language}: the default of `{option}` of `{name}`: {method.place} {otherwise}")
         for method in methods:
             for option, default in method.options.items():
                 core = options.get(option, UNKNOWN)
@@ -106,9 +141,58 @@ def compare(table: Table, surface: Surface) -> list[str]:
     return said
 
 
+def opened(root: Path) -> list[str]:
+    """What the openings of each language lack, and have beside core's."""
+    bridge = json.loads((root / "docs/schema/bridge-1.json").read_text())
+    said = []
+    for language, read in openings.READERS.items():
+        has = read(root)
+        for opening, entry in openings.OPENINGS.items():
+            if (language, opening) in openings.LEFT_OUT:
+                continue
+            if opening not in has:
+                said.append(f"{language}: the opening `{opening}` is missing")
+                continue
+            methods = has[opening]
+            place = ", ".join(dict.fromkeys(method.place for method in methods))
+            got = {option for method in methods for option in method.options}
+            schema = bridge["$defs"][bridge[entry]["$ref"].rsplit("/", 1)[1]]["properties"]
+            wanted = {**{seam: {} for seam in openings.SEAMS[entry]}, **schema}
+            names = {option: openings.RENAMED.get((language, option), (option,))[0] for option in wanted}
+            extra = {option for option in got - set(names.values()) if (language, option) not in openings.EXTRA}
+            for option, name in names.items():
+                if not name or (language, opening, option) in openings.LEFT_OUT:
+                    continue
+                if name not in got:
+                    said.append(f"{language}: `{opening}` lacks the option `{name}` ({place}){like(name, extra)}")
+                core = wanted[option].get("default", UNKNOWN)
+                if option in openings.INVERTED and name != option:
+                    core = not core
+                about = wanted[option].get("description", "")
+                for method in methods:
+                    text = method.about.get(name)
+                    if text == "":
+                        said.append(f"{language}: `{name}` of `{opening}` is not documented ({method.place})")
+                    elsewhere = name != option and option not in openings.INVERTED or (language, option) in openings.SAID_ELSEWHERE
+                    otherwise = differs(about, core, text) if text and not elsewhere else ""
+                    if otherwise:
+                        said.append(f"{language}: the default of `{name}` of `{opening}`: {method.place} {otherwise}")
+                    default = method.options.get(name, UNKNOWN)
+                    # What core fills in is what it says that it does.
+                    own = stated(about) if core in (None, UNKNOWN) else core
+                    if default not in (None, UNKNOWN, [], own) or (default in ([], False) and own is True):
+                        said.append(f"{language}: `{opening}` takes {default!r} for `{name}` by default, core {own!r} ({method.place})")
+            presenters = [method.types["presenter"] for method in methods if "presenter" in method.types]
+            if presenters and (language, opening) not in openings.BOXED_ONLY and not all(re.search(r"\bPresenter\b", one) for one in presenters):
+                said.append(f"{language}: `{opening}` does not take a presenter of the host's ({place})")
+            for option in sorted(extra):
+                said.append(f"{language}: `{opening}` has an option `{option}` that core does not know ({place})")
+    return said
+
+
 def check(root: Path) -> list[str]:
     table = Table(root)
-    said = []
+    said = opened(root)
     for read in READERS:
         said += compare(table, read(root))
     return said

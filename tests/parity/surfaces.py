@@ -21,6 +21,10 @@ class Method:
     options: dict[str, object] = field(default_factory=dict)
     """By their names in the operations table; with the default, where the language states one."""
     is_documented: bool = True
+    about: dict[str, str] = field(default_factory=dict)
+    """What is said of each option that the language can say something of; empty where it says nothing."""
+    types: dict[str, str] = field(default_factory=dict)
+    """As they are written, where that is looked at."""
 
 
 @dataclass
@@ -31,6 +35,8 @@ class Surface:
     """With their places."""
     words: dict[str, tuple[list[str], str]] | None = None
     """By the enum's name in core's schema; None where a language has no enums of its own."""
+    held: set[str] | None = None
+    """What handles ask the doorway for, where a language has both."""
     has_options: bool = True
     codes_file: str = ""
     files: list[str] = field(default_factory=list)
@@ -53,20 +59,51 @@ def line_of(text: str, at: int) -> int:
     return text.count("\n", 0, at) + 1
 
 
-# ---- Rust: the doorway and the table of errors. Options are the request types themselves, from which the schema is made.
+def plain(comment: str) -> str:
+    """A comment without what makes it one, in one line."""
+    return " ".join(re.sub(r"^\s*(?:///|/\*\*|\*/|\*)|\*/\s*$", "", line).strip() for line in comment.split("\n")).strip()
+
+
+# ---- Rust: the doorway, the handles over it, the request types, and the table of errors.
 
 
 def rust(root: Path) -> Surface:
-    surface = Surface("rust", has_options=False)
+    surface = Surface("rust")
     path = "core/src/backend/mod.rs"
     text = (root / path).read_text()
-    for found in re.finditer(r"((?:^        ///.*\n)*)^        (\w+): \w+\(\w+\) -> [^;]+;", text, re.M):
-        surface.add(found[2], Method(f"{path}:{line_of(text, found.start(2))}", is_documented=bool(found[1])))
+    requests = _rust_requests(root)
+    handles = "".join(file.read_text() for file in sorted((root / "core/src/handles").glob("*.rs")))
+    # What no handle asks for, nobody has who holds one.
+    asked = set(re.findall(r"\bbackend(?:\(\))?\s*\.(\w+)\(", handles))
+    for found in re.finditer(r"((?:^        ///.*\n)*)^        (\w+): \w+\((\w+)\) -> [^;]+;", text, re.M):
+        options, about = requests.get(found[3], ({}, {}))
+        surface.add(found[2], Method(f"{path}:{line_of(text, found.start(2))}", options, bool(found[1]), about))
+    surface.held = asked
     surface.codes_file = "core/src/error/codes.rs"
     text = (root / surface.codes_file).read_text()
     for found in re.finditer(r'^    \w+ = "(\w+)", \w+, \w+, \d+, "', text, re.M):
         surface.codes[found[1]] = f"{surface.codes_file}:{line_of(text, found.start())}"
     return surface
+
+
+def _rust_requests(root: Path) -> dict[str, tuple[dict[str, object], dict[str, str]]]:
+    """The fields of each request with their defaults, and what is said of them."""
+    made = {}
+    texts = [(root / path).read_text() for path in ("core/src/backend/requests.rs", "core/src/project/mod.rs")]
+    for found in re.finditer(r"^ *pub struct (\w+)(?: hides\([^)]*\))? \{\n(.*?)^ *\}", "\n".join(texts), re.M | re.S):
+        options: dict[str, object] = {}
+        about = {}
+        for one in re.finditer(r"((?:^ *///.*\n)*)((?:^ *#\[.*\n)*)^ *pub (\w+): ([^\n]+),$", found[2], re.M):
+            named = re.search(r'default = "(\w+)"', one[2])
+            if named:
+                options[one[3]] = f"{named[1]}()"
+            elif "default" in one[2] and one[4] == "bool":
+                options[one[3]] = False
+            else:
+                options[one[3]] = None if one[4].startswith("Option<") else UNKNOWN
+            about[one[3]] = plain(one[1])
+        made[found[1]] = (options, about)
+    return made
 
 
 # ---- Python
@@ -75,13 +112,25 @@ def rust(root: Path) -> Surface:
 def python(root: Path) -> Surface:
     surface = Surface("python")
     package = "bindings-python/python/smalt"
+    helpers = {
+        function.name: function
+        for function in ast.walk(ast.parse((root / f"{package}/_requests.py").read_text()))
+        if isinstance(function, ast.FunctionDef)
+    }
     for name in ("_async.py", "_async_operations.py", "_sync.py", "_sync_operations.py"):
         path = f"{package}/{name}"
         surface.files.append(path)
         for function in ast.walk(ast.parse((root / path).read_text())):
             if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 for operation in _operations_of(function):
-                    surface.add(operation, _python_method(path, function))
+                    surface.add(operation, python_method(path, function, helpers))
+    path = f"{package}/types.py"
+    for node in ast.parse((root / path).read_text()).body:
+        if isinstance(node, ast.ClassDef) and node.name == "Project":
+            # The project is one document: its fields are the options.
+            fields = [item.target.id for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
+            for method in surface.operations.get("set_project", []):
+                method.options.update(dict.fromkeys(fields, UNKNOWN))
     surface.codes_file = f"{package}/errors.py"
     text = (root / surface.codes_file).read_text()
     for found in re.finditer(r"^    - `(\w+)`: ", text, re.M):
@@ -111,23 +160,70 @@ def _operations_of(function: ast.AST) -> list[str]:
     return names
 
 
-def _python_method(path: str, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Method:
-    arguments = function.args
-    defaults: dict[str, object] = {}
-    for argument, default in zip(reversed(arguments.args), reversed(arguments.defaults)):
-        defaults[argument.arg] = default.value if isinstance(default, ast.Constant) else UNKNOWN
-    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults):
-        if default is not None:
-            defaults[argument.arg] = default.value if isinstance(default, ast.Constant) else UNKNOWN
+def python_method(
+    path: str, function: ast.FunctionDef | ast.AsyncFunctionDef, helpers: dict[str, ast.FunctionDef] | None = None
+) -> Method:
+    defaults = python_defaults(function)
+    said = python_arguments(ast.get_docstring(function) or "")
     # What goes into the request, and from which argument.
     options: dict[str, object] = {}
+    about = {}
+
+    def put(key: str, names: list[str]) -> None:
+        name = next((name for name in names if name in defaults), None)
+        options[key] = UNKNOWN if name is None else defaults[name]
+        if name is not None and not any(doc.startswith("Those of") for doc in said.values()):
+            about[key] = said.get(name, "")
+
     for node in ast.walk(function):
         if isinstance(node, ast.Dict):
-            for key, value in zip(node.keys, node.values):
-                if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                    names = [leaf.id for leaf in ast.walk(value) if isinstance(leaf, ast.Name)]
-                    options[key.value] = next((defaults[name] for name in names if name in defaults), UNKNOWN)
-    return Method(f"{path}:{function.lineno}", options, bool(ast.get_docstring(function)))
+            for key, names in _python_entries(node):
+                put(key, names)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and helpers and node.func.id in helpers:
+            # Put together by a helper: what its arguments become, of the arguments that it is given.
+            helper = helpers[node.func.id]
+            taken = [argument.arg for argument in (*helper.args.args, *helper.args.kwonlyargs)]
+            given = {name: value for name, value in zip(taken, node.args)}
+            given.update({word.arg: word.value for word in node.keywords if word.arg})
+            passes_on = any(isinstance(word.value, ast.Name) and word.value.id == "options" for word in node.keywords if not word.arg)
+            for inner in ast.walk(helper):
+                for key, names in _python_entries(inner) if isinstance(inner, ast.Dict) else []:
+                    leaves = [leaf.id for name in names if name in given for leaf in ast.walk(given[name]) if isinstance(leaf, ast.Name)]
+                    if passes_on or any(name in given for name in names):
+                        put(key, leaves)
+    return Method(f"{path}:{function.lineno}", options, bool(ast.get_docstring(function)), about)
+
+
+def _python_entries(node: ast.Dict) -> list[tuple[str, list[str]]]:
+    return [
+        (key.value, [leaf.id for leaf in ast.walk(value) if isinstance(leaf, ast.Name)])
+        for key, value in zip(node.keys, node.values)
+        if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    ]
+
+
+def python_defaults(function: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, object]:
+    """Each argument's default."""
+    arguments = function.args
+    both = [*zip(reversed(arguments.args), reversed(arguments.defaults)), *zip(arguments.kwonlyargs, arguments.kw_defaults)]
+    defaults: dict[str, object] = {argument.arg: UNKNOWN for argument in (*arguments.args, *arguments.kwonlyargs)}
+    for argument, default in both:
+        if isinstance(default, ast.Constant):
+            defaults[argument.arg] = default.value
+        elif isinstance(default, ast.Tuple) and not default.elts:
+            defaults[argument.arg] = []
+        elif isinstance(default, ast.Attribute):
+            defaults[argument.arg] = default.attr.lower()
+    defaults.pop("self", None)
+    defaults.pop("cls", None)
+    return defaults
+
+
+def python_arguments(text: str) -> dict[str, str]:
+    """What a docstring says of each argument."""
+    rows = re.search(r"^Args:\n(.*?)(?:\n\n|\Z)", text, re.M | re.S)
+    said = re.finditer(r"^    (\w+): (.*?)(?=\n    \S|\Z)", rows[1] if rows else "", re.M | re.S)
+    return {one[1]: " ".join(one[2].split()) for one in said}
 
 
 # ---- TypeScript
@@ -136,11 +232,9 @@ def _python_method(path: str, function: ast.FunctionDef | ast.AsyncFunctionDef) 
 def typescript(root: Path) -> Surface:
     surface = Surface("node")
     package = "bindings-node/ts"
-    interfaces: dict[str, list[str]] = {}
     texts = surface.read(root, package, "*.ts")
-    for text in texts.values():
-        for found in re.finditer(r"^export interface (\w+)[^{]*\{\n(.*?)^\}", text, re.M | re.S):
-            interfaces[found[1]] = re.findall(r"^  readonly (\w+)\??:", found[2], re.M)
+    interfaces = typescript_interfaces(texts)
+    # What a class's method or a function asks; a request that has a name of its own stands above.
     asked = re.compile(r"\b(?:call|perform)(?:<[^>]*>)?\(\s*this(?:\.\w+)*,\s*'(\w+)',\s*(\{[^}]*\}|\w+)")
     for name, text in texts.items():
         for found in asked.finditer(text):
@@ -150,13 +244,23 @@ def typescript(root: Path) -> Surface:
                 )
             )
             head = heads[-1] if heads else None
-            options = {snake(key.split(":")[0].strip()): UNKNOWN for key in found[2].strip("{} ").split(",") if key.strip()}
-            before = ""
+            given = found[2]
+            if head and not given.startswith("{"):
+                above = re.search(rf"\bconst {given} = (\{{[^}}]*\}})", text[head.start() : found.start()])
+                if above:
+                    given = re.sub(r"\.\.\.[^,]*,", "", above[1])
+                elif re.search(rf"\b{given}: Project\b", head[2]):
+                    # The document itself.
+                    given = ",".join(interfaces.get("Project", {}))
+            options: dict[str, object] = {snake(key.split(":")[0].strip()): UNKNOWN for key in given.strip("{} ").split(",") if key.strip()}
+            before, about = "", {}
             if head:
                 for type_name in re.findall(r"\b(\w+Options)\b", head[2]):
-                    options.update({snake(option): UNKNOWN for option in interfaces.get(type_name, [])})
+                    for option, comment in interfaces.get(type_name, {}).items():
+                        options[snake(option)] = UNKNOWN
+                        about[snake(option)] = comment
                 before = text[: head.start()].rstrip()
-            surface.add(found[1], Method(f"{name}:{line_of(text, found.start())}", options, before.endswith("*/")))
+            surface.add(found[1], Method(f"{name}:{line_of(text, found.start())}", options, before.endswith("*/"), about))
     surface.codes_file = f"{package}/generated/errors.ts"
     text = texts.get(surface.codes_file, "")
     union = text[text.find("export type ErrorCode") :].split("\n\n")[0]
@@ -169,6 +273,18 @@ def typescript(root: Path) -> Surface:
         if values:
             surface.words[found[1]] = (values, f"{path}:{line_of(texts[path], found.start())}")
     return surface
+
+
+def typescript_interfaces(texts: dict[str, str], known: dict[str, dict[str, str]] | None = None) -> dict[str, dict[str, str]]:
+    """The members of each interface, those of the one that it extends included, with what is said of them."""
+    own: dict[str, dict[str, str]] = {**(known or {})}
+    over: dict[str, list[str]] = {}
+    for text in texts.values():
+        for found in re.finditer(r"^export interface (\w+)([^{]*)\{\n(.*?)^\}", text, re.M | re.S):
+            members = re.finditer(r"(^  /\*\*(?:(?!\*/).)*\*/\n)?^  readonly (\w+)\??:", found[3], re.M | re.S)
+            own[found[1]] = {member[2]: plain(member[1] or "") for member in members}
+            over[found[1]] = re.findall(r"\b(\w+Options)\b", found[2])
+    return {name: {**{key: said for base in over.get(name, []) for key, said in own.get(base, {}).items()}, **own[name]} for name in own}
 
 
 # ---- Kotlin
@@ -189,17 +305,22 @@ def kotlin(root: Path) -> Surface:
         surface.words[found[1]] = (list(of.values()), f"{path}:{line_of(texts[path], found.start())}")
         members.update({f"{found[1]}.{member}": text for member, text in of.items()})
     for name, text in texts.items():
-        for line, head, body, is_documented in _kotlin_functions(text):
+        for line, head, body, comment in kotlin_functions(text):
             asked = re.findall(r'\bhandle\.(?:operation|ready)\(\s*"(\w+)"', body)
             defaults = {
-                argument[1]: _kotlin_default(argument[2], members)
+                argument[1]: kotlin_default(argument[2], members)
                 for argument in re.finditer(r"(\w+): [\w.<>?, ]+?(?: = ([^,\n]+))?(?=,\s|,?\s*\Z)", head)
             }
+            said = {one[1]: plain(one[2]) for one in re.finditer(r"@param (\w+) (.*?)(?=\n[ *]*@|\*/)", comment, re.S)}
             options: dict[str, object] = {}
-            for option, value in _kotlin_options(body):
-                options[option] = next((defaults[word] for word in re.findall(r"\w+", value) if word in defaults), UNKNOWN)
+            about = {}
+            for option, value in _kotlin_options(body) + _kotlin_helped(body, texts):
+                word = next((word for word in re.findall(r"\w+", value) if word in defaults), None)
+                options[option] = UNKNOWN if word is None else defaults[word]
+                if word is not None and "Takes what [" not in comment:
+                    about[option] = said.get(word, "")
             for operation in set(asked) - MADE_OF_SEVERAL:
-                surface.add(operation, Method(f"{name}:{line}", options, is_documented))
+                surface.add(operation, Method(f"{name}:{line}", options, bool(comment), about))
     surface.codes_file = f"{package}/SmaltException.kt"
     text = texts.get(surface.codes_file, "")
     for found in re.finditer(r'^ +"(\w+)" to "\w+",$', text, re.M):
@@ -207,8 +328,8 @@ def kotlin(root: Path) -> Surface:
     return surface
 
 
-def _kotlin_functions(text: str) -> list[tuple[int, str, str, bool]]:
-    """Line, arguments, body, and whether it is documented, of each function."""
+def kotlin_functions(text: str) -> list[tuple[int, str, str, str]]:
+    """Line, arguments, body and comment of each function."""
     heads = list(re.finditer(r"^ *(?:(?:public|internal|private|override|suspend|operator) )*fun (?:<\w+> )?\w+\(", text, re.M))
     made = []
     for head, after in zip(heads, [*heads[1:], None]):
@@ -219,7 +340,22 @@ def _kotlin_functions(text: str) -> list[tuple[int, str, str, bool]]:
         body = text[end : after.start() if after else len(text)]
         # Annotations stand between the comment and the function.
         before = re.sub(r"(?:^ *@\w+(?:\([^)]*\))?\n)+\Z", "", text[: head.start()], flags=re.M)
-        made.append((line_of(text, head.start()), text[head.end() : end - 1], body, before.rstrip().endswith("*/")))
+        comment = re.search(r"/\*\*(?:(?!\*/).)*\*/\s*\Z", before, re.S)
+        made.append((line_of(text, head.start()), text[head.end() : end - 1], body, comment[0] if comment else ""))
+    return made
+
+
+def _kotlin_helped(body: str, texts: dict[str, str]) -> list[tuple[str, str]]:
+    """What helpers put into a request: those of calls, and the project's, which is one document."""
+    made = [(one[1], one[2]) for one in re.finditer(r'\brequest\.putSome\("(\w+)", (\w+)', body)]
+    called = re.search(r"\bapiRequest\(([^)]*)\)", body)
+    for text in texts.values():
+        if called and (helper := re.search(r"^internal fun apiRequest\((.*?)^\}", text, re.M | re.S)):
+            for one in re.finditer(r'\bmade(?:\["(\w+)"\] = |\.putSome\("(\w+)", )', helper[1]):
+                key = one[1] or one[2]
+                made.append((key, re.sub(r"_(\w)", lambda m: m[1].upper(), key)))
+        if "project.json()" in body and (helper := re.search(r"^internal fun Project\.json\(\)(.*?)^    \}", text, re.M | re.S)):
+            made += [(key, "") for key in re.findall(r'\bput(?:Some)?\("(\w+)"', helper[1])]
     return made
 
 
@@ -238,7 +374,7 @@ def _kotlin_options(body: str) -> list[tuple[str, str]]:
     return made
 
 
-def _kotlin_default(text: str | None, members: dict[str, object]) -> object:
+def kotlin_default(text: str | None, members: dict[str, object]) -> object:
     text = (text or "").strip()
     known: dict[str, object] = {"null": None, "true": True, "false": False, "emptyMap()": {}, "emptyList()": [], **members}
     number = re.fullmatch(r"(-?\d+(?:\.\d+)?)(?:\.seconds)?", text)
@@ -260,26 +396,37 @@ def swift(root: Path) -> Surface:
         name = SWIFT_NAMES.get(found[1], found[1])
         surface.words[name] = (list(of.values()), f"{path}:{line_of(texts[path], found.start())}")
         members.update({f".{case}": text for case, text in of.items()})
-    head = re.compile(r"^( *)(?:public )?func (\w+)(?:<[^>]*>)?\((.*?)\) async throws(?: -> [^{\n]+)? \{", re.M | re.S)
+    body_text = texts.get(f"{package}/Body.swift", "")
+    parts = re.search(r"^struct Request \{(.*?)^\}", body_text, re.M | re.S)
+    document = re.search(r"^public struct Project:.*?CodingKeys[^\n]*\n(.*?)^    \}", texts.get(path, ""), re.M | re.S)
+    head = re.compile(r"^( *)(?:public )?func (\w+)(?:<[^>]*>)?\(((?:(?!\bfunc\b).)*?)\) async throws(?: -> [^{\n]+)? \{", re.M | re.S)
     for name, text in texts.items():
-        heads = list(head.finditer(text))
-        for one, after in zip(heads, [*heads[1:], None]):
-            body = text[one.end() : after.start() if after else len(text)]
+        for one in head.finditer(text):
+            line = text[one.end() : text.find("\n", one.end())]
+            body = line if line.endswith("}") else text[one.end() : text.find(f"\n{one[1]}}}", one.end())]
             asked = re.findall(r'\bhandle\.(?:ask|tell|ready|answer)\(\s*"(\w+)"', body)
             defaults = {
-                argument[1]: _swift_default(argument[2], members)
+                argument[1]: swift_default(argument[2], members)
                 for argument in re.finditer(r"(\w+): [^=,\n]+?(?: = ([^,\n]+))?(?=,\s|\s*\Z)", one[3])
             }
             # The parts of a record are arguments themselves.
             body = re.sub(r'"(\w+)": \[[^\]]*\] as Fields', r'"\1": its', body)
-            options: dict[str, object] = {
-                entry[1]: defaults.get(entry[2], UNKNOWN) for entry in re.finditer(r'"(\w+)": (?:orNull\()?`?(\w+)', body)
-            }
+            entries = [(entry[1], entry[2]) for entry in re.finditer(r'"(\w+)": (?:orNull\()?`?(\w+)', body)]
+            if "request.fields()" in body and parts:
+                keys = re.findall(r'"(\w+)": ', parts[1])
+                entries += [(key, re.sub(r"_(\w)", lambda m: m[1].upper(), key)) for key in keys]
+            if '"set_project", project' in body and document:
+                entries += [(text or case, "") for case, text in re.findall(r'case (\w+)(?: = "(\w+)")?', document[1])]
+            options: dict[str, object] = {key: defaults.get(word, UNKNOWN) for key, word in entries}
+            comment = re.search(r"(?:^ *///.*\n)+(?: *@.*\n)*\Z", text[: one.start()], re.M)
+            said = _swift_parameters(comment[0] if comment else "")
+            inherits = comment is not None and "Takes what" in comment[0]
+            about = {key: said.get(word, "") for key, word in entries if word in defaults and not inherits}
             above = [line.strip() for line in text[: one.start()].rstrip().split("\n")]
             while above[-1].startswith("@"):
                 above.pop()
             for operation in set(asked) - MADE_OF_SEVERAL:
-                surface.add(operation, Method(f"{name}:{line_of(text, one.start())}", options, above[-1].startswith("///")))
+                surface.add(operation, Method(f"{name}:{line_of(text, one.start())}", options, above[-1].startswith("///"), about))
     surface.codes_file = f"{package}/Errors.swift"
     text = texts.get(surface.codes_file, "")
     for found in re.finditer(r'= Code\(rawValue: "(\w+)"\)', text):
@@ -287,7 +434,14 @@ def swift(root: Path) -> Surface:
     return surface
 
 
-def _swift_default(text: str | None, members: dict[str, object]) -> object:
+def _swift_parameters(comment: str) -> dict[str, str]:
+    """What a comment says of each parameter."""
+    rows = re.sub(r"^ *///", "", comment, flags=re.M)
+    found = re.finditer(r"^ +(?:- Parameter|  -) `?(\w+)`?: (.*?)(?=^ +- |^ +@|\Z)", rows, re.M | re.S)
+    return {one[1]: " ".join(one[2].split()) for one in found}
+
+
+def swift_default(text: str | None, members: dict[str, object]) -> object:
     text = (text or "").strip()
     known: dict[str, object] = {"nil": None, "true": True, "false": False, "[:]": None, "[]": None, **members}
     return float(text) if re.fullmatch(r"-?\d+(\.\d+)?", text) else known.get(text, UNKNOWN)
@@ -303,7 +457,13 @@ SWIFT_NAMES = {"SmaltEnvironment": "Environment", "FieldLabel": "Label"}
 def openapi(root: Path) -> Surface:
     surface = Surface("openapi")
     path = "docs/schema/openapi-1.json"
+    surface.files.append(path)
     document = json.loads((root / path).read_text())
+    surface.words = {
+        name: ([one["const"] for one in schema["oneOf"]], path)
+        for name, schema in document["components"]["schemas"].items()
+        if "oneOf" in schema and all("const" in one for one in schema["oneOf"])
+    }
     for route, methods in document["paths"].items():
         for method, operation in methods.items():
             name = operation.get("operationId")
@@ -316,7 +476,8 @@ def openapi(root: Path) -> Surface:
                 key: value.get("default", UNKNOWN) if isinstance(value, dict) else UNKNOWN
                 for key, value in schema.get("properties", {}).items()
             }
-            surface.add(name, Method(f"{path}: {method} {route}", options, bool(operation.get("summary"))))
+            about = {key: value.get("description", "") for key, value in schema.get("properties", {}).items() if isinstance(value, dict)}
+            surface.add(name, Method(f"{path}: {method} {route}", options, bool(operation.get("summary")), about))
     return surface
 
 

@@ -20,6 +20,7 @@ SWIFT = "bindings-swift/swift/Sources/Smalt/"
 class Parity(unittest.TestCase):
     def setUp(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
+        self.said: list[str] | None = None
         self.addCleanup(shutil.rmtree, self.folder)
         ignored = shutil.ignore_patterns("node_modules", "target", "dist", "tests", "bench", ".cache", "__pycache__")
         for room in ("core/src", "docs", "bindings-python/python", "bindings-node/ts", KOTLIN, SWIFT):
@@ -31,9 +32,11 @@ class Parity(unittest.TestCase):
         changed, count = re.subn(pattern, by, text, count=1, flags=re.S)
         self.assertEqual(count, 1, f"{path} has no {pattern}")
         file.write_text(changed)
+        self.said = None
 
     def says(self, *parts: str) -> None:
-        said = check(self.folder)
+        # Asked once for each change.
+        said = self.said = check(self.folder) if self.said is None else self.said
         self.assertTrue(any(all(part in line for part in parts) for line in said), f"{parts} not in {said}")
 
     def test_all_is_well(self) -> None:
@@ -73,6 +76,105 @@ class Parity(unittest.TestCase):
         self.change(PYTHON + "_sync_operations.py", r"device: bool = False", "device: bool = True")
         self.says("python", "`start_connect` takes True for `device`", PYTHON + "_sync_operations.py:")
 
+        self.change(NODE + "methods.ts", r"How many; 1 to 500, default 50\.", "How many; 1 to 500, default 100.")
+        self.says("node", "the default of `limit` of `list_accounts`", NODE + "methods.ts:", "says 100, core 50")
+        self.change("bindings-node/ts/api.ts", r"in milliseconds; default 30,000", "in milliseconds; default 60,000")
+        self.says("node", "the default of `timeout` of `request`", "says 60.0, core 30")
+        self.change(NODE + "methods.ts", r"wait for its end\. Default false", "wait for its end. Default true")
+        self.says("node", "the default of `wait` of `execute_workflow`", "says 'true', core 'false'")
+        self.change("core/src/backend/requests.rs", r"#\[serde\(default\)\](\s+pub force)", r'#[serde(default = "yes")]\1')
+        self.says("rust", "`create_session` takes 'yes()' for `force`", "core/src/backend/mod.rs:")
+        self.change("core/src/backend/requests.rs", r"1 to 500, default 50\.", "1 to 500, default 20.")
+        self.says("rust", "the default of `limit` of `list_accounts`", "says 20, core 50")
+        self.change("docs/schema/openapi-1.json", r"(\"force\": ?\{[^}]*\"default\": ?)false", r"\1true")
+        self.says("openapi", "`create_session` takes True for `force`")
+
+    def test_the_options_of_calls_and_of_the_project(self) -> None:
+        self.change(PYTHON + "_requests.py", r'"max_body": max_body', '"most": max_body')
+        self.says("python", "`request` lacks the option `max_body`", PYTHON + "_async.py:")
+        self.says("python", "`request_page` has an option `most`")
+        self.change("bindings-node/ts/api.ts", r"readonly maxBody\?:", "readonly most?:")
+        self.says("node", "`request` lacks the option `max_body`", "bindings-node/ts/account.ts:")
+        self.change(KOTLIN + "Handle.kt", r'made\.putSome\("max_body"', 'made.putSome("most"')
+        self.says("kotlin", "`request` lacks the option `max_body`", KOTLIN + "Account.kt:")
+        self.change(SWIFT + "Body.swift", r'"max_body": maxBody', '"most": maxBody')
+        self.says("swift", "`request` lacks the option `max_body`", SWIFT + "Account.swift:")
+        self.change(KOTLIN + "Codec.kt", r'put\("portal", portal', 'put("page", portal')
+        self.says("kotlin", "`set_project` lacks the option `portal`")
+        self.change(SWIFT + "Types.swift", r"(struct Project:.*?)case portal\n", r'\1case portal = "page"\n')
+        self.says("swift", "`set_project` lacks the option `portal`")
+        self.change(PYTHON + "types.py", r"    portal: PortalSettings\n", "    page: PortalSettings\n")
+        self.says("python", "`set_project` lacks the option `portal`")
+        self.change(NODE + "documents.ts", r"readonly portal\?: PortalSettings", "readonly page?: PortalSettings")
+        self.says("node", "`set_project` lacks the option `portal`")
+
+    def test_an_undocumented_option(self) -> None:
+        for half in ("_async_operations.py", "_sync_operations.py"):
+            self.change(PYTHON + half, r"            limit: How many; 1 to 500, default 50\.\n", "")
+        self.says("python", "is not documented", "`limit` of `", PYTHON)
+        self.change(NODE + "methods.ts", r"  /\*\* How many; 1 to 500, default 50\. \*/\n", "")
+        self.says("node", "`limit` of `list_accounts` is not documented")
+        self.change(KOTLIN + "Operations.kt", r"     \* @param device [^\n]*\n", "")
+        self.says("kotlin", "`device` of `start_connect` is not documented")
+        self.change(SWIFT + "Operations.swift", r"    ///   - device: [^\n]*\n", "")
+        self.says("swift", "`device` of `start_connect` is not documented")
+        self.change("core/src/backend/requests.rs", r"        /// How many; 1 to 500, default 50\.\n", "")
+        self.says("rust", "`limit` of `list_accounts` is not documented")
+
+    def test_a_verb_that_no_handle_has(self) -> None:
+        self.change("core/src/handles/smalt.rs", r"backend\.portal_properties\(", "backend.properties(")
+        self.says("rust", "no handle has `portal_properties`")
+
+    def test_a_renamed_option_of_an_opening(self) -> None:
+        self.change("bindings-node/ts/smalt.ts", r"readonly proxy\?:", "readonly noProxy?:")
+        self.says("node", "`remote` lacks the option `proxy`", "renamed to `no_proxy`", "bindings-node/ts/smalt.ts:")
+        self.says("node", "`remote` has an option `no_proxy` that core does not know")
+        self.change("bindings-node/ts/smalt.ts", r"readonly runner\?:", "readonly workflowRunner?:")
+        self.says("node", "`embedded` lacks the option `runner`")
+        self.says("node", "`sandbox` lacks the option `runner`")
+        self.change(KOTLIN + "Options.kt", r"public var plainHttp:", "public var allowHttp:")
+        self.says("kotlin", "`remote` lacks the option `plain_http`", KOTLIN + "Options.kt:")
+        self.says("kotlin", "`session` lacks the option `plain_http`")
+        self.change("core/src/remote/builder.rs", r"pub fn plain_http\(", "pub fn allow_http(")
+        self.says("rust", "`session` lacks the option `plain_http`", "core/src/remote/builder.rs:")
+
+    def test_a_missing_option_of_an_opening(self) -> None:
+        for half in ("_async.py", "_sync.py"):
+            self.change(PYTHON + half, r"        deliver_webhooks: bool = False,\n", "")
+        self.says("python", "`embedded` lacks the option `deliver_webhooks`", PYTHON + "_async.py:")
+        self.change(SWIFT + "Options.swift", r"        timings: Timings\? = nil,\n", "")
+        self.says("swift", "`embedded` lacks the option `timings`", SWIFT + "Options.swift:")
+        self.change("docs/schema/bridge-1.json", r'"deliver_webhooks"', '"deliver_all"')
+        self.says("node", "`embedded` lacks the option `deliver_all`")
+        self.change("core/src/handles/smalt.rs", r"    /// How long things take\.\n", "")
+        self.says("rust", "`timings` of `embedded` is not documented")
+
+    def test_a_presenter_of_the_box_only(self) -> None:
+        self.change("bindings-node/ts/smalt.ts", r"(interface RemoteOptions.*?readonly presenter\?:) BoxedPresenter \| Presenter", r"\1 BoxedPresenter")
+        self.says("node", "`remote` does not take a presenter of the host's", "bindings-node/ts/smalt.ts:")
+        self.change(PYTHON + "_sync.py", r"presenter: Presenter \| str", "presenter: str")
+        self.says("python", "`embedded` does not take a presenter of the host's", PYTHON + "_sync.py:")
+        self.change(SWIFT + "Options.swift", r"public var presenter: \(any Presenter\)\?", "public var presenter: String?")
+        self.says("swift", "`session` does not take a presenter of the host's")
+
+    def test_a_changed_default_of_an_opening(self) -> None:
+        self.change("bindings-node/ts/smalt.ts", r"proxy = true", "proxy = false")
+        self.says("node", "`remote` takes False for `proxy` by default, core True")
+        self.change("bindings-node/ts/smalt.ts", r"in milliseconds\. Default 60,000", "in milliseconds. Default 30,000")
+        self.says("node", "the default of `timeout` of `remote`", "says 30.0, core 60")
+        self.change(PYTHON + "_sync.py", r"proxy: bool = True", "proxy: bool = False")
+        self.says("python", "`remote` takes False for `proxy`", PYTHON + "_sync.py:")
+        self.change(PYTHON + "_async.py", r"retries: int \| None = None", "retries: int | None = 5")
+        self.says("python", "`remote` takes 5 for `retries` by default, core 2", PYTHON + "_async.py:")
+        self.change(PYTHON + "_async.py", r"str = Environment\.TEST", "str = Environment.PRODUCTION")
+        self.says("python", "`embedded` takes 'production' for `environment`")
+        self.change(KOTLIN + "Options.kt", r"environment: Environment = Environment\.TEST", "environment: Environment = Environment.PRODUCTION")
+        self.says("kotlin", "`embedded` takes 'production' for `environment`")
+        self.change(SWIFT + "Options.swift", r"proxy: Bool = true", "proxy: Bool = false")
+        self.says("swift", "`session` takes False for `proxy`", SWIFT + "Options.swift:")
+        self.change("core/src/remote/builder.rs", r"Default 16 MiB", "Default 8 MiB")
+        self.says("rust", "the default of `max_answer` of `remote`")
+
     def test_an_undocumented_method(self) -> None:
         for half in ("_async_operations.py", "_sync_operations.py"):
             self.change(PYTHON + half, r'"""Lists the enabled applications with their status for the linked account\."""', "")
@@ -97,6 +199,8 @@ class Parity(unittest.TestCase):
         self.change(PYTHON + "types.py", r'= "textarea"', '= "text_area"')
         self.says("python", "`FieldType` lacks `textarea`")
         self.says("python", "`FieldType` has, and core does not, `text_area`")
+        self.change("docs/schema/openapi-1.json", r'("const": ?)"healthy"', r'\1"well"')
+        self.says("openapi", "`ConnectionHealth` lacks `healthy`")
 
     def test_kotlin(self) -> None:
         self.change(KOTLIN + "Operations.kt", r'operation\("list_apps"', 'operation("apps"')

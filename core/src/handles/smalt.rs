@@ -8,12 +8,12 @@ use super::Host;
 use crate::{
     Result,
     backend::{
-        Backend, Caller, Capabilities, CountAccounts, CreateApiKey, GetAccount, GetProject, HandoffPreview, ListAccounts, ListApiKeys,
-        ListAudit, ListEvents, OpenPortal, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RotateKeys, TakeHandoff, VerifyApiKey,
-        VerifySession,
+        Backend, Caller, Capabilities, CountAccounts, CreateApiKey, GetAccount, GetPortalProperties, GetProject, HandoffPreview,
+        ListAccounts, ListApiKeys, ListAudit, ListEvents, OpenPortal, ParkCallback, ParkedCallback, PutAccount, RevokeApiKey, RotateKeys,
+        TakeHandoff, VerifyApiKey, VerifySession,
     },
     model::{
-        AccountUpdate, ApiKey, AuditEntry, Event, KeyRotation, LinkedAccount, NewApiKey, Page, Portal, SessionInfo, StartedConnect,
+        AccountUpdate, ApiKey, AuditEntry, Event, Json, KeyRotation, LinkedAccount, NewApiKey, Page, Portal, SessionInfo, StartedConnect,
         UpsertedAccount,
     },
     plugin::Presenter,
@@ -508,6 +508,14 @@ impl Smalt {
     /// `portal_link_invalid`: one answer for every way in which a link can be wrong.
     pub async fn open_portal(&self, ticket: impl Into<Secret>) -> Result<Portal> {
         self.backend.open_portal(&self.caller, OpenPortal { ticket: ticket.into() }).await
+    }
+
+    /// What was stored for the hosted page of a session; an empty object where nothing was.
+    ///
+    /// # Errors
+    /// `invalid_token`: one answer for every way a token can be wrong.
+    pub async fn portal_properties(&self, token: impl Into<Secret>) -> Result<Json> {
+        self.backend.portal_properties(&self.caller, GetPortalProperties { token: token.into() }).await
     }
 
     /// Parks a provider's callback for a user who has yet to prove who it is.

@@ -486,3 +486,32 @@ async fn r30_a_silent_name_server_ends_in_time() {
     let error = smalt.account("acme-1").get().await.unwrap_err();
     assert!(error.is(Code::ServerTimeout), "{error:?}");
 }
+
+/// A name server that answers that it failed (`SERVFAIL`): a resolver tells it as a failure that may pass, not as "no such name". Nothing
+/// was sent, so writes are tried again as well, and the code is that of a server that cannot be reached.
+#[tokio::test]
+async fn r30_a_failing_name_server_is_a_server_that_cannot_be_reached() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let failing: crate::http::Lookup = Arc::new(move |name| {
+        assert_eq!(name, "smalt.test");
+        counted.fetch_add(1, Ordering::SeqCst);
+        // What `getaddrinfo` makes of it: EAI_AGAIN.
+        Box::pin(async { Err(std::io::Error::other("failed to lookup address information: Temporary failure in name resolution")) })
+    });
+    let options = ServerOptions { no_proxy: true, ..ServerOptions::default() };
+    let transport = ServerTransport::with_lookup(&options, Some(failing)).unwrap();
+    let smalt = Smalt::remote(BASE).api_key(KEY).retries(fast()).transport(transport).open().unwrap();
+    let account = smalt.account("acme-1");
+    for tries in [3, 6] {
+        let error = match tries {
+            3 => account.get().await.map(drop),
+            _ => account.import(ImportConnection { application: "slack".into(), ..ImportConnection::default() }).await.map(drop),
+        }
+        .unwrap_err();
+        assert!(error.is(Code::ServerUnreachable), "{error:?}");
+        assert_eq!(error.info().context.get("server").map(String::as_str), Some("smalt.test"), "{error:?}");
+        assert!(error.to_string().contains("could not be resolved"), "{error}");
+        assert_eq!(asked.load(Ordering::SeqCst), tries, "the call and two more");
+    }
+}

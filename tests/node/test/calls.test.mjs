@@ -25,7 +25,7 @@ test('answers are plain objects with camelCase names, dates and secrets; data ke
 
 test('keys that JavaScript treats specially are data like others', async (t) => {
   const { smalt, account } = await connected(t, {
-    workflowRunner: { run: ({ payload }) => payload },
+    runner: { run: ({ payload }) => payload },
     project: {
       version: 1,
       sandbox: { enabled: true },

@@ -16,7 +16,7 @@ async function run({ url, origin, key, certificate_authority, client, steps: lis
   const smalt = Smalt.remote({
     url,
     apiKey: key,
-    noProxy: true,
+    proxy: false,
     certificateAuthority: certificate_authority ?? undefined,
     timeout: client.timeout * 1000,
     attemptTimeout: client.attempt_timeout * 1000,

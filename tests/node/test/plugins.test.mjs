@@ -155,7 +155,7 @@ test('a key provider wraps the data keys', async (t) => {
 })
 
 test('a workflow runner is given what was asked, with data as it is', async (t) => {
-  const { account } = await open(t, { workflowRunner: { run: ({ signal, ...run }) => ({ ...run, aborted: signal.aborted }) } })
+  const { account } = await open(t, { runner: { run: ({ signal, ...run }) => ({ ...run, aborted: signal.aborted }) } })
   await account.connect('sandbox-oauth')
   await account.config('sandbox-oauth')
   const answer = await account.runWorkflow('sandbox-oauth', 'echo', { deal_id: 7, camelCase: 1 })
@@ -188,7 +188,7 @@ test('events come as they happen, from a cursor on', async (t) => {
 test('registered plugins do not keep the process alive', async () => {
   const ended = await child(`
     import { Smalt } from 'smalt'
-    await Smalt.sandbox({ connectors: [{ slug: 'sandbox-key', verify: () => null }], workflowRunner: { run: () => 1 } })
+    await Smalt.sandbox({ connectors: [{ slug: 'sandbox-key', verify: () => null }], runner: { run: () => 1 } })
     console.log('open')`)
   assert.deepEqual([ended.code, ended.stdout], [0, 'open\n'], ended.stderr)
 })

@@ -81,7 +81,7 @@ export async function open(): Promise<void> {
     connectors: [acme],
     keys: { keyId: () => 'k', wrap: (key) => key, unwrap: (_, key) => key },
     presenter: { present: ({ authorizeUrl }) => (console.log(authorizeUrl), null) },
-    workflowRunner: { run: ({ payload }) => payload },
+    runner: { run: ({ payload }) => payload },
     clock: fixedClock(new Date()),
     timings: { plugin: 5000, ahead: null },
     environment: 'test',

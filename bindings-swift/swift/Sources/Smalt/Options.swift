@@ -77,7 +77,7 @@ public struct EmbeddedOptions: Sendable {
     public var browser: Bool
     /// Runs workflows.
     public var runner: (any WorkflowRunner)?
-    /// Who asks, for the audit.
+    /// Who asks, for the audit; default `organisation`.
     public var actor: String?
     /// Enables the sandbox applications, where the project is given as a value or not at all.
     public var sandbox: Bool

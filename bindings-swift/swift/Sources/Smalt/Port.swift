@@ -9,6 +9,8 @@ package final class Port: Sendable {
     private struct State {
         var last: UInt64 = 0
         var waiting: [UInt64: CheckedContinuation<Data, any Error>] = [:]
+        var wakes = 0
+        var ends = 0
     }
 
     private let state = Locked(State())
@@ -27,6 +29,12 @@ package final class Port: Sendable {
 
     /// How many calls have not ended.
     var pending: Int { state.with { $0.waiting.count } }
+
+    /// How often something was taken, and how much in all.
+    var counts: (wakes: Int, ends: Int) { state.with { ($0.wakes, $0.ends) } }
+
+    /// Does something while nothing that comes is taken. It begins no call.
+    func held(_ work: () -> Void) { state.with { _ in work() } }
 
     /// Where a call stands whose task may be cancelled at any time, also before it has begun.
     private enum Standing {
@@ -75,6 +83,10 @@ package final class Port: Sendable {
 
     private func take() {
         while let batch = try? portTake(port: number, wait: 60_000) {
+            state.with {
+                $0.wakes += batch.isEmpty ? 0 : 1
+                $0.ends += batch.count
+            }
             for message in batch {
                 switch message {
                 case .answer(let number, let json): taken(number)?.resume(returning: json)

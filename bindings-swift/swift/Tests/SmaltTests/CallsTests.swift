@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import Smalt
+@testable import SmaltTesting
 
 /// How calls begin, wait and end. The counters of the whole process are looked at, so these run one after the other (`--no-parallel`).
 @Suite(.serialized) struct CallsTests {
@@ -113,6 +114,29 @@ import Testing
         }
     }
 
+    @Test func manyEndsComeWithFewWakeUps() async throws {
+        try await running {
+            var options = EmbeddedOptions(sandbox: true, timings: Timings(poll: .seconds(60)))
+            options.throwawayKey = true
+            let smalt = try await Smalt.embedded(options: options)
+            let before = Port.shared.pending
+            let waits = try await Self.waits(smalt)
+            let all = (0..<1_000).map { _ in Task { try await waits() } }
+            try await until { Port.shared.pending == before + 1_000 }
+            let start = Port.shared.counts
+            Port.shared.held {
+                for waiting in all { waiting.cancel() }
+                // The core ends them meanwhile.
+                usleep(1_000_000)
+            }
+            for waiting in all { await #expect(throws: CancellationError.self) { try await waiting.value } }
+            let (wakes, ends) = (Port.shared.counts.wakes - start.wakes, Port.shared.counts.ends - start.ends)
+            #expect(ends >= 1_000)
+            #expect(wakes <= ends / 2, "\(wakes) wake-ups for \(ends) ends")
+            await smalt.close()
+        }
+    }
+
     // Apple's systems have a released library here, and that has no such call.
     #if os(Linux)
         @Test func aPeerThatHangsUpDoesNotEndTheProcess() async throws {
@@ -198,10 +222,41 @@ import Testing
             for number in 0..<12 { try await smalt.account("c-\(number)").ensure() }
             let ids = try await smalt.accounts().reduce(into: Set<String>()) { $0.insert($1.id) }
             #expect(ids.count == 12)
-            let account = smalt.account("c-0")
-            _ = try await account.connect("sandbox-oauth")
+        }
+        try await running {
+            let sandbox = try await Sandbox.start()
+            @Sendable func calls() async throws -> Int {
+                let stats = try await sandbox.stats()
+                return try #require(stats["api_calls"]?.int)
+            }
+            var options = EmbeddedOptions()
+            options.projectJSON = [
+                "version": 1, "org": ["redirect_uris": ["http://127.0.0.1/callback"]],
+                "sandbox": ["enabled": true, "url": .string(sandbox.origin)], "apps": ["sandbox-oauth": [:]],
+            ]
+            options.throwawayKey = true
+            let smalt = try await Smalt.embedded(options: options)
+            let account = smalt.account("a")
+            try await account.ensure()
+            let started = try await account.startConnect("sandbox-oauth", redirectURI: "http://127.0.0.1/callback")
+            let callback = try await Sandbox.visit(started.authorizeURL)
+            _ = try await account.finishConnect(callbackURL: callback, cookie: started.cookie.value)
+            let before = try await calls()
+            // 40 channels, one on a page.
+            let paging = Pagination(style: .offset, items: "/items", sizeParam: "limit", size: 1)
+            let channels = account.pages("sandbox-oauth", "GET", "channels", pagination: paging)
+            var counted = [try await calls()]
+            for try await _ in channels {
+                counted.append(try await calls())
+                if counted.count == 4 { break }
+            }
+            _ = try await account.request("sandbox-oauth", "GET", "channels")
+            counted.append(try await calls())
+            // Nothing before it is read, nothing ahead, and nothing after the reader has stopped.
+            #expect(counted.map { $0 - before } == [0, 1, 2, 3, 4])
             let error = try await thrown { for try await _ in account.pages("sandbox-oauth", "GET", "nowhere") {} }
             #expect(error.kind == .provider)
+            await smalt.close()
         }
     }
 

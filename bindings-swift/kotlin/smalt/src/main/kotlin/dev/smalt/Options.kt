@@ -124,7 +124,7 @@ public class EmbeddedOptions internal constructor() {
     /** Runs workflows. */
     public var runner: WorkflowRunner? = null
 
-    /** Who asks, for the audit. */
+    /** Who asks, for the audit; default `organisation`. */
     public var actor: String? = null
 
     /** Enables the sandbox applications, where the project is given as a value or not at all. */

@@ -31,6 +31,12 @@ internal object Port {
         val home: Home?,
     )
 
+    private val wakes = AtomicLong()
+    private val ends = AtomicLong()
+
+    /** How often something was taken, and how much in all. */
+    val taken: Pair<Long, Long> get() = wakes.get() to ends.get()
+
     val number: Long = native.portOpen()
 
     init {
@@ -87,6 +93,8 @@ internal object Port {
                 } catch (_: SmaltException) {
                     return
                 }
+            if (batch.isNotEmpty()) wakes.incrementAndGet()
+            ends.addAndGet(batch.size.toLong())
             for (message in batch) {
                 try {
                     deliver(message)

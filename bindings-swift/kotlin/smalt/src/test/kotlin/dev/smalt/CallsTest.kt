@@ -1,7 +1,10 @@
 package dev.smalt
 
 import dev.smalt.testing.Sandbox
+import java.util.concurrent.CountDownLatch
+import java.util.concurrent.TimeUnit
 import java.util.concurrent.atomic.AtomicInteger
+import kotlin.coroutines.CoroutineContext
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertFalse
@@ -9,6 +12,7 @@ import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.TimeoutCancellationException
@@ -155,6 +159,46 @@ internal class CallsTest {
                     all.forEach { it.cancel() }
                 }
                 until { Port.pending == before }
+            }
+        }
+
+    @Test
+    fun `many ends come with few wake-ups`() =
+        running {
+            sandboxed { smalt ->
+                val before = Port.pending
+                val last = smalt.eventsPage().items.lastOrNull()?.cursor
+                val (held, free) = CountDownLatch(1) to CountDownLatch(1)
+                val whereItEnds =
+                    object : CoroutineDispatcher() {
+                        override fun dispatch(
+                            context: CoroutineContext,
+                            block: Runnable,
+                        ) = block.run()
+                    }
+                coroutineScope {
+                    val all = List(1_000) { launch(Dispatchers.Default) { smalt.eventsPage(since = last, wait = 600.seconds) } }
+                    until { Port.pending == before + 1_000 }
+                    // Holds up the thread that takes: it goes on there, and takes nothing meanwhile.
+                    val holder =
+                        launch(whereItEnds) {
+                            while (Thread.currentThread().name != "smalt-port") smalt.countAccounts()
+                            held.countDown()
+                            free.await(60, TimeUnit.SECONDS)
+                        }
+                    assertTrue(withContext(Dispatchers.IO) { held.await(60, TimeUnit.SECONDS) })
+                    val (wakes, ends) = Port.taken
+                    all.forEach { it.cancel() }
+                    // The core ends them meanwhile.
+                    delay(1.seconds)
+                    assertEquals(wakes to ends, Port.taken)
+                    free.countDown()
+                    holder.join()
+                    until { Port.pending == before }
+                    val (more, ended) = Port.taken.first - wakes to Port.taken.second - ends
+                    assertTrue(ended >= 1_000, "$ended ends were seen")
+                    assertTrue(more <= ended / 2, "$more wake-ups for $ended ends")
+                }
             }
         }
 
