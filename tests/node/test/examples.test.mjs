@@ -93,6 +93,11 @@ test('a vitest suite of a user', async () => {
   assert.match(stdout, /Tests\s+2 passed/)
 })
 
+test('the lines of the README', async () => {
+  const { stdout } = await run(process.execPath, [join(examples, 'ten-lines.mjs')])
+  assert.match(stdout, / 200\nrevoked\n$/)
+})
+
 test('Acme CRM says what it says in every language', async () => {
   const folder = join(process.env.SMALT_ROOT, 'examples/acme-crm')
   // Beside the tests, where the installed package is found.
