@@ -183,6 +183,7 @@ rm -rf "$made/consumer"
 mkdir "$made/consumer"
 cp -r "$here/swift/consumer/". "$root/examples/acme-crm" "$made/consumer/"
 mv "$made/consumer/acme-crm/"*.swift "$made/consumer/Tests/ConsumerTests/"
+cp "$root/examples/ten-lines/"*.swift "$made/consumer/Tests/ConsumerTests/"
 sed -i.orig "s|https://example.com/smalt.git|file://$made/smalt|" "$made/consumer/Package.swift"
 cd "$made/consumer"
 tested --disable-sandbox --disable-xctest

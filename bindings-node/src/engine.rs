@@ -8,17 +8,16 @@ use napi_derive::napi;
 use serde::Deserialize;
 use smalt::{
     Code, Error, Result, Secret,
-    backend::{AnyRequest, Caller, GetCredential},
-    operations::Operation,
-    plugin::Scope,
+    backend::{Caller, GetCredential},
 };
 use smalt_bridge::{ConnectOptions, contained};
 
 use crate::{
+    ask::{Asker, Place},
     panics,
     read::Reader,
     ready::Seats,
-    room::{End, Room, Shared, lock},
+    room::{End, Room, Shared},
     write::Writer,
 };
 
@@ -40,46 +39,58 @@ pub fn read<'de, T: Deserialize<'de>>(what: &str, value: Unknown<'_>) -> Result<
 /// An engine, and the authority on which it is asked.
 #[napi]
 pub struct NativeEngine {
-    engine: smalt_bridge::Engine,
-    caller: Caller,
-    shared: Arc<Shared>,
+    asker: Arc<Asker>,
+    place: Place,
     seats: Seats,
 }
 
 impl NativeEngine {
     pub fn of(engine: smalt_bridge::Engine, shared: Arc<Shared>) -> Self {
-        Self { engine, caller: Caller::Organisation("organisation".into()), shared, seats: Seats::default() }
+        Self::asked(engine, Caller::Organisation("organisation".into()), shared)
+    }
+
+    fn asked(engine: smalt_bridge::Engine, caller: Caller, shared: Arc<Shared>) -> Self {
+        let asker = Arc::new(Asker { engine, caller, shared });
+        Self { place: Place::of(&asker), asker, seats: Seats::default() }
+    }
+
+    /// The same engine, asked by somebody else.
+    fn by(&self, caller: Caller) -> Self {
+        Self::asked(self.asker.engine.clone(), caller, self.asker.shared.clone())
     }
 
     /// The handle of core.
     pub fn smalt(&self) -> Result<smalt::Smalt> {
-        self.engine.smalt().cloned()
+        self.asker.engine.smalt().cloned()
     }
 
     pub fn shared(&self) -> Arc<Shared> {
-        self.shared.clone()
-    }
-
-    fn scope(&self, within: f64) -> Scope {
-        lock(&self.shared.calls).scope(within)
+        self.asker.shared.clone()
     }
 }
 
 #[napi]
 impl NativeEngine {
+    /// The number by which operations are asked for.
+    #[napi(catch_unwind)]
+    pub fn number(&self) -> u32 {
+        panics::here();
+        self.place.number()
+    }
+
     /// The same engine, asked by the holder of a session token.
     #[napi(catch_unwind)]
     pub fn session(&self, token: Unknown<'_>) -> napi::Result<NativeEngine> {
         panics::here();
         let token: Secret = read("the session's token", token).map_err(|error| napi::Error::from_reason(error.to_string()))?;
-        Ok(Self { caller: Caller::Session(token), ..Self::of(self.engine.clone(), self.shared.clone()) })
+        Ok(self.by(Caller::Session(token)))
     }
 
     /// The same engine, with another name for the audit.
     #[napi(catch_unwind)]
     pub fn acting_as(&self, actor: String) -> NativeEngine {
         panics::here();
-        Self { caller: Caller::Organisation(actor.into()), ..Self::of(self.engine.clone(), self.shared.clone()) }
+        self.by(Caller::Organisation(actor.into()))
     }
 
     /// The ready operation, from memory: a list of the credential and the number by which it is asked for again; a list with an error's
@@ -95,7 +106,7 @@ impl NativeEngine {
     ) -> napi::Result<Unknown<'env>> {
         panics::here();
         let request = GetCredential { account, application, connection };
-        let found = match self.engine.try_credential(&self.caller, &request) {
+        let found = match self.asker.engine.try_credential(&self.asker.caller, &request) {
             None => return ().into_unknown(env),
             Some(found) => found,
         };
@@ -110,38 +121,15 @@ impl NativeEngine {
         Ok(list.to_unknown())
     }
 
-    /// An operation by its name; `within` is the number of the plugin's call from inside which it is made, else 0. Answers an error's
-    /// record when nothing was begun.
-    #[napi(catch_unwind)]
-    pub fn call<'env>(
-        &self,
-        env: &'env Env,
-        room: &Room,
-        id: u32,
-        name: String,
-        request: Unknown<'env>,
-        within: f64,
-    ) -> napi::Result<Unknown<'env>> {
-        panics::here();
-        let done = contained(|| {
-            let operation = Operation::named(&name).ok_or_else(|| Error::new(Code::Unsupported, "there is no such operation"))?;
-            self.engine.smalt()?;
-            let request = AnyRequest::read(operation, Reader::new(request))?;
-            let call = self.engine.call(self.caller.clone(), request, self.scope(within));
-            self.shared.run(id, async move { call.await.map(End::Answer) });
-            Ok(())
-        });
-        room.refusal(env, done)
-    }
-
-    /// Connects an application, as [`NativeEngine::call`].
+    /// Connects an application; `within` is the number of the plugin's call from inside which it is made, else 0. Answers an error's record
+    /// when nothing was begun.
     #[napi(catch_unwind)]
     pub fn connect<'env>(&self, env: &'env Env, room: &Room, id: u32, options: Unknown<'env>, within: f64) -> napi::Result<Unknown<'env>> {
         panics::here();
         let done = contained(|| {
             let options: ConnectOptions = read("the options", options)?;
-            let connect = self.engine.connect(self.caller.clone(), options, self.scope(within));
-            self.shared.run(id, async move { connect.await.map(|connection| End::Connection(Box::new(connection))) });
+            let connect = self.asker.engine.connect(self.asker.caller.clone(), options, self.asker.scope(within));
+            self.asker.shared.run(id, async move { connect.await.map(|connection| End::Connection(Box::new(connection))) });
             Ok(())
         });
         room.refusal(env, done)
@@ -151,7 +139,7 @@ impl NativeEngine {
     #[napi(catch_unwind)]
     pub fn capabilities<'env>(&self, env: &'env Env, room: &Room) -> napi::Result<Unknown<'env>> {
         panics::here();
-        match self.engine.capabilities() {
+        match self.asker.engine.capabilities() {
             Ok(capabilities) => Writer::new(env, &room.classes(env)?).write(&capabilities),
             Err(error) => Err(napi::Error::from_reason(error.to_string())),
         }
@@ -163,8 +151,8 @@ impl NativeEngine {
         panics::here();
         room.forget_credentials(env)?;
         self.seats.clear();
-        let engine = self.engine.clone();
-        self.shared.run(id, async move {
+        let engine = self.asker.engine.clone();
+        self.asker.shared.run(id, async move {
             engine.close().await;
             Ok(End::Nothing)
         });

@@ -150,7 +150,7 @@ impl Answered {
     pub fn write<'env>(self, env: &'env Env, classes: &Classes<'env>, shared: &Arc<Shared>) -> napi::Result<Unknown<'env>> {
         let mut object: Object<'env> = Writer::new(env, classes).write(&self)?.coerce_to_object()?;
         if let Some(rest) = self.rest {
-            let body = NativeBody { rest: Arc::new(Mutex::new(Some(rest))), shared: shared.clone() };
+            let body = NativeBody { rest: Arc::new(Mutex::new(Some(rest))), stopped: Arc::default(), shared: shared.clone() };
             object.set_named_property("rest", body.into_instance(env)?.to_unknown())?;
         }
         Ok(object.to_unknown())
@@ -162,6 +162,8 @@ impl Answered {
 pub struct NativeBody {
     /// Taken out while a part of it is awaited.
     rest: Arc<Mutex<Option<Body>>>,
+    /// Read and written with the lock of `rest` held.
+    stopped: Arc<AtomicBool>,
     shared: Arc<Shared>,
 }
 
@@ -171,7 +173,7 @@ impl NativeBody {
     #[napi(catch_unwind)]
     pub fn next(&self, id: u32) {
         panics::here();
-        let rest = self.rest.clone();
+        let (rest, stopped) = (self.rest.clone(), self.stopped.clone());
         let taken = lock(&rest).take();
         self.shared.run(id, async move {
             let Some(mut body) = taken else { return Ok(End::Nothing) };
@@ -181,7 +183,10 @@ impl NativeBody {
                     Some(Err(_)) => return Err(Error::new(Code::ProviderUnreachable, "the answer was cut off")),
                     Some(Ok(frame)) => {
                         if let Ok(part) = frame.into_data() {
-                            *lock(&rest) = Some(body);
+                            let mut place = lock(&rest);
+                            if !stopped.load(Ordering::Acquire) {
+                                *place = Some(body);
+                            }
                             return Ok(End::Bytes(part.to_vec()));
                         }
                     }
@@ -194,7 +199,9 @@ impl NativeBody {
     #[napi(catch_unwind)]
     pub fn stop(&self) {
         panics::here();
-        drop(lock(&self.rest).take());
+        let mut place = lock(&self.rest);
+        self.stopped.store(true, Ordering::Release);
+        drop(place.take());
     }
 }
 

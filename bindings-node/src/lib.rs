@@ -2,7 +2,7 @@
 //! decided is decided in core; what a language needs once is in `smalt_bridge`; what people see is TypeScript (`ts/`).
 //!
 //! - [`room`]: one per JavaScript environment (main thread or worker): completions come out of it in batches.
-//! - [`engine`]: an engine on one authority, and its calls.
+//! - [`engine`]: an engine on one authority; [`ask`]: its operations.
 //! - [`read`], [`write`]: serde over JavaScript values, without a text between.
 //! - [`host`]: plugins in JavaScript.
 //! - [`http`]: the HTTP API in the user's process.
@@ -11,6 +11,7 @@
 // Its functions are exported where it is not compiled as a test.
 #![cfg_attr(test, allow(dead_code))]
 
+mod ask;
 mod engine;
 mod failure;
 mod host;

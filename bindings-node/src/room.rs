@@ -82,6 +82,11 @@ impl Shared {
             let _ = shared.port.put(Item::Ended(id, ended));
         });
     }
+
+    /// Ends a call that was not begun, as any other.
+    pub fn refuse(&self, id: u32, error: Error) {
+        let _ = self.port.put(Item::Ended(id, Err(error)));
+    }
 }
 
 /// One JavaScript environment, as the addon sees it: where completions and calls into plugins come out, many at a time.

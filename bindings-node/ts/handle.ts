@@ -1,5 +1,5 @@
-import type { NativeEngine } from './native.js'
-import { inside, room, wait } from './room.js'
+import { addon, type NativeEngine } from './native.js'
+import { inside, wait } from './room.js'
 
 /** What every call takes. */
 export interface CallOptions {
@@ -40,5 +40,9 @@ export async function perform(handle: Handle, name: string, request: object, opt
 export async function call<T>(handle: Handle, name: string, request: object, options: CallOptions = {}): Promise<T> {
   const bare = Object.keys(asOptions(options)).length === 0
   const whole = bare ? request : { ...options, ...request, signal: undefined, keepAlive: undefined }
-  return await wait<T>(options, (id) => handle[NATIVE].call(room, id, name, whole, inside.getStore() ?? 0))
+  return await wait<T>(options, (id) => {
+    const native = handle[NATIVE]
+    addon.call((native.known ??= native.number()), id, name, whole, inside.getStore() ?? 0)
+    return undefined
+  })
 }

@@ -160,13 +160,26 @@ export async function answerFetch(api: NativeApi, options: HandlerOptions, reque
     const empty = request.method === 'HEAD' || [101, 204, 205, 304].includes(status)
     return new Response(empty ? null : new Uint8Array(body ?? []), { status, headers })
   }
+  const left = new AbortController()
+  // Also the part that is awaited just then is awaited no more.
+  const leave = (reason: unknown): void => {
+    left.abort(reason)
+    rest.stop()
+  }
+  const gone = (): void => leave(request.signal.reason)
+  if (request.signal.aborted) gone()
+  else request.signal.addEventListener('abort', gone, { once: true })
   const stream = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const part = await next(rest, request.signal)
-      if (part === undefined) controller.close()
-      else controller.enqueue(new Uint8Array(part))
+      const part = await next(rest, left.signal)
+      if (part !== undefined) return controller.enqueue(new Uint8Array(part))
+      request.signal.removeEventListener('abort', gone)
+      controller.close()
     },
-    cancel: () => rest.stop(),
+    cancel(reason) {
+      request.signal.removeEventListener('abort', gone)
+      leave(reason)
+    },
   })
   return new Response(stream, { status, headers })
 }

@@ -13,6 +13,9 @@ type Refused = ErrorRecord | undefined
 export interface NativeEngine {
   /** What was in memory; the package's own. */
   ready?: ReadyCredentials | undefined
+  /** By which its operations are asked for, once it was looked up; the package's own. */
+  known?: number | undefined
+  number(): number
   session(token: Secret | string): NativeEngine
   actingAs(actor: string): NativeEngine
   tryCredential(
@@ -21,7 +24,6 @@ export interface NativeEngine {
     application: string,
     connection: string | undefined,
   ): readonly [ErrorRecord] | readonly [Credential, number] | undefined
-  call(room: Room, id: number, name: string, request: unknown, within: number): Refused
   connect(room: Room, id: number, options: unknown, within: number): Refused
   capabilities(room: Room): unknown
   close(room: Room, id: number): void
@@ -84,6 +86,7 @@ interface Addon {
   NativeEngine: unknown
   Sandbox: unknown
   panicNext(): boolean
+  call(engine: number, id: number, name: string, request: unknown, within: number): void
   readyCounts(number: number): boolean
   readyIsGone(number: number): boolean
   readyDrop(number: number): void

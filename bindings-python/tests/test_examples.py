@@ -54,6 +54,10 @@ def test_the_script() -> None:
     assert run("script.py").endswith("revoked\n")
 
 
+def test_the_lines_of_the_readme() -> None:
+    assert run(str(REPOSITORY / "examples" / "ten-lines" / "ten_lines.py")).endswith(" 200\nrevoked\n")
+
+
 def test_acme_crm_says_what_it_says_in_every_language() -> None:
     folder = REPOSITORY / "examples" / "acme-crm"
     assert run(str(folder / "acme_crm.py"), str(folder / "smalt.toml")) == (folder / "expected.txt").read_text()

@@ -35,6 +35,7 @@ def test_mypy_strict() -> None:
         "examples",
         "tests",
         "../examples/acme-crm/acme_crm.py",
+        "../examples/ten-lines/ten_lines.py",
     )
 
 

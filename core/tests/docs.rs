@@ -97,14 +97,32 @@ fn the_page_of_operations_is_the_table() {
     generated("docs/operations.md", &page);
 }
 
+/// What the README shows of an example: without the indentation that it has there.
+fn shown(example: &str) -> String {
+    let text = read(example);
+    let (_, lines) = text.split_once("README: from here\n").unwrap();
+    let (lines, _) = lines.split_once("README: to here").unwrap();
+    // The mark's own line.
+    let (lines, _) = lines.rsplit_once('\n').unwrap();
+    let (indentation, _) = lines.split_at(lines.len() - lines.trim_start().len());
+    lines.lines().map(|line| format!("{}\n", line.strip_prefix(indentation).unwrap())).collect()
+}
+
 #[test]
-fn the_lines_of_the_readme_are_the_example_that_runs() {
-    let example = include_str!("../examples/ten_lines.rs");
-    let (_, lines) = example.split_once("// README: from here\n").unwrap();
-    let (lines, _) = lines.split_once("    // README: to here").unwrap();
-    let shown: String = lines.lines().map(|line| format!("{}\n", line.strip_prefix("    ").unwrap())).collect();
-    assert!(shown.lines().count() <= 10, "ten lines:\n{shown}");
-    assert!(read("README.md").contains(&format!("```rust\n{shown}```\n")), "the README does not show these lines:\n{shown}");
+fn the_lines_of_the_readme_are_the_examples_that_run() {
+    let page = read("README.md");
+    let examples = [
+        ("rust", "core/examples/ten_lines.rs"),
+        ("python", "examples/ten-lines/ten_lines.py"),
+        ("js", "examples/ten-lines/ten-lines.mjs"),
+        ("swift", "examples/ten-lines/TenLines.swift"),
+        ("kotlin", "examples/ten-lines/TenLines.kt"),
+    ];
+    for (language, example) in examples {
+        let lines = shown(example);
+        assert!(lines.lines().count() <= 10, "ten lines:\n{lines}");
+        assert!(page.contains(&format!("```{language}\n{lines}```\n")), "the README does not show these lines of {example}:\n{lines}");
+    }
 }
 
 #[test]

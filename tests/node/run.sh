@@ -9,7 +9,7 @@ cjs=$root/.cache/node/cjs
 # Outside of the source tree, so that nothing but the tarball is found.
 for project in "$esm" "$cjs"; do rm -rf "$project/tests"; mkdir -p "$project/tests"; done
 cp -r ./*.mjs test types runtimes ../../bindings-node/examples "$esm/tests/"
-cp ../../examples/acme-crm/*.mjs "$esm/tests/examples/"
+cp ../../examples/{acme-crm,ten-lines}/*.mjs "$esm/tests/examples/"
 cp -r cjs/* "$cjs/tests/"
 what=${1:-all}
 if [ "$what" != test ]; then

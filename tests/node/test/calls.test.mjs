@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { existsSync, readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { ConflictError, NotFoundError, Secret, Smalt, SmaltError, UnavailableError } from 'smalt'
@@ -105,6 +106,20 @@ test('a ready credential is answered at once, and the promise is resolved alread
   const second = await promise
   assert.equal(second, first, 'the very same object while core has the same credential')
   assert.ok(Object.isFrozen(second) && Object.isFrozen(second.scopes) && Object.isFrozen(second.values))
+})
+
+test('ten thousand calls of one handle at once', async (t) => {
+  const { smalt } = await connected(t)
+  for (let n = 0; n < 10; n++) await smalt.createAccount(`c-${n}`)
+  // All of them are begun before the first one can end: nothing is taken meanwhile.
+  const calls = Array.from({ length: 10_000 }, (_, n) => smalt.getAccount(`c-${n % 10}`))
+  await Promise.race(calls)
+  if (existsSync('/proc/self/task')) {
+    const threads = readdirSync('/proc/self/task').length
+    assert.ok(threads < 1_000, `${threads} threads: a call that waits holds one`)
+  }
+  const right = (await Promise.all(calls)).filter(({ id }, n) => id === `c-${n % 10}`)
+  assert.equal(right.length, 10_000)
 })
 
 test('a session has its token, and fewer powers', async (t) => {

@@ -1,25 +1,17 @@
 // The examples run as they stand: no copy of them is tested.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { Smalt } from 'smalt'
-import { folder } from './helpers.mjs'
+import { folder, listening } from './helpers.mjs'
 
 const run = promisify(execFile)
 const examples = join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '../examples')
 const example = (name) => import(join(examples, name))
-
-async function listening(t, server) {
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))))
-  return `http://127.0.0.1:${server.address().port}`
-}
 
 /** The API as a browser or backend meets it, below this address. */
 async function speaksTheApi(smalt, base) {
@@ -99,6 +91,11 @@ test('a vitest suite of a user', async () => {
     (error) => assert.fail(`${error.stdout}${error.stderr}`),
   )
   assert.match(stdout, /Tests\s+2 passed/)
+})
+
+test('the lines of the README', async () => {
+  const { stdout } = await run(process.execPath, [join(examples, 'ten-lines.mjs')])
+  assert.match(stdout, / 200\nrevoked\n$/)
 })
 
 test('Acme CRM says what it says in every language', async () => {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,6 +20,14 @@ export function folder(t) {
   const path = mkdtempSync(join(tmpdir(), 'smalt-node-'))
   t.after(() => rmSync(path, { recursive: true, force: true }))
   return path
+}
+
+/** The address of a server that listens until the test ends. */
+export async function listening(t, server) {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))))
+  return `http://127.0.0.1:${server.address().port}`
 }
 
 /** Runs a module in a Node of its own: how it ended, and what it printed. */

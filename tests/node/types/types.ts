@@ -1,5 +1,5 @@
 // What people's editors say: compiled with `tsc --strict`, never run.
-import { NotFoundError, Secret, Smalt, SmaltError, type Account, type Connection, type Connector, type Credential, type ErrorCode, type Event, type Project } from 'smalt'
+import { NotFoundError, Secret, Smalt, SmaltError, type Account, type Connection, type Connector, type Credential, type ErrorCode, type Event, type Json, type Project } from 'smalt'
 import { fixedClock, Sandbox } from 'smalt/testing'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -35,6 +35,7 @@ export async function calls(signal: AbortSignal): Promise<void> {
   for await (const event of smalt.events({ since: 'x', signal })) {
     is<Equal<typeof event, Event>>()
     if (event.type === 'connection.created') console.log(event.application)
+    is<Equal<typeof event.data, Json>>()
     // @ts-expect-error there is no such event
     if (event.type === 'connection.exploded') console.log(event)
   }

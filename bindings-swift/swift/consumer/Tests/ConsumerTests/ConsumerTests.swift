@@ -3,7 +3,11 @@ import Smalt
 import SmaltTesting
 import Testing
 
-@Test func tenLines() async throws {
+@Test func theLinesOfTheReadmeRun() async throws {
+    #expect(try await tenLines() == "revoked")
+}
+
+@Test func aWholeLife() async throws {
     let smalt = try await Smalt.sandbox()
     let account = smalt.account("customer-42")
     try await account.ensure()

@@ -1,0 +1,69 @@
+// Lists, events and pages are fetched as they are read: none ahead, and none after the reader has stopped. Who is asked counts.
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { test } from 'node:test'
+import { Smalt } from 'smalt'
+import { Sandbox } from 'smalt/testing'
+import { connected, listening } from './helpers.mjs'
+
+test('pages of a provider are fetched as they are read', async (t) => {
+  const sandbox = await Sandbox.start()
+  t.after(() => sandbox.stop())
+  const { account } = await connected(t, { project: { version: 1, sandbox: { enabled: true, url: sandbox.origin } } })
+  const asked = async () => {
+    // A request that was under way would be there before this one.
+    await account.request('sandbox-oauth', 'GET', 'echo')
+    others += 1
+    return (await sandbox.stats()).api_calls - before - others
+  }
+  const before = (await sandbox.stats()).api_calls
+  let others = 0
+  const items = account.items('sandbox-oauth', 'GET', 'channels', { query: { limit: '10' } })
+  assert.equal(await asked(), 0, 'one that nobody reads')
+  for (let n = 0; n < 10; n++) assert.equal((await items.next()).done, false)
+  assert.equal(await asked(), 1, 'a page is ten, and the next one was not asked for')
+  await items.next()
+  assert.equal(await asked(), 2)
+  await items.return()
+  assert.equal(await asked(), 2, 'the reader has stopped')
+  let all = 0
+  for await (const _ of account.items('sandbox-oauth', 'GET', 'channels', { query: { limit: '10' } })) all += 1
+  assert.equal(all, 40)
+  assert.equal(await asked(), 2 + 4)
+})
+
+test('events and lists are fetched as they are read', async (t) => {
+  const { smalt } = await connected(t)
+  for (const id of ['acme-2', 'acme-3']) await smalt.createAccount(id)
+  const { key } = await smalt.createApiKey('test')
+  const handler = smalt.nodeHandler()
+  const asked = { events: 0, list_accounts: 0 }
+  const server = createServer((request, response) => {
+    const operation = request.url.split('/').at(-1)
+    if (operation in asked) asked[operation] += 1
+    handler(request, response)
+  })
+  const remote = Smalt.remote({ url: await listening(t, server), apiKey: key, noProxy: true })
+  t.after(() => remote.close())
+
+  const events = remote.events()
+  await remote.countAccounts()
+  assert.equal(asked.events, 0, 'one that nobody reads')
+  const types = []
+  for await (const { type } of events) if (types.push(type) === 3) break
+  assert.equal(types[0], 'account.created')
+  // Whatever happens now is nobody's concern.
+  await smalt.createAccount('acme-4')
+  await remote.countAccounts()
+  assert.equal(asked.events, 1)
+
+  const accounts = remote.accounts({ limit: 2 })
+  await accounts.next()
+  await accounts.next()
+  await remote.countAccounts()
+  assert.equal(asked.list_accounts, 1, 'the next page was not asked for')
+  await accounts.next()
+  await accounts.return()
+  await remote.countAccounts()
+  assert.equal(asked.list_accounts, 2)
+})

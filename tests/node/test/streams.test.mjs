@@ -1,0 +1,120 @@
+// Event streams through both doors of the HTTP API: they come as they happen, and for whoever leaves nothing goes on.
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { connected, listening } from './helpers.mjs'
+
+const require = createRequire(import.meta.url)
+const { room } = require(join(dirname(require.resolve('smalt/package.json')), 'dist/room.js'))
+const PATH = '/smalt/v1/events/stream'
+
+/** An engine whose API has room for one stream: a second one tells whether the first is over. */
+async function open(t) {
+  const { smalt } = await connected(t, { project: { version: 1, sandbox: { enabled: true }, server: { waiters: 1 } } })
+  const { key } = await smalt.createApiKey('test')
+  return { smalt, headers: { 'x-api-key': key.reveal() } }
+}
+
+/** What a stream says, event by event. */
+async function* events(reader) {
+  const decoder = new TextDecoder()
+  let text = ''
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    text += decoder.decode(value, { stream: true })
+    const pieces = text.split('\n\n')
+    text = pieces.pop()
+    for (const piece of pieces) {
+      const name = /^event: (.*)$/m.exec(piece)?.[1]
+      if (name !== undefined) yield { name, data: JSON.parse(/^data: (.*)$/m.exec(piece)[1]) }
+    }
+  }
+}
+
+/** Reads two events, each as it happens, and leaves. */
+async function readsTwoAndLeaves(t, smalt, get) {
+  const stream = await get()
+  assert.equal(stream.status, 200)
+  assert.match(stream.headers.get('content-type'), /^text\/event-stream/)
+  const reader = stream.body.getReader()
+  const seen = events(reader)
+  const next = async () => (await seen.next()).value
+  assert.equal((await next()).name, 'ready')
+  const second = await get()
+  assert.equal(second.status, 503)
+  assert.equal((await second.json()).code, 'overloaded', 'there is room for one')
+  for (const id of ['one', 'two']) {
+    await smalt.createAccount(id)
+    const { name, data } = await next()
+    assert.deepEqual([name, data.account_id], ['account.created', id])
+  }
+  // The third is awaited already.
+  await new Promise(setImmediate)
+  let givenUp = 0
+  room.cancel = (id) => {
+    givenUp += 1
+    Object.getPrototypeOf(room).cancel.call(room, id)
+  }
+  t.after(() => delete room.cancel)
+  await reader.cancel()
+  let later = await get()
+  while (later.status !== 200) {
+    await later.arrayBuffer()
+    await pause(50)
+    later = await get()
+  }
+  assert.equal(givenUp, 1, 'what was awaited is awaited no more')
+  await later.body.cancel()
+}
+
+test('an event stream through smalt.fetch comes as it happens, and ends with its reader', { timeout: 120_000 }, async (t) => {
+  const { smalt, headers } = await open(t)
+  await readsTwoAndLeaves(t, smalt, () => smalt.fetch(new Request(`http://127.0.0.1${PATH}`, { headers })))
+
+  const abort = new AbortController()
+  const request = new Request(`http://127.0.0.1${PATH}`, { headers, signal: abort.signal })
+  let stream = await smalt.fetch(request)
+  while (stream.status !== 200) {
+    await pause(50)
+    stream = await smalt.fetch(request)
+  }
+  const seen = events(stream.body.getReader())
+  assert.equal((await seen.next()).value.name, 'ready')
+  const reason = new Error('the client went away')
+  abort.abort(reason)
+  await assert.rejects(seen.next(), (error) => error === reason)
+})
+
+test('an event stream through nodeHandler comes as it happens, and ends with its reader', { timeout: 120_000 }, async (t) => {
+  const { smalt, headers } = await open(t)
+  const handler = smalt.nodeHandler()
+  let drains = 0
+  let early = 0
+  const base = await listening(
+    t,
+    createServer((request, response) => {
+      const write = response.write.bind(response)
+      let full = false
+      // A connection that is full after each part.
+      response.write = (part) => {
+        if (full) early += 1
+        full = true
+        write(part)
+        setImmediate(() => {
+          full = false
+          drains += 1
+          response.emit('drain')
+        })
+        return false
+      }
+      handler(request, response)
+    }),
+  )
+  await readsTwoAndLeaves(t, smalt, () => fetch(`${base}${PATH}`, { headers }))
+  assert.ok(drains >= 3, `${drains} parts were written`)
+  assert.equal(early, 0, 'no part was written into a connection that was full')
+})
