@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from smalt import make_key
 
 from .conftest import REPOSITORY
-from .counterparts import manifest, project, provider, user
+from .counterparts import Script, manifest, project, provider, user
 
 EXAMPLES = REPOSITORY / "bindings-python" / "examples"
 SANDBOX = """
@@ -78,7 +79,8 @@ def module(name: str) -> Any:
 def test_fastapi_and_the_life_at_oidc_provider(folder: Path) -> None:
     """A provider that others wrote; the callback goes through a route of FastAPI."""
     base = "http://127.0.0.1:8000"
-    with provider(f"{base}/api/v1/counterpart/callback") as oidc, user() as ada:
+    # A token so short-lived that it is due for renewal soon: in the second half of its life.
+    with provider(f"{base}/api/v1/counterpart/callback", "--access-token-ttl", "6") as oidc, user() as ada:
         manifests = folder / "manifests"
         manifests.mkdir()
         (manifests / "counterpart.toml").write_text(toml(manifest(oidc.said["issuer"])))
@@ -113,18 +115,31 @@ def test_fastapi_and_the_life_at_oidc_provider(folder: Path) -> None:
                     assert again.json()["code"] == "state_replayed"
 
                     smalt = app.state.smalt
-                    credential = await smalt.account("ada").credential("counterpart")
+                    before = await smalt.account("ada").credential("counterpart")
                     me = await smalt.account("ada").request("counterpart", "GET", "me")
                     assert me.status == 200 and me.json()["sub"] == "ada"
-                    assert credential.access_token
-                    receipt = await smalt.account("ada").disconnect("counterpart")
+                    while before.expires_at - datetime.now(timezone.utc) > timedelta(seconds=2):
+                        await asyncio.sleep(0.1)
+                    renewed = await asyncio.gather(*(smalt.account("ada").credential("counterpart") for _ in range(20)))
+                    assert before.access_token.reveal() not in {one.access_token.reveal() for one in renewed}
+                    counted = (await counts(oidc))["token"]["refresh_token"]
+                    assert counted["success"] >= 1
+                    assert counted["error"] == 0, "rotation was respected"
+                    receipt = await smalt.account("ada").disconnect("counterpart", wait=10)
                     assert receipt.revocation == "revoked"
+                    assert (await counts(oidc))["revocations"] == 1
                     gone = await client.get("/items/counterpart")
                     assert gone.json()["code"] == "not_connected"
                     mounted = await client.get("/smalt/smalt/v1/capabilities")
                     assert mounted.status_code in (200, 401)
 
         asyncio.run(life())
+
+
+async def counts(oidc: Script) -> Any:
+    """What the provider has counted."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return (await client.get(f"{oidc.said['control']}/__stats")).json()
 
 
 def toml(value: dict[str, Any], path: str = "") -> str:
