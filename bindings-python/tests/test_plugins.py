@@ -25,7 +25,7 @@ from smalt import (
     make_key,
 )
 from smalt.errors import PluginError
-from smalt.testing import Sandbox
+from smalt.testing import Sandbox, Served
 
 KEY = {"key": "sandbox-key-good", "workspace": "acme"}
 PROJECT: dict[str, Any] = {
@@ -323,6 +323,47 @@ def test_a_presenter_shows_the_page() -> None:
         account.ensure()
         assert account.connect("sandbox-oauth").status == "active"
     assert len(shown) == 1
+
+
+def test_a_presenter_shows_the_page_of_a_servers_connect() -> None:
+    """The server has no presenter; the handle on it has one, on the loop of whoever opened it."""
+    shown: list[tuple[str, object]] = []
+
+    class Shows(Consents):
+        name = "mine"
+
+        async def present(self, authorize_url: str, application: str) -> str:
+            shown.append((application, asyncio.get_running_loop()))
+            return await super().present(authorize_url, application)
+
+    with opened() as host, Served(host) as served:
+        key = host.create_api_key("tests").key
+        with Smalt.remote(served.url, api_key=key, proxy=False, presenter=Shows()) as smalt:
+            assert smalt.capabilities.presenter
+            account = smalt.account("a")
+            account.ensure()
+            assert account.connect("sandbox-oauth").status == "active"
+
+        async def life() -> None:
+            async with AsyncSmalt.remote(served.url, api_key=key, proxy=False, presenter=Shows()) as smalt:
+                account = smalt.account("b")
+                await account.ensure()
+                assert (await account.connect("sandbox-oauth")).status == "active"
+                assert shown[-1][1] is asyncio.get_running_loop()
+
+        asyncio.run(life())
+        assert {one.id for one in host.accounts() if host.account(one.id).list_connections()} == {"a", "b"}
+        with Smalt.remote(served.url, api_key=key, proxy=False) as smalt:
+            assert not smalt.capabilities.presenter
+            with pytest.raises(SmaltError) as raised:
+                smalt.account("a").connect("sandbox-oauth")
+            assert raised.value.code == "presenter_required"
+        # An address that is none: what was opened for the presenter is closed again.
+        with pytest.raises(SmaltError):
+            Smalt.remote("no address", api_key=key, presenter=Shows())
+        with pytest.raises(RuntimeError, match="event loop"):
+            AsyncSmalt.remote(served.url, api_key=key, presenter=Shows())
+    assert len(shown) == 2
 
 
 def test_a_runner_runs_workflows() -> None:

@@ -51,6 +51,19 @@ def _seconds(timeout: timedelta | float | None) -> float | None:
     return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
 
 
+def _host_of(plugins: dict[str, object]) -> PluginHost | None:
+    """Where these plugins run; `None` where there are none."""
+    if not plugins:
+        return None
+    from ._host import PluginHost
+
+    return PluginHost(plugin_loop(), plugins)
+
+
+def _close_host(host: PluginHost) -> None:
+    host.close()
+
+
 class _AsyncHandle:
     """What is asked of an engine, in whose name, and how long it may take."""
 
@@ -541,7 +554,7 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
         plain_http: bool = False,
         certificate_authority: str | None = None,
         proxy: bool = True,
-        presenter: str | None = None,
+        presenter: Presenter | str | None = None,
         actor: str | None = None,
     ) -> AsyncSmalt:
         """The organisation's authority at a server: `smalt serve`, or the hosted service. No I/O: whether it is there shows at the first
@@ -558,7 +571,8 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
             plain_http: Allows plain http to an address that is not this machine.
             certificate_authority: A certificate authority to trust beside the platform's: PEM.
             proxy: Whether the proxies of the environment are used.
-            presenter: Opens authorize pages in `connect`: `"browser"` or `"print"`.
+            presenter: Opens authorize pages in `connect`: a `Presenter`, which runs on the running event loop (without one:
+                `RuntimeError`), `"browser"` or `"print"`.
             actor: Who asks, for the server's audit.
 
         Raises:
@@ -576,10 +590,20 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
             "plain_http": plain_http,
             "certificate_authority": certificate_authority,
             "no_proxy": not proxy,
-            "presenter": presenter,
+            "presenter": presenter if isinstance(presenter, str) else None,
             "actor": actor,
         }
-        return cls(_smalt.open_remote(without_none(options)))
+        named = presenter if presenter is not None and not isinstance(presenter, str) else None
+        if named is None:
+            return cls(_smalt.open_remote(without_none(options)))
+        host = _host_of({"presenter": named})
+        assert host is not None
+        try:
+            engine = _smalt.open_remote(without_none(options), host.port, (named.name, named.redirect_uri))
+        except BaseException:
+            _close_host(host)
+            raise
+        return cls(engine, host)
 
     def asgi(
         self,
@@ -613,7 +637,7 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
         """Writes what is outstanding and releases the store. Later calls raise `UnavailableError` with code `closed`."""
         await end(self._engine.close())
         if self._plugins is not None:
-            self._plugins.close()
+            _close_host(self._plugins)
             self._plugins = None
 
     def __repr__(self) -> str:
@@ -708,11 +732,7 @@ class AsyncOpening:
             raise ValueError("two connectors are given for one application")
         seams = {"presenter": self._presenter, "keys": self._keys, "runner": self._runner}
         named.update({name: plugin for name, plugin in seams.items() if plugin is not None})
-        if not named:
-            return None
-        from ._host import PluginHost
-
-        return PluginHost(plugin_loop(), named)
+        return _host_of(named)
 
     async def open(self) -> AsyncSmalt:
         """Opens it."""
