@@ -171,7 +171,11 @@ class AsyncAccount(_AsyncVerbs, AsyncAccountOperations):
         return answer
 
     async def delete(self) -> None:
-        """Deletes the linked account with everything of it; grants are revoked."""
+        """Deletes the linked account with everything of it; grants are revoked.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`.
+        """
         await self._operation("delete_account", {"account": self._id})
 
     async def session(self, *, force: bool = False) -> AsyncSession:
@@ -179,6 +183,9 @@ class AsyncAccount(_AsyncVerbs, AsyncAccountOperations):
 
         Args:
             force: Makes a new one whatever the last has left.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`.
         """
         info = await self._operation("create_session", {"account": self._id, "force": force})
         return AsyncSession(self._engine, info.token, info.account_id, info.expires_at, self._timeout)
@@ -279,6 +286,10 @@ class AsyncAccount(_AsyncVerbs, AsyncAccountOperations):
             cursor: Where the last page ended; absent: the first page.
             pagination: How this list comes in pages; default as the application's manifest says.
             options: Those of `request`.
+
+        Raises:
+            InvalidError: `invalid_cursor`; and as `request`.
+            ProviderError: `malformed_answer` where the answer is no page; and as `request`.
         """
         more = without_none({"cursor": cursor, "pagination": pagination})
         answer: ApiPage = await self._operation(
@@ -694,6 +705,9 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
             since: Where the caller stopped; absent: from the oldest that is kept.
             limit: How many; 1 to 1,000, default 100.
             wait: How long to wait when there is none yet; default not at all.
+
+        Raises:
+            InvalidError: `invalid_cursor`.
         """
         answer: Page[Event] = await self._operation("events", without_none({"since": since, "limit": limit, "wait": wait}))
         return answer

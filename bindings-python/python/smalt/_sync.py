@@ -168,7 +168,11 @@ class Account(_AsyncVerbs, AccountOperations):
         return answer
 
     def delete(self) -> None:
-        """Deletes the linked account with everything of it; grants are revoked."""
+        """Deletes the linked account with everything of it; grants are revoked.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`.
+        """
         self._operation("delete_account", {"account": self._id})
 
     def session(self, *, force: bool = False) -> Session:
@@ -176,6 +180,9 @@ class Account(_AsyncVerbs, AccountOperations):
 
         Args:
             force: Makes a new one whatever the last has left.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`.
         """
         info = self._operation("create_session", {"account": self._id, "force": force})
         return Session(self._engine, info.token, info.account_id, info.expires_at, self._timeout)
@@ -276,6 +283,10 @@ class Account(_AsyncVerbs, AccountOperations):
             cursor: Where the last page ended; absent: the first page.
             pagination: How this list comes in pages; default as the application's manifest says.
             options: Those of `request`.
+
+        Raises:
+            InvalidError: `invalid_cursor`; and as `request`.
+            ProviderError: `malformed_answer` where the answer is no page; and as `request`.
         """
         more = without_none({"cursor": cursor, "pagination": pagination})
         answer: ApiPage = self._operation(
@@ -669,6 +680,9 @@ class Smalt(_AsyncHandle, SmaltOperations):
             since: Where the caller stopped; absent: from the oldest that is kept.
             limit: How many; 1 to 1,000, default 100.
             wait: How long to wait when there is none yet; default not at all.
+
+        Raises:
+            InvalidError: `invalid_cursor`.
         """
         answer: Page[Event] = self._operation("events", without_none({"since": since, "limit": limit, "wait": wait}))
         return answer
