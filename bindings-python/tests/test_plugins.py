@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 import time
@@ -380,6 +381,22 @@ def test_a_runner_runs_workflows() -> None:
         payload = {"a": [1, 2.5, None, True, "ä"]}
         answer = account.run_workflow("sandbox-oauth", "notify", payload)
         assert answer == {"workflow": "notify", "payload": payload, "account": "a"}
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the system does not tell what a process has open")
+def test_an_engine_that_does_not_open_leaves_nothing_behind() -> None:
+    async def life() -> list[int]:
+        counts = []
+        for _ in range(2):
+            for _ in range(50):
+                with pytest.raises(SmaltError):
+                    await AsyncSmalt.embedded(project={"version": 7}, key=make_key(), runner=WorkflowRunner())
+            gc.collect()
+            counts.append(len(os.listdir("/proc/self/fd")))
+        return counts
+
+    first, second = asyncio.run(life())
+    assert second < first + 25, (first, second)
 
 
 def test_a_manifest_comes_along(tmp_path: Any) -> None:

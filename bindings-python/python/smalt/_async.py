@@ -751,6 +751,14 @@ class AsyncOpening:
     async def open(self) -> AsyncSmalt:
         """Opens it."""
         host = self._host()
+        try:
+            return self._cls(await end(self._work(host)), host)
+        except BaseException:
+            if host is not None:
+                _close_host(host)
+            raise
+
+    def _work(self, host: PluginHost | None) -> Work:
         port, presenter = None, None
         connectors: list[tuple[str, Any, list[str]]] = []
         if host is not None:
@@ -760,7 +768,7 @@ class AsyncOpening:
                 connectors.append((connector.name, manifest, host.names(connector.name)))
         if self._presenter is not None:
             presenter = (self._presenter.name, self._presenter.redirect_uri)
-        work = _smalt.open_embedded(
+        return _smalt.open_embedded(
             self._options,
             port,
             connectors,
@@ -769,7 +777,6 @@ class AsyncOpening:
             self._runner is not None,
             self._clock,
         )
-        return self._cls(await end(work), host)
 
     def __await__(self) -> Generator[Any, None, AsyncSmalt]:
         return self.open().__await__()

@@ -726,6 +726,14 @@ class Opening:
     def open(self) -> Smalt:
         """Opens it."""
         host = self._host()
+        try:
+            return self._cls(end(self._work(host)), host)
+        except BaseException:
+            if host is not None:
+                _close_host(host)
+            raise
+
+    def _work(self, host: PluginHost | None) -> Work:
         port, presenter = None, None
         connectors: list[tuple[str, Any, list[str]]] = []
         if host is not None:
@@ -735,7 +743,7 @@ class Opening:
                 connectors.append((connector.name, manifest, host.names(connector.name)))
         if self._presenter is not None:
             presenter = (self._presenter.name, self._presenter.redirect_uri)
-        work = _smalt.open_embedded(
+        return _smalt.open_embedded(
             self._options,
             port,
             connectors,
@@ -744,5 +752,4 @@ class Opening:
             self._runner is not None,
             self._clock,
         )
-        return self._cls(end(work), host)
 
