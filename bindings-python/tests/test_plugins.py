@@ -175,6 +175,40 @@ def test_a_hanging_plugin_harms_nobody_else() -> None:
         release.set()
 
 
+def test_a_coroutine_that_blocks_its_loop_harms_no_call_that_asks_no_plugin() -> None:
+    release = threading.Event()
+
+    class Blocks(Connector):
+        slug = "sandbox-key"
+
+        async def verify(self, ctx: Any) -> Identity:
+            if ctx.account_id == "blocks":
+                # As `time.sleep` would: the loop does nothing else meanwhile.
+                release.wait()
+            return Identity(id=ctx.account_id, label="verified")
+
+    try:
+        with opened(Blocks(), timings={"plugin": 3}) as smalt:
+            for name in ("blocks", "other"):
+                smalt.account(name).ensure()
+            with pytest.raises(PluginError) as raised:
+                smalt.account("blocks").connect("sandbox-key", KEY)
+            assert raised.value.code == "plugin_timeout"
+            other = smalt.account("other")
+            started = other.start_connect("sandbox-oauth", redirect_uri="http://127.0.0.1/callback")
+            ended = other.finish_connect(Sandbox.visit(started.authorize_url), cookie=started.cookie.value)
+            assert ended.status == "active"
+            assert other.request("sandbox-oauth", "GET", "items").status == 200
+            # Who asks a plugin on that loop waits no longer than for its own.
+            with pytest.raises(PluginError) as raised:
+                other.connect("sandbox-key", KEY)
+            assert raised.value.code == "plugin_timeout"
+            release.set()
+            assert other.connect("sandbox-key", KEY).identity == Identity(id="other", label="verified")
+    finally:
+        release.set()
+
+
 def test_a_cancelled_coroutine_is_cancelled() -> None:
     ended: list[str] = []
 
