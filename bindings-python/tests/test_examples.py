@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -33,8 +34,12 @@ enabled = true
 
 
 def run(*arguments: str, **variables: str) -> str:
+    return run_in(EXAMPLES, *arguments, **variables)
+
+
+def run_in(within: Path, /, *arguments: str, **variables: str) -> str:
     ended = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=180, cwd=EXAMPLES, env={**os.environ, **variables}
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=180, cwd=within, env={**os.environ, **variables}
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
@@ -178,6 +183,40 @@ assert os.waitpid(child, 0)[1] == 0
 print("ok")
 """
     assert run("-c", code) == "ok\n"
+
+
+def test_django_with_the_api_mounted_as_documented(folder: Path) -> None:
+    """The snippet of docs/python.md, under a server that speaks lifespan."""
+    page = (REPOSITORY / "docs" / "python.md").read_text()
+    [snippet] = [block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "get_asgi_application" in block]
+    (folder / "mounted.py").write_text(snippet)
+    code = """
+import asyncio, httpx, django_app
+from mounted import application
+
+async def main():
+    orders, said = asyncio.Queue(), asyncio.Queue()
+    life = asyncio.ensure_future(application({"type": "lifespan", "asgi": {"version": "3.0"}}, orders.get, said.put))
+    orders.put_nowait({"type": "lifespan.startup"})
+    assert (await asyncio.wait_for(said.get(), 60))["type"] == "lifespan.startup.complete"
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://127.0.0.1:8000") as client:
+        api = await client.get("/smalt/smalt/v1/capabilities")
+        assert api.status_code == 200 and api.json()["backend"] == "embedded", api.text
+        refused = await client.post("/smalt/smalt/v1/count_accounts", json={})
+        assert refused.status_code == 401 and refused.headers["x-request-id"], refused.text
+        page = await client.get("/items/sandbox-oauth", headers={"x-user": "nobody"})
+        assert page.json()["code"] in ("linked_account_not_found", "not_connected"), page.text
+        nothing = await client.get("/nothing")
+        assert nothing.status_code == 404 and "x-request-id" not in nothing.headers, nothing.text
+    orders.put_nowait({"type": "lifespan.shutdown"})
+    await asyncio.wait_for(life, 60)
+    assert (await said.get())["type"] == "lifespan.shutdown.complete"
+    django_app.smalt().close()
+
+asyncio.run(main())
+print("ok")
+"""
+    assert run_in(folder, "-c", code, PYTHONPATH=str(EXAMPLES)) == "ok\n"
 
 
 def test_a_celery_worker_after_fork(folder: Path) -> None:
