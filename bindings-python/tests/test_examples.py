@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import importlib
 import json
 import os
 import re
 import subprocess
 import sys
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -81,8 +85,17 @@ def module(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def test_fastapi_and_the_life_at_oidc_provider(folder: Path) -> None:
+def signed(key: bytes, body: bytes) -> dict[str, str]:
+    """The headers of a delivery, made by hand: Standard Webhooks, version 1."""
+    sent = str(int(time.time()))
+    signature = base64.b64encode(hmac.new(key, f"msg-1.{sent}.".encode() + body, hashlib.sha256).digest()).decode()
+    return {"webhook-id": "msg-1", "webhook-timestamp": sent, "webhook-signature": f"v1,{signature}"}
+
+
+def test_fastapi_and_the_life_at_oidc_provider(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that others wrote; the callback goes through a route of FastAPI."""
+    webhook_key = os.urandom(32)
+    monkeypatch.setenv("WEBHOOK_SECRET", "whsec_" + base64.b64encode(webhook_key).decode())
     base = "http://127.0.0.1:8000"
     # A token so short-lived that it is due for renewal soon: in the second half of its life.
     with provider(f"{base}/api/v1/counterpart/callback", "--access-token-ttl", "6") as oidc, user() as ada:
@@ -123,6 +136,12 @@ def test_fastapi_and_the_life_at_oidc_provider(folder: Path) -> None:
                     before = await smalt.account("ada").credential("counterpart")
                     me = await smalt.account("ada").request("counterpart", "GET", "me")
                     assert me.status == 200 and me.json()["sub"] == "ada"
+                    body = b'{"changed": "items"}'
+                    told = await client.post("/webhooks/counterpart", content=body, headers=signed(webhook_key, body))
+                    assert told.status_code == 200 and told.json() == {"fetched": 1}, told.text
+                    for forged in (signed(os.urandom(32), body), signed(webhook_key, b"{}"), {}):
+                        refused = await client.post("/webhooks/counterpart", content=body, headers=forged)
+                        assert refused.status_code == 401 and refused.json()["code"] == "webhook_unverified", refused.text
                     while before.expires_at - datetime.now(timezone.utc) > timedelta(seconds=2):
                         await asyncio.sleep(0.1)
                     renewed = await asyncio.gather(*(smalt.account("ada").credential("counterpart") for _ in range(20)))
@@ -284,7 +303,6 @@ def json_project(origin: str) -> dict[str, Any]:
 def test_s80_gunicorn_preload(folder: Path) -> None:
     """The application, with an engine of its own, is loaded before the workers fork."""
     import socket
-    import time
 
     (folder / "preloaded.py").write_text(
         "import os\n"
