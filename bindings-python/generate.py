@@ -370,6 +370,9 @@ MEANINGS = {
 }
 
 
+KIND_OF = {row["code"]: row["kind"] for row in BRIDGE["errors"]}
+
+
 def errors() -> str:
     rows = BRIDGE["errors"]
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
@@ -425,6 +428,25 @@ ON_SMALT = {"get_account", "delete_account"}
 FLATTENED = {"update", "settings"}
 
 
+def about(row: dict, arguments: list[tuple[str, str]]) -> list[str]:
+    """A method's docstring: what it does, its arguments, and the classes of its own errors with their codes."""
+    raised: dict[str, list[str]] = {}
+    for code in row["errors"]:
+        raised.setdefault(CLASSES[KIND_OF[code]], []).append(f"`{code}`")
+    sections = {"Args": arguments, "Raises": [(name, ", ".join(codes) + ".") for name, codes in raised.items()]}
+    opened = docstring(row["description"], "        ")
+    if not any(sections.values()):
+        return opened
+    lines = [opened[0][:-3]] if len(opened) == 1 else opened[:-1]
+    for title, entries in sections.items():
+        if entries:
+            lines += ["", f"        {title}:"]
+        for name, text in entries:
+            head, *rest = wrap(f"{name}: {prose(text)}", "                ")
+            lines += [f"            {head.strip()}", *rest]
+    return [*lines, '        """']
+
+
 def method(op: str, owner: str) -> list[str]:
     row = OPERATIONS["operations"][op]
     request = row["request"]["$ref"].rsplit("/", 1)[1]
@@ -434,10 +456,9 @@ def method(op: str, owner: str) -> list[str]:
     answer = annotation(row["answer"], False)
     if isinstance(row["answer"], dict) and row["answer"].get("type") == "array":
         answer = f"list[{annotation(row['answer']['items'], False)}]"
-    about = [prose(row["description"])]
     if request == "Project":
         head = [f"    async def {op}(self, project: Project | Mapping[str, Any]) -> None:"]
-        return [*head, *docstring(row["description"], "        "), f'        await self._operation("{op}", project)']
+        return [*head, *about(row, []), f'        await self._operation("{op}", project)']
     bound = owner != "smalt" and "account" in properties
     if bound:
         properties.pop("account")
@@ -474,19 +495,7 @@ def method(op: str, owner: str) -> list[str]:
         lines = [one]
     else:
         lines = [f"    async def {op}(", *[f"        {argument}," for argument in arguments], f"    ) -> {answer}:"]
-    doc = "\n".join(about)
-    lines += docstring(doc, "        ")[:1] if not described else []
-    if described:
-        opened = docstring(doc, "        ")
-        if len(opened) == 1:
-            opened = [opened[0][:-3]]
-        else:
-            opened = opened[:-1]
-        lines += [*opened, "", "        Args:"]
-        for name, text in described:
-            head, *rest = wrap(f"{name}: {prose(text)}", "                ")
-            lines += [f"            {head.strip()}", *rest]
-        lines.append('        """')
+    lines += about(row, described)
     entries = [f'"{field}": {field}' for field, _ in simple]
     if bound:
         entries.insert(0, '"account": self._id')

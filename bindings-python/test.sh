@@ -36,6 +36,14 @@ rm -rf "$cache/wheel"
 "$cache/venv/bin/pip" install -q --force-reinstall --no-deps "$cache"/wheel/*.whl
 if [ "${1:-}" = build ]; then exit 0; fi
 
+# What others build from: all sources, and nothing else.
+rm -rf "$cache/sdist"
+if ! "$cache/tools/bin/maturin" sdist --manifest-path "$here/Cargo.toml" --out "$cache/sdist" >"$cache/sdist.log" 2>&1; then
+	cat "$cache/sdist.log" >&2
+	exit 1
+fi
+python3 "$here/sdist.py" "$cache"/sdist/*.tar.gz
+
 SMALT_FAULTS="$("$root/tests/faults/program.sh")"
 export SMALT_FAULTS
 outside="$(mktemp -d)"

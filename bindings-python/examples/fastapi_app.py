@@ -13,6 +13,7 @@ from fastapi import FastAPI, Header, HTTPException, Request
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from smalt import AsyncSmalt, SmaltError
+from smalt.webhooks import verify
 
 STORE = os.environ.get("STORE", "smalt.db")
 PROJECT = os.environ.get("PROJECT", "smalt.toml")
@@ -76,7 +77,9 @@ async def items(application: str, request: Request, x_user: str | None = Header(
 
 @app.post("/webhooks/{application}")
 async def webhook(application: str, request: Request) -> dict[str, int]:
-    """The provider tells that something changed: every connected customer's data is fetched anew."""
+    """Something changed at the application: every connected customer's data is fetched anew. Whoever calls must have signed, as Standard
+    Webhooks has it, and as Smalt signs its own deliveries; anything else is refused (`webhook_unverified`, 401)."""
+    verify(request.headers, await request.body(), os.environ["WEBHOOK_SECRET"])
     fetched = 0
     smalt: AsyncSmalt = request.app.state.smalt
     async for account in smalt.accounts():

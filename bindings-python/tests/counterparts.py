@@ -40,9 +40,9 @@ class Script:
         self.process.wait(60)
 
 
-def provider(redirect_uri: str) -> Script:
+def provider(redirect_uri: str, *flags: str) -> Script:
     """A running provider: `said` has `issuer`, `control` and `client`."""
-    return Script("provider.mjs", "--until-stdin-closes", "--redirect-uri", redirect_uri)
+    return Script("provider.mjs", "--until-stdin-closes", "--redirect-uri", redirect_uri, *flags)
 
 
 def user() -> Script:

@@ -47,6 +47,53 @@ def test_the_api_is_mounted() -> None:
     asyncio.run(life())
 
 
+def test_a_stream_ends_when_its_reader_hangs_up() -> None:
+    async def life() -> None:
+        async with AsyncSmalt.embedded(project=PROJECT, key=make_key()) as smalt:
+            key = (await smalt.create_api_key("tests")).key.reveal()
+            received: asyncio.Queue[Any] = asyncio.Queue()
+            sent: asyncio.Queue[Any] = asyncio.Queue()
+            scope: dict[str, Any] = {
+                "type": "http",
+                "method": "GET",
+                "path": "/smalt/smalt/v1/events/stream",
+                "raw_path": b"/smalt/smalt/v1/events/stream",
+                "root_path": "/smalt",
+                "query_string": b"",
+                "headers": [(b"host", b"testserver"), (b"x-api-key", key.encode())],
+                "client": ("127.0.0.1", 40000),
+            }
+            received.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+            before = asyncio.all_tasks()
+            answered = asyncio.ensure_future(smalt.asgi()(scope, received.get, sent.put))
+            start = await asyncio.wait_for(sent.get(), 60)
+            assert start["type"] == "http.response.start" and start["status"] == 200, start
+            assert dict(start["headers"])[b"content-type"].startswith(b"text/event-stream")
+            said = b""
+
+            async def comes(text: bytes) -> None:
+                nonlocal said
+                while text not in said:
+                    piece = await asyncio.wait_for(sent.get(), 60)
+                    assert piece["more_body"], said
+                    said += piece["body"]
+
+            # What happens is sent while the answer is still open.
+            await comes(b"event: ready")
+            await smalt.account("later").ensure()
+            await comes(b"event: account.created")
+            assert not answered.done()
+            received.put_nowait({"type": "http.disconnect"})
+            await asyncio.wait_for(answered, 60)
+            left = asyncio.all_tasks() - before
+            if left:
+                _, left = await asyncio.wait(left, timeout=60)
+            assert not left, left
+            assert await smalt.count_accounts() == 1
+
+    asyncio.run(life())
+
+
 def test_httpx_sends_a_valid_token() -> None:
     with Sandbox() as sandbox:
         project = {**PROJECT, "sandbox": {"enabled": True, "url": sandbox.origin}}

@@ -394,7 +394,7 @@ def test_pages_stop_when_nobody_asks() -> None:
     asyncio.run(pages())
 
 
-def test_what_is_left_does_not_grow() -> None:
+def test_s79_what_is_left_does_not_grow() -> None:
     """The leak loop: memory is flat over many calls."""
     import resource
 

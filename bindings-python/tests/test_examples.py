@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
+import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +23,7 @@ import pytest
 from smalt import make_key
 
 from .conftest import REPOSITORY
-from .counterparts import manifest, project, provider, user
+from .counterparts import Script, manifest, project, provider, user
 
 EXAMPLES = REPOSITORY / "bindings-python" / "examples"
 SANDBOX = """
@@ -32,8 +38,12 @@ enabled = true
 
 
 def run(*arguments: str, **variables: str) -> str:
+    return run_in(EXAMPLES, *arguments, **variables)
+
+
+def run_in(within: Path, /, *arguments: str, **variables: str) -> str:
     ended = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=180, cwd=EXAMPLES, env={**os.environ, **variables}
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=180, cwd=within, env={**os.environ, **variables}
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
@@ -79,10 +89,20 @@ def module(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def test_fastapi_and_the_life_at_oidc_provider(folder: Path) -> None:
+def signed(key: bytes, body: bytes) -> dict[str, str]:
+    """The headers of a delivery, made by hand: Standard Webhooks, version 1."""
+    sent = str(int(time.time()))
+    signature = base64.b64encode(hmac.new(key, f"msg-1.{sent}.".encode() + body, hashlib.sha256).digest()).decode()
+    return {"webhook-id": "msg-1", "webhook-timestamp": sent, "webhook-signature": f"v1,{signature}"}
+
+
+def test_fastapi_and_the_life_at_oidc_provider(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that others wrote; the callback goes through a route of FastAPI."""
+    webhook_key = os.urandom(32)
+    monkeypatch.setenv("WEBHOOK_SECRET", "whsec_" + base64.b64encode(webhook_key).decode())
     base = "http://127.0.0.1:8000"
-    with provider(f"{base}/api/v1/counterpart/callback") as oidc, user() as ada:
+    # A token so short-lived that it is due for renewal soon: in the second half of its life.
+    with provider(f"{base}/api/v1/counterpart/callback", "--access-token-ttl", "6") as oidc, user() as ada:
         manifests = folder / "manifests"
         manifests.mkdir()
         (manifests / "counterpart.toml").write_text(toml(manifest(oidc.said["issuer"])))
@@ -117,18 +137,37 @@ def test_fastapi_and_the_life_at_oidc_provider(folder: Path) -> None:
                     assert again.json()["code"] == "state_replayed"
 
                     smalt = app.state.smalt
-                    credential = await smalt.account("ada").credential("counterpart")
+                    before = await smalt.account("ada").credential("counterpart")
                     me = await smalt.account("ada").request("counterpart", "GET", "me")
                     assert me.status == 200 and me.json()["sub"] == "ada"
-                    assert credential.access_token
-                    receipt = await smalt.account("ada").disconnect("counterpart")
+                    body = b'{"changed": "items"}'
+                    told = await client.post("/webhooks/counterpart", content=body, headers=signed(webhook_key, body))
+                    assert told.status_code == 200 and told.json() == {"fetched": 1}, told.text
+                    for forged in (signed(os.urandom(32), body), signed(webhook_key, b"{}"), {}):
+                        refused = await client.post("/webhooks/counterpart", content=body, headers=forged)
+                        assert refused.status_code == 401 and refused.json()["code"] == "webhook_unverified", refused.text
+                    while before.expires_at - datetime.now(timezone.utc) > timedelta(seconds=2):
+                        await asyncio.sleep(0.1)
+                    renewed = await asyncio.gather(*(smalt.account("ada").credential("counterpart") for _ in range(20)))
+                    assert before.access_token.reveal() not in {one.access_token.reveal() for one in renewed}
+                    counted = (await counts(oidc))["token"]["refresh_token"]
+                    assert counted["success"] >= 1
+                    assert counted["error"] == 0, "rotation was respected"
+                    receipt = await smalt.account("ada").disconnect("counterpart", wait=10)
                     assert receipt.revocation == "revoked"
+                    assert (await counts(oidc))["revocations"] == 1
                     gone = await client.get("/items/counterpart")
                     assert gone.json()["code"] == "not_connected"
                     mounted = await client.get("/smalt/smalt/v1/capabilities")
                     assert mounted.status_code in (200, 401)
 
         asyncio.run(life())
+
+
+async def counts(oidc: Script) -> Any:
+    """What the provider has counted."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return (await client.get(f"{oidc.said['control']}/__stats")).json()
 
 
 def toml(value: dict[str, Any], path: str = "") -> str:
@@ -167,6 +206,40 @@ assert os.waitpid(child, 0)[1] == 0
 print("ok")
 """
     assert run("-c", code) == "ok\n"
+
+
+def test_django_with_the_api_mounted_as_documented(folder: Path) -> None:
+    """The snippet of docs/python.md, under a server that speaks lifespan."""
+    page = (REPOSITORY / "docs" / "python.md").read_text()
+    [snippet] = [block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "get_asgi_application" in block]
+    (folder / "mounted.py").write_text(snippet)
+    code = """
+import asyncio, httpx, django_app
+from mounted import application
+
+async def main():
+    orders, said = asyncio.Queue(), asyncio.Queue()
+    life = asyncio.ensure_future(application({"type": "lifespan", "asgi": {"version": "3.0"}}, orders.get, said.put))
+    orders.put_nowait({"type": "lifespan.startup"})
+    assert (await asyncio.wait_for(said.get(), 60))["type"] == "lifespan.startup.complete"
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://127.0.0.1:8000") as client:
+        api = await client.get("/smalt/smalt/v1/capabilities")
+        assert api.status_code == 200 and api.json()["backend"] == "embedded", api.text
+        refused = await client.post("/smalt/smalt/v1/count_accounts", json={})
+        assert refused.status_code == 401 and refused.headers["x-request-id"], refused.text
+        page = await client.get("/items/sandbox-oauth", headers={"x-user": "nobody"})
+        assert page.json()["code"] in ("linked_account_not_found", "not_connected"), page.text
+        nothing = await client.get("/nothing")
+        assert nothing.status_code == 404 and "x-request-id" not in nothing.headers, nothing.text
+    orders.put_nowait({"type": "lifespan.shutdown"})
+    await asyncio.wait_for(life, 60)
+    assert (await said.get())["type"] == "lifespan.shutdown.complete"
+    django_app.smalt().close()
+
+asyncio.run(main())
+print("ok")
+"""
+    assert run_in(folder, "-c", code, PYTHONPATH=str(EXAMPLES)) == "ok\n"
 
 
 def test_a_celery_worker_after_fork(folder: Path) -> None:
@@ -234,7 +307,6 @@ def json_project(origin: str) -> dict[str, Any]:
 def test_s80_gunicorn_preload(folder: Path) -> None:
     """The application, with an engine of its own, is loaded before the workers fork."""
     import socket
-    import time
 
     (folder / "preloaded.py").write_text(
         "import os\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 import time
@@ -25,7 +26,7 @@ from smalt import (
     make_key,
 )
 from smalt.errors import PluginError
-from smalt.testing import Sandbox
+from smalt.testing import Sandbox, Served
 
 KEY = {"key": "sandbox-key-good", "workspace": "acme"}
 PROJECT: dict[str, Any] = {
@@ -171,6 +172,40 @@ def test_a_hanging_plugin_harms_nobody_else() -> None:
         other = smalt.account("other")
         other.ensure()
         assert other.connect("sandbox-oauth").status == "active"
+        release.set()
+
+
+def test_a_coroutine_that_blocks_its_loop_harms_no_call_that_asks_no_plugin() -> None:
+    release = threading.Event()
+
+    class Blocks(Connector):
+        slug = "sandbox-key"
+
+        async def verify(self, ctx: Any) -> Identity:
+            if ctx.account_id == "blocks":
+                # As `time.sleep` would: the loop does nothing else meanwhile.
+                release.wait()
+            return Identity(id=ctx.account_id, label="verified")
+
+    try:
+        with opened(Blocks(), timings={"plugin": 3}) as smalt:
+            for name in ("blocks", "other"):
+                smalt.account(name).ensure()
+            with pytest.raises(PluginError) as raised:
+                smalt.account("blocks").connect("sandbox-key", KEY)
+            assert raised.value.code == "plugin_timeout"
+            other = smalt.account("other")
+            started = other.start_connect("sandbox-oauth", redirect_uri="http://127.0.0.1/callback")
+            ended = other.finish_connect(Sandbox.visit(started.authorize_url), cookie=started.cookie.value)
+            assert ended.status == "active"
+            assert other.request("sandbox-oauth", "GET", "items").status == 200
+            # Who asks a plugin on that loop waits no longer than for its own.
+            with pytest.raises(PluginError) as raised:
+                other.connect("sandbox-key", KEY)
+            assert raised.value.code == "plugin_timeout"
+            release.set()
+            assert other.connect("sandbox-key", KEY).identity == Identity(id="other", label="verified")
+    finally:
         release.set()
 
 
@@ -325,6 +360,47 @@ def test_a_presenter_shows_the_page() -> None:
     assert len(shown) == 1
 
 
+def test_a_presenter_shows_the_page_of_a_servers_connect() -> None:
+    """The server has no presenter; the handle on it has one, on the loop of whoever opened it."""
+    shown: list[tuple[str, object]] = []
+
+    class Shows(Consents):
+        name = "mine"
+
+        async def present(self, authorize_url: str, application: str) -> str:
+            shown.append((application, asyncio.get_running_loop()))
+            return await super().present(authorize_url, application)
+
+    with opened() as host, Served(host) as served:
+        key = host.create_api_key("tests").key
+        with Smalt.remote(served.url, api_key=key, proxy=False, presenter=Shows()) as smalt:
+            assert smalt.capabilities.presenter
+            account = smalt.account("a")
+            account.ensure()
+            assert account.connect("sandbox-oauth").status == "active"
+
+        async def life() -> None:
+            async with AsyncSmalt.remote(served.url, api_key=key, proxy=False, presenter=Shows()) as smalt:
+                account = smalt.account("b")
+                await account.ensure()
+                assert (await account.connect("sandbox-oauth")).status == "active"
+                assert shown[-1][1] is asyncio.get_running_loop()
+
+        asyncio.run(life())
+        assert {one.id for one in host.accounts() if host.account(one.id).list_connections()} == {"a", "b"}
+        with Smalt.remote(served.url, api_key=key, proxy=False) as smalt:
+            assert not smalt.capabilities.presenter
+            with pytest.raises(SmaltError) as raised:
+                smalt.account("a").connect("sandbox-oauth")
+            assert raised.value.code == "presenter_required"
+        # An address that is none: what was opened for the presenter is closed again.
+        with pytest.raises(SmaltError):
+            Smalt.remote("no address", api_key=key, presenter=Shows())
+        with pytest.raises(RuntimeError, match="event loop"):
+            AsyncSmalt.remote(served.url, api_key=key, presenter=Shows())
+    assert len(shown) == 2
+
+
 def test_a_runner_runs_workflows() -> None:
     class Runs(WorkflowRunner):
         def run(self, workflow: str, payload: Any, account_id: str) -> Any:
@@ -339,6 +415,22 @@ def test_a_runner_runs_workflows() -> None:
         payload = {"a": [1, 2.5, None, True, "ä"]}
         answer = account.run_workflow("sandbox-oauth", "notify", payload)
         assert answer == {"workflow": "notify", "payload": payload, "account": "a"}
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the system does not tell what a process has open")
+def test_an_engine_that_does_not_open_leaves_nothing_behind() -> None:
+    async def life() -> list[int]:
+        counts = []
+        for _ in range(2):
+            for _ in range(50):
+                with pytest.raises(SmaltError):
+                    await AsyncSmalt.embedded(project={"version": 7}, key=make_key(), runner=WorkflowRunner())
+            gc.collect()
+            counts.append(len(os.listdir("/proc/self/fd")))
+        return counts
+
+    first, second = asyncio.run(life())
+    assert second < first + 25, (first, second)
 
 
 def test_a_manifest_comes_along(tmp_path: Any) -> None:

@@ -180,7 +180,7 @@ def test_s80_a_forked_child_opens_its_own(half: str) -> None:
             return loop.run_until_complete(call) if asyncio.iscoroutine(call) or hasattr(call, "__await__") else call
         smalt = do(Half.embedded(path, key=key, project={{"version": 1, "sandbox": {{"enabled": True}}, "apps": {{"sandbox-oauth": {{}}}}}}))
         do(smalt.account("a").ensure())
-        for _ in range({25 if FULL else 5}):
+        for _ in range({50 if FULL else 5}):
             child = os.fork()
             if child == 0:
                 signal.alarm(40)
@@ -206,7 +206,7 @@ def test_s80_a_forked_child_opens_its_own(half: str) -> None:
             assert do(smalt.account("a").get()).id == "a"
         print("ok")
     """
-    ended = script(program)
+    ended = script(program, timeout=900 if FULL else 120)
     assert ended.stdout == "ok\n", ended.stderr
 
 

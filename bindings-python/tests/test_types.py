@@ -136,6 +136,21 @@ def test_every_operation_has_its_method_in_both_halves() -> None:
         assert {name.replace("aclose", "close") for name in async_names} - sync_names == {"asgi"}
 
 
+def test_docstrings_name_the_errors() -> None:
+    """What the schema says of an operation's own errors stands in its method's docstring, below the class that they have."""
+    from smalt import _async_operations, _sync_operations
+
+    named = 0
+    for module, half in ((_async_operations, "Async"), (_sync_operations, "")):
+        for owner in ("SharedOperations", "AccountOperations", "SmaltOperations"):
+            for name, method in vars(getattr(module, half + owner)).items():
+                for code in OPERATIONS["operations"].get(name, {"errors": []})["errors"]:
+                    _, _, raises = (method.__doc__ or "").partition("Raises:")
+                    assert f"`{code}`" in raises and errors.KINDS[errors.CODES[code]].__name__ in raises, f"{name}: {code}"
+                    named += 1
+    assert named > 100
+
+
 def test_every_code_has_its_class() -> None:
     for row in BRIDGE["errors"]:
         error = errors._made(row["kind"], row["code"], "x", row["retry"], 1.5, row["http_status"], "r-1", {"a": "b"}, None)

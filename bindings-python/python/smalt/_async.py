@@ -51,6 +51,19 @@ def _seconds(timeout: timedelta | float | None) -> float | None:
     return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
 
 
+def _host_of(plugins: dict[str, object]) -> PluginHost | None:
+    """Where these plugins run; `None` where there are none."""
+    if not plugins:
+        return None
+    from ._host import PluginHost
+
+    return PluginHost(plugin_loop(), plugins)
+
+
+def _close_host(host: PluginHost) -> None:
+    host.close()
+
+
 class _AsyncHandle:
     """What is asked of an engine, in whose name, and how long it may take."""
 
@@ -158,7 +171,11 @@ class AsyncAccount(_AsyncVerbs, AsyncAccountOperations):
         return answer
 
     async def delete(self) -> None:
-        """Deletes the linked account with everything of it; grants are revoked."""
+        """Deletes the linked account with everything of it; grants are revoked.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`.
+        """
         await self._operation("delete_account", {"account": self._id})
 
     async def session(self, *, force: bool = False) -> AsyncSession:
@@ -166,6 +183,9 @@ class AsyncAccount(_AsyncVerbs, AsyncAccountOperations):
 
         Args:
             force: Makes a new one whatever the last has left.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`.
         """
         info = await self._operation("create_session", {"account": self._id, "force": force})
         return AsyncSession(self._engine, info.token, info.account_id, info.expires_at, self._timeout)
@@ -266,6 +286,10 @@ class AsyncAccount(_AsyncVerbs, AsyncAccountOperations):
             cursor: Where the last page ended; absent: the first page.
             pagination: How this list comes in pages; default as the application's manifest says.
             options: Those of `request`.
+
+        Raises:
+            InvalidError: `invalid_cursor`; and as `request`.
+            ProviderError: `malformed_answer` where the answer is no page; and as `request`.
         """
         more = without_none({"cursor": cursor, "pagination": pagination})
         answer: ApiPage = await self._operation(
@@ -541,7 +565,7 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
         plain_http: bool = False,
         certificate_authority: str | None = None,
         proxy: bool = True,
-        presenter: str | None = None,
+        presenter: Presenter | str | None = None,
         actor: str | None = None,
     ) -> AsyncSmalt:
         """The organisation's authority at a server: `smalt serve`, or the hosted service. No I/O: whether it is there shows at the first
@@ -558,7 +582,8 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
             plain_http: Allows plain http to an address that is not this machine.
             certificate_authority: A certificate authority to trust beside the platform's: PEM.
             proxy: Whether the proxies of the environment are used.
-            presenter: Opens authorize pages in `connect`: `"browser"` or `"print"`.
+            presenter: Opens authorize pages in `connect`: a `Presenter`, which runs on the running event loop (without one:
+                `RuntimeError`), `"browser"` or `"print"`.
             actor: Who asks, for the server's audit.
 
         Raises:
@@ -576,10 +601,20 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
             "plain_http": plain_http,
             "certificate_authority": certificate_authority,
             "no_proxy": not proxy,
-            "presenter": presenter,
+            "presenter": presenter if isinstance(presenter, str) else None,
             "actor": actor,
         }
-        return cls(_smalt.open_remote(without_none(options)))
+        named = presenter if presenter is not None and not isinstance(presenter, str) else None
+        if named is None:
+            return cls(_smalt.open_remote(without_none(options)))
+        host = _host_of({"presenter": named})
+        assert host is not None
+        try:
+            engine = _smalt.open_remote(without_none(options), host.port, (named.name, named.redirect_uri))
+        except BaseException:
+            _close_host(host)
+            raise
+        return cls(engine, host)
 
     def asgi(
         self,
@@ -613,7 +648,7 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
         """Writes what is outstanding and releases the store. Later calls raise `UnavailableError` with code `closed`."""
         await end(self._engine.close())
         if self._plugins is not None:
-            self._plugins.close()
+            _close_host(self._plugins)
             self._plugins = None
 
     def __repr__(self) -> str:
@@ -670,6 +705,9 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
             since: Where the caller stopped; absent: from the oldest that is kept.
             limit: How many; 1 to 1,000, default 100.
             wait: How long to wait when there is none yet; default not at all.
+
+        Raises:
+            InvalidError: `invalid_cursor`.
         """
         answer: Page[Event] = await self._operation("events", without_none({"since": since, "limit": limit, "wait": wait}))
         return answer
@@ -708,15 +746,19 @@ class AsyncOpening:
             raise ValueError("two connectors are given for one application")
         seams = {"presenter": self._presenter, "keys": self._keys, "runner": self._runner}
         named.update({name: plugin for name, plugin in seams.items() if plugin is not None})
-        if not named:
-            return None
-        from ._host import PluginHost
-
-        return PluginHost(plugin_loop(), named)
+        return _host_of(named)
 
     async def open(self) -> AsyncSmalt:
         """Opens it."""
         host = self._host()
+        try:
+            return self._cls(await end(self._work(host)), host)
+        except BaseException:
+            if host is not None:
+                _close_host(host)
+            raise
+
+    def _work(self, host: PluginHost | None) -> Work:
         port, presenter = None, None
         connectors: list[tuple[str, Any, list[str]]] = []
         if host is not None:
@@ -726,7 +768,7 @@ class AsyncOpening:
                 connectors.append((connector.name, manifest, host.names(connector.name)))
         if self._presenter is not None:
             presenter = (self._presenter.name, self._presenter.redirect_uri)
-        work = _smalt.open_embedded(
+        return _smalt.open_embedded(
             self._options,
             port,
             connectors,
@@ -735,7 +777,6 @@ class AsyncOpening:
             self._runner is not None,
             self._clock,
         )
-        return self._cls(await end(work), host)
 
     def __await__(self) -> Generator[Any, None, AsyncSmalt]:
         return self.open().__await__()

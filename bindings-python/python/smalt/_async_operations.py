@@ -75,6 +75,10 @@ class AsyncSharedOperations:
             return_to: Where the page leads back to; on the project's list. The same as `redirect_url` in the
                 properties, and comes before it.
             once: Whether the link works once, within 60 seconds; otherwise as long as the session.
+
+        Raises:
+            InvalidError: `return_to_not_allowed`, `invalid_request`.
+            ConfigurationError: `project_invalid`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -87,7 +91,11 @@ class AsyncSharedOperations:
         return answer
 
     async def list_apps(self) -> list[Application]:
-        """Lists the enabled applications with their status for the linked account."""
+        """Lists the enabled applications with their status for the linked account.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`.
+        """
         request: dict[str, Any] = {"account": self._id}
         answer: list[Application] = await self._operation("list_apps", request)
         return answer
@@ -97,6 +105,9 @@ class AsyncSharedOperations:
 
         Args:
             application: The application's slug.
+
+        Raises:
+            NotFoundError: `application_not_found`.
         """
         request: dict[str, Any] = {"account": self._id, "application": application}
         answer: Application = await self._operation("get_app", request)
@@ -125,6 +136,11 @@ class AsyncSharedOperations:
             connection: The connection to authorise again.
             device: Takes the device flow (RFC 8628): the user enters a code at a page, on any device, and nobody
                 comes back.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`, `application_not_found`.
+            ConfigurationError: `client_missing`.
+            InvalidError: `invalid_inputs`, `redirect_not_allowed`, `return_to_not_allowed`, `wrong_auth_type`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -162,6 +178,9 @@ class AsyncSharedOperations:
             connection: The connection to authorise again.
             device: Takes the device flow (RFC 8628): the user enters a code at a page, on any device, and nobody
                 comes back.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`, `application_not_found`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -189,6 +208,11 @@ class AsyncSharedOperations:
             callback_url: The URL that the provider sent the browser to, or its path and query.
             cookie: The cookie that `start_connect` gave: its value, or the request's whole `Cookie` header.
             claim: The one-time claim of a parked callback.
+
+        Raises:
+            FlowError: `invalid_state`, `state_replayed`, `flow_expired`, `flow_cancelled`,
+                `flow_account_mismatch`, `browser_mismatch`, `issuer_mismatch`, `user_denied`, `exchange_failed`,
+                `claim_invalid`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -204,6 +228,9 @@ class AsyncSharedOperations:
 
         Args:
             flow: The flow's id.
+
+        Raises:
+            NotFoundError: `flow_not_found`.
         """
         request: dict[str, Any] = {"account": self._id, "flow": flow}
         answer: ConnectFlow = await self._operation("get_flow", request)
@@ -215,6 +242,9 @@ class AsyncSharedOperations:
         Args:
             flow: The flow's id.
             timeout: How long at most; default until the flow ends.
+
+        Raises:
+            NotFoundError: `flow_not_found`.
         """
         request: dict[str, Any] = without_none({"account": self._id, "flow": flow, "timeout": timeout})
         answer: ConnectFlow = await self._operation("wait_flow", request)
@@ -225,6 +255,9 @@ class AsyncSharedOperations:
 
         Args:
             flow: The flow's id.
+
+        Raises:
+            NotFoundError: `flow_not_found`.
         """
         request: dict[str, Any] = {"account": self._id, "flow": flow}
         answer: ConnectFlow = await self._operation("cancel_flow", request)
@@ -243,6 +276,10 @@ class AsyncSharedOperations:
             application: The application's slug.
             inputs: What the user entered, by input name.
             connection: The connection to authorise again.
+
+        Raises:
+            InvalidError: `invalid_inputs`, `credentials_rejected`.
+            NotFoundError: `linked_account_not_found`, `application_not_found`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -258,6 +295,9 @@ class AsyncSharedOperations:
 
         Args:
             application: The application's slug; absent: of all applications.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`.
         """
         request: dict[str, Any] = without_none({"account": self._id, "application": application})
         answer: list[Connection] = await self._operation("list_connections", request)
@@ -268,6 +308,9 @@ class AsyncSharedOperations:
 
         Args:
             connection: The connection's id.
+
+        Raises:
+            NotFoundError: `connection_not_found`, `linked_account_not_found`.
         """
         request: dict[str, Any] = {"account": self._id, "connection": connection}
         answer: Connection = await self._operation("get_connection", request)
@@ -278,6 +321,9 @@ class AsyncSharedOperations:
 
         Args:
             connection: The connection's id.
+
+        Raises:
+            NotFoundError: `connection_not_found`, `linked_account_not_found`.
         """
         request: dict[str, Any] = {"account": self._id, "connection": connection}
         answer: Connection = await self._operation("set_default_connection", request)
@@ -300,6 +346,10 @@ class AsyncSharedOperations:
             auth_type: Only connections of this sort.
             siblings: What to do about connections that share the grant; default ask.
             wait: How long to wait for the provider's answer before `queued` is answered; default 2 s.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`, `application_not_found`, `connection_not_found`.
+            ConflictError: `shared_grant`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -317,6 +367,9 @@ class AsyncSharedOperations:
 
         Args:
             receipt: The receipt's id.
+
+        Raises:
+            NotFoundError: `receipt_not_found`.
         """
         request: dict[str, Any] = {"account": self._id, "receipt": receipt}
         answer: Receipt = await self._operation("get_receipt", request)
@@ -339,6 +392,9 @@ class AsyncSharedOperations:
             labels: Labels of `map` fields; absent keeps the stored ones.
             seed: Values and switches to begin with, used only when the config is made.
             without_options: Leaves choices out instead of resolving them.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`, `application_not_found`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -367,6 +423,9 @@ class AsyncSharedOperations:
             without_options: Leaves choices out instead of resolving them.
             or_empty: Reading: answers what a new config would hold (version 0) where there is none, and makes
                 none.
+
+        Raises:
+            NotFoundError: `config_not_found`, `application_not_found`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -399,6 +458,11 @@ class AsyncSharedOperations:
             labels: Labels for `map` fields; absent keeps the stored ones.
             version: The version that the caller saw; another one in the store is a `config_conflict`.
             without_options: Leaves choices out instead of resolving them.
+
+        Raises:
+            NotFoundError: `config_not_found`, `application_not_found`.
+            InvalidError: `invalid_config`.
+            ConflictError: `config_conflict`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -426,6 +490,9 @@ class AsyncSharedOperations:
             without_options: Leaves choices out instead of resolving them.
             or_empty: Reading: answers what a new config would hold (version 0) where there is none, and makes
                 none.
+
+        Raises:
+            NotFoundError: `config_not_found`, `linked_account_not_found`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -441,6 +508,9 @@ class AsyncSharedOperations:
 
         Args:
             application: The application's slug.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`, `application_not_found`.
         """
         request: dict[str, Any] = {"account": self._id, "application": application}
         answer: list[str] = await self._operation("list_configs", request)
@@ -465,6 +535,9 @@ class AsyncSharedOperations:
             field: The field's id.
             parent_value: Stands in for the stored value of the parent, for this call only.
             search: What the user typed.
+
+        Raises:
+            NotFoundError: `field_not_found`, `application_not_found`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -495,6 +568,10 @@ class AsyncSharedOperations:
             workflow: The workflow; absent: a field of the application.
             field: The field's id.
             value: The value; absent clears it.
+
+        Raises:
+            NotFoundError: `config_not_found`, `field_not_found`, `application_not_found`.
+            InvalidError: `invalid_config`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -515,6 +592,10 @@ class AsyncSharedOperations:
             workflow: The workflow; absent: a field of the application.
             field: The field's id.
             lhs: The chosen left side.
+
+        Raises:
+            NotFoundError: `field_not_found`, `application_not_found`.
+            InvalidError: `invalid_config`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -531,6 +612,10 @@ class AsyncSharedOperations:
 
         Args:
             values: The values by name.
+
+        Raises:
+            InvalidError: `invalid_request`.
+            NotFoundError: `linked_account_not_found`.
         """
         request: dict[str, Any] = {"account": self._id, "values": values}
         await self._operation("put_own_credentials", request)
@@ -541,6 +626,9 @@ class AsyncSharedOperations:
         Args:
             name: The value's name.
             value: The value; absent: it is removed.
+
+        Raises:
+            NotFoundError: `own_credentials_not_found`.
         """
         request: dict[str, Any] = without_none({"account": self._id, "name": name, "value": value})
         answer: OwnChange = await self._operation("set_own_credential", request)
@@ -563,6 +651,11 @@ class AsyncSharedOperations:
             workflow: The workflow's id.
             payload: Passed on to the runner.
             wait: Whether to wait for its end. Default false: it is answered as running.
+
+        Raises:
+            NotFoundError: `config_not_found`, `workflow_not_found`.
+            ConflictError: `workflow_disabled`, `not_connected`.
+            ReauthError: `reauth_required`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -581,6 +674,9 @@ class AsyncSharedOperations:
         Args:
             cursor: Where the last page ended.
             limit: How many; 1 to 500, default 50.
+
+        Raises:
+            InvalidError: `invalid_cursor`.
         """
         request: dict[str, Any] = without_none({"account": self._id, "cursor": cursor, "limit": limit})
         answer: Page[Execution] = await self._operation("list_executions", request)
@@ -591,6 +687,9 @@ class AsyncSharedOperations:
 
         Args:
             execution: The execution's id.
+
+        Raises:
+            NotFoundError: `execution_not_found`.
         """
         request: dict[str, Any] = {"account": self._id, "execution": execution}
         answer: Execution = await self._operation("get_execution", request)
@@ -611,6 +710,9 @@ class AsyncAccountOperations:
 
         Args:
             force: Makes a new one even if the last has more than half its life left.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`.
         """
         request: dict[str, Any] = without_none({"account": self._id, "force": force})
         answer: SessionInfo = await self._operation("create_session", request)
@@ -634,6 +736,10 @@ class AsyncAccountOperations:
             expires_in: OAuth: seconds until the access token ends; absent: unknown, renewed at first use if
                 possible.
             scopes: OAuth: the granted scopes.
+
+        Raises:
+            InvalidError: `credential_missing`, `invalid_inputs`, `wrong_auth_type`.
+            NotFoundError: `linked_account_not_found`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -647,7 +753,11 @@ class AsyncAccountOperations:
         return answer
 
     async def own_credentials(self) -> OwnCredentials:
-        """Answers these credentials."""
+        """Answers these credentials.
+
+        Raises:
+            NotFoundError: `own_credentials_not_found`.
+        """
         request: dict[str, Any] = {"account": self._id}
         answer: OwnCredentials = await self._operation("own_credentials", request)
         return answer
@@ -667,6 +777,11 @@ class AsyncAccountOperations:
             config_id: Default the linked account's id.
             workflow: The workflow's id.
             payload: Passed on to the runner.
+
+        Raises:
+            NotFoundError: `config_not_found`, `workflow_not_found`.
+            ConflictError: `workflow_disabled`, `not_connected`.
+            ReauthError: `reauth_required`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -700,6 +815,10 @@ class AsyncSmaltOperations:
             id: The organisation's own id for the customer.
             name: A name for people.
             properties: Replaces the whole set when present.
+
+        Raises:
+            ConflictError: `linked_account_exists`.
+            InvalidError: `invalid_id`.
         """
         request: dict[str, Any] = {"id": id, "update": given(name=name, properties=properties)}
         answer: LinkedAccount = await self._operation("create_account", request)
@@ -718,6 +837,9 @@ class AsyncSmaltOperations:
             id: The organisation's own id for the customer.
             name: A name for people.
             properties: Replaces the whole set when present.
+
+        Raises:
+            InvalidError: `invalid_id`.
         """
         request: dict[str, Any] = {"id": id, "update": given(name=name, properties=properties)}
         answer: UpsertedAccount = await self._operation("upsert_account", request)
@@ -728,6 +850,9 @@ class AsyncSmaltOperations:
 
         Args:
             account: The linked account's id.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`.
         """
         request: dict[str, Any] = {"account": account}
         answer: LinkedAccount = await self._operation("get_account", request)
@@ -748,6 +873,9 @@ class AsyncSmaltOperations:
             limit: How many; 1 to 500, default 50.
             search: A part of the id or the name.
             skip: How many to pass over first, for pages by number; a cursor is cheaper.
+
+        Raises:
+            InvalidError: `invalid_cursor`.
         """
         request: dict[str, Any] = without_none({"cursor": cursor, "limit": limit, "search": search, "skip": skip})
         answer: Page[LinkedAccount] = await self._operation("list_accounts", request)
@@ -768,6 +896,9 @@ class AsyncSmaltOperations:
 
         Args:
             account: The linked account's id.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`.
         """
         request: dict[str, Any] = {"account": account}
         await self._operation("delete_account", request)
@@ -777,6 +908,9 @@ class AsyncSmaltOperations:
 
         Args:
             token: The token.
+
+        Raises:
+            UnauthenticatedError: `invalid_token`.
         """
         request: dict[str, Any] = {"token": token}
         answer: SessionInfo = await self._operation("verify_session", request)
@@ -797,6 +931,9 @@ class AsyncSmaltOperations:
 
         Args:
             ticket: The ticket in the link.
+
+        Raises:
+            NotFoundError: `portal_link_invalid`.
         """
         request: dict[str, Any] = {"ticket": ticket}
         answer: Portal = await self._operation("open_portal", request)
@@ -807,6 +944,9 @@ class AsyncSmaltOperations:
 
         Args:
             token: The session's token.
+
+        Raises:
+            UnauthenticatedError: `invalid_token`.
         """
         request: dict[str, Any] = {"token": token}
         answer: Any = await self._operation("portal_properties", request)
@@ -833,6 +973,9 @@ class AsyncSmaltOperations:
 
         Args:
             id: The key's id.
+
+        Raises:
+            NotFoundError: `api_key_not_found`.
         """
         request: dict[str, Any] = {"id": id}
         answer: bool = await self._operation("revoke_api_key", request)
@@ -843,6 +986,9 @@ class AsyncSmaltOperations:
 
         Args:
             key: The key.
+
+        Raises:
+            UnauthenticatedError: `invalid_api_key`.
         """
         request: dict[str, Any] = {"key": key}
         answer: ApiKey = await self._operation("verify_api_key", request)
@@ -853,6 +999,9 @@ class AsyncSmaltOperations:
 
         Args:
             ticket: The one-time ticket.
+
+        Raises:
+            FlowError: `claim_invalid`.
         """
         request: dict[str, Any] = {"ticket": ticket}
         answer: HandoffPreview = await self._operation("get_handoff", request)
@@ -863,6 +1012,9 @@ class AsyncSmaltOperations:
 
         Args:
             ticket: The one-time ticket.
+
+        Raises:
+            FlowError: `claim_invalid`.
         """
         request: dict[str, Any] = {"ticket": ticket}
         answer: StartedConnect = await self._operation("take_handoff", request)
@@ -874,6 +1026,9 @@ class AsyncSmaltOperations:
         Args:
             callback_url: The whole URL that the provider sent the browser to.
             cookie: The cookie's value, if the browser sent it.
+
+        Raises:
+            FlowError: `invalid_state`, `state_replayed`.
         """
         request: dict[str, Any] = without_none({"callback_url": callback_url, "cookie": cookie})
         answer: ParkedCallback = await self._operation("park_callback", request)
@@ -885,6 +1040,9 @@ class AsyncSmaltOperations:
         Args:
             cursor: Where the last page ended.
             limit: How many; 1 to 500, default 50.
+
+        Raises:
+            InvalidError: `invalid_cursor`.
         """
         request: dict[str, Any] = without_none({"cursor": cursor, "limit": limit})
         answer: Page[AuditEntry] = await self._operation("audit", request)
@@ -919,6 +1077,9 @@ class AsyncSmaltOperations:
             group: For people; empty clears it.
             application: Workflows of this application only; empty clears it.
             workflows: These workflows only.
+
+        Raises:
+            InvalidError: `address_refused`.
         """
         request: dict[str, Any] = without_none({
             "url": url,
@@ -973,6 +1134,10 @@ class AsyncSmaltOperations:
             group: For people; empty clears it.
             application: Workflows of this application only; empty clears it.
             workflows: These workflows only.
+
+        Raises:
+            NotFoundError: `webhook_not_found`.
+            InvalidError: `address_refused`.
         """
         request: dict[str, Any] = {
             "webhook": webhook,
@@ -986,6 +1151,9 @@ class AsyncSmaltOperations:
 
         Args:
             webhook: The webhook's id.
+
+        Raises:
+            NotFoundError: `webhook_not_found`.
         """
         request: dict[str, Any] = {"webhook": webhook}
         await self._operation("delete_webhook", request)
@@ -997,6 +1165,9 @@ class AsyncSmaltOperations:
             webhook: The webhook's id.
             overlap: How long the replaced secret goes on signing beside the new one; default 24 hours, at most 30
                 days.
+
+        Raises:
+            NotFoundError: `webhook_not_found`.
         """
         request: dict[str, Any] = without_none({"webhook": webhook, "overlap": overlap})
         answer: NewWebhook = await self._operation("rotate_webhook_secret", request)
@@ -1015,6 +1186,10 @@ class AsyncSmaltOperations:
             webhook: The webhook's id.
             cursor: Where the last page ended.
             limit: How many; 1 to 500, default 50.
+
+        Raises:
+            NotFoundError: `webhook_not_found`.
+            InvalidError: `invalid_cursor`.
         """
         request: dict[str, Any] = without_none({"webhook": webhook, "cursor": cursor, "limit": limit})
         answer: Page[Delivery] = await self._operation("list_deliveries", request)
@@ -1025,6 +1200,9 @@ class AsyncSmaltOperations:
 
         Args:
             delivery: The delivery's id.
+
+        Raises:
+            NotFoundError: `delivery_not_found`.
         """
         request: dict[str, Any] = {"delivery": delivery}
         answer: Delivery = await self._operation("redeliver", request)

@@ -48,6 +48,19 @@ def _seconds(timeout: timedelta | float | None) -> float | None:
     return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
 
 
+def _host_of(plugins: dict[str, object]) -> PluginHost | None:
+    """Where these plugins run; `None` where there are none."""
+    if not plugins:
+        return None
+    from ._host import PluginHost
+
+    return PluginHost.on(plugin_loop(), plugins)
+
+
+def _close_host(host: PluginHost) -> None:
+    host.loop.call_soon_threadsafe(host.close)
+
+
 class _AsyncHandle:
     """What is asked of an engine, in whose name, and how long it may take."""
 
@@ -155,7 +168,11 @@ class Account(_AsyncVerbs, AccountOperations):
         return answer
 
     def delete(self) -> None:
-        """Deletes the linked account with everything of it; grants are revoked."""
+        """Deletes the linked account with everything of it; grants are revoked.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`.
+        """
         self._operation("delete_account", {"account": self._id})
 
     def session(self, *, force: bool = False) -> Session:
@@ -163,6 +180,9 @@ class Account(_AsyncVerbs, AccountOperations):
 
         Args:
             force: Makes a new one whatever the last has left.
+
+        Raises:
+            NotFoundError: `linked_account_not_found`.
         """
         info = self._operation("create_session", {"account": self._id, "force": force})
         return Session(self._engine, info.token, info.account_id, info.expires_at, self._timeout)
@@ -263,6 +283,10 @@ class Account(_AsyncVerbs, AccountOperations):
             cursor: Where the last page ended; absent: the first page.
             pagination: How this list comes in pages; default as the application's manifest says.
             options: Those of `request`.
+
+        Raises:
+            InvalidError: `invalid_cursor`; and as `request`.
+            ProviderError: `malformed_answer` where the answer is no page; and as `request`.
         """
         more = without_none({"cursor": cursor, "pagination": pagination})
         answer: ApiPage = self._operation(
@@ -536,7 +560,7 @@ class Smalt(_AsyncHandle, SmaltOperations):
         plain_http: bool = False,
         certificate_authority: str | None = None,
         proxy: bool = True,
-        presenter: str | None = None,
+        presenter: Presenter | str | None = None,
         actor: str | None = None,
     ) -> Smalt:
         """The organisation's authority at a server: `smalt serve`, or the hosted service. No I/O: whether it is there shows at the first
@@ -553,7 +577,7 @@ class Smalt(_AsyncHandle, SmaltOperations):
             plain_http: Allows plain http to an address that is not this machine.
             certificate_authority: A certificate authority to trust beside the platform's: PEM.
             proxy: Whether the proxies of the environment are used.
-            presenter: Opens authorize pages in `connect`: `"browser"` or `"print"`.
+            presenter: Opens authorize pages in `connect`: a `Presenter`, `"browser"` or `"print"`.
             actor: Who asks, for the server's audit.
 
         Raises:
@@ -571,10 +595,20 @@ class Smalt(_AsyncHandle, SmaltOperations):
             "plain_http": plain_http,
             "certificate_authority": certificate_authority,
             "no_proxy": not proxy,
-            "presenter": presenter,
+            "presenter": presenter if isinstance(presenter, str) else None,
             "actor": actor,
         }
-        return cls(_smalt.open_remote(without_none(options)))
+        named = presenter if presenter is not None and not isinstance(presenter, str) else None
+        if named is None:
+            return cls(_smalt.open_remote(without_none(options)))
+        host = _host_of({"presenter": named})
+        assert host is not None
+        try:
+            engine = _smalt.open_remote(without_none(options), host.port, (named.name, named.redirect_uri))
+        except BaseException:
+            _close_host(host)
+            raise
+        return cls(engine, host)
 
 
     def __enter__(self) -> Smalt:
@@ -589,7 +623,7 @@ class Smalt(_AsyncHandle, SmaltOperations):
         """Writes what is outstanding and releases the store. Later calls raise `UnavailableError` with code `closed`."""
         end(self._engine.close())
         if self._plugins is not None:
-            self._plugins.loop.call_soon_threadsafe(self._plugins.close)
+            _close_host(self._plugins)
             self._plugins = None
 
     def __repr__(self) -> str:
@@ -646,6 +680,9 @@ class Smalt(_AsyncHandle, SmaltOperations):
             since: Where the caller stopped; absent: from the oldest that is kept.
             limit: How many; 1 to 1,000, default 100.
             wait: How long to wait when there is none yet; default not at all.
+
+        Raises:
+            InvalidError: `invalid_cursor`.
         """
         answer: Page[Event] = self._operation("events", without_none({"since": since, "limit": limit, "wait": wait}))
         return answer
@@ -684,15 +721,19 @@ class Opening:
             raise ValueError("two connectors are given for one application")
         seams = {"presenter": self._presenter, "keys": self._keys, "runner": self._runner}
         named.update({name: plugin for name, plugin in seams.items() if plugin is not None})
-        if not named:
-            return None
-        from ._host import PluginHost
-
-        return PluginHost.on(plugin_loop(), named)
+        return _host_of(named)
 
     def open(self) -> Smalt:
         """Opens it."""
         host = self._host()
+        try:
+            return self._cls(end(self._work(host)), host)
+        except BaseException:
+            if host is not None:
+                _close_host(host)
+            raise
+
+    def _work(self, host: PluginHost | None) -> Work:
         port, presenter = None, None
         connectors: list[tuple[str, Any, list[str]]] = []
         if host is not None:
@@ -702,7 +743,7 @@ class Opening:
                 connectors.append((connector.name, manifest, host.names(connector.name)))
         if self._presenter is not None:
             presenter = (self._presenter.name, self._presenter.redirect_uri)
-        work = _smalt.open_embedded(
+        return _smalt.open_embedded(
             self._options,
             port,
             connectors,
@@ -711,5 +752,4 @@ class Opening:
             self._runner is not None,
             self._clock,
         )
-        return self._cls(end(work), host)
 

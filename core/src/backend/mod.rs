@@ -84,7 +84,7 @@ pub struct Capabilities {
 }
 
 macro_rules! backend {
-    ($($(#[$doc:meta])* $name:ident: $operation:ident($request:ty) -> $answer:ty;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident: $operation:ident($request:ty) -> $answer:ty;)*) => {
         /// One method per row of the operations table. A method that a backend does not implement answers `unsupported`.
         #[async_trait]
         pub trait Backend: Send + Sync + 'static {
@@ -133,7 +133,7 @@ macro_rules! backend {
             async fn close(&self) {}
 
             $(
-                $(#[$doc])*
+                $(#[doc = $doc])*
                 async fn $name(&self, caller: &Caller, request: $request) -> Result<$answer> {
                     let _ = (caller, request);
                     Err(unsupported(Operation::$operation))
@@ -154,7 +154,7 @@ macro_rules! backend {
         /// A request of any operation, for callers that choose the operation by its name: wires and bindings.
         #[derive(Clone, Debug)]
         #[non_exhaustive]
-        pub enum AnyRequest { $($(#[$doc])* $operation($request),)* }
+        pub enum AnyRequest { $($(#[doc = $doc])* $operation($request),)* }
 
         impl AnyRequest {
             /// The operation that it asks for.
@@ -174,7 +174,7 @@ macro_rules! backend {
         /// The answer of any operation. It is written out by [`Exposed`] only.
         #[derive(Clone)]
         #[non_exhaustive]
-        pub enum AnyAnswer { $($(#[$doc])* $operation($answer),)* }
+        pub enum AnyAnswer { $($(#[doc = $doc])* $operation($answer),)* }
 
         impl crate::Expose for AnyAnswer {
             fn write_exposed<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
@@ -198,8 +198,8 @@ macro_rules! backend {
             }
         }
 
-        /// The JSON Schema of every operation: by its name, the form of its `request` and of its `answer`; what several
-        /// share stands under `$defs`. Types of other languages are made from it.
+        /// The JSON Schema of every operation: by its name, the form of its `request` and of its `answer`, and the codes of the
+        /// `errors` that are its own; what several share stands under `$defs`. Types of other languages are made from it.
         pub fn schema() -> Json {
             crate::manifest::schema::checked_in(include_str!(concat!(env!("OUT_DIR"), "/operations-1.json")), made_schema)
         }
@@ -214,6 +214,7 @@ macro_rules! backend {
                     "scope": row.scope.as_str(),
                     "ready": row.ready,
                     "since": row.since,
+                    "errors": errors_in(&[$($doc),*]),
                     "request": generator.subschema_for::<$request>(),
                     "answer": generator.subschema_for::<$answer>(),
                 }));
@@ -227,6 +228,13 @@ macro_rules! backend {
             })
         }
     };
+}
+
+/// The codes that a method's documentation names behind `Errors:`, in its order. Each stands between backticks.
+fn errors_in(lines: &[&str]) -> Vec<String> {
+    let text = lines.join("\n");
+    let named = text.split_once("Errors:").map_or("", |(_, named)| named);
+    named.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// Reads a request. What it says of a mistake repeats no value: any of them may be a secret.
@@ -253,17 +261,17 @@ macro_rules! doorway {
         $then! {
         /// Makes a linked account. Errors: `linked_account_exists`, `invalid_id`.
         create_account: CreateAccount(PutAccount) -> LinkedAccount;
-        /// Makes or changes a linked account; tells whether it is new.
+        /// Makes or changes a linked account; tells whether it is new. Errors: `invalid_id`.
         upsert_account: UpsertAccount(PutAccount) -> UpsertedAccount;
         /// Reads a linked account. Errors: `linked_account_not_found`.
         get_account: Account(GetAccount) -> LinkedAccount;
-        /// Lists linked accounts, newest first.
+        /// Lists linked accounts, newest first. Errors: `invalid_cursor`.
         list_accounts: ListAccounts(ListAccounts) -> Page<LinkedAccount>;
         /// How many linked accounts there are.
         count_accounts: CountAccounts(CountAccounts) -> u64;
-        /// Deletes a linked account with everything of it; queues the revocation of its grants.
+        /// Deletes a linked account with everything of it; queues the revocation of its grants. Errors: `linked_account_not_found`.
         delete_account: DeleteAccount(GetAccount) -> ();
-        /// Makes or reuses a session token.
+        /// Makes or reuses a session token. Errors: `linked_account_not_found`.
         create_session: CreateSession(CreateSession) -> SessionInfo;
         /// Tells whose token it is. Errors: `invalid_token`, one answer for every way a token can be wrong.
         verify_session: VerifySession(VerifySession) -> SessionInfo;
@@ -284,81 +292,94 @@ macro_rules! doorway {
         revoke_api_key: RevokeApiKey(RevokeApiKey) -> bool;
         /// Tells which API key it is. Errors: `invalid_api_key`, one answer for every way a key can be wrong.
         verify_api_key: VerifyApiKey(VerifyApiKey) -> ApiKey;
-        /// Lists the enabled applications.
+        /// Lists the enabled applications. Errors: `linked_account_not_found`.
         list_apps: ListApps(GetAccount) -> Vec<Application>;
         /// Describes one application. Errors: `application_not_found`.
         get_app: App(GetApp) -> Application;
         /// Begins an OAuth connect flow.
+        /// Errors: `linked_account_not_found`, `application_not_found`, `client_missing`, `invalid_inputs`,
+        /// `redirect_not_allowed`, `return_to_not_allowed`, `wrong_auth_type`.
         start_connect: StartConnect(StartConnect) -> StartedConnect;
         /// Begins an OAuth connect flow for a browser that the caller does not hold.
+        /// Errors: `linked_account_not_found`, `application_not_found`.
         hand_off_connect: HandOffConnect(StartConnect) -> Handoff;
         /// Whose handed-off connect it is. Errors: `claim_invalid`.
         get_handoff: GetHandoff(TakeHandoff) -> HandoffPreview;
         /// Spends the ticket of a handed-off connect: the answer's cookie and page are for the browser that asked. Errors: `claim_invalid`.
         take_handoff: TakeHandoff(TakeHandoff) -> StartedConnect;
         /// Takes a provider's callback and parks its code until the user claims it (60 s at most).
+        /// Errors: `invalid_state`, `state_replayed`.
         park_callback: ParkCallback(ParkCallback) -> ParkedCallback;
         /// Ends a connect flow for the user who came back.
+        /// Errors: `invalid_state`, `state_replayed`, `flow_expired`, `flow_cancelled`, `flow_account_mismatch`,
+        /// `browser_mismatch`, `issuer_mismatch`, `user_denied`, `exchange_failed`, `claim_invalid`.
         finish_connect: FinishConnect(FinishConnect) -> Connection;
-        /// Reads a connect flow.
+        /// Reads a connect flow. Errors: `flow_not_found`.
         get_flow: Flow(GetFlow) -> ConnectFlow;
-        /// Waits for a connect flow's end, at most so long; answers it as it stands then.
+        /// Waits for a connect flow's end, at most so long; answers it as it stands then. Errors: `flow_not_found`.
         wait_flow: WaitFlow(WaitFlow) -> ConnectFlow;
-        /// Cancels a connect flow.
+        /// Cancels a connect flow. Errors: `flow_not_found`.
         cancel_flow: CancelFlow(GetFlow) -> ConnectFlow;
         /// Verifies and saves what the user entered.
+        /// Errors: `invalid_inputs`, `credentials_rejected`, `linked_account_not_found`, `application_not_found`.
         connect_key: ConnectKey(ConnectKey) -> Connection;
         /// Takes over tokens or keys that were issued elsewhere.
+        /// Errors: `credential_missing`, `invalid_inputs`, `wrong_auth_type`, `linked_account_not_found`.
         import_connection: ImportConnection(ImportConnection) -> Connection;
-        /// Lists connections, default ones first.
+        /// Lists connections, default ones first. Errors: `linked_account_not_found`.
         list_connections: ListConnections(ListConnections) -> Vec<Connection>;
-        /// Reads one connection.
+        /// Reads one connection. Errors: `connection_not_found`, `linked_account_not_found`.
         get_connection: Connection(GetConnection) -> Connection;
-        /// Makes a connection its application's default one.
+        /// Makes a connection its application's default one. Errors: `connection_not_found`, `linked_account_not_found`.
         set_default_connection: SetDefaultConnection(GetConnection) -> Connection;
         /// A credential that is valid now. Errors: `not_connected`, `reauth_required`, `refresh_failed`.
         credential: Credential(GetCredential) -> Arc<Credential>;
         /// Sends an authenticated call; the provider's answer is returned whatever its status.
+        /// Errors: `not_connected`, `reauth_required`, `host_mismatch`, `provider_unreachable`, `answer_too_large`.
         request: Request(ApiRequest) -> ApiAnswer;
         /// Sends an authenticated call for one page of a list. Errors: `invalid_cursor`, `malformed_answer`, `unsupported`.
         request_page: RequestPage(ApiPageRequest) -> ApiPage;
         /// Removes connections and configs and queues the revocation, in one transaction.
+        /// Errors: `linked_account_not_found`, `application_not_found`, `connection_not_found`, `shared_grant`.
         disconnect: Disconnect(Disconnect) -> Receipt;
-        /// How the revocations of a disconnect ended.
+        /// How the revocations of a disconnect ended. Errors: `receipt_not_found`.
         get_receipt: Receipt(GetReceipt) -> Receipt;
-        /// Finds or makes a config.
+        /// Finds or makes a config. Errors: `linked_account_not_found`, `application_not_found`.
         config: Config(FindConfig) -> Config;
-        /// Reads a config; never makes one.
+        /// Reads a config; never makes one. Errors: `config_not_found`, `application_not_found`.
         get_config: GetConfig(GetConfig) -> Config;
-        /// Changes a config.
+        /// Changes a config. Errors: `config_not_found`, `invalid_config`, `config_conflict`, `application_not_found`.
         update_config: UpdateConfig(UpdateConfig) -> Config;
-        /// Deletes a config; the connection stays.
+        /// Deletes a config; the connection stays. Errors: `config_not_found`, `linked_account_not_found`.
         delete_config: DeleteConfig(GetConfig) -> ();
-        /// The ids of an application's configs, newest first.
+        /// The ids of an application's configs, newest first. Errors: `linked_account_not_found`, `application_not_found`.
         list_configs: ListConfigs(GetApp) -> Vec<String>;
-        /// One field with its choices resolved afresh.
+        /// One field with its choices resolved afresh. Errors: `field_not_found`, `application_not_found`.
         config_field: ConfigField(ConfigField) -> Field;
-        /// Sets or clears one field.
+        /// Sets or clears one field. Errors: `config_not_found`, `field_not_found`, `invalid_config`, `application_not_found`.
         set_config_field: SetConfigField(SetConfigField) -> Field;
-        /// The columns of a rule for a left side.
+        /// The columns of a rule for a left side. Errors: `field_not_found`, `invalid_config`, `application_not_found`.
         rule_columns: RuleColumns(GetRuleColumns) -> RuleColumns;
         /// Replaces the account's credentials for the organisation's own application.
+        /// Errors: `invalid_request`, `linked_account_not_found`.
         put_own_credentials: PutOwnCredentials(PutOwnCredentials) -> ();
         /// Sets or removes one of them. Errors: `own_credentials_not_found`.
         set_own_credential: SetOwnCredential(SetOwnCredential) -> OwnChange;
         /// Answers them. Errors: `own_credentials_not_found`.
         own_credentials: OwnCredentials(GetAccount) -> OwnCredentials;
         /// Runs an enabled workflow; the answer is the run, also where the runner fails.
+        /// Errors: `config_not_found`, `workflow_not_found`, `workflow_disabled`, `not_connected`, `reauth_required`.
         execute_workflow: ExecuteWorkflow(ExecuteWorkflow) -> Executed;
-        /// Runs of workflows, newest first.
+        /// Runs of workflows, newest first. Errors: `invalid_cursor`.
         list_executions: ListExecutions(ListExecutions) -> Page<Execution>;
         /// Reads one. Errors: `execution_not_found`.
         get_execution: GetExecution(GetExecution) -> Execution;
         /// Hands an enabled workflow to the host's runner.
+        /// Errors: `config_not_found`, `workflow_not_found`, `workflow_disabled`, `not_connected`, `reauth_required`.
         run_workflow: RunWorkflow(RunWorkflow) -> Json;
-        /// What happened since a cursor, oldest first; waits for the first event at most so long.
+        /// What happened since a cursor, oldest first; waits for the first event at most so long. Errors: `invalid_cursor`.
         events: Events(ListEvents) -> Page<Event>;
-        /// Who did what with secrets, newest first.
+        /// Who did what with secrets, newest first. Errors: `invalid_cursor`.
         audit: Audit(ListAudit) -> Page<AuditEntry>;
         /// Makes a webhook; its secret is shown this once. Errors: `address_refused`.
         create_webhook: CreateWebhook(WebhookSettings) -> NewWebhook;
@@ -405,6 +426,19 @@ mod tests {
             let described = &schema["operations"][operation.row().name];
             assert!(described["request"]["$ref"].is_string(), "{operation:?}: {described}");
         }
+    }
+
+    #[test]
+    fn the_errors_of_an_operation_are_codes() {
+        let schema = schema();
+        for operation in Operation::ALL {
+            for code in schema["operations"][operation.row().name]["errors"].as_array().unwrap() {
+                assert!(crate::Code::parse(code.as_str().unwrap()).is_some(), "{operation:?}: {code}");
+            }
+        }
+        assert_eq!(schema["operations"]["get_account"]["errors"], serde_json::json!(["linked_account_not_found"]));
+        assert_eq!(errors_in(&[" Does it. Errors: `a`, one for", " every way; `b`."]), ["a", "b"]);
+        assert!(errors_in(&[" Says what `errors` are."]).is_empty());
     }
 
     #[test]

@@ -204,7 +204,7 @@ test('worker threads have engines of their own, and end with calls in flight', a
   await smalt.close()
 })
 
-test('calls leave nothing behind', async () => {
+test('s79: calls leave nothing behind', async () => {
   const ended = await child(
     `
     import { Smalt } from 'smalt'
