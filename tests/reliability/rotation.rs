@@ -59,14 +59,24 @@ async fn fill(stage: &Stage, smalt: &Smalt) -> HashMap<String, (String, Secret)>
     flows
 }
 
-/// How many values stand under another key than the store's only one.
-fn under_other_keys(stage: &Stage) -> i64 {
-    assert_eq!(stage.count("SELECT count(*) FROM data_keys"), 1, "the replaced keys are dropped");
+/// Under which data key each sealed value of the store stands.
+pub fn keys_of_values(stage: &Stage) -> Vec<String> {
     let tables = ["connections", "flows", "configs", "revocations", "signing_keys"];
-    let sealed = |table| format!("SELECT hex(substr(sealed, 2, 8)) AS key FROM {table} WHERE length(sealed) > 0");
-    let all = tables.map(sealed).join(" UNION ALL ") + " UNION ALL SELECT hex(substr(value, 2, 8)) FROM meta WHERE key LIKE 'cursor_key:%'";
-    assert!(stage.count(&format!("SELECT count(*) FROM ({all})")) > (PENDING + 3 * ACCOUNTS) as i64);
-    stage.count(&format!("SELECT count(*) FROM ({all}) WHERE lower(key) <> (SELECT key_id FROM data_keys)"))
+    let sealed = |table| format!("SELECT lower(hex(substr(sealed, 2, 8))) AS key FROM {table} WHERE length(sealed) > 0");
+    let all = tables.map(sealed).join(" UNION ALL ");
+    let cursors = "SELECT lower(hex(substr(value, 2, 8))) FROM meta WHERE key LIKE 'cursor_key:%'";
+    let sql = stage.sql();
+    let mut query = sql.prepare(&format!("{all} UNION ALL {cursors}")).unwrap();
+    query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+/// How many values stand under another key than the store's only one.
+fn under_other_keys(stage: &Stage) -> usize {
+    assert_eq!(stage.count("SELECT count(*) FROM data_keys"), 1, "the replaced keys are dropped");
+    let key: String = stage.sql().query_row("SELECT key_id FROM data_keys", [], |row| row.get(0)).unwrap();
+    let keys = keys_of_values(stage);
+    assert!(keys.len() > PENDING + 3 * ACCOUNTS, "{}", keys.len());
+    keys.iter().filter(|one| **one != key).count()
 }
 
 /// S-45: rotations are begun and killed, again and again, while another process works. Then one goes to its end, the replaced

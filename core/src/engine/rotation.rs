@@ -38,15 +38,18 @@ impl Inner {
         let record = match &request.watch {
             Some(key_id) => self.rotation_to(key_id).await?,
             None => {
-                let (tenant, clock, is_ours) = (self.tenant.clone(), self.clock.clone(), Arc::new(AtomicBool::new(false)));
-                let (began, by) = (is_ours.clone(), actor.clone());
+                let (about, vault, is_ours) = (self.about(actor, "", None), self.vault.clone(), Arc::new(AtomicBool::new(false)));
+                let began = is_ours.clone();
                 let begun = self.vault.begin_rotation(&*self.store, &*self.clock, move |tx, record| {
                     began.store(true, Ordering::Release);
-                    tx.append_audit(&tenant, &audit_row("keys.rotate", &by, record, clock.now().millis())).map(drop)
+                    tx.append_audit(&about.tenant, &audit_row("keys.rotate", &about.actor, record, about.now.millis()))?;
+                    // Whoever carries on a rotation looks at what is sealed only: a process that died after it began would otherwise
+                    // leave the old keys signing.
+                    signing::replace(tx, &vault, &about)
                 });
                 let record = begun.await?;
                 if is_ours.load(Ordering::Acquire) {
-                    self.replace_signing_keys(actor).await?;
+                    self.read_signing_keys().await?;
                 }
                 record
             }

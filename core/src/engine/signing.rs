@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroizing;
 
 use super::{
-    Inner,
+    About, Inner,
     token::{self, SigningKey},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     error::{Result, err},
     ids,
     model::{Environment, Tenant},
-    plugin::{Clock, Store},
+    plugin::{Clock, Store, Tx},
     store::rows::SigningKeyRow,
     vault::{Aad, Vault},
 };
@@ -93,29 +93,19 @@ impl Inner {
         }
         token::verify(&self.tenant, &self.signing.keys(), self.now(), token)
     }
+}
 
-    /// From now on new keys sign, in both environments; the old ones are good until the last of their tokens has ended.
-    pub(super) async fn replace_signing_keys(&self, actor: String) -> Result<()> {
-        let about = self.about(actor, "", None);
-        let mut new = Vec::new();
-        for environment in Environment::ALL {
-            let tenant = Tenant { org: self.tenant.org.clone(), environment: *environment };
-            new.push((made(&self.vault, &tenant, about.now)?, tenant));
-        }
-        self.vault
-            .write(&*self.store, move |tx| {
-                for (row, tenant) in &new {
-                    // One that was never used has none yet.
-                    let newest = tx.signing_keys(tenant)?.first().map(|row| row.created_at);
-                    let Some(newest) = newest else { continue };
-                    tx.retire_signing_keys(tenant, about.now.millis(), token::LEEWAY * 1000)?;
-                    // The newest one counts, also where the clock was set back.
-                    let row = SigningKeyRow { created_at: row.created_at.max(newest + 1), ..row.clone() };
-                    tx.insert_signing_key(tenant, &row)?;
-                }
-                about.audit(tx, "keys.signing", None, &serde_json::json!({})).map(drop)
-            })
-            .await?;
-        self.read_signing_keys().await
+/// From this transaction on new keys sign, in both environments; the old ones are good until the last of their tokens has ended.
+pub(super) fn replace(tx: &mut dyn Tx, vault: &Vault, about: &About) -> Result<()> {
+    for environment in Environment::ALL {
+        let tenant = Tenant { org: about.tenant.org.clone(), environment: *environment };
+        // One that was never used has none yet.
+        let newest = tx.signing_keys(&tenant)?.first().map(|row| row.created_at);
+        let Some(newest) = newest else { continue };
+        tx.retire_signing_keys(&tenant, about.now.millis(), token::LEEWAY * 1000)?;
+        let row = made(vault, &tenant, about.now)?;
+        // The newest one counts, also where the clock was set back.
+        tx.insert_signing_key(&tenant, &SigningKeyRow { created_at: row.created_at.max(newest + 1), ..row })?;
     }
+    about.audit(tx, "keys.signing", None, &serde_json::json!({})).map(drop)
 }

@@ -6,6 +6,8 @@
 //! 4. *Check*: all rows once more, for what was written late; then the replaced keys are dropped, unless something that cannot
 //!    be read refers to them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{HEAD, KEY_ID, Key, Vault, current, head_of, parse_key_id, wrap_aad};
@@ -93,12 +95,13 @@ fn head(key_id: &str) -> Result<[u8; HEAD]> {
 }
 
 impl Vault {
-    /// Makes a new data key, which counts at once, and the record of the rotation to it; or answers the one that is under way.
+    /// Makes a new data key, which counts at once, and the record of the rotation to it; or answers the one that is under way. What
+    /// else a new rotation brings is done in the same transaction, still under the keys that counted before.
     pub(crate) async fn begin_rotation(
-        &self,
+        self: &Arc<Self>,
         store: &dyn Store,
         clock: &dyn Clock,
-        audit: impl Fn(&mut dyn Tx, &Record) -> Result<()> + Clone + Send + 'static,
+        also: impl Fn(&mut dyn Tx, &Record) -> Result<()> + Clone + Send + 'static,
     ) -> Result<Record> {
         loop {
             let org = self.org.clone();
@@ -131,9 +134,9 @@ impl Vault {
                 started_at: now,
                 moved_at: now,
             };
-            let audit = audit.clone();
-            let begun = store
-                .write_with(move |tx| {
+            let also = also.clone();
+            let begun = self
+                .write(store, move |tx| {
                     let under_way = Record::read(tx, &row.org)?.is_some_and(|record| !record.is_over());
                     if under_way || tx.data_keys(&row.org)? != rows {
                         return Ok(None);
@@ -142,7 +145,8 @@ impl Vault {
                     current::next_epoch(tx, &row.org)?;
                     demand_readers(tx)?;
                     record.write(tx, &row.org)?;
-                    audit(tx, &record)?;
+                    also(tx, &record)?;
+                    failpoint!("rotate-middle");
                     Ok(Some(record))
                 })
                 .await?;

@@ -87,7 +87,7 @@ async fn unlock(store: &Arc<dyn Store>, kms: &FakeKms) -> Result<Arc<Vault>> {
     Vault::unlock(store.clone(), Arc::new(kms.clone()), ORG, clock()).await.map(Arc::new)
 }
 
-async fn begin(vault: &Vault, store: &Arc<dyn Store>) -> Result<Record> {
+async fn begin(vault: &Arc<Vault>, store: &Arc<dyn Store>) -> Result<Record> {
     vault.begin_rotation(&**store, &*clock(), |_, _| Ok(())).await
 }
 
