@@ -13,8 +13,8 @@ pub struct PortalLink {
     pub once: bool,
 }
 
-/// What the hosted page begins with.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+/// What the hosted page begins with. Debug hides what was stored for the page.
+#[derive(Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 pub struct Portal {
     /// The session that the page acts with.
     pub session: SessionInfo,
@@ -33,4 +33,14 @@ pub struct Portal {
 exposes! {
     PortalLink { url, expires_at, once }
     Portal { session, environment, config_id, properties, return_to, ticket }
+}
+
+impl std::fmt::Debug for Portal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Portal")
+            .field("session", &self.session)
+            .field("environment", &self.environment)
+            .field("config_id", &self.config_id)
+            .finish_non_exhaustive()
+    }
 }
