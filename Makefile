@@ -31,7 +31,7 @@ help: ## this list
 demo: ## connect, use and disconnect two sandbox applications, offline
 	@bin="$(TARGET)/debug/smalt" built="$(TARGET)/.smalt-built"
 	if [ ! -x "$$bin" ] || [ ! -e "$$built" ]; then
-		echo "Building smalt and its libraries: about 4 minutes on 2 cores, once."
+		echo "Building smalt and its libraries: 4 to 8 minutes on 2 cores, once."
 	elif [ -n "$$(find core Cargo.toml Cargo.lock -newer "$$built" -print -quit)" ]; then
 		echo "Building what changed in smalt: up to a minute."
 	fi

@@ -8,7 +8,7 @@ use smalt::{
     backend::Disconnect,
     engine::Timings,
     model::{ConnectionStatus, RevocationOutcome},
-    sandbox::{Endpoint, Misbehaviour, TokenState},
+    sandbox::{BodyKind, Endpoint, Misbehaviour, TokenState},
 };
 use smalt_tests::{
     counterpart::{Provider, User},
@@ -71,6 +71,48 @@ async fn r40_every_revocation_arrives_in_the_end() {
         assert!(!provider.is_active(&tokens[n]), "{n}");
     }
     assert_eq!(stage.count("SELECT count(*) FROM revocations WHERE length(sealed) > 0"), 0);
+}
+
+/// A provider that says when to come back is not asked before, and is asked then, although the wait that doubles is much shorter.
+#[tokio::test(flavor = "multi_thread")]
+async fn r40_retry_after_is_waited_for() {
+    let (sandbox, control) = sandbox().await;
+    let stage = Stage::sandbox(&sandbox);
+    let smalt = stage.open().await;
+    let count = size(10, 200);
+    let busy = Misbehaviour::Status { status: 503, body: BodyKind::default(), retry_after: Some("600".to_owned()), after_work: false };
+    control.misbehave(Endpoint::Revoke, Some(u32::try_from(count).unwrap()), busy);
+    let name = |n: usize| format!("customer-{n}");
+    let mut receipts = Vec::new();
+    for n in 0..count {
+        connect_sandbox(&smalt, &name(n)).await;
+        receipts.push(smalt.account(name(n)).disconnect_with(at_once(SANDBOX)).await.unwrap().id);
+    }
+    let tried = |attempts: i64| {
+        let rows = "SELECT count(*) FROM revocations WHERE account_id LIKE 'customer-%' AND status = 'queued' AND lease_owner IS NULL";
+        stage.count(&format!("{rows} AND attempts = {attempts}")) == count as i64
+    };
+    until("each was tried once", async || tried(1)).await;
+    stage.clock.shift(300_000);
+    // Revocations that are due now are sent, again and again; what waits is not among them.
+    for other in ["other-1", "other-2"] {
+        connect_sandbox(&smalt, other).await;
+        let receipt = smalt.account(other).disconnect_with(at_once(SANDBOX)).await.unwrap().id;
+        until("another one is revoked", async || {
+            smalt.account(other).receipt(&receipt).await.unwrap().revocation == RevocationOutcome::Revoked
+        })
+        .await;
+    }
+    assert!(tried(1), "nobody was asked again before the time");
+    stage.clock.shift(301_000);
+    for (n, receipt) in receipts.iter().enumerate() {
+        let account = smalt.account(name(n));
+        until("the grant is revoked", async || account.receipt(receipt).await.unwrap().revocation == RevocationOutcome::Revoked).await;
+        assert_eq!(account.receipt(receipt).await.unwrap().connections[0].attempts, 2);
+    }
+    let live = control.tokens().into_iter().filter(|token| token.state == TokenState::Live).count();
+    assert_eq!(live, 0, "no live token");
+    smalt.close().await;
 }
 
 /// One engine refreshes while another one disconnects.

@@ -318,10 +318,21 @@ mod tests {
 
     #[test]
     fn s22_times() {
+        // A hundred tokens, of other sessions and other moments.
+        for n in 0..100 {
+            let issued = NOW.millis() + n * 77_777;
+            let (id, account_id) = (format!("65a{n:021x}"), format!("customer-{n}"));
+            let token = mint(&tenant(), &key("k1"), &SessionRow { id, account_id, issued_at: issued, expires_at: issued + DAY, ..row() });
+            let token = token.unwrap().expose().to_owned();
+            let at = |seconds: i64| Timestamp::from_millis(issued + seconds * 1000);
+            for seconds in [-30, 0, 43_200, 86_400, 86_400 + 30] {
+                assert!(accepted(&token, at(seconds)), "{n} after {seconds} s");
+            }
+            for seconds in [-86_400, -31, 86_400 + 31, 2 * 86_400] {
+                assert!(!accepted(&token, at(seconds)), "{n} after {seconds} s");
+            }
+        }
         let token = good();
-        let at = |seconds: i64| Timestamp::from_millis(NOW.millis() + seconds * 1000);
-        assert!(accepted(&token, at(0)) && accepted(&token, at(86_400)));
-        assert!(!accepted(&token, at(86_400 + 31)) && !accepted(&token, at(-31)));
         let payload = String::from_utf8(Base64UrlUnpadded::decode_vec(token.split('.').nth(1).unwrap()).unwrap()).unwrap();
         let header = r#"{"alg":"HS256","typ":"JWT","kid":"k1"}"#;
         for name in ["exp", "nbf", "iat", "jti", "iss", "aud", "org_id", "environment", "linked_account_id"] {
