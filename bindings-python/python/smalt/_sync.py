@@ -483,7 +483,7 @@ class Smalt(_AsyncHandle, SmaltOperations):
             manifests: Applications as data, beside those of the project's folders.
             presenter: Opens authorize pages in `connect`: a `Presenter`, `"browser"` or `"print"`.
             runner: Runs workflows.
-            actor: Who asks, for the audit.
+            actor: Who asks, for the audit; default `organisation`.
             sandbox: Enables the sandbox applications, where the project is given as a value or not at all.
             deliver_webhooks: Sends the organisation's webhooks from this engine.
             timings: How long things take; mostly for tests.
