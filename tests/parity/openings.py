@@ -46,18 +46,14 @@ RENAMED = {
     ("rust", "manifests"): ("manifest", "a builder takes them one by one"),
     ("rust", "connectors"): ("connector", "a builder takes them one by one"),
     ("rust", "runner"): ("workflow_runner", "a builder's methods are named as the traits that they take"),
+    ("rust", "proxy"): ("no_proxy", "a builder's method says what it changes"),
     ("rust", "actor"): ("", "`acting_as` of the handle"),
     ("python", "throwaway_key"): ("", "`sandbox` makes one"),
     ("kotlin", "throwaway_key"): ("", "`sandbox` makes one"),
     ("swift", "throwaway_key"): ("", "`sandbox` makes one"),
-    ("python", "no_proxy"): ("proxy", "a switch says what is on"),
-    ("node", "no_proxy"): ("proxy", "a switch says what is on"),
-    ("kotlin", "no_proxy"): ("proxy", "a switch says what is on"),
-    ("swift", "no_proxy"): ("proxy", "a switch says what is on"),
     ("kotlin", "url"): ("server", "a session's too, which has tokens beside it"),
     ("swift", "url"): ("server", "its type says that it is a URL"),
 }
-INVERTED = {"no_proxy"}
 # What a language has beside core's options.
 EXTRA = {
     ("rust", "project_value"): "a path and a value are two types",

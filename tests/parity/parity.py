@@ -68,15 +68,15 @@ def stated(text: str) -> object:
         value = int(number[1].replace(",", "")) * {"h": 3600, "hours": 3600, "MiB": 2**20, "GiB": 2**30}.get(number[2] or "", 1)
         return value / 1000 if not number[2] and "in milliseconds" in text.lower() else value
     words = re.search(r"(\w+)`? \(the default\)", text) or re.search(r"[Dd]efault:? ([^.;,:(]+)", text)
-    return words[1].strip().lower() if words else None
+    word = words[1].strip().lower() if words else None
+    return {"true": True, "false": False}.get(word or "", word)
 
 
 def differs(core: str, default: object, said: str) -> str:
     """What a sentence says otherwise than core, if anything."""
     ours, theirs = stated(core), stated(said)
     if ours is None and isinstance(default, bool):
-        ours = str(default).lower()
-        return f"says {theirs!r}, core {ours!r}" if theirs not in (None, ours) else ""
+        return f"says {theirs!r}, core {default!r}" if theirs not in (None, default) else ""
     if ours is not None and theirs != ours:
         return f"says {theirs!r}, core {ours!r}" if theirs is not None else f"does not say it, which is {ours!r}"
     return ""
@@ -177,26 +177,20 @@ def opening_differs(language: str, opening: str, methods: list[Method], schema: 
         if name not in got:
             said.append(f"{language}: `{opening}` lacks the option `{name}` ({place}){like(name, extra)}")
         core = wanted[option].get("default", UNKNOWN)
-        is_inverted = option in openings.INVERTED and name != option
-        if is_inverted:
-            core = not core
         about = str(wanted[option].get("description", ""))
         for method in methods:
             text = method.about.get(name)
             if text == "":
                 said.append(f"{language}: `{name}` of `{opening}` is not documented ({method.place})")
-            elsewhere = name != option and not is_inverted or (language, option) in openings.SAID_ELSEWHERE
+            elsewhere = name != option or (language, option) in openings.SAID_ELSEWHERE
             otherwise = differs(about, core, text) if text and not elsewhere else ""
             if otherwise:
                 said.append(f"{language}: the default of `{name}` of `{opening}`: {method.place} {otherwise}")
             default = method.options.get(name, UNKNOWN)
             # What core fills in is what it says that it does.
             own = stated(about) if core in (None, UNKNOWN) else core
-            # Nothing is false where it is turned round, and core's default elsewhere.
-            is_same = default == own if is_inverted and name in method.options else default in (None, UNKNOWN, [], own)
-            if not is_same or (default in ([], False) and own is True):
-                shown = "nothing" if default is UNKNOWN else repr(default)
-                said.append(f"{language}: `{opening}` takes {shown} for `{name}` by default, core {own!r} ({method.place})")
+            if default not in (None, UNKNOWN, [], own) or (default in ([], False) and own is True):
+                said.append(f"{language}: `{opening}` takes {default!r} for `{name}` by default, core {own!r} ({method.place})")
     presenters = [method.types["presenter"] for method in methods if "presenter" in method.types]
     if not all(re.search(r"\bPresenter\b", one) for one in presenters):
         said.append(f"{language}: `{opening}` does not take a presenter of the host's ({place})")
@@ -223,8 +217,6 @@ def lost(language: str, opening: str, methods: list[Method], schema: dict[str, d
             value = method.written.get(option, "")
             if name in taken - openings.reach(value):
                 said.append(f"{language}: `{name}` of `{opening}` does not reach core as `{option}` ({method.place})")
-            elif name in taken and name != option and option in openings.INVERTED and not re.search(rf"(?:!|\bnot ){name}\b", value):
-                said.append(f"{language}: `{name}` of `{opening}` reaches core as it is, which knows it as `{option}` ({method.place})")
     return said
 
 

@@ -86,7 +86,7 @@ class Parity(unittest.TestCase):
         self.change(NODE_ROOM + "api.ts", r"in milliseconds; default 30,000", "in milliseconds; default 60,000")
         self.says("node", "the default of `timeout` of `request`", "says 60.0, core 30")
         self.change(NODE + "methods.ts", r"wait for its end\. Default false", "wait for its end. Default true")
-        self.says("node", "the default of `wait` of `execute_workflow`", "says 'true', core 'false'")
+        self.says("node", "the default of `wait` of `execute_workflow`", "says True, core False")
         self.change("core/src/backend/requests.rs", r"#\[serde\(default\)\](\s+pub force)", r'#[serde(default = "yes")]\1')
         self.says("rust", "`create_session` takes 'yes()' for `force`", "core/src/backend/mod.rs:")
         self.change("core/src/backend/requests.rs", r"1 to 500, default 50\.", "1 to 500, default 20.")
@@ -193,13 +193,12 @@ class Parity(unittest.TestCase):
             ("python", "remote", "retries", PYTHON + "_sync.py", r'            "retries": retries,\n', ""),
             ("python", "remote", "timeout", PYTHON + "_sync.py", r'"timeout": _seconds\(timeout\)', '"timeout": _seconds(None)'),
             ("python", "embedded", "runner", PYTHON + "_sync.py", r"connectors, named, keys, runner, clock", "connectors, named, keys, None, clock"),
-            ("node", "remote", "proxy", NODE_ROOM + "smalt.ts", r"noProxy: !proxy, ", ""),
             ("node", "remote", "timeout", NODE_ROOM + "smalt.ts", r"timeout: seconds\(timeout\), ", ""),
-            ("node", "remote", "retries", NODE_ROOM + "smalt.ts", r"proxy = true, \.\.\.values", "proxy = true, retries, ...values"),
+            ("node", "remote", "retries", NODE_ROOM + "smalt.ts", r"connectTimeout, \.\.\.values", "connectTimeout, retries, ...values"),
             ("node", "embedded", "runner", NODE_ROOM + "smalt.ts", r"presenter: own, keys, runner \}", "presenter: own, keys }"),
             ("node", "sandbox", "path", NODE_ROOM + "smalt.ts", r"\.\.\.given, \.\.\.options", "...given"),
             ("kotlin", "remote", "plain_http", KOTLIN + "Options.kt", r' +into\.put\("plain_http", json\(plainHttp\)\)\n', ""),
-            ("kotlin", "remote", "proxy", KOTLIN + "Options.kt", r' +into\.put\("no_proxy"[^\n]*\n', ""),
+            ("kotlin", "remote", "proxy", KOTLIN + "Options.kt", r' +into\.put\("proxy"[^\n]*\n', ""),
             ("kotlin", "remote", "api_key", KOTLIN + "Smalt.kt", r"described\(server, apiKey\)", "described(server, null)"),
             ("kotlin", "session", "token", KOTLIN + "Account.kt", r"described\(server, token\)", "described(server, null)"),
             ("kotlin", "embedded", "sandbox", KOTLIN + "Options.kt", r'"sandbox", json\(sandbox\)', '"sandbox", json(false)'),
@@ -215,16 +214,6 @@ class Parity(unittest.TestCase):
         for language, opening, option, path, *_ in lost:
             self.says(language, f"`{option}` of `{opening}` does not reach core", path if language in ("python", "node") else "")
 
-    def test_a_switch_that_is_not_turned_round(self) -> None:
-        for language, path, pattern, by in (
-            ("python", PYTHON + "_sync.py", r'"no_proxy": not proxy', '"no_proxy": proxy'),
-            ("node", NODE_ROOM + "smalt.ts", r"noProxy: !proxy", "noProxy: proxy"),
-            ("kotlin", KOTLIN + "Options.kt", r"json\(!proxy\)", "json(proxy)"),
-            ("swift", SWIFT + "Options.swift", r'"no_proxy": !proxy', '"no_proxy": proxy'),
-        ):
-            self.change(path, pattern, by)
-            self.says(language, "`proxy` of `remote` reaches core as it is", "`no_proxy`")
-
     def test_a_presenter_of_the_box_only(self) -> None:
         self.change(NODE_ROOM + "smalt.ts", r"(interface RemoteOptions.*?readonly presenter\?:) BoxedPresenter \| Presenter", r"\1 BoxedPresenter")
         self.says("node", "`remote` does not take a presenter of the host's", "bindings-node/ts/smalt.ts:")
@@ -237,14 +226,12 @@ class Parity(unittest.TestCase):
         self.says("swift", "`session` does not take a presenter of the host's")
 
     def test_a_changed_default_of_an_opening(self) -> None:
-        self.change(NODE_ROOM + "smalt.ts", r"proxy = true", "proxy = false")
-        self.says("node", "`remote` takes False for `proxy` by default, core True")
+        self.change(NODE_ROOM + "smalt.ts", r"are used\. Default true", "are used. Default false")
+        self.says("node", "the default of `proxy` of `remote`", "says False, core True")
         self.change(NODE_ROOM + "smalt.ts", r"in milliseconds\. Default 60,000", "in milliseconds. Default 30,000")
         self.says("node", "the default of `timeout` of `remote`", "says 30.0, core 60")
         self.change(PYTHON + "_sync.py", r"proxy: bool = True", "proxy: bool = False")
         self.says("python", "`remote` takes False for `proxy`", PYTHON + "_sync.py:")
-        self.change(PYTHON + "_sync.py", r"proxy: bool = False", "proxy: bool | None = None")
-        self.says("python", "`remote` takes None for `proxy` by default, core True", PYTHON + "_sync.py:")
         self.change(PYTHON + "_async.py", r"retries: int \| None = None", "retries: int | None = 5")
         self.says("python", "`remote` takes 5 for `retries` by default, core 2", PYTHON + "_async.py:")
         self.change(PYTHON + "_async.py", r"str = Environment\.TEST", "str = Environment.PRODUCTION")
