@@ -232,7 +232,8 @@ pub async fn over_http(smalt: &Smalt, key: &Secret, token: &Secret, ticket: &Sec
         ("GET", format!("/api/v2/public/linked-account/{token}"), ("x-api-key", key), String::new(), true),
         ("GET", format!("/nowhere?token={token}&key={key}"), ("authorization", &*bearer), String::new(), false),
         ("GET", format!("/nowhere/{ticket}/{key}"), ("authorization", &*bearer), String::new(), true),
-        ("PUT", format!("/portal/{ticket}"), ("authorization", ticket), wrong, false),
+        ("PUT", format!("/connect/{ticket}"), ("authorization", ticket), wrong, false),
+        ("POST", "/connect/open".to_owned(), ("authorization", &*bearer), json!({"ticket": token}).to_string(), false),
     ] {
         let request = http::Request::builder().method(method).uri(path).header(header.0, header.1);
         let request = request.header("content-type", "application/json").header("traceparent", "00-1-2-03").body(body).unwrap();
