@@ -226,6 +226,14 @@ ${codes.join('\n')}
 export type ErrorKind = ${kinds.map(quoted).join(' | ')}
 
 ${classes.join('\n')}
+/** Any error of Smalt. \`switch (error.kind)\` tells its class, and so does a \`code\`: each is of one kind. */
+export type AnySmaltError =
+${kinds.map((kind) => `  | ${pascal(kind)}Error`).join('\n')}
+
+/** Whether Smalt failed, and nothing else: an error that was caught is then one of the classes. */
+export function isSmaltError(error: unknown): error is AnySmaltError {
+  return error instanceof SmaltError
+}
 `
 }
 
