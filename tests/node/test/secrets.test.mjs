@@ -72,7 +72,7 @@ test('s41: no way of printing shows a secret', async (t) => {
   const started = await account.startConnect('sandbox-oauth', { redirectUri })
   const handoff = await account.handOffConnect('sandbox-oauth', { redirectUri, returnTo })
   const parking = await account.startConnect('sandbox-oauth', { redirectUri, returnTo })
-  const parked = await smalt.parkCallback(await visit(parking.authorizeUrl), { cookie: parking.cookie.value })
+  const parked = await smalt.parkCallback(await visit(`${parking.authorizeUrl}&sandbox_user=ada&sandbox_decision=allow`), { cookie: parking.cookie.value })
   const link = await account.portalUrl({ once: true })
   const portal = await smalt.openPortal(link.url.reveal().split('/').pop())
   const hook = { url: 'https://93.184.216.34/hooks/3c1f9ad2c7e04b55', events: ['connection.created'], headers: { authorization: 'Bearer webhook-header-canary' } }
@@ -112,6 +112,8 @@ test('s41: no way of printing shows a secret', async (t) => {
   }
   assert.equal(JSON.stringify({ secret: master }), '{"secret":"Secret(…)"}')
   assert.equal(inspect(master), 'Secret(…)')
+  // Where a browser is sent holds the claim: it is there for whoever asks for it.
+  assert.equal(new URL(parked.returnTo).searchParams.get('claim'), parked.claim.reveal())
 })
 
 test('s41: a refused secret is not in its error', async (t) => {
