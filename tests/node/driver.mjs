@@ -286,7 +286,7 @@ const OPERATIONS = {
   list_apps: op('account', ({ account }) => account.listApps()),
   get_app: op('account application', ({ account }, g) => account.getApp(g.application)),
   start_connect: op('account application return_to? redirect_uri? scopes? inputs? connection? device?', ({ account }, g) => account.startConnect(g.application, connecting(g))),
-  park_callback: op('callback_url cookie?', ({ smalt }, g) => smalt.parkCallback(g.callback_url, { cookie: g.cookie })),
+  park_callback: op('callback_url cookie?', ({ smalt }, g) => smalt.parkCallback(g.callback_url, { cookie: g.cookie }), (parked) => plain({ ...parked, returnTo: parked.returnTo })),
   finish_connect: op('account callback_url? claim? cookie?', ({ account }, g) => account.finishConnect(g.callback_url, { cookie: g.cookie, claim: g.claim })),
   get_flow: op('account flow', ({ account }, g) => account.flow(g.flow).get()),
   wait_flow: op('account flow timeout~?', ({ account }, g) => account.flow(g.flow).wait({ timeout: g.timeout ?? 10_000 })),
