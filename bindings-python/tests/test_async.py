@@ -12,7 +12,7 @@ from typing import Any, AsyncIterator, Callable, Coroutine
 
 import pytest
 
-from smalt import AsyncAccount, AsyncSmalt, SmaltError, _ports, make_key
+from smalt import AsyncAccount, AsyncSmalt, SmaltError, _ports, _smalt, make_key
 from smalt.errors import SmaltTimeoutError, UnavailableError
 from smalt.testing import Sandbox
 
@@ -131,7 +131,7 @@ def test_many_ends_come_with_few_wake_ups(run: Run, monkeypatch: pytest.MonkeyPa
             self.wakes += 1
             return self.port.drain()
 
-    native = _ports.Port
+    native = _smalt.Port
     monkeypatch.setattr(_ports, "Port", Counted)
 
     async def many() -> None:

@@ -190,7 +190,7 @@ internal class CallsTest {
                     val (wakes, ends) = Port.taken
                     all.forEach { it.cancel() }
                     // The core ends them meanwhile.
-                    delay(1.seconds)
+                    delay(3.seconds)
                     assertEquals(wakes to ends, Port.taken)
                     free.countDown()
                     holder.join()
