@@ -119,7 +119,7 @@ function nonsense() {
     undefined, null, true, 0, -1, -0, 1.5, NaN, Infinity, 2 ** 53, 2 ** 64, -(2 ** 63), 10n, 'x', '', '\ud800', 'a\0b', '../..', 'ü'.repeat(300),
     'x'.repeat(full ? 100 * 2 ** 20 : 2 ** 20), Symbol('x'), () => {}, class {}, [], [[]], {}, Object.create(null), cyclic, deep, new Date(NaN), new Map([[1, 2]]), /x/,
     new Uint8Array(10), new Float64Array(2), new ArrayBuffer(8), new SharedArrayBuffer(8), new DataView(new ArrayBuffer(8)), thrower, new Proxy([], {}), Promise.resolve(1), new Secret('x'),
-    { reveal: () => 7 }, { reveal() { throw new Error('hostile') } }, { toJSON() { return cyclic } }, { length: 2 ** 32 }, Object.assign([], { length: full ? 2 ** 20 : 2 ** 16 }), new WeakMap(), globalThis,
+    { reveal: () => 7 }, { reveal() { throw new Error('hostile') } }, { toJSON() { return cyclic } }, { length: 2 ** 32 }, Object.assign([], { length: 2 ** 16 }), Object.assign([], { length: 2 ** 32 - 1 }), new WeakMap(), globalThis,
     { get a() { throw new Error('hostile') } }, { account: 1 }, { signal: 7 }, { limit: -1 }, { limit: 1e300 }, { wait: NaN }, { timeout: -5 },
   ]
 }
