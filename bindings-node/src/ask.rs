@@ -71,9 +71,9 @@ impl Drop for Place {
 }
 
 /// An operation by its name, of the engine of this number; `within` is the number of the plugin's call from inside which it is made, else 0.
-/// What is wrong with the request comes as the call's end.
+/// What is wrong with the request comes as the call's end, which is certain then: answers whether there is something to wait for.
 #[napi(catch_unwind)]
-pub fn call(engine: u32, id: u32, name: String, request: Unknown<'_>, within: f64) -> napi::Result<()> {
+pub fn call(engine: u32, id: u32, name: String, request: Unknown<'_>, within: f64) -> napi::Result<bool> {
     panics::here();
     let asker = TABLE.with_borrow(|table| table.get(&engine).and_then(Weak::upgrade));
     let asker = asker.ok_or_else(|| napi::Error::from_reason("there is no engine of this number"))?;
@@ -85,8 +85,7 @@ pub fn call(engine: u32, id: u32, name: String, request: Unknown<'_>, within: f6
         asker.shared.run(id, async move { call.await.map(End::Answer) });
         Ok(())
     });
-    if let Err(error) = begun {
-        asker.shared.refuse(id, error);
-    }
-    Ok(())
+    let Err(error) = begun else { return Ok(true) };
+    asker.shared.refuse(id, error);
+    Ok(false)
 }

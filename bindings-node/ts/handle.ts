@@ -42,7 +42,7 @@ export async function call<T>(handle: Handle, name: string, request: object, opt
   const whole = bare ? request : { ...options, ...request, signal: undefined, keepAlive: undefined }
   return await wait<T>(options, (id) => {
     const native = handle[NATIVE]
-    addon.call((native.known ??= native.number()), id, name, whole, inside.getStore() ?? 0)
-    return undefined
+    const begun = addon.call((native.known ??= native.number()), id, name, whole, inside.getStore() ?? 0)
+    return begun ? undefined : 'ended'
   })
 }

@@ -87,7 +87,8 @@ interface Addon {
   NativeEngine: unknown
   Sandbox: unknown
   panicNext(): boolean
-  call(engine: number, id: number, name: string, request: unknown, within: number): void
+  /** Whether it was begun; else its end, an error, is on its way. */
+  call(engine: number, id: number, name: string, request: unknown, within: number): boolean
   readyCounts(number: number): boolean
   readyIsGone(number: number): boolean
   readyDrop(number: number): void

@@ -139,13 +139,15 @@ export interface Waiting {
  *
  * @internal
  */
-export async function wait<T>(waiting: Waiting, begin: (id: number) => ErrorRecord | undefined): Promise<T> {
-  const { signal, keepAlive = true } = waiting
+export async function wait<T>(waiting: Waiting, begin: (id: number) => ErrorRecord | 'ended' | undefined): Promise<T> {
+  const { signal } = waiting
   // Already aborted: nothing is sent.
   signal?.throwIfAborted()
   const id = number()
   const refused = begin(id)
-  if (refused !== undefined) throw toError(refused)
+  if (typeof refused === 'object') throw toError(refused)
+  // An end that is on its way is waited for in any case.
+  const keepAlive = refused === 'ended' || (waiting.keepAlive ?? true)
   if (keepAlive && ++alive === 1) heart.ref()
   let abort: (() => void) | undefined
   try {

@@ -133,12 +133,12 @@ export class Smalt extends SmaltMethods {
 
   /** The operations of a Smalt server over HTTP. No I/O: whether it is there shows at the first call. */
   static remote(options: RemoteOptions): Smalt {
-    const { presenter, timeout, attemptTimeout, connectTimeout, proxy = true, ...values } = asOptions(options)
+    const { presenter, timeout, attemptTimeout, connectTimeout, ...values } = asOptions(options)
     const own = isPresenter(presenter) ? presenter : undefined
     const plugins = { connectors: [], presenter: own, keys: undefined, runner: undefined }
     const times = { timeout: seconds(timeout), attemptTimeout: seconds(attemptTimeout), connectTimeout: seconds(connectTimeout) }
     const engine = number()
-    const given = { ...values, ...times, noProxy: !proxy, presenter: own === undefined ? presenter : undefined }
+    const given = { ...values, ...times, presenter: own === undefined ? presenter : undefined }
     const made = room.remote(engine, given, describe(plugins))
     if (Array.isArray(made)) throw toError(made[0] as ErrorRecord)
     register(engine, plugins)

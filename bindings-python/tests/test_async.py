@@ -12,7 +12,7 @@ from typing import Any, AsyncIterator, Callable, Coroutine
 
 import pytest
 
-from smalt import AsyncAccount, AsyncSmalt, SmaltError, _ports, make_key
+from smalt import AsyncAccount, AsyncSmalt, SmaltError, _ports, _smalt, make_key
 from smalt.errors import SmaltTimeoutError, UnavailableError
 from smalt.testing import Sandbox
 
@@ -131,7 +131,7 @@ def test_many_ends_come_with_few_wake_ups(run: Run, monkeypatch: pytest.MonkeyPa
             self.wakes += 1
             return self.port.drain()
 
-    native = _ports.Port
+    native = _smalt.Port
     monkeypatch.setattr(_ports, "Port", Counted)
 
     async def many() -> None:
@@ -392,34 +392,6 @@ def test_pages_stop_when_nobody_asks() -> None:
         sandbox.close()
 
     asyncio.run(pages())
-
-
-def test_s79_what_is_left_does_not_grow() -> None:
-    """The leak loop: memory is flat over many calls."""
-    import resource
-
-    calls = 100_000 if os.environ.get("SMALT_FULL") else 5_000
-
-    async def loop() -> list[int]:
-        sizes = []
-        async with AsyncSmalt.sandbox() as smalt:
-            account = smalt.account("a")
-            await account.ensure()
-            await account.connect("sandbox-oauth")
-            for _ in range(4):
-                for n in range(calls // 4):
-                    await account.credential("sandbox-oauth")
-                    if n % 8 == 0:
-                        await asyncio.gather(*(account.get() for _ in range(8)))
-                gc.collect()
-                with open("/proc/self/statm") as statm:
-                    sizes.append(int(statm.read().split()[1]) * resource.getpagesize())
-        return sizes
-
-    if not os.path.exists("/proc/self/statm"):
-        pytest.skip("the system does not tell a process's memory")
-    sizes = asyncio.run(loop())
-    assert sizes[-1] - sizes[1] < 8 * 1024 * 1024, sizes
 
 
 def test_errors_come_with_their_facts() -> None:

@@ -17,12 +17,13 @@ from typing import Any, Callable
 
 import pytest
 
-from smalt import Secret, Smalt, SmaltError, _smalt, make_key, types
+from smalt import AsyncSmalt, Secret, Smalt, SmaltError, _smalt, make_key, types
 from smalt.errors import InvalidError
 
 from .conftest import REPOSITORY
 
 CALLS = 100_000 if os.environ.get("SMALT_FULL") else 5_000
+KEY = make_key()
 
 
 class Evil:
@@ -111,65 +112,131 @@ def hostile(random_: random.Random) -> Any:
 EXPECTED = (SmaltError, TypeError, ValueError, UnicodeError, AttributeError, RuntimeError)
 
 
+# What ends the engine, the account or the session, what waits for work that goes on, and what opens engines: see below.
+LEFT_OUT = {"aclose", "close", "delete", "delete_account", "revoke", "rotate_keys", "embedded", "sandbox", "remote"}
+# Lists that end: their first item is asked for. `events` waits for the next one.
+LISTS = {"accounts", "pages"}
+NAMED = ["cursor", "limit", "search", "application", "connection", "config_id", "timeout", "value", "lhs", "\ud800"]
+
+
+def targets_of(*handles: Any) -> list[tuple[Any, str]]:
+    """Every method of these handles that a user could call."""
+    targets = [(handle, name) for handle in handles for name in dir(handle) if not name.startswith("_") and name not in LEFT_OUT]
+    targets = [(handle, name) for handle, name in targets if callable(getattr(handle, name))]
+    assert {type(handle) for handle, _ in targets} == {type(handle) for handle in handles} and len(targets) > 50
+    return targets
+
+
+def nonsense(random_: random.Random, targets: list[tuple[Any, str]]) -> tuple[str, Callable[[], Any]]:
+    """One call with anything in any place, and the name of what it calls."""
+    handle, name = random_.choice(targets)
+    arguments = [hostile(random_) for _ in range(random_.randrange(4))]
+    # Behind an application that there is, more of a call is read. A good `disconnect` would end what the others are about.
+    if arguments and name != "disconnect" and random_.random() < 0.5:
+        arguments[0] = "sandbox-key"
+    named = {random_.choice(NAMED): hostile(random_) for _ in range(random_.randrange(3))}
+    return name, lambda: getattr(handle, name)(*arguments, **named)
+
+
 def test_s78_hostile_arguments() -> None:
     random_ = random.Random(78)
     with Smalt.sandbox() as smalt:
         account = smalt.account("a")
         account.ensure()
         account.connect("sandbox-key", {"key": "sandbox-key-good", "workspace": "acme"})
-        session = account.session()
-        names = [name for name in dir(account) if not name.startswith("_")]
-        targets = [(handle, name) for handle in (smalt, account, session) for name in dir(handle) if not name.startswith("_")]
-        # What ends the engine, the account or the session, what waits for work that goes on, and what opens engines: see below.
-        left_out = {"close", "delete", "delete_account", "revoke", "rotate_keys", "embedded", "sandbox", "remote"}
-        targets = [(handle, name) for handle, name in targets if callable(getattr(handle, name)) and name not in left_out]
-        assert names and len(targets) > 50
-        counted = 0
+        targets = targets_of(smalt, account, account.session())
         raised = 0
-        while counted < CALLS:
-            handle, name = random_.choice(targets)
-            arguments = [hostile(random_) for _ in range(random_.randrange(4))]
-            # Behind an application that there is, more of a call is read. A good `disconnect` would end what the others are about.
-            if arguments and name != "disconnect" and random_.random() < 0.5:
-                arguments[0] = "sandbox-key"
-            named = {
-                random_.choice(
-                    ["cursor", "limit", "search", "application", "connection", "config_id", "timeout", "value", "lhs", "\ud800"]
-                ): hostile(random_)
-                for _ in range(random_.randrange(3))
-            }
-            counted += 1
+        for _ in range(CALLS):
+            name, call = nonsense(random_, targets)
             try:
-                getattr(handle, name)(*arguments, **named)
+                answer = call()
+                if name in LISTS:
+                    next(answer, None)
             except EXPECTED:
                 raised += 1
-        assert raised > counted // 2
+        assert raised > CALLS // 2
         assert smalt.account("a").get().id == "a"
         assert account.request("sandbox-key", "GET", "channels").status == 200
+
+
+def test_s78_hostile_arguments_awaited() -> None:
+    """The same of the other half, sixteen at once: what is raised, when called or when awaited, ends nobody else's call."""
+
+    async def one(name: str, call: Callable[[], Any]) -> bool:
+        try:
+            answer = call()
+            if name in LISTS:
+                await anext(answer, None)
+            elif inspect.isawaitable(answer):
+                await answer
+        except EXPECTED:
+            return True
+        return False
+
+    async def many() -> None:
+        random_ = random.Random(87)
+        async with AsyncSmalt.sandbox() as smalt:
+            account = smalt.account("a")
+            await account.ensure()
+            await account.connect("sandbox-key", {"key": "sandbox-key-good", "workspace": "acme"})
+            targets = targets_of(smalt, account, await account.session())
+            raised = 0
+            for _ in range(CALLS // 16):
+                raised += sum(await asyncio.gather(*(one(*nonsense(random_, targets)) for _ in range(16))))
+            assert raised > CALLS // 2
+            assert (await smalt.account("a").get()).id == "a"
+            assert (await account.request("sandbox-key", "GET", "channels")).status == 200
+
+    asyncio.run(many())
 
 
 def test_s78_hostile_openings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What opens an engine, with nonsense in every place: an error each time, or an engine that can be closed."""
     monkeypatch.chdir(tmp_path)
     random_ = random.Random(780)
-    key = make_key()
-    ways: list[tuple[Callable[..., Smalt], dict[str, Any]]] = [
-        (Smalt.embedded, {"key": key}),
-        (Smalt.sandbox, {}),
-        (Smalt.remote, {"url": "http://127.0.0.1:9", "api_key": "a"}),
-    ]
     raised = 0
     for _ in range(CALLS // 25):
-        opens, needed = random_.choice(ways)
-        places = list(inspect.signature(opens).parameters)
-        named = {random_.choice(places): hostile(random_) for _ in range(1 + random_.randrange(3))}
+        opens, arguments = opening(random_, Smalt)
         try:
-            opened = opens(**{**needed, **named})
+            opened = opens(**arguments)
         except EXPECTED:
             raised += 1
         else:
             opened.close()
     assert raised > CALLS // 50
+
+
+def test_s78_hostile_openings_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def many() -> None:
+        random_ = random.Random(870)
+        raised = 0
+        for _ in range(CALLS // 25):
+            opens, arguments = opening(random_, AsyncSmalt)
+            try:
+                opened = opens(**arguments)
+                if inspect.isawaitable(opened):
+                    opened = await opened
+            except EXPECTED:
+                raised += 1
+            else:
+                await opened.aclose()
+        assert raised > CALLS // 50
+
+    asyncio.run(many())
+
+
+def opening(random_: random.Random, half: type[Smalt] | type[AsyncSmalt]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """One way to open an engine, with what it needs and some nonsense."""
+    ways: list[tuple[Callable[..., Any], dict[str, Any]]] = [
+        (half.embedded, {"key": KEY}),
+        (half.sandbox, {}),
+        (half.remote, {"url": "http://127.0.0.1:9", "api_key": "a"}),
+    ]
+    opens, needed = random_.choice(ways)
+    places = list(inspect.signature(opens).parameters)
+    return opens, {**needed, **{random_.choice(places): hostile(random_) for _ in range(1 + random_.randrange(3))}}
 
 
 @pytest.mark.parametrize("value", ["x" * (100 * 1024 * 1024), b"x" * (100 * 1024 * 1024)], ids=["text", "bytes"])

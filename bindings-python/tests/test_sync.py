@@ -55,7 +55,7 @@ def test_a_session_has_less_power() -> None:
         assert ended.value.code == "invalid_token"
 
 
-def test_a_missing_key_names_its_cure(tmp_path: Path) -> None:
+def test_a_missing_key_and_a_missing_project_name_their_cure(tmp_path: Path) -> None:
     without = {name: value for name, value in os.environ.items() if not name.startswith("SMALT_")}
     before = dict(os.environ)
     os.environ.clear()
@@ -64,7 +64,7 @@ def test_a_missing_key_names_its_cure(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="smalt init") as missing:
             Smalt.embedded(tmp_path / "smalt.db")
         assert missing.value.code == "key_missing"
-        with pytest.raises(ConfigurationError) as missing:
+        with pytest.raises(ConfigurationError, match=r"smalt\.toml.*`smalt init` writes a project file") as missing:
             Smalt.embedded(tmp_path / "smalt.db", key=make_key(), project=tmp_path / "smalt.toml")
         assert missing.value.code == "project_invalid"
     finally:
@@ -252,22 +252,26 @@ def test_s80_what_a_child_writes_outlives_its_parents_handle() -> None:
 
 
 def test_s80_multiprocessing_by_fork() -> None:
-    program = """
+    rounds = 25 if FULL else 2
+    program = f"""
         import multiprocessing, tempfile
         from smalt import Smalt, make_key
         path, key = tempfile.mkdtemp() + "/smalt.db", make_key().reveal()
         def work(n):
             with Smalt.embedded(path, key=key) as smalt:
-                return smalt.account(f"a-{n}").ensure().id
+                return smalt.account(f"a-{{n}}").ensure().id
         if __name__ == "__main__":
             with Smalt.embedded(path, key=key) as smalt:
                 smalt.account("parent").ensure()
-                with multiprocessing.get_context("fork").Pool(4) as pool:
-                    print(sorted(pool.map(work, range(8))))
+                for begins in range(0, {rounds} * 8, 8):
+                    with multiprocessing.get_context("fork").Pool(4) as pool:
+                        made = pool.map(work, range(begins, begins + 8))
+                    assert made == [f"a-{{n}}" for n in range(begins, begins + 8)], made
+                    assert smalt.account(made[0]).get().id == made[0]
                 print(smalt.count_accounts())
     """
-    ended = script(program)
-    assert ended.stdout == f"{[f'a-{n}' for n in range(8)]}\n9\n", ended.stderr
+    ended = script(program, timeout=900 if FULL else 120)
+    assert ended.stdout == f"{rounds * 8 + 1}\n", ended.stderr
 
 
 EXIT = """

@@ -1,5 +1,5 @@
 // @ts-check
-// The ten lines of the README, offline: `node ten-lines.mjs`.
+// The ten lines of the README, offline: `node ten-lines.mjs` where `smalt` is installed.
 import { Smalt } from 'smalt'
 
 // README: from here

@@ -1,4 +1,4 @@
-"""The ten lines of the README, offline: `python ten_lines.py`."""
+"""The ten lines of the README, offline: `python ten_lines.py` where `smalt` is installed."""
 
 from smalt import Smalt
 

@@ -299,6 +299,20 @@ fn every_error_code_is_answered_somewhere() {
     }
 }
 
+/// What a case expects of an operation stands among the operation's own errors, or is one that any may end with.
+#[test]
+fn every_error_of_a_case_is_one_of_its_operation() {
+    let operations = &smalt::backend::schema()["operations"];
+    for case in cases() {
+        for step in &case.steps {
+            let (Some(error), Some(own)) = (&step.error, operations[&step.verb]["errors"].as_array()) else { continue };
+            let code = error.code.as_str();
+            let is_known = own.iter().any(|own| own == code) || Code::parse(code).unwrap().is_general();
+            assert!(is_known, "{}: `{}` does not name `{code}` among its errors", case.id, step.verb);
+        }
+    }
+}
+
 /// The rules that follow from how real servers differ name cases that are there; each rule has one.
 #[test]
 fn every_rule_names_its_cases() {

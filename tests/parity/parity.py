@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import openings
-from surfaces import READERS, UNKNOWN, Surface
+from surfaces import READERS, UNKNOWN, Method, Surface
 
 # Options that concern the call, not the operation.
 LOCAL = {"signal"}
@@ -68,15 +68,15 @@ def stated(text: str) -> object:
         value = int(number[1].replace(",", "")) * {"h": 3600, "hours": 3600, "MiB": 2**20, "GiB": 2**30}.get(number[2] or "", 1)
         return value / 1000 if not number[2] and "in milliseconds" in text.lower() else value
     words = re.search(r"(\w+)`? \(the default\)", text) or re.search(r"[Dd]efault:? ([^.;,:(]+)", text)
-    return words[1].strip().lower() if words else None
+    word = words[1].strip().lower() if words else None
+    return {"true": True, "false": False}.get(word or "", word)
 
 
 def differs(core: str, default: object, said: str) -> str:
     """What a sentence says otherwise than core, if anything."""
     ours, theirs = stated(core), stated(said)
     if ours is None and isinstance(default, bool):
-        ours = str(default).lower()
-        return f"says {theirs!r}, core {ours!r}" if theirs not in (None, ours) else ""
+        return f"says {theirs!r}, core {default!r}" if theirs not in (None, default) else ""
     if ours is not None and theirs != ours:
         return f"says {theirs!r}, core {ours!r}" if theirs is not None else f"does not say it, which is {ours!r}"
     return ""
@@ -97,6 +97,8 @@ def compare(table: Table, surface: Surface) -> list[str]:
         place = ", ".join(method.place for method in methods)
         if not any(method.is_documented for method in methods):
             said.append(f"{language}: `{name}` is not documented ({place})")
+        for method in methods:
+            said += [f"{language}: `{name}` takes `{argument}` and does nothing with it ({method.place})" for argument in method.unused]
         if surface.held is not None and name not in surface.held:
             said.append(f"{language}: no handle has `{name}` ({place})")
         if not surface.has_options:
@@ -141,11 +143,13 @@ def compare(table: Table, surface: Surface) -> list[str]:
     return said
 
 
-def opened(root: Path) -> list[str]:
+def opened(root: Path, only: str | None = None) -> list[str]:
     """What the openings of each language lack, and have beside core's."""
     bridge = json.loads((root / "docs/schema/bridge-1.json").read_text())
     said = []
-    for language, read in openings.READERS.items():
+    for language, read in openings.READERS:
+        if only not in (None, language):
+            continue
         has = read(root)
         for opening, entry in openings.OPENINGS.items():
             if (language, opening) in openings.LEFT_OUT:
@@ -153,49 +157,78 @@ def opened(root: Path) -> list[str]:
             if opening not in has:
                 said.append(f"{language}: the opening `{opening}` is missing")
                 continue
-            methods = has[opening]
-            place = ", ".join(dict.fromkeys(method.place for method in methods))
-            got = {option for method in methods for option in method.options}
             schema = bridge["$defs"][bridge[entry]["$ref"].rsplit("/", 1)[1]]["properties"]
-            wanted = {**{seam: {} for seam in openings.SEAMS[entry]}, **schema}
-            names = {option: openings.RENAMED.get((language, option), (option,))[0] for option in wanted}
-            extra = {option for option in got - set(names.values()) if (language, option) not in openings.EXTRA}
-            for option, name in names.items():
-                if not name or (language, opening, option) in openings.LEFT_OUT:
-                    continue
-                if name not in got:
-                    said.append(f"{language}: `{opening}` lacks the option `{name}` ({place}){like(name, extra)}")
-                core = wanted[option].get("default", UNKNOWN)
-                if option in openings.INVERTED and name != option:
-                    core = not core
-                about = wanted[option].get("description", "")
-                for method in methods:
-                    text = method.about.get(name)
-                    if text == "":
-                        said.append(f"{language}: `{name}` of `{opening}` is not documented ({method.place})")
-                    elsewhere = name != option and option not in openings.INVERTED or (language, option) in openings.SAID_ELSEWHERE
-                    otherwise = differs(about, core, text) if text and not elsewhere else ""
-                    if otherwise:
-                        said.append(f"{language}: the default of `{name}` of `{opening}`: {method.place} {otherwise}")
-                    default = method.options.get(name, UNKNOWN)
-                    # What core fills in is what it says that it does.
-                    own = stated(about) if core in (None, UNKNOWN) else core
-                    if default not in (None, UNKNOWN, [], own) or (default in ([], False) and own is True):
-                        said.append(f"{language}: `{opening}` takes {default!r} for `{name}` by default, core {own!r} ({method.place})")
-            presenters = [method.types["presenter"] for method in methods if "presenter" in method.types]
-            if presenters and (language, opening) not in openings.BOXED_ONLY and not all(re.search(r"\bPresenter\b", one) for one in presenters):
-                said.append(f"{language}: `{opening}` does not take a presenter of the host's ({place})")
-            for option in sorted(extra):
-                said.append(f"{language}: `{opening}` has an option `{option}` that core does not know ({place})")
+            said += opening_differs(language, opening, has[opening], schema)
+            said += lost(language, opening, has[opening], schema)
     return said
 
 
-def check(root: Path) -> list[str]:
+def opening_differs(language: str, opening: str, methods: list[Method], schema: dict[str, dict[str, object]]) -> list[str]:
+    """What an opening does not take, takes beside it, or says otherwise."""
+    said = []
+    place = ", ".join(dict.fromkeys(method.place for method in methods))
+    got = {option for method in methods for option in method.options}
+    wanted = {**{seam: {} for seam in openings.SEAMS[openings.OPENINGS[opening]]}, **schema}
+    names = {option: openings.name_of(language, option) for option in wanted}
+    extra = {option for option in got - set(names.values()) if (language, option) not in openings.EXTRA}
+    for option, name in names.items():
+        if not name or (language, opening, option) in openings.LEFT_OUT:
+            continue
+        if name not in got:
+            said.append(f"{language}: `{opening}` lacks the option `{name}` ({place}){like(name, extra)}")
+        core = wanted[option].get("default", UNKNOWN)
+        about = str(wanted[option].get("description", ""))
+        for method in methods:
+            text = method.about.get(name)
+            if text == "":
+                said.append(f"{language}: `{name}` of `{opening}` is not documented ({method.place})")
+            elsewhere = name != option or (language, option) in openings.SAID_ELSEWHERE
+            otherwise = differs(about, core, text) if text and not elsewhere else ""
+            if otherwise:
+                said.append(f"{language}: the default of `{name}` of `{opening}`: {method.place} {otherwise}")
+            default = method.options.get(name, UNKNOWN)
+            # What core fills in is what it says that it does.
+            own = stated(about) if core in (None, UNKNOWN) else core
+            if default not in (None, UNKNOWN, [], own) or (default in ([], False) and own is True):
+                said.append(f"{language}: `{opening}` takes {default!r} for `{name}` by default, core {own!r} ({method.place})")
+    presenters = [method.types["presenter"] for method in methods if "presenter" in method.types]
+    if not all(re.search(r"\bPresenter\b", one) for one in presenters):
+        said.append(f"{language}: `{opening}` does not take a presenter of the host's ({place})")
+    for option in sorted(extra):
+        said.append(f"{language}: `{opening}` has an option `{option}` that core does not know ({place})")
+    return said
+
+
+def lost(language: str, opening: str, methods: list[Method], schema: dict[str, dict[str, object]]) -> list[str]:
+    """What an opening takes and does not give to core."""
+    said = []
+    common = {option for method in methods if method.written is None for option in method.options}
+    for method in methods:
+        if method.written is None:
+            continue
+        taken = common | set(method.options)
+        handed = openings.reach(method.handed)
+        # The host's own code, and what has a value.
+        for option in (*openings.SEAMS[openings.OPENINGS[opening]], "presenter"):
+            if option in taken - handed:
+                said.append(f"{language}: `{option}` of `{opening}` does not reach core ({method.place})")
+        for option in schema:
+            name = openings.BOXED.get(language, option) if option == "presenter" else openings.name_of(language, option)
+            value = method.written.get(option, "")
+            if name in taken - openings.reach(value):
+                said.append(f"{language}: `{name}` of `{opening}` does not reach core as `{option}` ({method.place})")
+    return said
+
+
+def check(root: Path, only: str | None = None) -> list[str]:
+    """What is wrong, in one language or in all."""
     table = Table(root)
-    said = opened(root)
-    for read in READERS:
-        said += compare(table, read(root))
-    return said
+    said = opened(root, only)
+    for language, read in READERS:
+        if only in (None, language):
+            said += compare(table, read(root))
+    # Halves share some files.
+    return list(dict.fromkeys(said))
 
 
 def main() -> int:

@@ -4,11 +4,12 @@ of enums. A reader knows how its language writes these things, and nothing of wh
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable
+from typing import Callable, NamedTuple
 
 UNKNOWN = object()
 """A default that this language does not state: core fills it in."""
@@ -25,6 +26,12 @@ class Method:
     """What is said of each option that the language can say something of; empty where it says nothing."""
     types: dict[str, str] = field(default_factory=dict)
     """As they are written, where that is looked at."""
+    unused: list[str] = field(default_factory=list)
+    """Arguments that the body does nothing with."""
+    written: dict[str, str] | None = None
+    """What an opening gives to core, by key, with the expression; None for a record of options, which gives nothing itself."""
+    handed: str = ""
+    """What an opening gives to core beside it: the host's code."""
 
 
 @dataclass
@@ -62,6 +69,44 @@ def line_of(text: str, at: int) -> int:
 def plain(comment: str) -> str:
     """A comment without what makes it one, in one line."""
     return " ".join(re.sub(r"^\s*(?:///|/\*\*|\*/|\*)|\*/\s*$", "", line).strip() for line in comment.split("\n")).strip()
+
+
+def inside(text: str, at: int) -> str:
+    """What stands in a bracket that opens just before `at`."""
+    depth = 1
+    for found in re.compile(r"[(\[{)\]}]").finditer(text, at):
+        depth += 1 if found[0] in "([{" else -1
+        if depth == 0:
+            return text[at : found.start()]
+    return text[at:]
+
+
+def parts(text: str) -> list[str]:
+    """What stands between commas; those in brackets part nothing."""
+    made, depth = [""], 0
+    for one in text:
+        depth += (one in "([{") - (one in ")]}")
+        if one == "," and depth == 0:
+            made.append("")
+        else:
+            made[-1] += one
+    return [part.strip() for part in made if part.strip()]
+
+
+def variables(text: str) -> list[str]:
+    """The names in an expression that stand for values: no call, no member of another, no literal."""
+    found = re.findall(r"""(?<![\w."'])[a-z_]\w*\b(?!\s*[({"'])""", text)
+    return [name for name in found if name not in ("null", "nil", "undefined", "true", "false", "it", "try", "not", "as")]
+
+
+def with_arguments(text: str, head: str, call: str) -> str:
+    """A piece of a function's body with what a call gives in the place of the parameters: by their names, or in their order."""
+    names = [found[1] for part in parts(head) if (found := re.search(r"(\w+):", part))]
+    given = {}
+    for name, part in zip(names, parts(call)):
+        label = re.match(r"(\w+)(?: =|:) ", part)
+        given[label[1] if label and label[1] in names else name] = part[label.end() :] if label else part
+    return re.sub(r"(?<![\w.\"])\w+\b(?!\")", lambda found: given.get(found[0], found[0]), text)
 
 
 # ---- Rust: the doorway, the handles over it, the request types, and the table of errors.
@@ -109,23 +154,33 @@ def _rust_requests(root: Path) -> dict[str, tuple[dict[str, object], dict[str, s
 # ---- Python
 
 
-def python(root: Path) -> Surface:
+# Asynchronous and not: each has everything.
+PYTHON_HALVES = ("_async", "_sync")
+
+
+@functools.cache
+def python_nodes(text: str) -> list[ast.AST]:
+    """All of a file's syntax."""
+    return list(ast.walk(ast.parse(text)))
+
+
+def python(root: Path, half: str) -> Surface:
     surface = Surface("python")
     package = "bindings-python/python/smalt"
     helpers = {
         function.name: function
-        for function in ast.walk(ast.parse((root / f"{package}/_requests.py").read_text()))
+        for function in python_nodes((root / f"{package}/_requests.py").read_text())
         if isinstance(function, ast.FunctionDef)
     }
-    for name in ("_async.py", "_async_operations.py", "_sync.py", "_sync_operations.py"):
+    for name in (f"{half}.py", f"{half}_operations.py"):
         path = f"{package}/{name}"
         surface.files.append(path)
-        for function in ast.walk(ast.parse((root / path).read_text())):
+        for function in python_nodes((root / path).read_text()):
             if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 for operation in _operations_of(function):
                     surface.add(operation, python_method(path, function, helpers))
     path = f"{package}/types.py"
-    for node in ast.parse((root / path).read_text()).body:
+    for node in python_nodes((root / path).read_text()):
         if isinstance(node, ast.ClassDef) and node.name == "Project":
             # The project is one document: its fields are the options.
             fields = [item.target.id for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
@@ -137,7 +192,7 @@ def python(root: Path) -> Surface:
         surface.codes[found[1]] = f"{surface.codes_file}:{line_of(text, found.start())}"
     surface.words = {}
     path = f"{package}/types.py"
-    for node in ast.parse((root / path).read_text()).body:
+    for node in python_nodes((root / path).read_text()):
         if isinstance(node, ast.ClassDef) and any(isinstance(base, ast.Name) and base.id == "Word" for base in node.bases):
             values = [
                 item.value.value
@@ -178,7 +233,8 @@ def python_method(
     for node in ast.walk(function):
         if isinstance(node, ast.Dict):
             for key, names in _python_entries(node):
-                put(key, names)
+                if names:
+                    put(key, names)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and helpers and node.func.id in helpers:
             # Put together by a helper: what its arguments become, of the arguments that it is given.
             helper = helpers[node.func.id]
@@ -188,18 +244,26 @@ def python_method(
             passes_on = any(isinstance(word.value, ast.Name) and word.value.id == "options" for word in node.keywords if not word.arg)
             for inner in ast.walk(helper):
                 for key, names in _python_entries(inner) if isinstance(inner, ast.Dict) else []:
-                    leaves = [leaf.id for name in names if name in given for leaf in ast.walk(given[name]) if isinstance(leaf, ast.Name)]
-                    if passes_on or any(name in given for name in names):
+                    leaves = [leaf for name in names if name in given for leaf in _python_variables(given[name])]
+                    if passes_on or leaves:
                         put(key, leaves)
-    return Method(f"{path}:{function.lineno}", options, bool(ast.get_docstring(function)), about)
+    names = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
+    given = [*defaults, *(node.id for node in names if isinstance(node.ctx, ast.Store))]
+    unused = sorted(set(given) - {node.id for node in names if isinstance(node.ctx, ast.Load)})
+    return Method(f"{path}:{function.lineno}", options, bool(ast.get_docstring(function)), about, unused=unused)
 
 
 def _python_entries(node: ast.Dict) -> list[tuple[str, list[str]]]:
     return [
-        (key.value, [leaf.id for leaf in ast.walk(value) if isinstance(leaf, ast.Name)])
+        (key.value, _python_variables(value))
         for key, value in zip(node.keys, node.values)
         if isinstance(key, ast.Constant) and isinstance(key.value, str)
     ]
+
+
+def _python_variables(value: ast.AST) -> list[str]:
+    called = {node.func for node in ast.walk(value) if isinstance(node, ast.Call)}
+    return [leaf.id for leaf in ast.walk(value) if isinstance(leaf, ast.Name) and leaf not in called]
 
 
 def python_defaults(function: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, object]:
@@ -234,33 +298,32 @@ def typescript(root: Path) -> Surface:
     package = "bindings-node/ts"
     texts = surface.read(root, package, "*.ts")
     interfaces = typescript_interfaces(texts)
-    # What a class's method or a function asks; a request that has a name of its own stands above.
-    asked = re.compile(r"\b(?:call|perform)(?:<[^>]*>)?\(\s*this(?:\.\w+)*,\s*'(\w+)',\s*(\{[^}]*\}|\w+)")
+    whole = "\n".join(texts.values())
+    asked = re.compile(r"\b(?:call|perform)(?:<[^>]*>)?\((?=\s*this(?:\.\w+)*,\s*'(\w+)',)")
+    heads = re.compile(r"^  (?:async |override |protected )*\*?(\w+)(?:<[^>]*>)?\((.*?)\)(?:: [^\n]*)? \{$", re.M | re.S)
     for name, text in texts.items():
+        methods = list(heads.finditer(text))
         for found in asked.finditer(text):
-            heads = list(
-                re.finditer(
-                    r"^  (?:async |override |protected )*\*?(\w+)(?:<[^>]*>)?\((.*?)\)(?:: [^\n]*)? \{$", text[: found.start()], re.M | re.S
-                )
-            )
-            head = heads[-1] if heads else None
-            given = found[2]
-            if head and not given.startswith("{"):
-                above = re.search(rf"\bconst {given} = (\{{[^}}]*\}})", text[head.start() : found.start()])
-                if above:
-                    given = re.sub(r"\.\.\.[^,]*,", "", above[1])
-                elif re.search(rf"\b{given}: Project\b", head[2]):
-                    # The document itself.
-                    given = ",".join(interfaces.get("Project", {}))
-            options: dict[str, object] = {snake(key.split(":")[0].strip()): UNKNOWN for key in given.strip("{} ").split(",") if key.strip()}
-            before, about = "", {}
-            if head:
-                for type_name in re.findall(r"\b(\w+Options)\b", head[2]):
-                    for option, comment in interfaces.get(type_name, {}).items():
-                        options[snake(option)] = UNKNOWN
-                        about[snake(option)] = comment
-                before = text[: head.start()].rstrip()
-            surface.add(found[1], Method(f"{name}:{line_of(text, found.start())}", options, before.endswith("*/"), about))
+            head = next((one for one in reversed(methods) if one.end() <= found.start()), None)
+            if head is None:
+                continue
+            body = text[head.end() : found.start()]
+            typed = re.search(r"\boptions: (\w+Options)\b", head[2])
+            members = interfaces.get(typed[1], {}) if typed else {}
+            _, _, request, *options_given = parts(inside(text, found.end()))
+            if request.isidentifier() and re.search(rf"\b{request}: Project\b", head[2]):
+                # The document itself.
+                entries = {key: key for key in interfaces.get("Project", {})}
+            else:
+                entries = typescript_record(request, body, {"options": list(members)}, whole)
+            if options_given == ["options"]:
+                entries.update({key: key for key in members})
+            options: dict[str, object] = {snake(key): UNKNOWN for key, value in entries.items() if variables(value)}
+            about = {snake(key): comment for key, comment in members.items() if snake(key) in options}
+            before = text[: head.start()].rstrip()
+            arguments = {one[1] for part in parts(head[2]) if (one := re.match(r"(\w+)\??:", part))}
+            unused = sorted(arguments - set(variables(text[head.end() : text.find("\n  }", head.end())])))
+            surface.add(found[1], Method(f"{name}:{line_of(text, found.start())}", options, before.endswith("*/"), about, unused=unused))
     surface.codes_file = f"{package}/generated/errors.ts"
     text = texts.get(surface.codes_file, "")
     union = text[text.find("export type ErrorCode") :].split("\n\n")[0]
@@ -273,6 +336,28 @@ def typescript(root: Path) -> Surface:
         if values:
             surface.words[found[1]] = (values, f"{path}:{line_of(texts[path], found.start())}")
     return surface
+
+
+def typescript_record(given: str, body: str, spread: dict[str, list[str]], texts: str = "") -> dict[str, str]:
+    """The entries of a record, written there or named, with those that it spreads: `spread` has the members of what the body takes."""
+    if taken := re.search(r"\bconst \{([^}]*)\.\.\.(\w+) \} = (?:asOptions\()?options\b", body):
+        # What is left of the options when some are taken out.
+        out = [part.split(" ")[0] for part in parts(taken[1])]
+        spread = {**spread, taken[2]: [name for name in spread.get("options", []) if name not in out]}
+    if given in spread:
+        return {name: name for name in spread[given]}
+    if called := re.fullmatch(r"(\w+)\(options\)", given):
+        function = re.search(rf"^export function {called[1]}\(.*?^\}}", texts, re.M | re.S)
+        answer = re.search(r"\breturn (\{.*\})$", function[0], re.M) if function else None
+        return typescript_record(answer[1], function[0], spread) if function and answer else {}
+    if not given.startswith("{"):
+        const = re.search(rf"\bconst {given} = \{{", body)
+        return typescript_record("{" + inside(body, const.end()) + "}", body, spread, texts) if const else {}
+    made: dict[str, str] = {}
+    for part in parts(given[1:-1]):
+        key, _, value = part.partition(": ")
+        made.update(typescript_record(part[3:], body, spread, texts) if part.startswith("...") else {key: value or key})
+    return made
 
 
 def typescript_interfaces(texts: dict[str, str], known: dict[str, dict[str, str]] | None = None) -> dict[str, dict[str, str]]:
@@ -305,22 +390,27 @@ def kotlin(root: Path) -> Surface:
         surface.words[found[1]] = (list(of.values()), f"{path}:{line_of(texts[path], found.start())}")
         members.update({f"{found[1]}.{member}": text for member, text in of.items()})
     for name, text in texts.items():
-        for line, head, body, comment in kotlin_functions(text):
+        for function in kotlin_functions(text):
+            body, comment = function.body, function.comment
             asked = re.findall(r'\bhandle\.(?:operation|ready)\(\s*"(\w+)"', body)
             defaults = {
                 argument[1]: kotlin_default(argument[2], members)
-                for argument in re.finditer(r"(\w+): [\w.<>?, ]+?(?: = ([^,\n]+))?(?=,\s|,?\s*\Z)", head)
+                for argument in re.finditer(r"(\w+): [\w.<>?, ]+?(?: = ([^,\n]+))?(?=,\s|,?\s*\Z)", function.head)
             }
             said = {one[1]: plain(one[2]) for one in re.finditer(r"@param (\w+) (.*?)(?=\n[ *]*@|\*/)", comment, re.S)}
             options: dict[str, object] = {}
             about = {}
             for option, value in _kotlin_options(body) + _kotlin_helped(body, texts):
+                # A literal is nothing that was asked for; a record has its own parts.
+                if not variables(value) and not value.endswith("obj {"):
+                    continue
                 word = next((word for word in re.findall(r"\w+", value) if word in defaults), None)
                 options[option] = UNKNOWN if word is None else defaults[word]
                 if word is not None and "Takes what [" not in comment:
                     about[option] = said.get(word, "")
+            unused = sorted(set(defaults) - set(variables(body)))
             for operation in set(asked) - MADE_OF_SEVERAL:
-                surface.add(operation, Method(f"{name}:{line}", options, bool(comment), about))
+                surface.add(operation, Method(f"{name}:{function.line}", options, bool(comment), about, unused=unused))
     surface.codes_file = f"{package}/SmaltException.kt"
     text = texts.get(surface.codes_file, "")
     for found in re.finditer(r'^ +"(\w+)" to "\w+",$', text, re.M):
@@ -328,34 +418,46 @@ def kotlin(root: Path) -> Surface:
     return surface
 
 
-def kotlin_functions(text: str) -> list[tuple[int, str, str, str]]:
-    """Line, arguments, body and comment of each function."""
-    heads = list(re.finditer(r"^ *(?:(?:public|internal|private|override|suspend|operator) )*fun (?:<\w+> )?\w+\(", text, re.M))
+class Function(NamedTuple):
+    name: str
+    line: int
+    head: str
+    """Its parameters."""
+    body: str
+    comment: str
+
+
+@functools.cache
+def kotlin_functions(text: str) -> list[Function]:
+    """Each function, those inside of others too."""
+    words = r"(?:(?:public|internal|private|override|suspend|operator) )*"
+    heads = list(re.finditer(rf"^ *{words}fun (?:<\w+> )?(?:\w+\.)?(\w+)\(", text, re.M))
     made = []
-    for head, after in zip(heads, [*heads[1:], None]):
-        depth, end = 1, head.end()
-        while depth and end < len(text):
-            depth += {"(": 1, ")": -1}.get(text[end], 0)
-            end += 1
-        body = text[end : after.start() if after else len(text)]
+    for at, after in zip(heads, [*heads[1:], None]):
+        head = inside(text, at.end())
+        start = at.end() + len(head) + 1
+        if block := re.compile(r"(?:: [^{=\n]+)? *\{").match(text, start):
+            body = inside(text, block.end())
+        else:
+            body = text[start : after.start() if after else len(text)]
         # Annotations stand between the comment and the function.
-        before = re.sub(r"(?:^ *@\w+(?:\([^)]*\))?\n)+\Z", "", text[: head.start()], flags=re.M)
-        comment = re.search(r"/\*\*(?:(?!\*/).)*\*/\s*\Z", before, re.S)
-        made.append((line_of(text, head.start()), text[head.end() : end - 1], body, comment[0] if comment else ""))
+        before = text[max(text.rfind("/**", 0, at.start()), 0) : at.start()]
+        comment = re.match(r"/\*\*(?:(?!\*/).)*\*/\s*(?:^ *@\w+(?:\([^)]*\))?\n)*\Z", before, re.S | re.M)
+        made.append(Function(at[1], line_of(text, at.start()), head, body, comment[0] if comment else ""))
     return made
 
 
 def _kotlin_helped(body: str, texts: dict[str, str]) -> list[tuple[str, str]]:
     """What helpers put into a request: those of calls, and the project's, which is one document."""
     made = [(one[1], one[2]) for one in re.finditer(r'\brequest\.putSome\("(\w+)", (\w+)', body)]
-    called = re.search(r"\bapiRequest\(([^)]*)\)", body)
+    helper = next((function for text in texts.values() for function in kotlin_functions(text) if function.name == "apiRequest"), None)
+    called = re.search(r"\bapiRequest\(", body)
+    if helper and called:
+        for one in re.finditer(r'\bmade(?:\["(\w+)"\] = |\.putSome\("(\w+)", )([^\n]*)', helper.body):
+            made.append((one[1] or one[2], with_arguments(one[3], helper.head, inside(body, called.end()))))
     for text in texts.values():
-        if called and (helper := re.search(r"^internal fun apiRequest\((.*?)^\}", text, re.M | re.S)):
-            for one in re.finditer(r'\bmade(?:\["(\w+)"\] = |\.putSome\("(\w+)", )', helper[1]):
-                key = one[1] or one[2]
-                made.append((key, re.sub(r"_(\w)", lambda m: m[1].upper(), key)))
-        if "project.json()" in body and (helper := re.search(r"^internal fun Project\.json\(\)(.*?)^    \}", text, re.M | re.S)):
-            made += [(key, "") for key in re.findall(r'\bput(?:Some)?\("(\w+)"', helper[1])]
+        if "project.json()" in body and (found := re.search(r"^internal fun Project\.json\(\)(.*?)^    \}", text, re.M | re.S)):
+            made += [(key, key) for key in re.findall(r'\bput(?:Some)?\("(\w+)"', found[1])]
     return made
 
 
@@ -397,7 +499,7 @@ def swift(root: Path) -> Surface:
         surface.words[name] = (list(of.values()), f"{path}:{line_of(texts[path], found.start())}")
         members.update({f".{case}": text for case, text in of.items()})
     body_text = texts.get(f"{package}/Body.swift", "")
-    parts = re.search(r"^struct Request \{(.*?)^\}", body_text, re.M | re.S)
+    helper = re.search(r"^struct Request \{(.*?)^\}", body_text, re.M | re.S)
     document = re.search(r"^public struct Project:.*?CodingKeys[^\n]*\n(.*?)^    \}", texts.get(path, ""), re.M | re.S)
     head = re.compile(r"^( *)(?:public )?func (\w+)(?:<[^>]*>)?\(((?:(?!\bfunc\b).)*?)\) async throws(?: -> [^{\n]+)? \{", re.M | re.S)
     for name, text in texts.items():
@@ -409,14 +511,19 @@ def swift(root: Path) -> Surface:
                 argument[1]: swift_default(argument[2], members)
                 for argument in re.finditer(r"(\w+): [^=,\n]+?(?: = ([^,\n]+))?(?=,\s|\s*\Z)", one[3])
             }
+            unused = sorted(set(defaults) - set(variables(body)))
             # The parts of a record are arguments themselves.
             body = re.sub(r'"(\w+)": \[[^\]]*\] as Fields', r'"\1": its', body)
             entries = [(entry[1], entry[2]) for entry in re.finditer(r'"(\w+)": (?:orNull\()?`?(\w+)', body)]
-            if "request.fields()" in body and parts:
-                keys = re.findall(r'"(\w+)": ', parts[1])
-                entries += [(key, re.sub(r"_(\w)", lambda m: m[1].upper(), key)) for key in keys]
+            made = re.search(r"\bRequest\(", body)
+            if "request.fields()" in body and helper and made:
+                taken = ", ".join(re.findall(r"^    var (\w+:)", helper[1], re.M))
+                for key, value in re.findall(r'"(\w+)": ([^,\n]+)', helper[1]):
+                    given = variables(with_arguments(value, taken, inside(body, made.end())))
+                    entries += [(key, given[0] if given else "nil")]
             if '"set_project", project' in body and document:
-                entries += [(text or case, "") for case, text in re.findall(r'case (\w+)(?: = "(\w+)")?', document[1])]
+                entries += [(text or case, case) for case, text in re.findall(r'case (\w+)(?: = "(\w+)")?', document[1])]
+            entries = [(key, word) for key, word in entries if variables(word)]
             options: dict[str, object] = {key: defaults.get(word, UNKNOWN) for key, word in entries}
             comment = re.search(r"(?:^ *///.*\n)+(?: *@.*\n)*\Z", text[: one.start()], re.M)
             said = _swift_parameters(comment[0] if comment else "")
@@ -425,8 +532,9 @@ def swift(root: Path) -> Surface:
             above = [line.strip() for line in text[: one.start()].rstrip().split("\n")]
             while above[-1].startswith("@"):
                 above.pop()
+            place = f"{name}:{line_of(text, one.start())}"
             for operation in set(asked) - MADE_OF_SEVERAL:
-                surface.add(operation, Method(f"{name}:{line_of(text, one.start())}", options, above[-1].startswith("///"), about))
+                surface.add(operation, Method(place, options, above[-1].startswith("///"), about, unused=unused))
     surface.codes_file = f"{package}/Errors.swift"
     text = texts.get(surface.codes_file, "")
     for found in re.finditer(r'= Code\(rawValue: "(\w+)"\)', text):
@@ -493,4 +601,12 @@ def docs(root: Path) -> Surface:
     return surface
 
 
-READERS: list[Callable[[Path], Surface]] = [rust, python, typescript, kotlin, swift, openapi, docs]
+READERS: list[tuple[str, Callable[[Path], Surface]]] = [
+    ("rust", rust),
+    *(("python", functools.partial(python, half=half)) for half in PYTHON_HALVES),
+    ("node", typescript),
+    ("kotlin", kotlin),
+    ("swift", swift),
+    ("openapi", openapi),
+    ("docs", docs),
+]

@@ -488,7 +488,7 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
             manifests: Applications as data, beside those of the project's folders.
             presenter: Opens authorize pages in `connect`: a `Presenter`, `"browser"` or `"print"`.
             runner: Runs workflows.
-            actor: Who asks, for the audit.
+            actor: Who asks, for the audit; default `organisation`.
             sandbox: Enables the sandbox applications, where the project is given as a value or not at all.
             deliver_webhooks: Sends the organisation's webhooks from this engine.
             timings: How long things take; mostly for tests.
@@ -581,7 +581,7 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
             max_answer: The largest answer, in bytes; default 16 MiB.
             plain_http: Allows plain http to an address that is not this machine.
             certificate_authority: A certificate authority to trust beside the platform's: PEM.
-            proxy: Whether the proxies of the environment are used.
+            proxy: Whether the proxies of the environment are used. Default true.
             presenter: Opens authorize pages in `connect`: a `Presenter`, which runs on the running event loop (without one:
                 `RuntimeError`), `"browser"` or `"print"`.
             actor: Who asks, for the server's audit.
@@ -600,7 +600,7 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
             "max_answer": max_answer,
             "plain_http": plain_http,
             "certificate_authority": certificate_authority,
-            "no_proxy": not proxy,
+            "proxy": proxy,
             "presenter": presenter if isinstance(presenter, str) else None,
             "actor": actor,
         }

@@ -79,6 +79,7 @@ class SharedOperations:
         Raises:
             InvalidError: `return_to_not_allowed`, `invalid_request`.
             ConfigurationError: `project_invalid`.
+            NotFoundError: `linked_account_not_found`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -107,7 +108,7 @@ class SharedOperations:
             application: The application's slug.
 
         Raises:
-            NotFoundError: `application_not_found`.
+            NotFoundError: `application_not_found`, `linked_account_not_found`.
         """
         request: dict[str, Any] = {"account": self._id, "application": application}
         answer: Application = self._operation("get_app", request)
@@ -138,7 +139,7 @@ class SharedOperations:
                 comes back.
 
         Raises:
-            NotFoundError: `linked_account_not_found`, `application_not_found`.
+            NotFoundError: `linked_account_not_found`, `application_not_found`, `connection_not_found`.
             ConfigurationError: `client_missing`.
             InvalidError: `invalid_inputs`, `redirect_not_allowed`, `return_to_not_allowed`, `wrong_auth_type`.
         """
@@ -180,7 +181,8 @@ class SharedOperations:
                 comes back.
 
         Raises:
-            NotFoundError: `linked_account_not_found`, `application_not_found`.
+            NotFoundError: `linked_account_not_found`, `application_not_found`, `connection_not_found`.
+            InvalidError: `invalid_inputs`, `redirect_not_allowed`, `return_to_not_allowed`, `wrong_auth_type`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -212,7 +214,10 @@ class SharedOperations:
         Raises:
             FlowError: `invalid_state`, `state_replayed`, `flow_expired`, `flow_cancelled`,
                 `flow_account_mismatch`, `browser_mismatch`, `issuer_mismatch`, `user_denied`, `exchange_failed`,
-                `claim_invalid`.
+                `claim_invalid`, `authorize_failed`, `flow_context_mismatch`, `scope_missing`.
+            InvalidError: `credentials_rejected`.
+            ProviderError: `provider_unreachable`, `provider_error`, `malformed_answer`.
+            SmaltTimeoutError: `provider_timeout`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -278,8 +283,11 @@ class SharedOperations:
             connection: The connection to authorise again.
 
         Raises:
-            InvalidError: `invalid_inputs`, `credentials_rejected`.
+            InvalidError: `invalid_inputs`, `credentials_rejected`, `wrong_auth_type`, `host_mismatch`,
+                `address_refused`.
             NotFoundError: `linked_account_not_found`, `application_not_found`.
+            ProviderError: `provider_unreachable`, `provider_error`, `provider_limited`, `malformed_answer`.
+            SmaltTimeoutError: `provider_timeout`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -395,6 +403,7 @@ class SharedOperations:
 
         Raises:
             NotFoundError: `linked_account_not_found`, `application_not_found`.
+            InvalidError: `invalid_config`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -425,7 +434,7 @@ class SharedOperations:
                 none.
 
         Raises:
-            NotFoundError: `config_not_found`, `application_not_found`.
+            NotFoundError: `config_not_found`, `application_not_found`, `linked_account_not_found`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -460,7 +469,8 @@ class SharedOperations:
             without_options: Leaves choices out instead of resolving them.
 
         Raises:
-            NotFoundError: `config_not_found`, `application_not_found`.
+            NotFoundError: `config_not_found`, `application_not_found`, `workflow_not_found`,
+                `linked_account_not_found`.
             InvalidError: `invalid_config`.
             ConflictError: `config_conflict`.
         """
@@ -537,7 +547,8 @@ class SharedOperations:
             search: What the user typed.
 
         Raises:
-            NotFoundError: `field_not_found`, `application_not_found`.
+            NotFoundError: `field_not_found`, `application_not_found`, `workflow_not_found`,
+                `linked_account_not_found`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -570,7 +581,8 @@ class SharedOperations:
             value: The value; absent clears it.
 
         Raises:
-            NotFoundError: `config_not_found`, `field_not_found`, `application_not_found`.
+            NotFoundError: `config_not_found`, `field_not_found`, `application_not_found`, `workflow_not_found`,
+                `linked_account_not_found`.
             InvalidError: `invalid_config`.
         """
         request: dict[str, Any] = without_none({
@@ -594,7 +606,8 @@ class SharedOperations:
             lhs: The chosen left side.
 
         Raises:
-            NotFoundError: `field_not_found`, `application_not_found`.
+            NotFoundError: `field_not_found`, `application_not_found`, `config_not_found`,
+                `linked_account_not_found`.
             InvalidError: `invalid_config`.
         """
         request: dict[str, Any] = without_none({
@@ -653,7 +666,8 @@ class SharedOperations:
             wait: Whether to wait for its end. Default false: it is answered as running.
 
         Raises:
-            NotFoundError: `config_not_found`, `workflow_not_found`.
+            NotFoundError: `config_not_found`, `workflow_not_found`, `linked_account_not_found`,
+                `application_not_found`.
             ConflictError: `workflow_disabled`, `not_connected`.
             ReauthError: `reauth_required`.
         """
@@ -677,6 +691,7 @@ class SharedOperations:
 
         Raises:
             InvalidError: `invalid_cursor`.
+            NotFoundError: `linked_account_not_found`.
         """
         request: dict[str, Any] = without_none({"account": self._id, "cursor": cursor, "limit": limit})
         answer: Page[Execution] = self._operation("list_executions", request)
@@ -689,7 +704,7 @@ class SharedOperations:
             execution: The execution's id.
 
         Raises:
-            NotFoundError: `execution_not_found`.
+            NotFoundError: `execution_not_found`, `linked_account_not_found`.
         """
         request: dict[str, Any] = {"account": self._id, "execution": execution}
         answer: Execution = self._operation("get_execution", request)
@@ -738,8 +753,8 @@ class AccountOperations:
             scopes: OAuth: the granted scopes.
 
         Raises:
-            InvalidError: `credential_missing`, `invalid_inputs`, `wrong_auth_type`.
-            NotFoundError: `linked_account_not_found`.
+            InvalidError: `credential_missing`, `invalid_inputs`, `wrong_auth_type`, `credentials_rejected`.
+            NotFoundError: `linked_account_not_found`, `application_not_found`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,
@@ -779,7 +794,8 @@ class AccountOperations:
             payload: Passed on to the runner.
 
         Raises:
-            NotFoundError: `config_not_found`, `workflow_not_found`.
+            NotFoundError: `config_not_found`, `workflow_not_found`, `linked_account_not_found`,
+                `application_not_found`.
             ConflictError: `workflow_disabled`, `not_connected`.
             ReauthError: `reauth_required`.
         """

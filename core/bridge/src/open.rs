@@ -37,8 +37,8 @@ pub struct RemoteOptions {
     pub plain_http: bool,
     /// A certificate authority to trust beside the platform's: PEM.
     pub certificate_authority: Option<String>,
-    /// Leaves the proxies of the environment unused.
-    pub no_proxy: bool,
+    /// Whether the proxies of the environment (`HTTPS_PROXY`, `NO_PROXY`, …) are used. Default true.
+    pub proxy: Option<bool>,
     /// Opens authorize pages, where no presenter of the host does.
     pub presenter: Option<PresenterOption>,
     /// Who asks, for the server's audit.
@@ -67,8 +67,8 @@ pub struct SessionOptions {
     pub plain_http: bool,
     /// A certificate authority to trust beside the platform's: PEM.
     pub certificate_authority: Option<String>,
-    /// Leaves the proxies of the environment unused.
-    pub no_proxy: bool,
+    /// Whether the proxies of the environment (`HTTPS_PROXY`, `NO_PROXY`, …) are used. Default true.
+    pub proxy: Option<bool>,
     /// Opens authorize pages, where no presenter of the host does.
     pub presenter: Option<PresenterOption>,
 }
@@ -116,7 +116,7 @@ macro_rules! settings {
         if let Some(pem) = $options.certificate_authority {
             $builder = $builder.certificate_authority(pem);
         }
-        if $options.no_proxy {
+        if $options.proxy == Some(false) {
             $builder = $builder.no_proxy();
         }
     };

@@ -277,7 +277,8 @@ macro_rules! doorway {
         verify_session: VerifySession(VerifySession) -> SessionInfo;
         /// Ends a session at once; false when it had ended.
         revoke_session: RevokeSession(RevokeSession) -> bool;
-        /// Makes a link to the hosted page. Errors: `return_to_not_allowed`, `invalid_request`, `project_invalid` without a public URL.
+        /// Makes a link to the hosted page.
+        /// Errors: `return_to_not_allowed`, `invalid_request`, `project_invalid`, `linked_account_not_found`.
         portal_url: PortalUrl(GetPortalUrl) -> PortalLink;
         /// Trades a link's ticket for its session; a link that works once ends by it. Errors: `portal_link_invalid`, one answer for
         /// every way in which a link can be wrong.
@@ -294,14 +295,15 @@ macro_rules! doorway {
         verify_api_key: VerifyApiKey(VerifyApiKey) -> ApiKey;
         /// Lists the enabled applications. Errors: `linked_account_not_found`.
         list_apps: ListApps(GetAccount) -> Vec<Application>;
-        /// Describes one application. Errors: `application_not_found`.
+        /// Describes one application. Errors: `application_not_found`, `linked_account_not_found`.
         get_app: App(GetApp) -> Application;
         /// Begins an OAuth connect flow.
-        /// Errors: `linked_account_not_found`, `application_not_found`, `client_missing`, `invalid_inputs`,
-        /// `redirect_not_allowed`, `return_to_not_allowed`, `wrong_auth_type`.
+        /// Errors: `linked_account_not_found`, `application_not_found`, `client_missing`, `invalid_inputs`, `redirect_not_allowed`,
+        /// `return_to_not_allowed`, `wrong_auth_type`, `connection_not_found`.
         start_connect: StartConnect(StartConnect) -> StartedConnect;
         /// Begins an OAuth connect flow for a browser that the caller does not hold.
-        /// Errors: `linked_account_not_found`, `application_not_found`.
+        /// Errors: `linked_account_not_found`, `application_not_found`, `connection_not_found`, `invalid_inputs`, `redirect_not_allowed`,
+        /// `return_to_not_allowed`, `wrong_auth_type`.
         hand_off_connect: HandOffConnect(StartConnect) -> Handoff;
         /// Whose handed-off connect it is. Errors: `claim_invalid`.
         get_handoff: GetHandoff(TakeHandoff) -> HandoffPreview;
@@ -311,8 +313,9 @@ macro_rules! doorway {
         /// Errors: `invalid_state`, `state_replayed`.
         park_callback: ParkCallback(ParkCallback) -> ParkedCallback;
         /// Ends a connect flow for the user who came back.
-        /// Errors: `invalid_state`, `state_replayed`, `flow_expired`, `flow_cancelled`, `flow_account_mismatch`,
-        /// `browser_mismatch`, `issuer_mismatch`, `user_denied`, `exchange_failed`, `claim_invalid`.
+        /// Errors: `invalid_state`, `state_replayed`, `flow_expired`, `flow_cancelled`, `flow_account_mismatch`, `browser_mismatch`,
+        /// `issuer_mismatch`, `user_denied`, `exchange_failed`, `claim_invalid`, `authorize_failed`, `flow_context_mismatch`,
+        /// `credentials_rejected`, `scope_missing`, `provider_unreachable`, `provider_timeout`, `provider_error`, `malformed_answer`.
         finish_connect: FinishConnect(FinishConnect) -> Connection;
         /// Reads a connect flow. Errors: `flow_not_found`.
         get_flow: Flow(GetFlow) -> ConnectFlow;
@@ -321,10 +324,13 @@ macro_rules! doorway {
         /// Cancels a connect flow. Errors: `flow_not_found`.
         cancel_flow: CancelFlow(GetFlow) -> ConnectFlow;
         /// Verifies and saves what the user entered.
-        /// Errors: `invalid_inputs`, `credentials_rejected`, `linked_account_not_found`, `application_not_found`.
+        /// Errors: `invalid_inputs`, `credentials_rejected`, `linked_account_not_found`, `application_not_found`, `wrong_auth_type`,
+        /// `host_mismatch`, `address_refused`, `provider_unreachable`, `provider_timeout`, `provider_error`, `provider_limited`,
+        /// `malformed_answer`.
         connect_key: ConnectKey(ConnectKey) -> Connection;
         /// Takes over tokens or keys that were issued elsewhere.
-        /// Errors: `credential_missing`, `invalid_inputs`, `wrong_auth_type`, `linked_account_not_found`.
+        /// Errors: `credential_missing`, `invalid_inputs`, `wrong_auth_type`, `linked_account_not_found`, `credentials_rejected`,
+        /// `application_not_found`.
         import_connection: ImportConnection(ImportConnection) -> Connection;
         /// Lists connections, default ones first. Errors: `linked_account_not_found`.
         list_connections: ListConnections(ListConnections) -> Vec<Connection>;
@@ -332,33 +338,44 @@ macro_rules! doorway {
         get_connection: Connection(GetConnection) -> Connection;
         /// Makes a connection its application's default one. Errors: `connection_not_found`, `linked_account_not_found`.
         set_default_connection: SetDefaultConnection(GetConnection) -> Connection;
-        /// A credential that is valid now. Errors: `not_connected`, `reauth_required`, `refresh_failed`.
+        /// A credential that is valid now.
+        /// Errors: `not_connected`, `reauth_required`, `refresh_failed`, `linked_account_not_found`, `application_not_found`,
+        /// `connection_not_found`, `grant_suspended`.
         credential: Credential(GetCredential) -> Arc<Credential>;
         /// Sends an authenticated call; the provider's answer is returned whatever its status.
-        /// Errors: `not_connected`, `reauth_required`, `host_mismatch`, `provider_unreachable`, `answer_too_large`.
+        /// Errors: `not_connected`, `reauth_required`, `host_mismatch`, `provider_unreachable`, `answer_too_large`, `address_refused`,
+        /// `connection_not_found`, `provider_timeout`, `provider_error`.
         request: Request(ApiRequest) -> ApiAnswer;
-        /// Sends an authenticated call for one page of a list. Errors: `invalid_cursor`, `malformed_answer`, `unsupported`.
+        /// Sends an authenticated call for one page of a list.
+        /// Errors: `invalid_cursor`, `malformed_answer`, `unsupported`, `not_connected`, `reauth_required`, `host_mismatch`,
+        /// `provider_unreachable`, `provider_timeout`, `provider_error`, `answer_too_large`.
         request_page: RequestPage(ApiPageRequest) -> ApiPage;
         /// Removes connections and configs and queues the revocation, in one transaction.
         /// Errors: `linked_account_not_found`, `application_not_found`, `connection_not_found`, `shared_grant`.
         disconnect: Disconnect(Disconnect) -> Receipt;
         /// How the revocations of a disconnect ended. Errors: `receipt_not_found`.
         get_receipt: Receipt(GetReceipt) -> Receipt;
-        /// Finds or makes a config. Errors: `linked_account_not_found`, `application_not_found`.
+        /// Finds or makes a config. Errors: `linked_account_not_found`, `application_not_found`, `invalid_config`.
         config: Config(FindConfig) -> Config;
-        /// Reads a config; never makes one. Errors: `config_not_found`, `application_not_found`.
+        /// Reads a config; never makes one. Errors: `config_not_found`, `application_not_found`, `linked_account_not_found`.
         get_config: GetConfig(GetConfig) -> Config;
-        /// Changes a config. Errors: `config_not_found`, `invalid_config`, `config_conflict`, `application_not_found`.
+        /// Changes a config.
+        /// Errors: `config_not_found`, `invalid_config`, `config_conflict`, `application_not_found`, `workflow_not_found`,
+        /// `linked_account_not_found`.
         update_config: UpdateConfig(UpdateConfig) -> Config;
         /// Deletes a config; the connection stays. Errors: `config_not_found`, `linked_account_not_found`.
         delete_config: DeleteConfig(GetConfig) -> ();
         /// The ids of an application's configs, newest first. Errors: `linked_account_not_found`, `application_not_found`.
         list_configs: ListConfigs(GetApp) -> Vec<String>;
-        /// One field with its choices resolved afresh. Errors: `field_not_found`, `application_not_found`.
+        /// One field with its choices resolved afresh.
+        /// Errors: `field_not_found`, `application_not_found`, `workflow_not_found`, `linked_account_not_found`.
         config_field: ConfigField(ConfigField) -> Field;
-        /// Sets or clears one field. Errors: `config_not_found`, `field_not_found`, `invalid_config`, `application_not_found`.
+        /// Sets or clears one field.
+        /// Errors: `config_not_found`, `field_not_found`, `invalid_config`, `application_not_found`, `workflow_not_found`,
+        /// `linked_account_not_found`.
         set_config_field: SetConfigField(SetConfigField) -> Field;
-        /// The columns of a rule for a left side. Errors: `field_not_found`, `invalid_config`, `application_not_found`.
+        /// The columns of a rule for a left side.
+        /// Errors: `field_not_found`, `invalid_config`, `application_not_found`, `config_not_found`, `linked_account_not_found`.
         rule_columns: RuleColumns(GetRuleColumns) -> RuleColumns;
         /// Replaces the account's credentials for the organisation's own application.
         /// Errors: `invalid_request`, `linked_account_not_found`.
@@ -368,14 +385,16 @@ macro_rules! doorway {
         /// Answers them. Errors: `own_credentials_not_found`.
         own_credentials: OwnCredentials(GetAccount) -> OwnCredentials;
         /// Runs an enabled workflow; the answer is the run, also where the runner fails.
-        /// Errors: `config_not_found`, `workflow_not_found`, `workflow_disabled`, `not_connected`, `reauth_required`.
+        /// Errors: `config_not_found`, `workflow_not_found`, `workflow_disabled`, `not_connected`, `reauth_required`,
+        /// `linked_account_not_found`, `application_not_found`.
         execute_workflow: ExecuteWorkflow(ExecuteWorkflow) -> Executed;
-        /// Runs of workflows, newest first. Errors: `invalid_cursor`.
+        /// Runs of workflows, newest first. Errors: `invalid_cursor`, `linked_account_not_found`.
         list_executions: ListExecutions(ListExecutions) -> Page<Execution>;
-        /// Reads one. Errors: `execution_not_found`.
+        /// Reads one. Errors: `execution_not_found`, `linked_account_not_found`.
         get_execution: GetExecution(GetExecution) -> Execution;
         /// Hands an enabled workflow to the host's runner.
-        /// Errors: `config_not_found`, `workflow_not_found`, `workflow_disabled`, `not_connected`, `reauth_required`.
+        /// Errors: `config_not_found`, `workflow_not_found`, `workflow_disabled`, `not_connected`, `reauth_required`,
+        /// `linked_account_not_found`, `application_not_found`.
         run_workflow: RunWorkflow(RunWorkflow) -> Json;
         /// What happened since a cursor, oldest first; waits for the first event at most so long. Errors: `invalid_cursor`.
         events: Events(ListEvents) -> Page<Event>;

@@ -20,6 +20,23 @@ macro_rules! codes {
                     meaning: $meaning, next: $next,
                 },)* }
             }
+
+            /// Whether any operation may end with it, whatever it does: who asks, what it asks with, where it is asked. Such codes need not
+            /// stand among an operation's own errors.
+            pub fn is_general(self) -> bool {
+                matches!(self, Code::InvalidRequest | Code::InvalidId)
+                    || matches!(
+                        self.row().kind,
+                        Kind::Unauthenticated
+                            | Kind::Forbidden
+                            | Kind::Configuration
+                            | Kind::Unavailable
+                            | Kind::Plugin
+                            | Kind::Unsupported
+                            | Kind::Cancelled
+                            | Kind::Internal
+                    )
+            }
         }
     };
 }

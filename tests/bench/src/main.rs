@@ -42,7 +42,7 @@ fn main() {
     {
         match role.as_str() {
             "remote-silence" => runtime.block_on(remote::serve_silence()),
-            _ => runtime.block_on(remote::wait(address)),
+            role => runtime.block_on(remote::wait(role, address)),
         }
         return;
     }

@@ -3,7 +3,12 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use serde_json::json;
-use smalt::{Smalt, backend::WaitFlow, model::LinkedAccount, remote::Retries};
+use smalt::{
+    Smalt,
+    backend::{GetAccount, WaitFlow},
+    model::LinkedAccount,
+    remote::{MOST_CALLS, Retries},
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpListener,
@@ -130,44 +135,70 @@ async fn asked(address: &str, path: &str) -> String {
     said.rsplit("\r\n\r\n").next().unwrap().to_owned()
 }
 
-/// The child that waits: so many calls at once, each on its way to a server that does not answer. Says how much memory they took.
-pub async fn wait(address: &str) {
+/// The child that waits: so many calls at once, to a server that does not answer. Says how much memory they took.
+/// `remote-calls` are such as wait for a place once so many are under way, `remote-waits` such as have a connection each, `remote-bare` the
+/// latter by the peer.
+pub async fn wait(role: &str, address: &str) {
     let smalt = Smalt::remote(format!("http://{address}")).api_key("tk").no_proxy().retries(Retries::none()).open().unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let bare = reqwest::Client::builder().no_proxy().build().unwrap();
+    let target = format!("http://{address}/smalt/v1/wait_flow");
+    let begin = |n: usize| {
+        let (backend, caller) = (smalt.backend().clone(), smalt::backend::Caller::Organisation("bench".into()));
+        let account = format!("account-{n}");
+        match role {
+            "remote-calls" => tokio::spawn(async move { backend.get_account(&caller, GetAccount { account }).await.map(drop).is_ok() }),
+            "remote-waits" => {
+                let request = WaitFlow { account, flow: "0123456789abcdef01234567".into(), timeout: None };
+                tokio::spawn(async move { backend.wait_flow(&caller, request).await.map(drop).is_ok() })
+            }
+            _ => {
+                let body = json!({"account": account, "flow": "0123456789abcdef01234567"}).to_string();
+                let request = bare.post(&target).header("x-api-key", "tk").header("content-type", "application/json").body(body);
+                tokio::spawn(async move { request.send().await.map(drop).is_ok() })
+            }
+        }
+    };
     // What a first call brings along is not what a call costs.
-    let first = smalt.account("a").flow("f");
-    let begun = tokio::spawn(async move { first.wait(None).await });
+    let first = begin(0);
     while asked(address, "/waiting").await != "1" {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     let before = resident();
-    let calls: Vec<_> = (0..waiting())
-        .map(|n| {
-            let (backend, caller) = (smalt.backend().clone(), smalt::backend::Caller::Organisation("bench".into()));
-            let request = WaitFlow { account: format!("account-{n}"), flow: "0123456789abcdef01234567".into(), timeout: None };
-            tokio::spawn(async move { backend.wait_flow(&caller, request).await })
-        })
-        .collect();
-    while asked(address, "/waiting").await.parse::<usize>().unwrap() <= calls.len() {
+    let calls: Vec<_> = (1..=waiting()).map(begin).collect();
+    let sent = if role == "remote-calls" { waiting().min(MOST_CALLS - 1) } else { waiting() };
+    while asked(address, "/waiting").await.parse::<usize>().unwrap() <= sent {
         assert!(!calls.iter().any(tokio::task::JoinHandle::is_finished), "a call has ended");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     println!("{}", resident() - before);
     calls.into_iter().for_each(|call| call.abort());
-    begun.abort();
+    first.abort();
 }
 
-/// Each side is a process of its own with file handles for all: a waiting call holds a connection over HTTP/1.
-pub async fn memory() -> Row {
+pub async fn memory() -> Vec<Row> {
+    let calls = format!("memory of {} calls at once, {MOST_CALLS} of them sent", waiting());
+    let waits = format!("memory of {} waits at once, a connection each", waiting());
+    let (ours, bare) = (taken("remote-waits").await, taken("remote-bare").await);
+    vec![
+        Row::budget("remote-waiting", &calls, taken("remote-calls").await, 40.0, "MiB"),
+        Row::budget("remote-waits", &waits, ours, 40.0, "MiB"),
+        Row::at_most("remote-waits-beside", &waits, ours, "reqwest", bare, "MiB", 1.5),
+    ]
+}
+
+/// What the calls of this role take, in MiB. Each side is a process of its own with file handles for all: a wait holds a connection over HTTP/1.
+async fn taken(role: &str) -> f64 {
     let server = Served::start_with("remote-silence", "-", true);
     let mut child = tokio::process::Command::new("sh")
         .args(["-c", "ulimit -n 65536 2>/dev/null || ulimit -n \"$(ulimit -Hn)\"; exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().unwrap())
-        .args(["remote-wait", &server.address.to_string(), ""])
+        .args([role, &server.address.to_string(), ""])
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
     let mut said = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).await.unwrap();
     assert!(child.wait().await.unwrap().success());
-    Row::budget("remote-waiting", &format!("memory of {} waiting calls", waiting()), said.trim().parse().unwrap(), 40.0, "MiB")
+    said.trim().parse().unwrap()
 }

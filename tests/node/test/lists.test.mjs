@@ -43,7 +43,7 @@ test('events and lists are fetched as they are read', async (t) => {
     if (operation in asked) asked[operation] += 1
     handler(request, response)
   })
-  const remote = Smalt.remote({ url: await listening(t, server), apiKey: key, noProxy: true })
+  const remote = Smalt.remote({ url: await listening(t, server), apiKey: key, proxy: false })
   t.after(() => remote.close())
 
   const events = remote.events()
@@ -66,4 +66,22 @@ test('events and lists are fetched as they are read', async (t) => {
   await accounts.return()
   await remote.countAccounts()
   assert.equal(asked.list_accounts, 2)
+})
+
+test('an error of events is told where nothing else holds up the process', async () => {
+  const ended = await child(`
+    import { Smalt } from 'smalt'
+    const smalt = await Smalt.sandbox()
+    const told = async (options) => {
+      try {
+        for await (const _ of smalt.events(options));
+      } catch (error) {
+        console.log(error.code)
+      }
+    }
+    await told({ since: 1 })
+    await told({ since: 'nonsense' })
+    await smalt.close()
+    await told()`)
+  assert.deepEqual([ended.code, ended.stdout], [0, 'invalid_request\ninvalid_cursor\nclosed\n'], ended.stderr)
 })

@@ -18,7 +18,7 @@ public struct ServerOptions: Sendable {
     public var plainHTTP: Bool
     /// A certificate authority to trust beside the platform's: PEM.
     public var certificateAuthority: String?
-    /// Whether the proxies of the environment are used.
+    /// Whether the proxies of the environment are used. Default true.
     public var proxy: Bool
 
     /// Options; what is left out keeps its default.
@@ -42,7 +42,7 @@ public struct ServerOptions: Sendable {
         var made: Fields = [
             "url": server.absoluteString, "timeout": timeout?.inSeconds, "attempt_timeout": attemptTimeout?.inSeconds,
             "connect_timeout": connectTimeout?.inSeconds, "retries": retries, "max_answer": maxAnswer, "plain_http": plainHTTP,
-            "certificate_authority": certificateAuthority, "no_proxy": !proxy,
+            "certificate_authority": certificateAuthority, "proxy": proxy,
         ]
         made.merge(more)
         return made

@@ -127,7 +127,7 @@ import Testing
             Port.shared.held {
                 for waiting in all { waiting.cancel() }
                 // The core ends them meanwhile.
-                usleep(1_000_000)
+                usleep(3_000_000)
             }
             for waiting in all { await #expect(throws: CancellationError.self) { try await waiting.value } }
             let (wakes, ends) = (Port.shared.counts.wakes - start.wakes, Port.shared.counts.ends - start.ends)

@@ -184,7 +184,9 @@ pub async fn measure_remote() -> Vec<Row> {
     let ours = Served::start("http-ours", folder.path());
     let calls = crate::remote::beside_reqwest(ours.address, &asked.key, ACCOUNTS, account).await;
     drop(ours);
-    vec![calls, crate::remote::memory().await]
+    let mut rows = vec![calls];
+    rows.extend(crate::remote::memory().await);
+    rows
 }
 
 fn parsed(bytes: &[u8]) -> Value {

@@ -29,7 +29,7 @@ public abstract class ServerOptions internal constructor() {
     /** A certificate authority to trust beside the platform's: PEM. */
     public var certificateAuthority: String? = null
 
-    /** Whether the proxies of the environment are used. */
+    /** Whether the proxies of the environment are used. Default true. */
     public var proxy: Boolean = true
 
     /** Opens authorize pages. */
@@ -48,7 +48,7 @@ public abstract class ServerOptions internal constructor() {
         into.putSome("max_answer", maxAnswer) { json(it) }
         into.put("plain_http", json(plainHttp))
         into.putSome("certificate_authority", certificateAuthority) { json(it) }
-        into.put("no_proxy", json(!proxy))
+        into.put("proxy", json(proxy))
     }
 }
 
