@@ -31,7 +31,8 @@ def ready(account: Any, application: str = "sandbox-oauth", **options: Any) -> C
     until = time.monotonic() + 60
     while True:
         one: Credential = account.credential(application, **options)
-        if one is account.credential(application, **options):
+        again: Credential = account.credential(application, **options)
+        if one is again:
             return one
         assert time.monotonic() < until, "it never comes from memory"
 
