@@ -1,5 +1,5 @@
 """Looks through a source distribution: `sdist.py smalt-x.tar.gz`. All that the wheel is built from is there, and nothing that git ignores
-(stores, keys, what was built)."""
+(stores, keys, what was built). Where the tree is no checkout of git's, nobody knows what belongs to it: that is said, and is no fault."""
 
 from __future__ import annotations
 
@@ -56,6 +56,10 @@ def faults(archive: Path) -> list[str]:
 
 
 if __name__ == "__main__":
+    # A folder, or the file of a worktree. A tree inside of another one's checkout has neither.
+    if not (ROOT / ".git").exists():
+        print("the source distribution is not looked through: this tree is no checkout of git's", file=sys.stderr)
+        sys.exit(0)
     found = faults(Path(sys.argv[1]))
     print("\n".join(found), end="\n" if found else "", file=sys.stderr)
     sys.exit(1 if found else 0)

@@ -226,6 +226,14 @@ ${codes.join('\n')}
 export type ErrorKind = ${kinds.map(quoted).join(' | ')}
 
 ${classes.join('\n')}
+/** Any error of Smalt. \`switch (error.kind)\` tells its class, and so does a \`code\`: each is of one kind. */
+export type AnySmaltError =
+${kinds.map((kind) => `  | ${pascal(kind)}Error`).join('\n')}
+
+/** Whether Smalt failed, and nothing else: an error that was caught is then one of the classes. */
+export function isSmaltError(error: unknown): error is AnySmaltError {
+  return error instanceof SmaltError
+}
 `
 }
 
@@ -279,6 +287,8 @@ function methodFiles() {
   if (missing.length > 0) fails(`scripts/methods.mjs has no row for ${missing.join(', ')}`)
   const options = []
   const groups = Object.fromEntries(Object.keys(GROUPS).map((group) => [group, []]))
+  // What their modules import beside that.
+  const made = Object.fromEntries(Object.keys(GROUPS).map((group) => [group, []]))
   for (const [name, row] of Object.entries(METHODS)) {
     const operation = operations.operations[name] ?? fails(`there is no operation ${name}`)
     if (row.by) continue
@@ -322,8 +332,10 @@ ${inward.members(schema, '  ', (field) => rest.includes(field)).join('\n')}
     ]
     const answer = operation.answer.type === 'null' ? 'void' : outward.type(operation.answer)
     const scope = operation.scope === 'organisation' ? ['Scope: organisation.'] : []
-    const body = `    return ${answer === 'void' ? 'perform' : 'call'}(this, '${name}', {${fields.length > 0 ? ` ${fields.join(', ')} ` : ''}}, options)`
-    groups[row.on].push(`${doc(row.about ?? operation.description, '  ', scope)}  ${row.name}(${[...parameters, `options: ${optionsType} = {}`].join(', ')}): Promise<${answer}> {
+    const asked = `(this, '${name}', {${fields.length > 0 ? ` ${fields.join(', ')} ` : ''}}, options)`
+    const body = row.into ? `    return new ${row.into[0]}(await call<${answer}>${asked})` : `    return ${answer === 'void' ? 'perform' : 'call'}${asked}`
+    if (row.into) made[row.on].push(`import { ${row.into[0]} } from '${row.into[1]}'`)
+    groups[row.on].push(`${doc(row.about ?? operation.description, '  ', scope)}  ${row.into ? 'async ' : ''}${row.name}(${[...parameters, `options: ${optionsType} = {}`].join(', ')}): Promise<${answer}> {
 ${body}
   }
 `)
@@ -358,11 +370,11 @@ ${rows.join('\n')}
 `
   const pick = (names) => options.filter((option) => names.includes(option.group)).map((option) => option.text).join('\n')
   return {
-    'methods.ts': file(['smalt', 'verbs'], [], pick(['smalt', 'verbs'])) + table,
+    'methods.ts': file(['smalt', 'verbs'], [...made.smalt, ...made.verbs], pick(['smalt', 'verbs'])) + table,
     'options.ts': `${HEAD}${[['account', ['account']], ['methods', ['smalt', 'verbs']]]
       .map(([module, names]) => `export type {\n${options.filter((option) => names.includes(option.group)).map((option) => `  ${option.name},`).join('\n')}\n} from './${module}.js'\n`)
       .join('')}`,
-    'account.ts': file(['account'], [`import { Verbs } from '../verbs.js'`], pick(['account'])),
+    'account.ts': file(['account'], [...made.account, `import { Verbs } from '../verbs.js'`], pick(['account'])),
   }
 }
 

@@ -1,6 +1,6 @@
 // Where each operation stands in TypeScript, under its own name in camelCase. `on` is the class, `args` are arguments by position (a `?`
 // may be left out), `bound` is what the handle knows; everything else of the request is an option. `by` names a method that is written
-// by hand instead.
+// by hand instead, `into` a class (and its module) that the answer is made.
 const verb = (args = [], more = {}) => ({ on: 'verbs', args, bound: ['account'], ...more })
 const account = (args = [], more = {}) => ({ on: 'account', args, bound: ['account'], ...more })
 const smalt = (args = [], more = {}) => ({ on: 'smalt', args, ...more })
@@ -25,7 +25,7 @@ export const METHODS = {
   hand_off_connect: verb(['application']),
   get_handoff: smalt(['ticket']),
   take_handoff: smalt(['ticket']),
-  park_callback: smalt(['callback_url']),
+  park_callback: smalt(['callback_url'], { into: ['Parked', '../parked.js'] }),
   finish_connect: verb(['callback_url?']),
   get_flow: verb(['flow'], { as: { flow: 'id' } }),
   wait_flow: verb(['flow'], { as: { flow: 'id' } }),

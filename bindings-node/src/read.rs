@@ -137,6 +137,10 @@ impl<'env> Reader<'env> {
         }
         let array = self.object()?;
         let length = array.get_array_length().map_err(failed)?;
+        // An array can be as long as it says, and hold nothing.
+        if length > MOST_ITEMS {
+            return Err(Error::custom("an array is too long"));
+        }
         Ok(Items { reader, array, length, at: 0 })
     }
 }
@@ -193,6 +197,9 @@ impl<'de> de::MapAccess<'de> for Entries<'_> {
         seed.deserialize(self.reader.inner(value))
     }
 }
+
+/// More than any request has a use for, and soon read.
+const MOST_ITEMS: u32 = 1 << 20;
 
 struct Items<'env> {
     reader: Reader<'env>,

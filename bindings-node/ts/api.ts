@@ -35,6 +35,8 @@ export interface RequestPageOptions extends RequestOptions {
 
 function pairs(given: Pairs | undefined): readonly NameValue[] | undefined {
   if (given === undefined || Array.isArray(given)) return given as readonly NameValue[] | undefined
+  // JavaScript would take a text apart letter by letter.
+  if (typeof given !== 'object' || given === null) throw new TypeError('query parameters and headers are an object or a list')
   const entries = given instanceof URLSearchParams || given instanceof Headers ? [...given] : Object.entries(given)
   return entries.map(([name, value]) => ({ name, value }))
 }

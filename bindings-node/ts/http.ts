@@ -160,9 +160,14 @@ export async function answerFetch(api: NativeApi, options: HandlerOptions, reque
     const empty = request.method === 'HEAD' || [101, 204, 205, 304].includes(status)
     return new Response(empty ? null : new Uint8Array(body ?? []), { status, headers })
   }
+  if (request.method === 'HEAD') {
+    rest.stop()
+    return new Response(null, { status, headers })
+  }
   const left = new AbortController()
   // Also the part that is awaited just then is awaited no more.
   const leave = (reason: unknown): void => {
+    request.signal.removeEventListener('abort', gone)
     left.abort(reason)
     rest.stop()
   }
@@ -171,15 +176,18 @@ export async function answerFetch(api: NativeApi, options: HandlerOptions, reque
   else request.signal.addEventListener('abort', gone, { once: true })
   const stream = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const part = await next(rest, left.signal)
+      let part: Buffer | undefined
+      try {
+        part = await next(rest, left.signal)
+      } catch (error) {
+        leave(error)
+        throw error
+      }
       if (part !== undefined) return controller.enqueue(new Uint8Array(part))
       request.signal.removeEventListener('abort', gone)
       controller.close()
     },
-    cancel(reason) {
-      request.signal.removeEventListener('abort', gone)
-      leave(reason)
-    },
+    cancel: leave,
   })
   return new Response(stream, { status, headers })
 }

@@ -39,6 +39,7 @@ export function verifyWebhook(
   secrets: Secrets,
   options: VerifyWebhookOptions = {},
 ): VerifiedWebhook {
+  if (typeof headers !== 'object' || headers === null) throw new TypeError('headers are an object')
   const entries = headers instanceof Headers ? [...headers] : Object.entries(headers).flatMap(([name, value]) => [value ?? []].flat().map((one) => [name, one] as const))
   const { tolerance = 300_000, now } = options
   return checked({ headers: entries, body, secrets: several(secrets), tolerance, now: now?.getTime() }) as VerifiedWebhook

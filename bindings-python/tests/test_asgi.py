@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import json
+import time
+from typing import Any, Awaitable, Callable
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
-from smalt import AsyncSmalt, Smalt, make_key
+from smalt import AsyncSmalt, Smalt, _ports, make_key
 from smalt.testing import Sandbox
 
 PROJECT: dict[str, Any] = {
@@ -47,48 +49,114 @@ def test_the_api_is_mounted() -> None:
     asyncio.run(life())
 
 
-def test_a_stream_ends_when_its_reader_hangs_up() -> None:
+class Watched:
+    """A loop's port that notes which calls were given up."""
+
+    def __init__(self, port: Any) -> None:
+        self.port, self.given_up = port, 0
+
+    def submit(self, *arguments: Any) -> Any:
+        call, watched = self.port.submit(*arguments), self
+
+        class Noted:
+            def cancel(self) -> None:
+                watched.given_up += 1
+                call.cancel()
+
+        return Noted()
+
+
+class Client:
+    """Reads an event stream as a server hands it to the application."""
+
+    def __init__(self, app: Any, key: str) -> None:
+        self.received: asyncio.Queue[Any] = asyncio.Queue()
+        self.sent: asyncio.Queue[Any] = asyncio.Queue()
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "GET",
+            "path": "/smalt/smalt/v1/events/stream",
+            "raw_path": b"/smalt/smalt/v1/events/stream",
+            "root_path": "/smalt",
+            "query_string": b"",
+            "headers": [(b"host", b"testserver"), (b"x-api-key", key.encode())],
+            "client": ("127.0.0.1", 40000),
+        }
+        self.received.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+        self.said = b""
+        self.raised: BaseException | None = None
+
+        async def answer() -> None:
+            try:
+                await app(scope, self.received.get, self.sent.put)
+            except BaseException as raised:
+                # As what reports errors does.
+                self.raised = raised
+                raise
+
+        self.answered = asyncio.ensure_future(answer())
+
+    async def start(self) -> Any:
+        start = await asyncio.wait_for(self.sent.get(), 60)
+        assert start["type"] == "http.response.start", start
+        return start
+
+    async def comes(self, text: bytes) -> None:
+        while text not in self.said:
+            piece = await asyncio.wait_for(self.sent.get(), 60)
+            assert piece["more_body"], self.said
+            self.said += piece["body"]
+
+    async def hangs_up(self) -> None:
+        self.received.put_nowait({"type": "http.disconnect"})
+        await asyncio.wait_for(self.answered, 60)
+
+    async def is_cancelled(self) -> None:
+        """As a server's time limit does it, or a middleware."""
+        self.answered.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(self.answered, 60)
+
+
+@pytest.mark.parametrize("leave", [Client.hangs_up, Client.is_cancelled])
+def test_a_stream_ends_with_its_reader(leave: Callable[[Client], Awaitable[None]]) -> None:
     async def life() -> None:
-        async with AsyncSmalt.embedded(project=PROJECT, key=make_key()) as smalt:
+        # Room for one stream: a second one tells whether the first is over.
+        async with AsyncSmalt.embedded(project={**PROJECT, "server": {"waiters": 1}}, key=make_key()) as smalt:
             key = (await smalt.create_api_key("tests")).key.reveal()
-            received: asyncio.Queue[Any] = asyncio.Queue()
-            sent: asyncio.Queue[Any] = asyncio.Queue()
-            scope: dict[str, Any] = {
-                "type": "http",
-                "method": "GET",
-                "path": "/smalt/smalt/v1/events/stream",
-                "raw_path": b"/smalt/smalt/v1/events/stream",
-                "root_path": "/smalt",
-                "query_string": b"",
-                "headers": [(b"host", b"testserver"), (b"x-api-key", key.encode())],
-                "client": ("127.0.0.1", 40000),
-            }
-            received.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+            app = smalt.asgi()
             before = asyncio.all_tasks()
-            answered = asyncio.ensure_future(smalt.asgi()(scope, received.get, sent.put))
-            start = await asyncio.wait_for(sent.get(), 60)
-            assert start["type"] == "http.response.start" and start["status"] == 200, start
+            port: Any = Watched(_ports.here.port)
+            _ports.here.port = port
+            first = Client(app, key)
+            start = await first.start()
+            assert start["status"] == 200, start
             assert dict(start["headers"])[b"content-type"].startswith(b"text/event-stream")
-            said = b""
-
-            async def comes(text: bytes) -> None:
-                nonlocal said
-                while text not in said:
-                    piece = await asyncio.wait_for(sent.get(), 60)
-                    assert piece["more_body"], said
-                    said += piece["body"]
-
             # What happens is sent while the answer is still open.
-            await comes(b"event: ready")
+            await first.comes(b"event: ready")
             await smalt.account("later").ensure()
-            await comes(b"event: account.created")
-            assert not answered.done()
-            received.put_nowait({"type": "http.disconnect"})
-            await asyncio.wait_for(answered, 60)
+            await first.comes(b"event: account.created")
+            assert not first.answered.done()
+            refused = Client(app, key)
+            assert (await refused.start())["status"] == 503, "there is room for one"
+            body = await asyncio.wait_for(refused.sent.get(), 60)
+            assert json.loads(body["body"])["code"] == "overloaded"
+            await asyncio.wait_for(refused.answered, 60)
+            assert port.given_up == 0
+            await leave(first)
             left = asyncio.all_tasks() - before
             if left:
                 _, left = await asyncio.wait(left, timeout=60)
             assert not left, left
+            assert port.given_up == 1, "what was awaited is awaited no more"
+            # The exception with which the first one ended is still there, and with it the traceback's frames.
+            until = time.monotonic() + 60
+            status = 0
+            while status != 200 and time.monotonic() < until:
+                later = Client(app, key)
+                status = (await later.start())["status"]
+                await (later.hangs_up() if status == 200 else asyncio.wait_for(later.answered, 60))
+            assert status == 200 and (first.raised is None) == (leave is Client.hangs_up)
             assert await smalt.count_accounts() == 1
 
     asyncio.run(life())

@@ -220,12 +220,18 @@ def test_django_with_the_api_mounted_as_documented(folder: Path) -> None:
     [snippet] = [block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "get_asgi_application" in block]
     (folder / "mounted.py").write_text(snippet)
     code = """
-import asyncio, httpx, django_app
+import asyncio, httpx, django_app, mounted
 from mounted import application
 
 async def main():
-    orders, said = asyncio.Queue(), asyncio.Queue()
-    life = asyncio.ensure_future(application({"type": "lifespan", "asgi": {"version": "3.0"}}, orders.get, said.put))
+    orders, said, states = asyncio.Queue(), asyncio.Queue(), []
+    key = django_app.smalt().create_api_key("tests").key.reveal()
+    async def send(message):
+        said.put_nowait(message)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=mounted.api), base_url="http://127.0.0.1:8000") as client:
+            counted = await client.post("/smalt/v1/count_accounts", headers={"x-api-key": key}, json={})
+            states.append((counted.status_code, counted.json() if counted.status_code == 200 else counted.json()["code"]))
+    life = asyncio.ensure_future(application({"type": "lifespan", "asgi": {"version": "3.0"}}, orders.get, send))
     orders.put_nowait({"type": "lifespan.startup"})
     assert (await asyncio.wait_for(said.get(), 60))["type"] == "lifespan.startup.complete"
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://127.0.0.1:8000") as client:
@@ -240,12 +246,37 @@ async def main():
     orders.put_nowait({"type": "lifespan.shutdown"})
     await asyncio.wait_for(life, 60)
     assert (await said.get())["type"] == "lifespan.shutdown.complete"
+    # Who is told so ends the loop: the engine is closed by then.
+    assert states == [(200, 0), (503, "closed")], states
     django_app.smalt().close()
 
 asyncio.run(main())
 print("ok")
 """
     assert run_in(folder, "-c", code, PYTHONPATH=str(EXAMPLES)) == "ok\n"
+    code = """
+import asyncio, httpx, django_app
+from mounted import application
+
+async def main():
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://127.0.0.1:8000") as client:
+        try:
+            await client.get("/smalt/smalt/v1/capabilities")
+        except RuntimeError as error:
+            assert "lifespan" in str(error), error
+        else:
+            raise AssertionError("answered without an engine")
+    orders, said = asyncio.Queue(), asyncio.Queue()
+    orders.put_nowait({"type": "lifespan.startup"})
+    await asyncio.wait_for(application({"type": "lifespan", "asgi": {"version": "3.0"}}, orders.get, said.put), 60)
+    failed = await said.get()
+    assert failed["type"] == "lifespan.startup.failed" and "key" in failed["message"], failed
+
+asyncio.run(main())
+print("ok")
+"""
+    # The store has another key.
+    assert run_in(folder, "-c", code, PYTHONPATH=str(EXAMPLES), SMALT_KEY=make_key().reveal()) == "ok\n"
 
 
 def test_a_celery_worker_after_fork(folder: Path) -> None:

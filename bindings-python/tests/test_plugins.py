@@ -6,9 +6,11 @@ import asyncio
 import gc
 import os
 import queue
+import sys
 import threading
 import time
-from typing import Any, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Awaitable, Callable
 
 import pytest
 
@@ -24,9 +26,11 @@ from smalt import (
     Smalt,
     SmaltError,
     WorkflowRunner,
+    _block,
     _host,
     make_key,
 )
+from smalt._block import plugin_loop
 from smalt.errors import PluginError
 from smalt.testing import Sandbox, Served
 
@@ -345,6 +349,112 @@ def test_a_plugin_that_calls_back_is_refused_at_once() -> None:
         assert raised.value.code == "reentrant"
 
 
+def test_a_plugin_that_opens_or_closes_a_blocking_handle_is_refused_at_once() -> None:
+    holder: list[Smalt] = []
+    codes: list[str] = []
+
+    class Opens(Connector):
+        slug = "sandbox-key"
+
+        async def verify(self, ctx: Any) -> Identity:
+            for refused in (opened, lambda: opened(Plain()), Smalt.sandbox, holder[0].close):
+                with pytest.raises(PluginError) as raised:
+                    refused()
+                codes.append(raised.value.code)
+            # No I/O, and no waiting for the loop on which this runs.
+            remote = Smalt.remote("http://127.0.0.1:1", api_key="key", presenter=Consents())
+            with pytest.raises(PluginError) as raised:
+                remote.count_accounts()
+            codes.append(raised.value.code)
+            return Identity(id=str(remote.capabilities.presenter), label="x")
+
+    with opened(Opens()) as smalt:
+        holder.append(smalt)
+        assert connected(smalt).identity == Identity(id="True", label="x")
+    assert codes == ["reentrant"] * 5
+
+
+def test_a_coroutine_that_blocks_its_loop_holds_up_no_opening() -> None:
+    blocked, release = threading.Event(), threading.Event()
+
+    class Blocks(Connector):
+        slug = "sandbox-key"
+
+        async def verify(self, ctx: Any) -> Identity:
+            blocked.set()
+            release.wait()
+            return Identity(id="late", label="late")
+
+    def others() -> str:
+        with Smalt.remote("http://127.0.0.1:1", api_key="key", presenter=Consents()) as remote:
+            assert remote.capabilities.presenter
+        # Plain functions run beside the loop, but what is to be called comes by it.
+        with opened(Plain(), timings={"plugin": 3}) as other:
+            account = other.account("a")
+            account.ensure()
+            with pytest.raises(PluginError) as raised:
+                account.connect("sandbox-key", KEY)
+            assert raised.value.code == "plugin_timeout"
+            release.set()
+            return account.connect("sandbox-key", KEY).status
+
+    with opened(Blocks(), timings={"plugin": 600}) as smalt, ThreadPoolExecutor(2) as threads:
+        try:
+            blocks = threads.submit(connected, smalt)
+            assert blocked.wait(60)
+            assert threads.submit(others).result(120) == "active"
+        finally:
+            release.set()
+        assert blocks.result(60).identity.id == "late"
+
+
+@pytest.mark.parametrize("watches", [True, False])
+def test_the_blocking_half_has_a_loop_of_any_sort(watches: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a policy makes, and one that cannot watch descriptors, as on Windows."""
+
+    class Loop(asyncio.SelectorEventLoop):
+        def add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:  # type: ignore[override]
+            if not watches:
+                raise NotImplementedError
+            return super().add_reader(fd, callback, *args)
+
+    monkeypatch.setattr(_block, "_plugins", None)
+    monkeypatch.setattr(asyncio, "new_event_loop", Loop)
+    seen: list[object] = []
+
+    class Where(Awaited):
+        async def verify(self, ctx: Any, credential: Any) -> Identity:
+            seen.append(asyncio.get_running_loop())
+            return await super().verify(ctx, credential)
+
+    with opened(Where()) as smalt:
+        assert connected(smalt).status == "active"
+    assert len(seen) == 1 and isinstance(seen[0], Loop)
+
+
+def test_a_plugin_does_not_end_the_loop_of_others() -> None:
+    class Exits(Connector):
+        slug = "sandbox-key"
+
+        async def verify(self, ctx: Any) -> Identity:
+            sys.exit("on purpose")
+
+    class Stops(Connector):
+        slug = "sandbox-key"
+
+        async def verify(self, ctx: Any) -> Identity:
+            asyncio.get_running_loop().stop()
+            return Identity(id="stopped", label="stopped")
+
+    with opened(Exits()) as smalt, pytest.raises(PluginError) as raised:
+        connected(smalt)
+    assert raised.value.code == "plugin_panicked"
+    with opened(Stops()) as smalt:
+        assert connected(smalt).identity.id == "stopped"
+    with opened(Awaited()) as smalt:
+        assert connected(smalt).identity.id == "acme"
+
+
 def test_an_async_plugin_may_ask_about_others() -> None:
     holder: list[AsyncSmalt] = []
 
@@ -460,9 +570,6 @@ def test_a_presenter_shows_the_page_of_a_servers_connect() -> None:
             with pytest.raises(SmaltError) as raised:
                 smalt.account("a").connect("sandbox-oauth")
             assert raised.value.code == "presenter_required"
-        # An address that is none: what was opened for the presenter is closed again.
-        with pytest.raises(SmaltError):
-            Smalt.remote("no address", api_key=key, presenter=Shows())
         with pytest.raises(RuntimeError, match="event loop"):
             AsyncSmalt.remote(served.url, api_key=key, presenter=Shows())
     assert len(shown) == 2
@@ -484,14 +591,47 @@ def test_a_runner_runs_workflows() -> None:
         assert answer == {"workflow": "notify", "payload": payload, "account": "a"}
 
 
+async def _await_embedded() -> None:
+    with pytest.raises(SmaltError):
+        await AsyncSmalt.embedded(project={"version": 7}, key=make_key(), runner=WorkflowRunner())
+
+
+async def _embedded() -> None:
+    with pytest.raises(SmaltError):
+        Smalt.embedded(project={"version": 7}, key=make_key(), runner=WorkflowRunner())
+
+
+async def _await_remote() -> None:
+    with pytest.raises(SmaltError):
+        AsyncSmalt.remote("no address", api_key="key", presenter=Consents())
+
+
+async def _remote() -> None:
+    with pytest.raises(SmaltError):
+        Smalt.remote("no address", api_key="key", presenter=Consents())
+
+
+async def _await_end() -> None:
+    async with AsyncSmalt.remote("http://127.0.0.1:1", api_key="key", presenter=Consents()):
+        pass
+
+
+async def _end() -> None:
+    with Smalt.remote("http://127.0.0.1:1", api_key="key", presenter=Consents()):
+        pass
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the system does not tell what a process has open")
-def test_an_engine_that_does_not_open_leaves_nothing_behind() -> None:
+@pytest.mark.parametrize("ended", [_await_embedded, _embedded, _await_remote, _remote, _await_end, _end])
+def test_what_does_not_open_or_has_ended_leaves_nothing_behind(ended: Callable[[], Awaitable[None]]) -> None:
     async def life() -> list[int]:
         counts = []
         for _ in range(2):
             for _ in range(50):
-                with pytest.raises(SmaltError):
-                    await AsyncSmalt.embedded(project={"version": 7}, key=make_key(), runner=WorkflowRunner())
+                await ended()
+            # What the loop of the blocking half was told before this, it has done.
+            loop, _ = plugin_loop()
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop))
             gc.collect()
             counts.append(len(os.listdir("/proc/self/fd")))
         return counts

@@ -3,7 +3,19 @@
 use std::fmt;
 
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::model::Json;
+
+/// Clears every text of a value from memory.
+pub(crate) fn wipe(value: &mut Json) {
+    match value {
+        Json::String(text) => text.zeroize(),
+        Json::Array(items) => items.iter_mut().for_each(wipe),
+        Json::Object(map) => map.values_mut().for_each(wipe),
+        _ => {}
+    }
+}
 
 /// A secret: Debug shows `Secret(…)`, there is no Display and no Serialize
 /// ([`Exposed`](crate::Exposed) writes one out, by name), the memory is cleared on drop.

@@ -53,6 +53,9 @@ pub struct Step {
     pub outcomes: Option<BTreeMap<String, usize>>,
     #[serde(default)]
     pub eventually: bool,
+    /// Seconds in which it must have ended. The program of bad networks says so; cases of conformance have none.
+    #[serde(default)]
+    pub within: Option<f64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

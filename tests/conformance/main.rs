@@ -185,7 +185,10 @@ async fn take(world: &Arc<World>, step: &Step, saved: &mut BTreeMap<String, Json
     let step = ready(step, saved)?;
     let until = Instant::now() + EVENTUALLY;
     let answers = loop {
-        let answers = act(world, &step).await;
+        let answers = match step.within.map(Duration::from_secs_f64) {
+            None => act(world, &step).await,
+            Some(within) => tokio::time::timeout(within, act(world, &step)).await.map_err(|_| format!("did not end within {within:?}"))?,
+        };
         let checked = match &step.outcomes {
             Some(outcomes) => check_outcomes(outcomes, &answers),
             None => answers.iter().try_for_each(|answer| check(&step, answer)),

@@ -79,7 +79,7 @@ function pointer(value, path) {
 
 const KEYS = {
   case: ['$schema', 'version', 'id', 'title', 'tags', 'environment', 'project', 'manifests', 'clock', 'steps'],
-  step: ['do', 'note', 'as', 'args', 'save', 'expect', 'error', 'repeat', 'parallel', 'outcomes', 'eventually'],
+  step: ['do', 'note', 'as', 'args', 'save', 'expect', 'error', 'repeat', 'parallel', 'outcomes', 'eventually', 'within'],
   error: ['code', 'context', 'retry_after', 'without'],
 }
 export function known(kind, object) {
@@ -286,7 +286,7 @@ const OPERATIONS = {
   list_apps: op('account', ({ account }) => account.listApps()),
   get_app: op('account application', ({ account }, g) => account.getApp(g.application)),
   start_connect: op('account application return_to? redirect_uri? scopes? inputs? connection? device?', ({ account }, g) => account.startConnect(g.application, connecting(g))),
-  park_callback: op('callback_url cookie?', ({ smalt }, g) => smalt.parkCallback(g.callback_url, { cookie: g.cookie })),
+  park_callback: op('callback_url cookie?', ({ smalt }, g) => smalt.parkCallback(g.callback_url, { cookie: g.cookie }), (parked) => plain({ ...parked, returnTo: parked.returnTo })),
   finish_connect: op('account callback_url? claim? cookie?', ({ account }, g) => account.finishConnect(g.callback_url, { cookie: g.cookie, claim: g.claim })),
   get_flow: op('account flow', ({ account }, g) => account.flow(g.flow).get()),
   wait_flow: op('account flow timeout~?', ({ account }, g) => account.flow(g.flow).wait({ timeout: g.timeout ?? 10_000 })),
@@ -541,7 +541,9 @@ async function take(world, step, saved) {
   const filled = ready(step, saved)
   const until = Date.now() + 10_000
   for (;;) {
-    const all = await act(world, filled)
+    const acting = act(world, filled)
+    // The program of bad networks says so; cases of conformance have none.
+    const all = await (filled.within ? limited(acting, filled.within * 1000) : acting)
     const why = filled.outcomes ? checkOutcomes(filled.outcomes, all) : all.map((ended) => check(filled, ended)).find(Boolean)
     if (!why) {
       for (const [name, path] of Object.entries(step.save ?? {})) saved.set(name, pointer(all.at(-1).ok, path))

@@ -13,7 +13,7 @@ use smalt::{
     config::{self, Stored},
     http::protocol,
     manifest::{
-        AppManifest, Catalog,
+        AppManifest, Catalog, Oauth2,
         template::{self, Values},
     },
     model::{AccountUpdate, ConfigUpdate},
@@ -125,10 +125,15 @@ fn provider_answer(data: &[u8]) {
     let status = [200, 200, 400, 401, 403, 429, 500, 302][usize::from(*status) % 8];
     let answer = HttpResponse { status, headers: vec![("content-type".into(), "application/json".into())], body: body.to_vec() };
     let now = Timestamp::from_millis(1_767_225_600_000);
-    if let Ok(tokens) = protocol::parse_token_answer(oauth, &answer, now) {
-        assert!(!tokens.access_token.is_empty());
+    // Each answer also as one of an application that speaks XML.
+    static XML: OnceLock<Oauth2> = OnceLock::new();
+    let xml = XML.get_or_init(|| Catalog::builtin().get("sage-intacct").unwrap().keybased.clone().unwrap().token.unwrap().rules());
+    for oauth in [oauth, xml] {
+        if let Ok(tokens) = protocol::parse_token_answer(oauth, &answer, now) {
+            assert!(!tokens.access_token.is_empty());
+        }
+        let _ = protocol::parse_revoke_answer(oauth, &answer);
     }
-    let _ = protocol::parse_revoke_answer(oauth, &answer);
     let _ = protocol::callback(&format!("https://app.example/callback?{}", String::from_utf8_lossy(body)));
 }
 

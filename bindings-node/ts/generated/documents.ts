@@ -1052,7 +1052,8 @@ export interface TokenAnswer {
   readonly success?: Success | null | undefined
   /**
    * How answers are written; default `auto`. In XML a pointer leads from the outermost element to the inner ones, e.g.
-   * `/response/session/id`; an attribute is `@name`.
+   * `/response/session/id`; an attribute is `@name`. Of elements that stand there several times the first is meant, unless a
+   * number follows the name, from 0.
    */
   readonly format?: AnswerFormat | undefined
   /** How `expires_in` is to be read; default `auto`. */

@@ -332,3 +332,25 @@ export class InternalError extends SmaltError {
   declare readonly code: 'internal'
 }
 
+/** Any error of Smalt. `switch (error.kind)` tells its class, and so does a `code`: each is of one kind. */
+export type AnySmaltError =
+  | InvalidError
+  | UnauthenticatedError
+  | ForbiddenError
+  | NotFoundError
+  | ConflictError
+  | FlowError
+  | TimeoutError
+  | ReauthError
+  | ProviderError
+  | ConfigurationError
+  | UnavailableError
+  | PluginError
+  | UnsupportedError
+  | CancelledError
+  | InternalError
+
+/** Whether Smalt failed, and nothing else: an error that was caught is then one of the classes. */
+export function isSmaltError(error: unknown): error is AnySmaltError {
+  return error instanceof SmaltError
+}

@@ -40,6 +40,7 @@ import type {
   WebhookKind,
   WebhookSettings,
 } from './types.js'
+import { Parked } from '../parked.js'
 
 /** Options of `listAccounts`. */
 export interface ListAccountsOptions extends CallOptions {
@@ -387,8 +388,8 @@ export abstract class SmaltMethods extends Handle {
   }
 
   /** Takes a provider's callback and keeps its code, sealed and briefly, until the user claims it. */
-  parkCallback(callbackUrl: string, options: ParkCallbackOptions = {}): Promise<ParkedCallback> {
-    return call(this, 'park_callback', { callbackUrl }, options)
+  async parkCallback(callbackUrl: string, options: ParkCallbackOptions = {}): Promise<ParkedCallback> {
+    return new Parked(await call<ParkedCallback>(this, 'park_callback', { callbackUrl }, options))
   }
 
   /**

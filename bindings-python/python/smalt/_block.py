@@ -29,32 +29,41 @@ def scope_now() -> Any:
 
 
 _lock = threading.Lock()
-_loop: asyncio.AbstractEventLoop | None = None
+_plugins: tuple[asyncio.AbstractEventLoop, bool] | None = None
 
 
 def _forget() -> None:
     """In a forked child: the parent's loop does not run here."""
-    global _lock, _loop
-    _lock, _loop = threading.Lock(), None
+    global _lock, _plugins
+    _lock, _plugins = threading.Lock(), None
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def plugin_loop() -> asyncio.AbstractEventLoop:
-    """The loop on which plugins of the blocking handles run: one for all of them, on a thread of its own."""
+def plugin_loop() -> tuple[asyncio.AbstractEventLoop, bool]:
+    """The loop on which plugins of the blocking handles run: one for all of them, on a thread of its own; and whether it can watch
+    descriptors."""
     import asyncio
 
-    global _loop
+    from ._ports import can_watch
+
+    global _plugins
     with _lock:
-        if _loop is None:
+        if _plugins is None:
             loop = asyncio.new_event_loop()
+            watches = can_watch(loop)
 
             def serve() -> None:
                 asyncio.set_event_loop(loop)
-                loop.run_forever()
+                while not loop.is_closed():
+                    try:
+                        loop.run_forever()
+                    except (KeyboardInterrupt, SystemExit):
+                        # A plugin's own, which its caller is told. The loop is that of others, too.
+                        pass
 
             threading.Thread(target=serve, name="smalt-plugins", daemon=True).start()
-            _loop = loop
-        return _loop
+            _plugins = loop, watches
+        return _plugins

@@ -13,7 +13,7 @@ from typing import Any, Callable, Mapping
 
 from ._errors import SmaltError, remember
 from ._loop import end
-from ._ports import close_port, open_port
+from ._ports import close_port, open_port, open_port_into
 from ._requests import api_request
 from ._scope import scope
 from ._smalt import Context, HostCall, run
@@ -144,7 +144,8 @@ if hasattr(os, "register_at_fork"):
 class PluginHost:
     """The plugins of one engine, on one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, plugins: Mapping[str, object]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, plugins: Mapping[str, object], watches: bool | None = None) -> None:
+        """On the loop's thread; or on another one, which knows whether the loop can watch descriptors."""
         self.loop = loop
         self.methods: dict[tuple[str, str], _Method] = {}
         for name, plugin in plugins.items():
@@ -153,16 +154,7 @@ class PluginHost:
                 if callable(function):
                     self.methods[name, method] = _Method(function)
         self._running: dict[int, asyncio.Task[None] | None] = {}
-        self.port = open_port(loop, self._messages)
-
-    @classmethod
-    def on(cls, loop: asyncio.AbstractEventLoop, plugins: Mapping[str, object]) -> PluginHost:
-        """From another thread than the loop's."""
-
-        async def make() -> PluginHost:
-            return cls(loop, plugins)
-
-        return asyncio.run_coroutine_threadsafe(make(), loop).result()
+        self.port = open_port(loop, self._messages) if watches is None else open_port_into(loop, watches, self._messages)
 
     def names(self, plugin: str) -> list[str]:
         """The methods that a plugin has."""

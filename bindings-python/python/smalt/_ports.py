@@ -13,21 +13,42 @@ Messages = Callable[["list[Any]"], None]
 
 
 def open_port(loop: asyncio.AbstractEventLoop, messages: Messages | None = None) -> Port:
-    """A port into this loop: by a descriptor where the loop can watch one, else by a thread."""
-    port: Port
+    """A port into this loop, which runs on this thread: by a descriptor where the loop can watch one, else by a thread."""
     try:
         port = Port(True)
-
-        def drain() -> None:
-            came = port.drain()
-            if came is not None and messages is not None:
-                messages(came)
-
-        loop.add_reader(port.fileno(), drain)
+        loop.add_reader(port.fileno(), _drain, port, messages)
     except (NotImplementedError, OSError):
         port = Port(False)
         _Pump(loop, port, messages).start()
     return port
+
+
+def open_port_into(loop: asyncio.AbstractEventLoop, watches: bool, messages: Messages) -> Port:
+    """A port into a loop on another thread, of which is known whether it can watch descriptors. Nothing waits for the loop, which may
+    be busy: what comes before it watches stays in the port."""
+    port = Port(watches)
+    if watches:
+        loop.call_soon_threadsafe(loop.add_reader, port.fileno(), _drain, port, messages)
+    else:
+        _Pump(loop, port, messages).start()
+    return port
+
+
+def can_watch(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether a loop that does not run yet can watch descriptors."""
+    port = Port(True)
+    try:
+        loop.add_reader(port.fileno(), _drain, port, None)
+    except (NotImplementedError, OSError):
+        return False
+    close_port(loop, port)
+    return True
+
+
+def _drain(port: Port, messages: Messages | None) -> None:
+    came = port.drain()
+    if came is not None and messages is not None:
+        messages(came)
 
 
 def close_port(loop: asyncio.AbstractEventLoop, port: Port) -> None:
@@ -47,15 +68,10 @@ class _Pump(threading.Thread):
         super().__init__(name="smalt-pump", daemon=True)
         self._loop, self._port, self._messages = loop, port, messages
 
-    def _drain(self) -> None:
-        came = self._port.drain()
-        if came is not None and self._messages is not None:
-            self._messages(came)
-
     def run(self) -> None:
         while self._port.wait():
             try:
-                self._loop.call_soon_threadsafe(self._drain)
+                self._loop.call_soon_threadsafe(_drain, self._port, self._messages)
             except RuntimeError:  # the loop is closed
                 self._port.close()
                 return

@@ -54,7 +54,8 @@ def _host_of(plugins: dict[str, object]) -> PluginHost | None:
         return None
     from ._host import PluginHost
 
-    return PluginHost.on(plugin_loop(), plugins)
+    loop, watches = plugin_loop()
+    return PluginHost(loop, plugins, watches)
 
 
 def _close_host(host: PluginHost) -> None:
@@ -621,6 +622,7 @@ class Smalt(_AsyncHandle, SmaltOperations):
 
     def close(self) -> None:
         """Writes what is outstanding and releases the store. Later calls raise `UnavailableError` with code `closed`."""
+        scope_now()
         end(self._engine.close())
         if self._plugins is not None:
             _close_host(self._plugins)
@@ -725,6 +727,7 @@ class Opening:
 
     def open(self) -> Smalt:
         """Opens it."""
+        scope_now()
         host = self._host()
         try:
             return self._cls(end(self._work(host)), host)

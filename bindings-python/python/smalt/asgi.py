@@ -38,11 +38,15 @@ class App:
         client = scope.get("client")
         work = self._api.answer(scope["method"], _target(scope), headers, body, client[0] if client else None)
         status, answered, whole, rest = await end(work)
-        await send({"type": "http.response.start", "status": status, "headers": answered})
-        if rest is None or scope["method"] == "HEAD":
-            await send({"type": "http.response.body", "body": whole})
-            return
-        await _stream(rest, receive, send)
+        try:
+            await send({"type": "http.response.start", "status": status, "headers": answered})
+            if rest is None or scope["method"] == "HEAD":
+                await send({"type": "http.response.body", "body": whole})
+                return
+            await _stream(rest, receive, send)
+        finally:
+            # The API's stream is over when nothing has it any more; an exception that somebody keeps has what this function knows.
+            del rest
 
     async def _body(self, receive: Receive) -> bytes | None:
         """The body, cut one byte behind the limit: the API itself refuses it then. `None` when the client is gone."""
@@ -81,14 +85,14 @@ def _quoted(path: str) -> str:
 
 
 async def _stream(rest: Rest, receive: Receive, send: Send) -> None:
-    """Sends what comes until it ends, or until nobody reads any more."""
+    """Sends what comes until it ends, until nobody reads any more, or until this is cancelled."""
     gone = asyncio.ensure_future(_gone(receive))
+    piece: asyncio.Future[Any] | None = None
     try:
         while True:
             piece = asyncio.ensure_future(end(rest.next()))
             await asyncio.wait({piece, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not piece.done():
-                piece.cancel()
                 return
             part = piece.result()
             await send({"type": "http.response.body", "body": part, "more_body": bool(part)})
@@ -96,6 +100,9 @@ async def _stream(rest: Rest, receive: Receive, send: Send) -> None:
                 return
     finally:
         gone.cancel()
+        if piece is not None:
+            piece.cancel()
+        del rest
 
 
 async def _gone(receive: Receive) -> None:

@@ -14,7 +14,8 @@ use crate::{
     http::protocol::ClientCredentials,
     manifest::{
         AppManifest, KeyGrant, KeyToken, Keybased, Oauth1, Oauth2, Placement, Placements, Registration, SANDBOX_SLUGS,
-        document::did_you_mean, template::Values,
+        document::did_you_mean,
+        template::{self, Values},
     },
     model::{AppStatus, Application, AuthType, Connection, ConnectionStatus, Credential, Environment, GrantKind, InputField},
     plugin::ClientIdentity,
@@ -42,14 +43,9 @@ pub(super) struct App {
 
 /// Whether calls of the API name the organisation's client, e.g. in a header.
 fn names_client(manifest: &AppManifest) -> bool {
-    let named = |text: &String| text.contains("client_id") || text.contains("client_secret");
-    let placed = |placement: &Placement| match placement {
-        Placement::Header { value, .. } | Placement::Query { value, .. } | Placement::Body { value, .. } | Placement::Xml { value, .. } => {
-            named(value)
-        }
-        Placement::Basic { username, password } => named(username) || named(password),
-        Placement::Oauth1 { consumer_key, consumer_secret, .. } => named(consumer_key) || named(consumer_secret),
-    };
+    let client = ["client_id", "client_secret"];
+    let named = |text: &String| template::names(text, &client);
+    let placed = |placement: &Placement| placement.names(&client);
     let api = &manifest.api;
     manifest.oauth2.is_some() && (api.headers.values().any(named) || api.placement.iter().flat_map(Placements::all).any(placed))
 }

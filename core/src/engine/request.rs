@@ -8,6 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::{Inner, apps::App, credential::CALL, end_of, millis};
 use crate::{
@@ -86,7 +87,7 @@ fn prepare(app: &App, credential: &Credential, method: &str, url: Url) -> Result
     request.set_header("accept", "application/json")?;
     for (name, value) in &app.manifest.api.headers {
         if !steps_owe(app, credential, value) {
-            request.set_header(name, &template::text(value, &values)?)?;
+            request.set_header(name, &Zeroizing::new(template::text(value, &values)?))?;
         }
     }
     each_place(app, credential, |placement| protocol::place(&mut request, placement, &values))?;

@@ -406,7 +406,8 @@ manifest! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub success: Option<Success>,
         /// How answers are written; default `auto`. In XML a pointer leads from the outermost element to the inner ones, e.g.
-        /// `/response/session/id`; an attribute is `@name`.
+        /// `/response/session/id`; an attribute is `@name`. Of elements that stand there several times the first is meant, unless a
+        /// number follows the name, from 0.
         #[serde(default, skip_serializing_if = "is_default")]
         #[schemars(extend("default" = "auto"))]
         pub format: AnswerFormat,
@@ -697,6 +698,35 @@ impl Placements {
             Placements::One(one) => std::slice::from_ref(one),
             Placements::Several(some) => some,
         }
+    }
+}
+
+impl Placement {
+    /// Its templates, each with its key.
+    pub(crate) fn templates(&self) -> Vec<(&'static str, &String)> {
+        match self {
+            Placement::Header { value, .. }
+            | Placement::Query { value, .. }
+            | Placement::Body { value, .. }
+            | Placement::Xml { value, .. } => {
+                vec![("value", value)]
+            }
+            Placement::Basic { username, password } => vec![("username", username), ("password", password)],
+            Placement::Oauth1 { consumer_key, consumer_secret, token, token_secret, realm, .. } => {
+                let keys = [
+                    ("consumer_key", consumer_key),
+                    ("consumer_secret", consumer_secret),
+                    ("token", token),
+                    ("token_secret", token_secret),
+                ];
+                keys.into_iter().chain(realm.iter().map(|realm| ("realm", realm))).collect()
+            }
+        }
+    }
+
+    /// Whether any of its templates names one of these, also as the key of a function.
+    pub(crate) fn names(&self, wanted: &[&str]) -> bool {
+        self.templates().iter().any(|(_, text)| template::names(text, wanted))
     }
 }
 

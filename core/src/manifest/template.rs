@@ -173,13 +173,8 @@ impl Place {
         if let Some(name) = self.plain() {
             return Ok(Zeroizing::new(values.need(name)?.to_owned()));
         }
-        let mut bytes = Zeroizing::new(Vec::new());
-        for (at, name) in self.names.iter().enumerate() {
-            if at > 0 {
-                bytes.push(b':');
-            }
-            bytes.extend_from_slice(values.need(name)?.as_bytes());
-        }
+        let parts: Vec<&str> = self.names.iter().map(|name| values.need(name)).collect::<Result<_>>()?;
+        let mut bytes = Zeroizing::new(parts.join(":").into_bytes());
         let mut is_text = true;
         for function in &self.functions {
             (bytes, is_text) = function.apply(&bytes, values)?;
@@ -282,19 +277,18 @@ pub fn placeholders(template: &str) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
+/// Whether a template names one of these, also as the key of a function. A malformed one names nothing.
+pub(crate) fn names(template: &str, wanted: &[&str]) -> bool {
+    placeholders(template).is_ok_and(|names| names.iter().any(|name| wanted.contains(&name.as_str())))
+}
+
 /// Fills a template in; values are inserted as they are. Whoever uses the result checks it for its place.
 ///
 /// # Errors
 /// `invalid_inputs` names a missing value; `manifest_invalid` when the template is malformed.
 pub fn text(template: &str, values: &Values<'_>) -> Result<String> {
-    let mut filled = String::with_capacity(template.len());
-    for piece in pieces(template).map_err(malformed)? {
-        match piece {
-            Piece::Text(text) => filled.push_str(&text),
-            Piece::Value(place) => filled.push_str(&place.fill(values)?),
-        }
-    }
-    Ok(filled)
+    let mut filled = fill(template, |place| place.fill(values))?;
+    Ok(std::mem::take(&mut *filled))
 }
 
 /// Fills a template of an XML document in: values are escaped, so that each stays one text or attribute.
@@ -302,12 +296,21 @@ pub fn text(template: &str, values: &Values<'_>) -> Result<String> {
 /// # Errors
 /// Those of [`text`]; `invalid_inputs` for a value that XML cannot hold.
 pub(crate) fn xml(template: &str, values: &Values<'_>) -> Result<Zeroizing<String>> {
+    fill(template, |place| {
+        crate::xml::escape(&place.fill(values)?).ok_or_else(|| {
+            let named = place.names.join(", ");
+            err!(InvalidInputs, "`{named}` holds a character that XML 1.0 does not have, such as a control character").with("fields", named)
+        })
+    })
+}
+
+/// The template with what takes the places of its placeholders.
+fn fill(template: &str, each: impl Fn(&Place) -> Result<Zeroizing<String>>) -> Result<Zeroizing<String>> {
     let mut parts = Vec::new();
     for piece in pieces(template).map_err(malformed)? {
         parts.push(match piece {
             Piece::Text(text) => Zeroizing::new(text),
-            Piece::Value(place) => crate::xml::escape(&place.fill(values)?)
-                .ok_or_else(|| err!(InvalidInputs, "a value holds characters that XML cannot").with("fields", place.names.join(", ")))?,
+            Piece::Value(place) => each(&place)?,
         });
     }
     // Enough room for all: growing would leave copies of secrets behind.

@@ -307,3 +307,23 @@ proptest::proptest! {
         let _ = url(&format!("https://{{a}}.example.com/{{a}}?{template}"), &values);
     }
 }
+
+#[test]
+fn a_document_takes_values_as_they_are() {
+    let map = BTreeMap::from([("a".to_owned(), "1\n2\t3\r\n<&\"'>".to_owned()), ("odd".to_owned(), "x\u{0}y".to_owned())]);
+    let values = Values::new().map(&map);
+    let document = xml("<r k=\"{a}\"><s>|{a}|</s><t>{a|base64}</t></r>", &values).unwrap();
+    let read = crate::xml::read(&document).unwrap();
+    assert_eq!(read["r"]["@k"], map["a"].as_str());
+    assert_eq!(read["r"]["s"], format!("|{}|", map["a"]));
+    assert_eq!(read["r"]["t"], "MQoyCTMNCjwmIic+");
+    let refused = xml("<r>{a}{odd}</r>", &values).unwrap_err();
+    assert!(refused.is(Code::InvalidInputs) && refused.reason().contains("`odd`"), "{refused}");
+    assert!(!format!("{refused:?}").contains("x\u{0}y"));
+}
+
+#[test]
+fn names_are_found_in_functions_too() {
+    assert!(names("a {user:key|base64}", &["key"]) && names("{user|hmac:key}", &["other", "key"]));
+    assert!(!names("key {{key}}", &["key"]) && !names("{key", &["key"]));
+}

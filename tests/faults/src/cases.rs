@@ -47,9 +47,15 @@ pub struct Case {
     /// Times that differ from those of the file.
     #[serde(default)]
     pub client: Client,
+    /// Seconds that a call can't but last, by its fault and the client's times; absent where that is less than one.
+    #[serde(default)]
+    pub takes: f64,
     /// As in a conformance case.
     pub steps: Vec<Value>,
 }
+
+/// What every call may take, in seconds, however little it has to do: the machine may be slow, and busy with the other cases.
+const LEAST: f64 = 15.0;
 
 /// All cases, with the client's times filled in.
 ///
@@ -66,11 +72,35 @@ pub fn cases() -> Result<Vec<Case>, Problem> {
 }
 
 impl Case {
-    /// How long all its calls may take together, with room for a busy machine, in seconds. Who takes longer has not kept to its time-outs.
+    /// How long one call may take that meets what goes wrong, in seconds: five times what it must, at least [`LEAST`], and never more than that beyond
+    /// the time that the client gives a call. Who takes longer has not kept to its time-outs.
+    pub fn within(&self) -> f64 {
+        (5.0 * self.takes).max(LEAST).min(self.timeout() + LEAST)
+    }
+
+    /// Of each step, whether it is a call that meets what goes wrong: the first one after an order, and every one where no order is given since the door
+    /// itself is what goes wrong.
+    pub fn meets(&self) -> Vec<bool> {
+        let ordered = self.steps.iter().any(|step| step["do"] == "sandbox");
+        let mut next = !ordered;
+        let met = self.steps.iter().map(|step| match step["do"].as_str() {
+            Some("sandbox") => {
+                next = true;
+                false
+            }
+            // They are not the client's.
+            Some("stats" | "visit") => false,
+            _ => std::mem::replace(&mut next, !ordered),
+        });
+        met.collect()
+    }
+
+    /// How long the whole case may take, with room for a busy machine, in seconds: for a call that never ends and has no limit of its own.
     pub fn limit(&self) -> f64 {
-        let calls: u64 = self.steps.iter().map(|step| step["repeat"].as_u64().unwrap_or(1)).sum();
-        #[allow(clippy::cast_precision_loss)] // a handful
-        let calls = calls as f64;
-        calls * self.client.timeout.unwrap_or(60.0) + 30.0
+        self.meets().into_iter().map(|met| if met { self.within() } else { self.timeout() }).sum::<f64>() + 30.0
+    }
+
+    fn timeout(&self) -> f64 {
+        self.client.timeout.unwrap_or(60.0)
     }
 }

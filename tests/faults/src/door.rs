@@ -30,9 +30,13 @@ pub(crate) enum Door {
     TlsSlow,
     /// TLS with a certificate of an authority that nobody knows.
     TlsUntrusted,
+    /// TLS with a certificate whose time is over, of an authority that the client is told of.
+    TlsExpired,
+    /// TLS with a certificate of such an authority for another address.
+    TlsWrongName,
     /// TLS that never answers.
     TlsSilent,
-    /// A TLS answer that comes byte by byte, ten a second.
+    /// A TLS answer that comes byte by byte, one a second.
     TlsTrickle,
     /// No TLS at all.
     TlsGarbage,
@@ -66,10 +70,10 @@ impl Door {
             return Ok(entrance);
         }
         entrance.listener = Some(listener);
-        if let Door::TlsSlow | Door::TlsUntrusted = self {
-            let (acceptor, authority) = tls()?;
+        if let Door::TlsSlow | Door::TlsUntrusted | Door::TlsExpired | Door::TlsWrongName = self {
+            let (acceptor, authority) = self.tls()?;
             entrance.tls = Some(acceptor);
-            entrance.authority = Some(authority).filter(|_| self == Door::TlsSlow);
+            entrance.authority = Some(authority).filter(|_| self != Door::TlsUntrusted);
         }
         Ok(entrance)
     }
@@ -82,7 +86,7 @@ impl Door {
                 // The head of a handshake record, and what could be a long answer.
                 for byte in [0x16, 3, 3, 0x40, 0, 2, 0, 0x3f, 0xfc].into_iter().chain(std::iter::repeat_n(3, 0x3fff)) {
                     stream.write_all(&[byte]).await?;
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
             Door::TlsGarbage => stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await?,
@@ -93,6 +97,27 @@ impl Door {
             _ => return Ok(true),
         }
         Ok(false)
+    }
+
+    /// The certificate of this door, by an authority made for it; and the authority.
+    fn tls(self) -> Result<(TlsAcceptor, String), Problem> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate()?;
+        let authority = params.self_signed(&key)?.pem();
+        let issuer = Issuer::new(params, key);
+        let own = KeyPair::generate()?;
+        let name = if self == Door::TlsWrongName { "127.0.0.2" } else { "127.0.0.1" };
+        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        if self == Door::TlsExpired {
+            (params.not_before, params.not_after) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2021, 1, 1));
+        }
+        let certificate = params.signed_by(&own, &issuer)?.der().clone();
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], PrivateKeyDer::try_from(own.serialize_der())?)?;
+        Ok((TlsAcceptor::from(Arc::new(config)), authority))
     }
 }
 
@@ -111,20 +136,4 @@ async fn full() -> Result<Entrance, Problem> {
     }
     let url = format!("http://{address}");
     Ok(Entrance { listener: None, url, tls: None, authority: None, _held: held, _full: Some(listener) })
-}
-
-/// A certificate for this machine, by an authority made for it; and the authority.
-fn tls() -> Result<(TlsAcceptor, String), Problem> {
-    let mut params = CertificateParams::new(Vec::new())?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate()?;
-    let authority = params.self_signed(&key)?.pem();
-    let issuer = Issuer::new(params, key);
-    let own = KeyPair::generate()?;
-    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])?.signed_by(&own, &issuer)?.der().clone();
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], PrivateKeyDer::try_from(own.serialize_der())?)?;
-    Ok((TlsAcceptor::from(Arc::new(config)), authority))
 }

@@ -31,7 +31,7 @@ pub(crate) enum Fault {
         #[serde(default)]
         reset: bool,
     },
-    /// The answer comes byte by byte, ten a second.
+    /// The answer comes byte by byte, one a second.
     Trickle,
     /// Bytes that are no HTTP.
     Garbage,
@@ -115,7 +115,7 @@ impl Fault {
                 for byte in answer {
                     stream.write_all(&[*byte]).await?;
                     stream.flush().await?;
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
             Fault::Garbage => stream.write_all(b"\x00\x17\xffnot at all what was asked for\r\n\r\n\x80\x81").await?,

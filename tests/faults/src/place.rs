@@ -90,7 +90,13 @@ impl Place {
     /// # Errors
     /// None that the data can cause.
     pub fn described(&self) -> Result<Value, Problem> {
-        let steps = serde_json::to_string(&self.case.steps)?.replace("${key}", &self.upstream.api_key);
+        let mut steps = self.case.steps.clone();
+        for (step, met) in steps.iter_mut().zip(self.case.meets()) {
+            if met {
+                step["within"] = json!(self.case.within());
+            }
+        }
+        let steps = serde_json::to_string(&steps)?.replace("${key}", &self.upstream.api_key);
         Ok(json!({
             "id": self.case.id, "title": self.case.title, "url": self.entrance.url, "origin": self.origin, "key": self.upstream.api_key,
             "certificate_authority": self.entrance.authority, "client": self.case.client, "limit": self.case.limit(), "steps": serde_json::from_str::<Value>(&steps)?,

@@ -5,8 +5,9 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
-import { Secret, Smalt, SmaltError } from 'smalt'
-import { child, connected } from './helpers.mjs'
+import { Secret, Smalt, SmaltError, verifyWebhook, verifyWebhookCompatible } from 'smalt'
+import { fixedClock } from 'smalt/testing'
+import { child, connected, folder } from './helpers.mjs'
 
 const require = createRequire(import.meta.url)
 const dist = join(dirname(require.resolve('smalt/package.json')), 'dist')
@@ -14,47 +15,55 @@ const full = process.env.SMALT_FULL === '1'
 
 test('s77: a panic in any exported function is an error, and the process lives', async (t) => {
   const { addon } = require(join(dist, 'native.js'))
+  const { NATIVE } = require(join(dist, 'handle.js'))
+  const { room: shared, wait } = require(join(dist, 'room.js'))
   const { smalt, account } = await connected(t)
   if (!addon.panicNext()) return t.skip('a release never panics on purpose')
   assert.throws(() => new addon.FixedClock(0), /on purpose/)
-  const names = []
+  addon.panicNext()
+  assert.throws(() => new addon.Room(() => {}, Secret), /on purpose/)
+  const engine = smalt[NATIVE]
   const room = new addon.Room(() => {}, Secret)
-  for (const kind of [addon.Room, addon.NativeEngine, addon.FixedClock, addon.Sandbox]) {
-    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(kind.prototype))) {
-      if (name !== 'constructor' && typeof value === 'function') names.push([kind, name])
-    }
-  }
-  assert.ok(names.length >= 20, `${names.length} functions`)
-  const { NATIVE } = require(join(dist, 'handle.js'))
-  const own = new Map([
-    [addon.Room, room],
-    [addon.NativeEngine, smalt[NATIVE]],
-    [addon.FixedClock, new addon.FixedClock(0)],
-  ])
-  // Arguments that each of them takes, so that the panic is reached and no check before it.
+  const api = engine.http({})
+  const { key } = await smalt.createApiKey('test')
+  const asked = { method: 'GET', target: '/smalt/v1/events/stream', headers: [['x-api-key', key.reveal()]] }
+  const { rest } = await wait({}, (id) => shared && api.answer(shared, id, asked, undefined))
+  const sandbox = await wait({}, (id) => (shared.sandbox(id), undefined))
+  // One of each, and arguments that each function takes, so that the panic is reached and no check before it.
+  const own = { Room: room, NativeEngine: engine, FixedClock: new addon.FixedClock(0), Sandbox: sandbox, NativeApi: api, NativeUpload: api.upload(), NativeBody: rest }
   const given = {
     cancel: [1], forget: [1], embedded: [1, {}, {}, undefined], sandbox: [1], visit: [1, ''], answer: [1, 1], reject: [1, ''],
     fail: [1, '', ''], passOn: [1, {}], contextRequest: [1, 1, {}], session: [''], actingAs: [''], tryCredential: [room, '', '', ''],
     connect: [room, 1, {}, 0], capabilities: [room], close: [room, 1], advance: [1], http: [{}], panicked: [1, ''], remote: [1, {}, {}], verifyWebhook: [{}],
+    push: [1, new Uint8Array(1)], end: [true], next: [1], 'NativeApi.answer': [room, 1, {}, undefined],
+    readyCounts: [0], readyIsGone: [0], readyDrop: [0], call: [engine.number(), 1, '', {}, 0], command: [['smalt', '--version']],
   }
-  let reached = 0
-  for (const [kind, name] of names) {
-    const target = own.get(kind)
-    if (!target) continue
-    addon.panicNext()
-    assert.throws(() => target[name](...(given[name] ?? [])), /on purpose/, name)
-    reached++
+  const reached = new Set()
+  for (const [name, exported] of Object.entries(addon)) {
+    if (name === 'panicNext') continue
+    const methods = Object.getOwnPropertyNames(exported.prototype ?? {}).filter((method) => method !== 'constructor')
+    if (methods.length === 0) {
+      addon.panicNext()
+      assert.throws(() => exported(...(given[name] ?? [])), /on purpose/, name)
+      reached.add(name)
+    }
+    for (const method of methods) {
+      const target = own[name]
+      assert.ok(target instanceof exported, `there is no ${name} to call`)
+      addon.panicNext()
+      assert.throws(() => target[method](...(given[`${name}.${method}`] ?? given[method] ?? [])), /on purpose/, `${name}.${method}`)
+      reached.add(`${name}.${method}`)
+    }
   }
-  for (const [name, args] of Object.entries({ readyCounts: [0], readyIsGone: [0], readyDrop: [0], call: [smalt[NATIVE].number(), 1, '', {}, 0] })) {
-    addon.panicNext()
-    assert.throws(() => addon[name](...args), /on purpose/, name)
-    reached++
-  }
-  assert.ok(reached >= 21, `${reached} functions`)
+  for (const kind of Object.keys(own)) assert.ok([...reached].some((name) => name.startsWith(`${kind}.`)), `${kind} has functions`)
+  assert.ok(reached.size >= 35, `${reached.size} functions`)
   const got = account.get()
   addon.panicNext()
   assert.equal((await got).id, 'acme-1', 'also while completions are taken')
   assert.equal((await account.get()).id, 'acme-1')
+  assert.match(sandbox.origin(), /^http:\/\/127\.0\.0\.1:/, 'what was called goes on')
+  rest.stop()
+  sandbox.stop()
 })
 
 test('s77: every exported function catches panics', () => {
@@ -89,49 +98,162 @@ test('many ends come with few wake-ups', async (t) => {
   assert.ok(wakes <= ends / 2, `${wakes} wake-ups for ${ends} ends`)
 })
 
-test('s78: hostile arguments never crash', async (t) => {
-  const { smalt, account } = await connected(t)
+/** Numbers that look like chance and are the same in every run (mulberry32). */
+function chance(seed) {
+  return (below) => {
+    seed = (seed + 0x6d2b79f5) | 0
+    let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below)
+  }
+}
+
+/** Values of every sort. */
+function nonsense() {
   const cyclic = {}
   cyclic.self = cyclic
   let deep = []
   for (let i = 0; i < 100_000; i++) deep = [deep]
   const thrower = new Proxy({}, { get() { throw new RangeError('hostile') }, ownKeys() { throw new RangeError('hostile') } })
-  const values = [
+  return [
     undefined, null, true, 0, -1, -0, 1.5, NaN, Infinity, 2 ** 53, 2 ** 64, -(2 ** 63), 10n, 'x', '', '\ud800', 'a\0b', '../..', 'ü'.repeat(300),
     'x'.repeat(full ? 100 * 2 ** 20 : 2 ** 20), Symbol('x'), () => {}, class {}, [], [[]], {}, Object.create(null), cyclic, deep, new Date(NaN), new Map([[1, 2]]), /x/,
     new Uint8Array(10), new Float64Array(2), new ArrayBuffer(8), new SharedArrayBuffer(8), new DataView(new ArrayBuffer(8)), thrower, new Proxy([], {}), Promise.resolve(1), new Secret('x'),
-    { reveal: () => 7 }, { reveal() { throw new Error('hostile') } }, { toJSON() { return cyclic } }, { length: 2 ** 32 }, Object.assign([], { length: 2 ** 32 - 1 }), new WeakMap(), globalThis,
+    { reveal: () => 7 }, { reveal() { throw new Error('hostile') } }, { toJSON() { return cyclic } }, { length: 2 ** 32 }, Object.assign([], { length: 2 ** 16 }), Object.assign([], { length: 2 ** 32 - 1 }), new WeakMap(), globalThis,
     { get a() { throw new Error('hostile') } }, { account: 1 }, { signal: 7 }, { limit: -1 }, { limit: 1e300 }, { wait: NaN }, { timeout: -5 },
   ]
+}
+
+/** What a call ended with: an error in words that says no fault of ours, or an answer. Each error counts. */
+async function refuses(what, run) {
+  try {
+    await run()
+    return 0
+  } catch (error) {
+    assert.ok(error instanceof Error, `${what}: ${typeof error} was thrown`)
+    assert.notEqual(error.code, 'internal', `${what}: ${error.message.slice(0, 200)}`)
+    return 1
+  }
+}
+
+const OPTIONS = ['cursor', 'limit', 'search', 'application', 'connection', 'configId', 'timeout', 'wait', 'signal', 'value', 'json', 'body', 'query', 'headers', 'fields', 'scopes', 'url', 'events', '\ud800']
+
+test('s78: hostile arguments never crash', async (t) => {
+  const { smalt, account } = await connected(t)
+  const values = nonsense()
+  const random = chance(78)
+  const pick = () => values[random(values.length)]
+  const argument = () => (random(4) === 0 ? { [OPTIONS[random(OPTIONS.length)]]: pick(), [OPTIONS[random(OPTIONS.length)]]: pick() } : pick())
   const calls = []
   for (const handle of [smalt, account, account.flow('x'), await account.session()]) {
     for (let proto = Object.getPrototypeOf(handle); proto !== Object.prototype; proto = Object.getPrototypeOf(proto)) {
       for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(proto))) {
-        // Those that would end the others, wait on purpose, or make a handle without a call.
-        if (typeof value === 'function' && !['constructor', 'close', 'delete', 'deleteAccount', 'revoke', 'rotateKeys', 'setProject', 'waitFlow', 'wait', 'connect'].includes(name)) calls.push([handle, name])
+        // `close` takes nothing; the others would end what the rest is about, or replace its applications and keys: they have a test of their own below.
+        if (typeof value === 'function' && !['constructor', 'close', 'delete', 'revoke', 'setProject', 'rotateKeys'].includes(name)) calls.push([handle, name])
       }
     }
   }
-  assert.ok(calls.length >= 60)
+  assert.ok(calls.length >= 60, `${calls.length} methods`)
   let made = 0
-  let random = 7
-  const pick = () => values[(random = (random * 1103515245 + 12345) % 2147483648) % values.length]
+  let refused = 0
   const wanted = full ? 100_000 : 3_000
   const inFlight = new Set()
   while (made < wanted) {
     const [handle, name] = calls[made % calls.length]
+    const given = [argument(), argument(), argument(), argument()]
+    // Behind an application that there is, more of a call is read. A good `disconnect` would end what the others are about.
+    if (name !== 'disconnect' && random(2) === 0) given[0] = 'sandbox-oauth'
     const run = async () => {
-      let answer = handle[name](pick(), pick(), pick(), pick())
-      if (answer && typeof answer[Symbol.asyncIterator] === 'function') answer = name === 'events' ? answer.return() : answer.next()
-      await answer
+      const answer = handle[name](...given)
+      if (answer && typeof answer[Symbol.asyncIterator] === 'function') return name === 'events' ? answer.return() : answer.next()
+      return answer
     }
-    const one = run().catch(() => {}).finally(() => inFlight.delete(one))
+    const one = refuses(name, run).then((count) => ((refused += count), inFlight.delete(one)))
     inFlight.add(one)
     made++
     if (inFlight.size >= 32) await Promise.race(inFlight)
   }
   await Promise.all(inFlight)
+  assert.ok(refused > made / 2, `${refused} of ${made} calls were refused`)
+  assert.ok(refused < made, 'some arguments are good ones')
   assert.equal((await account.get()).id, 'acme-1')
+  const { id } = await account.connect('sandbox-oauth')
+  assert.equal((await account.request('sandbox-oauth', 'GET', 'echo', { connection: id })).status, 200)
+})
+
+test('s78: hostile arguments of what ends, replaces and rotates', async (t) => {
+  const { smalt, account } = await connected(t)
+  const project = await smalt.getProject()
+  const token = (await account.session()).token
+  let refused = 0
+  let made = 0
+  const one = async (what, run) => {
+    made += 1
+    refused += await refuses(what, run)
+  }
+  for (const value of nonsense()) {
+    await one('rotateKeys', () => smalt.rotateKeys(value))
+    await one('setProject', () => smalt.setProject(value))
+    await one('setProject', () => smalt.setProject({ ...project, org: value }))
+    await one('setProject', () => smalt.setProject(project, value))
+    const other = smalt.account('other')
+    await other.ensure()
+    await one('delete', () => other.delete(value))
+    await one('revoke', async () => (await other.session({ force: true })).revoke(value))
+    for (const open of [() => smalt.session(value), () => smalt.session(token, value), () => smalt.withToken(value), () => smalt.actingAs(value)]) await one('a handle', open)
+  }
+  assert.ok(refused > made / 2, `${refused} of ${made} calls were refused`)
+  assert.ok(refused < made, 'some arguments are good ones')
+  await smalt.setProject(project)
+  assert.equal((await account.request('sandbox-oauth', 'GET', 'echo')).status, 200)
+})
+
+test('s78: what opens an engine and what needs none, with nonsense in every place', async (t) => {
+  // Names of files are among the nonsense.
+  const before = process.cwd()
+  process.chdir(folder(t))
+  t.after(() => process.chdir(before))
+  const schema = JSON.parse(readFileSync(join(process.env.SMALT_ROOT, 'docs/schema/bridge-1.json'), 'utf8'))
+  const camel = (name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
+  const named = schema.embedded.properties ?? schema.$defs[schema.embedded.$ref.split('/').at(-1)].properties
+  const embedded = [...Object.keys(named).map(camel), 'connectors', 'keys', 'runner', 'clock', 'signal', '\ud800']
+  assert.ok(embedded.includes('throwawayKey') && embedded.includes('project'), `${embedded}`)
+  const remote = ['url', 'apiKey', 'timeout', 'attemptTimeout', 'connectTimeout', 'retries', 'maxAnswer', 'plainHttp', 'certificateAuthority', 'proxy', 'actor', 'presenter']
+  // Nobody listens there, and nothing asks.
+  const server = { url: 'http://127.0.0.1:9', apiKey: 'a' }
+  const ways = [
+    [Smalt.embedded, embedded, { throwawayKey: true }],
+    [Smalt.sandbox, embedded, {}],
+    [async (options) => Smalt.remote(options), remote, server],
+  ]
+  const values = nonsense()
+  const random = chance(780)
+  const pick = () => values[random(values.length)]
+  let refused = 0
+  let made = 0
+  const open = async (opens, options) => {
+    made += 1
+    refused += await refuses(opens.name || 'remote', async () => await (await opens.call(Smalt, options)).close())
+  }
+  for (const [opens] of ways) for (const value of values) await open(opens, value)
+  for (let i = 0; i < (full ? 4000 : 200); i++) {
+    const [opens, places, needed] = ways[random(ways.length)]
+    const given = Object.fromEntries(Array.from({ length: 1 + random(3) }, () => [places[random(places.length)], pick()]))
+    await open(opens, { ...needed, ...given })
+  }
+  assert.ok(refused > made / 4, `${refused} of ${made} openings were refused`)
+  assert.ok(refused < made, 'some are none that is refused')
+  let wrong = 0
+  for (const value of values) {
+    for (const call of [verifyWebhook, verifyWebhookCompatible]) {
+      for (const given of [[value, 'x', 'x'], [{}, value, 'x'], [{}, 'x', value], [{}, 'x', 'x', value]]) wrong += await refuses(call.name, async () => call(...given))
+    }
+    await refuses('fixedClock', async () => fixedClock(value).advance(value))
+  }
+  assert.equal(wrong, values.length * 8, 'no delivery is true by chance')
+  const smalt = await Smalt.sandbox()
+  assert.equal(await smalt.countAccounts(), 0)
+  await smalt.close()
 })
 
 test('s78: options and plugins of an engine that are nonsense', async () => {
@@ -204,6 +326,9 @@ test('worker threads have engines of their own, and end with calls in flight', a
   await smalt.close()
 })
 
+/** How often the body of a measured round runs: 2.13 calls each. */
+const TIMES = full ? 32_000 : 6_000
+
 test('s79: calls leave nothing behind', async () => {
   const ended = await child(
     `
@@ -213,8 +338,8 @@ test('s79: calls leave nothing behind', async () => {
     await account.ensure()
     await account.connect('sandbox-oauth')
     const abort = new AbortController()
-    const round = async () => {
-      for (let i = 0; i < ${full ? 20_000 : 1500}; i++) {
+    const round = async (times) => {
+      for (let i = 0; i < times; i++) {
         await account.credential('sandbox-oauth')
         await account.get({ signal: abort.signal })
         if (i % 10 === 0) await smalt.getAccount('nobody').catch(() => {})
@@ -225,14 +350,15 @@ test('s79: calls leave nothing behind', async () => {
       gc()
       return process.memoryUsage()
     }
-    await round()
-    const before = await round()
-    const after = await round()
-    const last = await round()
+    // What is made once, and what each place of memory grows to, is there before it is measured.
+    await round(${TIMES / 4})
+    const before = await round(${TIMES / 4})
+    const after = await round(${TIMES})
+    const last = await round(${TIMES})
     console.log(JSON.stringify({ heap: after.heapUsed - before.heapUsed, external: after.external - before.external, rss: last.rss - before.rss }))
     await smalt.close()`,
     // The space of new objects keeps its size, so that what the process holds tells of us.
-    { flags: ['--expose-gc', '--max-semi-space-size=2'] },
+    { flags: ['--expose-gc', '--max-semi-space-size=2'], timeout: full ? 1_800_000 : 600_000 },
   )
   assert.equal(ended.code, 0, ended.stderr)
   const { heap, external, rss } = JSON.parse(ended.stdout)
@@ -247,6 +373,13 @@ test('an error of another sort than Smalt\'s says so', async (t) => {
   const { account } = await connected(t)
   await assert.rejects(account.request('sandbox-oauth', 'GET', 'echo', { json: 1, body: 'x' }), TypeError)
   await assert.rejects(account.request('sandbox-oauth', 'GET', 'echo', { json: 10n }), TypeError)
+  // A text is not taken apart letter by letter.
+  for (const place of ['query', 'headers']) await assert.rejects(account.request('sandbox-oauth', 'GET', 'echo', { [place]: 'a=b' }), TypeError)
+  for (const headers of ['webhook-id: x', null, 7]) assert.throws(() => verifyWebhook(headers, 'x', 'x'), TypeError)
+  // What a list says of its length is no size to reserve, and none to believe.
+  const endless = Object.assign([], { length: 2 ** 32 - 1 })
+  for (const place of ['query', 'headers']) await assert.rejects(account.request('sandbox-oauth', 'GET', 'echo', { [place]: endless }), SmaltError)
+  await assert.rejects(account.startConnect('sandbox-oauth', { scopes: endless }), SmaltError)
   assert.throws(() => new Secret(7), TypeError)
   await assert.rejects(account.get({ signal: 7 }), (error) => error instanceof TypeError && !(error instanceof SmaltError))
 })

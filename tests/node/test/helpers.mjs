@@ -30,12 +30,15 @@ export async function listening(t, server) {
   return `http://127.0.0.1:${server.address().port}`
 }
 
-/** Runs a module in a Node of its own: how it ended, and what it printed. */
-export function child(code, { flags = [], env = {} } = {}) {
+/**
+ * Runs a module in a Node of its own: how it ended, and what it printed. One that hangs is ended after `timeout` milliseconds, and has a signal
+ * and no code then.
+ */
+export function child(code, { flags = [], env = {}, timeout = 120_000 } = {}) {
   return new Promise((resolve) => {
     const args = [...flags, '--input-type=module', '-e', code]
-    execFile(process.execPath, args, { cwd: process.cwd(), env: { ...process.env, ...env }, timeout: 120_000 }, (error, stdout, stderr) =>
-      resolve({ code: error?.code ?? 0, signal: error?.signal ?? null, stdout, stderr }),
+    execFile(process.execPath, args, { cwd: process.cwd(), env: { ...process.env, ...env }, timeout }, (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : error.code, signal: error?.signal ?? null, stdout, stderr }),
     )
   })
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { FlowError, ReauthError, Smalt } from 'smalt'
+import { fixedClock } from 'smalt/testing'
 import { folder } from './helpers.mjs'
 
 const counterparts = join(process.env.SMALT_ROOT, 'tests/counterparts')
@@ -21,15 +22,18 @@ async function helper(t, script, ...flags) {
 }
 
 test('oidc-provider: connect, use, refresh, disconnect', async (t) => {
-  // A token so short-lived that it is due for renewal soon: in the second half of its life.
-  const { first: provider } = await helper(t, 'provider.mjs', '--until-stdin-closes', '--access-token-ttl', '6')
+  const { first: provider } = await helper(t, 'provider.mjs', '--until-stdin-closes', '--access-token-ttl', '600')
   const user = await helper(t, 'consent.mjs', '--serve', '--no-browser')
   const stats = async () => (await fetch(`${provider.control}/__stats`)).json()
   const { issuer, client } = provider
   const secret = join(folder(t), 'client-secret')
   writeFileSync(secret, client.secret)
   const redirect = 'http://127.0.0.1/callback'
+  const clock = fixedClock(new Date())
   const smalt = await Smalt.embedded({
+    clock,
+    // Nobody renews but who asks.
+    timings: { ahead: null },
     path: join(folder(t), 'smalt.db'),
     key: Smalt.makeKey(),
     project: {
@@ -51,7 +55,7 @@ test('oidc-provider: connect, use, refresh, disconnect', async (t) => {
           issuer,
           authorize_params: { prompt: 'consent' },
           scopes: { default: ['openid', 'offline_access', 'email'] },
-          refresh: { early: 5 },
+          refresh: { early: 60 },
           revoke: { url: `${issuer}/token/revocation` },
           identity: { url: `${issuer}/me`, id: '/sub', label: '/email' },
         },
@@ -74,12 +78,17 @@ test('oidc-provider: connect, use, refresh, disconnect', async (t) => {
   assert.deepEqual(await (await account.fetch('counterpart', 'me')).json(), { sub: 'ada', email: 'ada@example.test' })
 
   const before = await account.credential('counterpart')
-  while (before.expiresAt - Date.now() > 2000) await new Promise((resolve) => setTimeout(resolve, 100))
+  const refreshes = async () => (await stats()).token.refresh_token ?? { success: 0, error: 0 }
+  assert.equal((await refreshes()).success, 0, 'a new token is good')
+  // Due for renewal, and not over yet. The clock stands still from here: what was renewed is due no more.
+  clock.advance(before.expiresAt - clock.now() - 30_000)
   const renewed = await Promise.all(Array.from({ length: 20 }, () => account.credential('counterpart')))
-  for (const one of renewed) assert.notEqual(one.accessToken.reveal(), before.accessToken.reveal())
-  const { token } = await stats()
-  assert.ok(token.refresh_token.success >= 1)
-  assert.equal(token.refresh_token.error, 0, 'rotation was respected')
+  const tokens = new Set(renewed.map(({ accessToken }) => accessToken.reveal()))
+  assert.equal(tokens.size, 1, 'all got the same token')
+  assert.ok(!tokens.has(before.accessToken.reveal()))
+  const { success, error } = await refreshes()
+  assert.deepEqual([success, error], [1, 0], 'one of twenty callers renewed, and rotation was respected')
+  assert.equal((await account.fetch('counterpart', 'me')).status, 200)
 
   const receipt = await account.disconnect('counterpart', { wait: 10_000 })
   assert.equal(receipt.revocation, 'revoked')

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { format, inspect } from 'node:util'
 import { Secret, Smalt } from 'smalt'
+import { visit } from 'smalt/testing'
 import { connected } from './helpers.mjs'
 
 /** Every way in which a value gets into a log by accident. */
@@ -28,25 +31,89 @@ function shown(value) {
     .join('\n')
 }
 
+/** Every secret within an answer. */
+function within(value, found = new Set()) {
+  if (value instanceof Secret) found.add(value)
+  else if (typeof value === 'object' && value !== null) for (const one of Object.values(value)) within(one, found)
+  return [...found]
+}
+
+/** The types of answers that core's schema gives a secret. */
+function typesWithSecrets() {
+  const { operations, $defs } = JSON.parse(readFileSync(join(process.env.SMALT_ROOT, 'docs/schema/operations-1.json'), 'utf8'))
+  const seen = new Set()
+  const names = new Set()
+  const visit = (schema, owner) => {
+    if (typeof schema !== 'object' || schema === null) return
+    if (Array.isArray(schema)) return schema.forEach((one) => visit(one, owner))
+    for (const [key, value] of Object.entries(schema)) {
+      if (key !== '$ref') visit(value, owner)
+      else if (value.endsWith('/Secret')) names.add(owner)
+      else if (!seen.has(value)) {
+        seen.add(value)
+        visit($defs[value.split('/').at(-1)], value.split('/').at(-1))
+      }
+    }
+  }
+  for (const { answer } of Object.values(operations)) visit(answer)
+  return [...names].sort()
+}
+
 test('s41: no way of printing shows a secret', async (t) => {
-  const { smalt, account } = await connected(t)
+  const returnTo = 'https://app.example/connected'
+  const { smalt, account } = await connected(t, {
+    project: { version: 1, org: { public_url: 'https://app.example', return_to: [returnTo] }, sandbox: { enabled: true }, apps: { 'sandbox-oauth': {}, 'sandbox-key': {} } },
+  })
   await account.connectKey('sandbox-key', { key: new Secret('sandbox-key-good'), workspace: 'main' })
   const oauth = await account.credential('sandbox-oauth')
   const key = await account.credential('sandbox-key')
   const session = await account.session()
-  const started = await account.startConnect('sandbox-oauth', { redirectUri: 'http://127.0.0.1/callback' })
-  const made = await smalt.createApiKey('worker')
-  const handoff = await account.handOffConnect('sandbox-oauth', { redirectUri: 'http://127.0.0.1/callback' })
+  const redirectUri = 'http://127.0.0.1/callback'
+  const started = await account.startConnect('sandbox-oauth', { redirectUri })
+  const handoff = await account.handOffConnect('sandbox-oauth', { redirectUri, returnTo })
+  const parking = await account.startConnect('sandbox-oauth', { redirectUri, returnTo })
+  const parked = await smalt.parkCallback(await visit(`${parking.authorizeUrl}&sandbox_user=ada&sandbox_decision=allow`), { cookie: parking.cookie.value })
+  const link = await account.portalUrl({ once: true })
+  const portal = await smalt.openPortal(link.url.reveal().split('/').pop())
+  const hook = { url: 'https://93.184.216.34/hooks/3c1f9ad2c7e04b55', events: ['connection.created'], headers: { authorization: 'Bearer webhook-header-canary' } }
+  const webhook = await smalt.createWebhook(hook)
+  const rotated = await smalt.rotateWebhookSecret(webhook.webhook.id)
+  await account.putOwnCredentials({ token: 'own-credentials-canary', region: 'eu-central-canary' })
   const master = Smalt.makeKey()
-  const secrets = [oauth.accessToken, key.values.key, session.token, started.cookie.value, made.key, handoff.ticket, master]
-  for (const secret of secrets) assert.ok(secret instanceof Secret && secret.reveal().length >= 16)
-  const holders = [oauth, key, session, started, made, handoff, master, smalt, account, account.flow('x'), await account.createSession(), secrets]
-  for (const holder of holders) {
-    const text = shown(holder)
-    for (const secret of secrets) assert.ok(!text.includes(secret.reveal()), `a secret stands in ${text.slice(0, 2000)}`)
+  // What has a secret, by the type that core's schema names it.
+  const holders = {
+    Credential: [oauth, key],
+    SessionInfo: [session, await account.createSession(), await smalt.verifySession(session.token)],
+    StateCookie: [started, started.cookie, await smalt.takeHandoff(handoff.ticket)],
+    Handoff: [handoff],
+    ParkedCallback: [parked],
+    NewApiKey: [await smalt.createApiKey('worker')],
+    PortalLink: [link],
+    Portal: [portal],
+    NewWebhook: [webhook, rotated],
+    Webhook: [await smalt.listWebhooks(), await smalt.updateWebhook(webhook.webhook.id, { description: 'changed' })],
+    OwnCredentials: [await account.ownCredentials()],
+  }
+  assert.deepEqual(Object.keys(holders).sort(), typesWithSecrets(), 'every type that holds a secret is here')
+  const secrets = new Set([master])
+  for (const [type, held] of Object.entries(holders)) {
+    for (const holder of held) {
+      // A workspace or a region is no secret by itself, and too short to be sought.
+      const own = (type === 'SessionInfo' && holder === session ? [session.token] : within(holder)).filter((secret) => secret.reveal().length >= 16)
+      assert.ok(own.length > 0, `${type} has a secret`)
+      for (const secret of own) secrets.add(secret)
+    }
+  }
+  const texts = [...secrets].map((secret) => secret.reveal())
+  for (const known of [hook.url, hook.headers.authorization, 'own-credentials-canary', 'eu-central-canary', 'sandbox-key-good']) assert.ok(texts.includes(known), known)
+  for (const holder of [...Object.values(holders).flat(), master, smalt, account, account.flow('x'), [...secrets], new Map(Object.entries(holders))]) {
+    const shows = shown(holder)
+    for (const text of texts) assert.ok(!shows.includes(text), `a secret stands in ${shows.slice(0, 2000)}`)
   }
   assert.equal(JSON.stringify({ secret: master }), '{"secret":"Secret(…)"}')
   assert.equal(inspect(master), 'Secret(…)')
+  // Where a browser is sent holds the claim: it is there for whoever asks for it.
+  assert.equal(new URL(parked.returnTo).searchParams.get('claim'), parked.claim.reveal())
 })
 
 test('s41: a refused secret is not in its error', async (t) => {
@@ -59,6 +126,12 @@ test('s41: a refused secret is not in its error', async (t) => {
     () => smalt.takeHandoff(canary),
     () => smalt.withToken(canary).account('acme-1').get(),
     () => account.claimConnect(canary),
+    () => smalt.openPortal(canary),
+    () => smalt.createWebhook({ url: `not-a-url-${canary}`, events: ['connection.created'] }),
+    () => smalt.createWebhook({ url: 'https://93.184.216.34/', events: ['connection.created'], headers: { 'no header': canary } }),
+    () => account.putOwnCredentials({ '': canary }),
+    () => account.setOwnCredential('none', canary),
+    () => smalt.parkCallback(`http://127.0.0.1/callback?code=${canary}&state=${canary}`, { cookie: canary }),
     () => account.finishConnect('https://app.example/callback?code=c&state=s', { cookie: canary }),
     () => account.importConnection('sandbox-oauth', { nonsense: canary }),
     () => Smalt.embedded({ key: canary }),

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import * as smaltModule from 'smalt'
+import { connected } from './helpers.mjs'
 
 const require = createRequire(import.meta.url)
 const root = process.env.SMALT_ROOT
@@ -36,4 +37,12 @@ test('every kind of error has its class', () => {
     const name = `${kind.replace(/(^|_)([a-z])/g, (_, __, letter) => letter.toUpperCase())}Error`
     assert.ok(smaltModule[name].prototype instanceof smaltModule.SmaltError, name)
   }
+})
+
+test('an error that comes is of its kind\'s class, and no other error is one', async (t) => {
+  const { account } = await connected(t)
+  const error = await account.credential('no-such-application').catch((error) => error)
+  assert.ok(smaltModule.isSmaltError(error))
+  assert.deepEqual([error.kind, error.constructor], ['not_found', smaltModule.NotFoundError])
+  for (const other of [new TypeError('x'), { kind: 'not_found', code: 'application_not_found' }, undefined, null]) assert.ok(!smaltModule.isSmaltError(other))
 })

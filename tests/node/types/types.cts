@@ -27,6 +27,7 @@ async function calls(account: Account, signal: AbortSignal): Promise<void> {
 
 function errors(error: unknown): smalt.ErrorCode {
   if (error instanceof smalt.NotFoundError) is<Equal<typeof error.kind, 'not_found'>>()
+  if (smalt.isSmaltError(error) && error.kind === 'flow') is<Equal<typeof error, smalt.FlowError>>()
   if (!(error instanceof smalt.SmaltError)) throw error
   return error.code
 }

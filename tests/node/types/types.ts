@@ -1,5 +1,5 @@
 // What people's editors say: compiled with `tsc --strict`, never run.
-import { NotFoundError, Secret, Smalt, SmaltError, type Account, type Connection, type Connector, type Credential, type ErrorCode, type Event, type Json, type Project } from 'smalt'
+import { isSmaltError, NotFoundError, Secret, Smalt, SmaltError, type Account, type AnySmaltError, type Connection, type Connector, type Credential, type ErrorCode, type ErrorKind, type Event, type Json, type Project, type ProviderError, type ReauthError } from 'smalt'
 import { fixedClock, Sandbox } from 'smalt/testing'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -63,6 +63,48 @@ export function errors(error: unknown): string {
     }
   }
   return error.message
+}
+
+is<Equal<AnySmaltError['kind'], ErrorKind>>()
+is<Equal<AnySmaltError['code'], ErrorCode>>()
+
+/** One `switch` tells every kind apart, and a kind that is left out is seen. */
+export function told(error: unknown): string {
+  if (!isSmaltError(error)) throw error
+  is<Equal<typeof error, AnySmaltError>>()
+  // By its code just as well: one code is of one kind.
+  if (error.code === 'refresh_failed') is<Equal<typeof error, ProviderError>>()
+  if (error.code === 'reauth_required') is<Equal<typeof error.kind, 'reauth'>>()
+  switch (error.kind) {
+    case 'reauth':
+      is<Equal<typeof error, ReauthError>>()
+      return error.code === 'grant_suspended' ? 'later' : 'connect again'
+    case 'not_found':
+      is<Equal<typeof error, NotFoundError>>()
+      // @ts-expect-error that code is of another kind
+      return error.code === 'invalid_request' ? 'never' : 'gone'
+    // @ts-expect-error there is no such kind
+    case 'exploded':
+      return 'never'
+    case 'invalid':
+    case 'unauthenticated':
+    case 'forbidden':
+    case 'conflict':
+    case 'flow':
+    case 'timeout':
+    case 'provider':
+    case 'configuration':
+    case 'unavailable':
+    case 'plugin':
+    case 'unsupported':
+    case 'cancelled':
+      return `${error.retryAfter}`
+    case 'internal':
+      return error.requestId ?? ''
+    default:
+      is<Equal<typeof error, never>>()
+      return error
+  }
 }
 
 const acme: Connector = {

@@ -1,5 +1,7 @@
+// @ts-check
 export const metadata = { title: 'Integrations' }
 
+/** @param {{ children: import('react').ReactNode }} props */
 export default function Layout({ children }) {
   return (
     <html lang="en">

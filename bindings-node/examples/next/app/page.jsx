@@ -1,3 +1,4 @@
+// @ts-check
 import { engine } from '../lib/smalt.js'
 
 // Who is connected is another answer for each request.

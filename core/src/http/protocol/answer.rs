@@ -1,16 +1,17 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use url::form_urlencoded;
-use zeroize::Zeroize;
 
 use super::lifetime::{lifetime, lifetime_in, retry_after};
 use crate::{
     Error, Secret,
     error::err,
-    manifest::{AnswerFormat, Copied, Oauth2, RateLimit, RefusalMeaning, RefusalRule},
+    manifest::{AnswerFormat, Copied, Oauth2, RateLimit, RefusalMeaning, RefusalRule, Success},
     model::Json,
     plugin::HttpResponse,
+    secret::wipe,
     time::Timestamp,
+    xml,
 };
 
 /// No token is larger than this, in bytes.
@@ -54,16 +55,62 @@ impl fmt::Debug for TokenSet {
 
 /// A token answer as it came: private, never printed, cleared on drop.
 #[derive(Clone, Default)]
-pub struct RawAnswer(Json);
+pub struct RawAnswer {
+    body: Json,
+    format: AnswerFormat,
+}
 
 impl RawAnswer {
-    pub(super) fn of(answer: Json) -> Self {
-        Self(answer)
+    /// One that was JSON or a form.
+    pub(super) fn of(body: Json) -> Self {
+        Self { body, format: AnswerFormat::Auto }
     }
 
-    /// The text at a JSON pointer; numbers and booleans as text.
+    /// Reads one in the format that the manifest states; none where it is not written so.
+    pub(super) fn read(oauth: &Oauth2, response: &HttpResponse) -> Option<Self> {
+        let format = oauth.answer.format;
+        let body = match format {
+            AnswerFormat::Auto => read(response),
+            AnswerFormat::Xml => std::str::from_utf8(&response.body).ok().and_then(|document| xml::read(document).ok()),
+        };
+        body.map(|body| Self { body, format })
+    }
+
+    /// The text at a pointer; numbers and booleans as text.
     pub fn text(&self, pointer: &str) -> Option<String> {
-        scalar(self.0.pointer(pointer)?)
+        scalar(self.one(pointer)?)
+    }
+
+    /// What a pointer leads to: a JSON pointer (RFC 6901), or in XML what [`xml::find`] makes of it.
+    fn all(&self, pointer: &str) -> Option<&Json> {
+        match self.format {
+            AnswerFormat::Auto => self.body.pointer(pointer),
+            AnswerFormat::Xml => xml::find(&self.body, pointer),
+        }
+    }
+
+    /// The same where one value is meant: XML shows only in how often an element stands there that it could be several.
+    fn one(&self, pointer: &str) -> Option<&Json> {
+        let found = self.all(pointer)?;
+        match self.format {
+            AnswerFormat::Auto => Some(found),
+            AnswerFormat::Xml => xml::said(found),
+        }
+    }
+
+    /// The error that it states where the manifest says.
+    pub(super) fn error(&self, oauth: &Oauth2) -> Option<String> {
+        self.one(oauth.answer.error.as_deref().unwrap_or("/error")).and_then(stated)
+    }
+
+    /// Whether it holds what a good answer does.
+    pub(super) fn succeeds(&self, success: &Success) -> bool {
+        self.one(&success.pointer).is_some_and(|value| match value {
+            value if *value == success.equals => true,
+            // Forms and XML hold text only.
+            Json::String(text) => scalar(&success.equals).as_ref() == Some(text),
+            _ => false,
+        })
     }
 }
 
@@ -75,16 +122,7 @@ impl fmt::Debug for RawAnswer {
 
 impl Drop for RawAnswer {
     fn drop(&mut self) {
-        wipe(&mut self.0);
-    }
-}
-
-fn wipe(value: &mut Json) {
-    match value {
-        Json::String(text) => text.zeroize(),
-        Json::Array(items) => items.iter_mut().for_each(wipe),
-        Json::Object(map) => map.values_mut().for_each(wipe),
-        _ => {}
+        wipe(&mut self.body);
     }
 }
 
@@ -139,42 +177,42 @@ pub fn parse_token_answer(oauth: &Oauth2, response: &HttpResponse, now: Timestam
     if matches!(status, 408 | 425 | 429 | 500..=599) {
         return Err(passing(response, now));
     }
-    let format = oauth.answer.format;
-    let body = match format {
-        AnswerFormat::Auto => read(response),
-        AnswerFormat::Xml => std::str::from_utf8(&response.body).ok().and_then(|document| crate::xml::read(document).ok()),
-    };
-    let body = body.map(RawAnswer);
-    if let Some(body) = &body {
-        let pointer = oauth.answer.error.as_deref().unwrap_or("/error");
-        if let Some(code) = error_code(&body.0, pointer).or_else(|| unsuccessful(oauth, &body.0)) {
-            return Err(classify(oauth, &body.0, code, response, now));
-        }
+    let body = RawAnswer::read(oauth, response);
+    if let Some(body) = &body
+        && let Some(code) = body.error(oauth).or_else(|| unsuccessful(oauth, body))
+    {
+        return Err(classify(oauth, body, code, response, now));
     }
     match (status, body) {
         (200..=299, Some(body)) => tokens(oauth, body, now).map_err(|trouble| malformed(status, trouble)),
-        (200..=299, None) if format == AnswerFormat::Xml => Err(malformed(status, "the token answer is no XML that can be read")),
-        (200..=299, None) => Err(malformed(status, "the token answer is neither JSON nor form-encoded")),
+        (200..=299, None) => Err(malformed(
+            status,
+            match oauth.answer.format {
+                AnswerFormat::Auto => "the token answer is neither JSON nor form-encoded",
+                AnswerFormat::Xml => "the token answer is no XML that can be read",
+            },
+        )),
         (401, _) => Err(TokenFailure::Client { provider_error: "http_401".to_owned() }),
         _ => Err(passing(response, now)),
     }
 }
 
-/// The failure that an answer of another sort than tokens states, by the same rules; none where it states none.
+/// The failure that an answer of another sort than tokens states, by the same rules; none where it states none. It is JSON or a form,
+/// as its RFC says, whatever the manifest says of token answers.
 pub(super) fn classified(oauth: &Oauth2, response: &HttpResponse, now: Timestamp) -> Option<TokenFailure> {
     if matches!(response.status, 408 | 425 | 429 | 500..=599) {
         return Some(passing(response, now));
     }
-    let body = read(response).map(RawAnswer);
-    let code = body.as_ref().and_then(|body| error_code(&body.0, oauth.answer.error.as_deref().unwrap_or("/error")));
+    let body = read(response).map(RawAnswer::of);
+    let code = body.as_ref().and_then(|body| body.error(oauth));
     match (body, code, response.status) {
-        (Some(body), Some(code), _) => Some(classify(oauth, &body.0, code, response, now)),
+        (Some(body), Some(code), _) => Some(classify(oauth, &body, code, response, now)),
         (_, _, 401) => Some(TokenFailure::Client { provider_error: "http_401".to_owned() }),
         _ => None,
     }
 }
 
-fn classify(oauth: &Oauth2, body: &Json, provider_error: String, response: &HttpResponse, now: Timestamp) -> TokenFailure {
+fn classify(oauth: &Oauth2, body: &RawAnswer, provider_error: String, response: &HttpResponse, now: Timestamp) -> TokenFailure {
     let status = response.status;
     match ruled(oauth, body, &provider_error) {
         Some(RefusalMeaning::Final) => return TokenFailure::Final { provider_error },
@@ -203,13 +241,13 @@ fn classify(oauth: &Oauth2, body: &Json, provider_error: String, response: &Http
 }
 
 /// What the first fitting rule of the manifest says. The description is looked at here and goes nowhere else (S-42).
-fn ruled(oauth: &Oauth2, body: &Json, provider_error: &str) -> Option<RefusalMeaning> {
+fn ruled(oauth: &Oauth2, body: &RawAnswer, provider_error: &str) -> Option<RefusalMeaning> {
     let rules = &oauth.refresh.errors;
     if rules.is_empty() {
         return None;
     }
     let pointer = oauth.answer.error_description.as_deref().unwrap_or("/error_description");
-    let said = zeroize::Zeroizing::new(body.pointer(pointer).and_then(Json::as_str).unwrap_or_default().to_lowercase());
+    let said = zeroize::Zeroizing::new(body.one(pointer).and_then(Json::as_str).unwrap_or_default().to_lowercase());
     let fits = |rule: &&RefusalRule| {
         rule.error.as_ref().is_none_or(|code| provider_code(code) == provider_error)
             && rule.description.as_ref().is_none_or(|part| said.contains(&part.to_lowercase()))
@@ -257,8 +295,8 @@ pub(super) fn read(response: &HttpResponse) -> Option<Json> {
     Some(Json::Object(form_urlencoded::parse(text.as_bytes()).map(|(name, value)| (name.into_owned(), Json::from(&*value))).collect()))
 }
 
-/// The error that a body states at the pointer. Nothing, null, false, 0 and the empty string are none.
-pub(super) fn error_code(body: &Json, pointer: &str) -> Option<String> {
+/// The error code in a value that says whether there is an error. Null, false, 0 and what is empty are none.
+pub(super) fn stated(value: &Json) -> Option<String> {
     fn code(value: &Json) -> Option<String> {
         match value {
             Json::String(text) if text.is_empty() => None,
@@ -269,7 +307,7 @@ pub(super) fn error_code(body: &Json, pointer: &str) -> Option<String> {
             _ => None,
         }
     }
-    match body.pointer(pointer)? {
+    match value {
         Json::Object(map) if map.is_empty() => None,
         // Some providers put an object there; its machine code goes by one of these names.
         Json::Object(map) => {
@@ -281,12 +319,10 @@ pub(super) fn error_code(body: &Json, pointer: &str) -> Option<String> {
     }
 }
 
-fn unsuccessful(oauth: &Oauth2, body: &Json) -> Option<String> {
-    let success = oauth.answer.success.as_ref()?;
-    match body.pointer(&success.pointer) {
-        Some(value) if *value == success.equals => None,
-        // A form holds text only.
-        Some(Json::String(text)) if scalar(&success.equals).as_ref() == Some(text) => None,
+/// What stands where a good answer says that it is one.
+fn unsuccessful(oauth: &Oauth2, body: &RawAnswer) -> Option<String> {
+    let success = oauth.answer.success.as_ref().filter(|success| !body.succeeds(success))?;
+    match body.one(&success.pointer) {
         Some(value @ (Json::String(_) | Json::Number(_))) => Some(provider_code(&scalar(value).unwrap_or_default())),
         _ => Some(provider_code("")),
     }
@@ -294,7 +330,7 @@ fn unsuccessful(oauth: &Oauth2, body: &Json) -> Option<String> {
 
 fn tokens(oauth: &Oauth2, raw: RawAnswer, now: Timestamp) -> Result<TokenSet, &'static str> {
     let answer = &oauth.answer;
-    let at = |pointer: &Option<String>, default: &str| raw.0.pointer(pointer.as_deref().unwrap_or(default));
+    let at = |pointer: &Option<String>, default: &str| raw.one(pointer.as_deref().unwrap_or(default));
     let token = |value: Option<&Json>| match value {
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(text)) if text.is_empty() => Ok(None),
@@ -320,7 +356,7 @@ fn tokens(oauth: &Oauth2, raw: RawAnswer, now: Timestamp) -> Result<TokenSet, &'
     let stated = lifetime_in(answer.expires_unit, at(&answer.expires_in, "/expires_in"), now);
     let default = || lifetime(Some(&Json::from(answer.default_expires_in?)), now);
     let copied = copy(&oauth.copy_from_token, |pointer| raw.text(pointer));
-    let scopes = scopes(at(&answer.scope, "/scope"), oauth.scopes.separator.as_deref());
+    let scopes = scopes(raw.all(answer.scope.as_deref().unwrap_or("/scope")), oauth.scopes.separator.as_deref());
     let expires_in = stated.or_else(default);
     Ok(TokenSet { access_token, refresh_token, token_type, expires_in, scopes, copied, raw })
 }

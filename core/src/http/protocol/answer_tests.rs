@@ -289,3 +289,55 @@ proptest::proptest! {
         proptest::prop_assert!(code.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)));
     }
 }
+
+/// How often an element stands there makes no difference to a pointer, nor do its attributes.
+#[test]
+fn xml_is_read_whatever_stands_there_twice() {
+    let mut oauth = oauth();
+    oauth.answer = crate::manifest::TokenAnswer {
+        format: AnswerFormat::Xml,
+        access_token: Some("/r/session/id".to_owned()),
+        scope: Some("/r/scope".to_owned()),
+        error: Some("/r/errors/error/no".to_owned()),
+        error_description: Some("/r/errors/error/text".to_owned()),
+        success: Some(Success { pointer: "/r/status".to_owned(), equals: json!(true) }),
+        ..Default::default()
+    };
+    oauth.refresh.final_errors = vec!["X1".to_owned()];
+    oauth.refresh.errors = vec![RefusalRule { error: None, description: Some("locked".to_owned()), means: RefusalMeaning::Suspended }];
+    let said = |body: &str| class(parse(&oauth, 200, body));
+    let error = |no: &str| format!("<error><no>{no}</no><text>t</text></error>");
+    for (body, expected) in [
+        ("<r><status>true</status><session><id>t1</id></session></r>".to_owned(), "ok t1"),
+        ("<r><status k='v'>true</status><session><id type='s'>t1</id></session></r>".to_owned(), "ok t1"),
+        (
+            "<r><status>true</status><status>false</status><session><id>t1</id></session><session><id>t2</id></session></r>".to_owned(),
+            "ok t1",
+        ),
+        ("<r><status>true</status><errors nil='true'/><session><id>t1</id></session></r>".to_owned(), "ok t1"),
+        (format!("<r><status>false</status><errors>{}</errors></r>", error("X1")), "final X1"),
+        (format!("<r><status>false</status><errors>{}{}</errors></r>", error("X1"), error("X2")), "final X1"),
+        (format!("<r><status>false</status><errors>{}{}</errors></r>", error("X2"), error("X1")), "refused X2"),
+        (
+            "<r><errors><error><no>X1</no><text>it is Locked</text></error><error><text>b</text></error></errors></r>".to_owned(),
+            "suspended X1",
+        ),
+        ("<r><status>failed</status><session><id>t1</id></session></r>".to_owned(), "refused failed"),
+        ("<r><session><id>t1</id></session></r>".to_owned(), "refused unknown_error"),
+        ("{\"r\":{\"status\":true}}".to_owned(), "passing malformed_answer"),
+        (
+            "<!DOCTYPE r [<!ENTITY t SYSTEM 'file:///etc/passwd'>]><r><status>true</status><session><id>&t;</id></session></r>".to_owned(),
+            "passing malformed_answer",
+        ),
+    ] {
+        assert_eq!(said(&body), expected, "{body}");
+    }
+    let tokens = |body: &str| parse(&oauth, 200, body).unwrap();
+    let one = "<r><status>true</status><session><id>t1</id></session><scope>a b</scope></r>";
+    let several = "<r><status>true</status><session><id>t1</id></session><scope>a</scope><scope>b</scope></r>";
+    assert_eq!((tokens(one).scopes, tokens(several).scopes), (list(&["a", "b"]), list(&["a", "b"])));
+    assert_eq!(tokens(several).raw.text("/r/scope/1").as_deref(), Some("b"));
+    // In JSON a list is a list, as RFC 6901 has it.
+    let raw = RawAnswer::of(json!({"e": [{"no": 1}]}));
+    assert_eq!((raw.text("/e/no"), raw.text("/e/0/no").as_deref()), (None, Some("1")));
+}

@@ -63,7 +63,12 @@ pub fn key_token_request(
         authenticate(&mut request, &mut params, &rules, rules.client_auth, &values, client)?;
     }
     match &token.xml {
-        Some(document) => request.set_body("application/xml", template::xml(document, &values)?.as_bytes()),
+        Some(document) => {
+            // The manifest's headers may name another sort of XML: SOAP 1.1 wants `text/xml`.
+            let named = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+            let kind = named.map_or_else(|| "application/xml".to_owned(), |(_, kind)| kind.to_string());
+            request.set_body(&kind, template::xml(document, &values)?.as_bytes());
+        }
         None => {
             params.extend(&token.params, &values)?;
             params.put(&mut request, token.body)?;
@@ -94,5 +99,31 @@ pub fn key_token_answer(token: &KeyToken, rules: &Oauth2, answer: &HttpResponse,
             Err(TokenFailure::Final { provider_error: format!("http_{}", answer.status) })
         }
         read => read,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// SOAP 1.1 wants `text/xml`: what the manifest's headers say of the document stays.
+    #[test]
+    fn a_document_is_sent_as_the_headers_say() {
+        for (headers, wanted) in [("{}", "application/xml"), ("{ Content-Type = 'text/xml; charset=utf-8' }", "text/xml; charset=utf-8")] {
+            let token: KeyToken = toml::from_str(&format!(
+                "grant = 'login'\nurl = 'https://acme.example.com/login'\nxml = '<login><key>{{key}}</key></login>'\nheaders = {headers}"
+            ))
+            .unwrap();
+            let request = key_token_request(&token, &Values::new().one("key", "a&b"), None, &[], Timestamp::from_millis(0)).unwrap();
+            let kinds: Vec<&str> = request
+                .headers
+                .iter()
+                .filter(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+                .map(|(_, kind)| kind.as_str())
+                .collect();
+            assert_eq!(kinds, [wanted]);
+            assert_eq!(request.body.0.as_slice(), b"<login><key>a&amp;b</key></login>");
+        }
     }
 }

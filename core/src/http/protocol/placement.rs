@@ -94,7 +94,7 @@ fn place_in_xml(request: &mut HttpRequest, path: &str, value: &str) -> Result<()
         Err(_) => Err("it is not UTF-8"),
     };
     match filled {
-        Ok(document) => request.body.0 = Zeroizing::new(document.as_bytes().to_vec()),
+        Ok(mut document) => request.body.0 = Zeroizing::new(std::mem::take(&mut *document).into_bytes()),
         Err(trouble) => {
             bail!(InvalidRequest, "the credential goes into the element `{path}` of the XML document that the call sends, but {trouble}")
         }
@@ -164,6 +164,12 @@ mod tests {
             let error = place_in("POST", "text/xml", body).unwrap_err();
             assert!(error.is(crate::Code::InvalidRequest) && error.reason().contains("/r/session"), "{error}");
         }
+        let mut request = HttpRequest::new("POST", "https://api.example/x".parse().unwrap());
+        request.set_body("text/xml", b"<r><session/></r>".as_slice());
+        let placement = Placement::Xml { path: "/r/session".to_owned(), value: "{k}".to_owned() };
+        let error = place_in_body(&mut request, &placement, &Values::new().one("k", "s\u{1}1")).unwrap_err();
+        assert!(error.is(crate::Code::InvalidRequest) && error.reason().contains("does not have"), "{error}");
+        assert!(!format!("{error:?}").contains("s\u{1}1") && request.body.0.as_slice() == b"<r><session/></r>");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     USER_AGENT,
-    answer::{RawAnswer, error_code, passing, read},
+    answer::{RawAnswer, passing, read, stated},
 };
 use crate::{
     Error, Secret, Timestamp,
@@ -209,11 +209,10 @@ pub fn parse_registration(endpoint: &Url, answer: &HttpResponse, now: Timestamp)
     let body = read(answer);
     if !(200..300).contains(&answer.status) {
         // Some say it in a sentence: that is no code.
-        let stated =
-            body.as_ref().and_then(|body| error_code(body, "/error")).filter(|code| code.chars().all(|c| c.is_lowercase() || c == '_'));
+        let code = body.as_ref().and_then(|body| stated(&body["error"])).filter(|code| code.chars().all(|c| c.is_lowercase() || c == '_'));
         return match answer.status {
             300..=399 => Err(trouble(answer, now)),
-            status => Err(RegistrationFailure::Refused { provider_error: stated.unwrap_or_else(|| format!("http_{status}")) }),
+            status => Err(RegistrationFailure::Refused { provider_error: code.unwrap_or_else(|| format!("http_{status}")) }),
         };
     }
     let malformed = |what: &str| RegistrationFailure::Passing { error: err!(MalformedAnswer, "the answer to a registration {what}") };

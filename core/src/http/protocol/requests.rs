@@ -9,7 +9,7 @@ use crate::{
     Secret,
     error::{Result, bail},
     manifest::{
-        ClientAuth, Oauth2, RevokeToken, Step, TokenBody,
+        AnswerFormat, ClientAuth, Oauth2, RevokeToken, Step, TokenBody,
         template::{self, Values},
     },
     plugin::HttpRequest,
@@ -118,7 +118,11 @@ pub(super) fn client_values<'a>(values: &Values<'a>, client: &'a ClientCredentia
 
 pub(super) fn begin(oauth: &Oauth2, method: &str, url: url::Url, values: &Values<'_>) -> Result<HttpRequest> {
     let mut request = HttpRequest::new(method, url);
-    request.set_header("accept", "application/json")?;
+    let answers = match oauth.answer.format {
+        AnswerFormat::Auto => "application/json",
+        AnswerFormat::Xml => "application/xml",
+    };
+    request.set_header("accept", answers)?;
     request.set_header("user-agent", USER_AGENT)?;
     for (name, value) in &oauth.token_headers {
         request.set_header(name, &Zeroizing::new(template::text(value, values)?))?;

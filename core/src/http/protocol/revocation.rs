@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{
-    answer::{error_code, read},
+    RawAnswer,
     lifetime::{http_date, retry_after},
 };
 use crate::{
@@ -24,7 +24,7 @@ pub enum RevokeOutcome {
     Refused,
 }
 
-/// Reads the answer to a revocation (RFC 7009 section 2.2).
+/// Reads the answer to a revocation (RFC 7009 section 2.2), in the format of the token answers.
 ///
 /// Done: every 2xx, whatever its body says (providers answer 200 with `invalid_token` for a token they no longer know),
 /// and a 4xx with `invalid_token` or `invalid_grant`. Later: 408, 425, 429, 5xx, and 401, 403, `invalid_client` or
@@ -34,14 +34,13 @@ pub enum RevokeOutcome {
 /// What the manifest says goes first: its `gone_statuses` and `gone_errors` are as good as done, and where it states what
 /// a good answer holds, a 2xx without that is not done yet.
 pub fn parse_revoke_answer(oauth: &Oauth2, response: &HttpResponse) -> RevokeOutcome {
-    let body = read(response);
-    let error = body.as_ref().and_then(|body| error_code(body, oauth.answer.error.as_deref().unwrap_or("/error")));
+    let body = RawAnswer::read(oauth, response);
+    let error = body.as_ref().and_then(|body| body.error(oauth));
     if let Some(revoke) = &oauth.revoke {
         if revoke.gone_statuses.contains(&response.status) || error.as_ref().is_some_and(|error| revoke.gone_errors.contains(error)) {
             return RevokeOutcome::Done;
         }
-        let missed =
-            |wanted: &crate::manifest::Success| body.as_ref().and_then(|body| body.pointer(&wanted.pointer)) != Some(&wanted.equals);
+        let missed = |wanted: &crate::manifest::Success| !body.as_ref().is_some_and(|body| body.succeeds(wanted));
         if response.status < 300 && revoke.success.as_ref().is_some_and(missed) {
             return RevokeOutcome::Later { retry_after: None };
         }
@@ -128,6 +127,16 @@ mod tests {
         assert_eq!(answer(&slack, 200, &[], r#"{"ok":false,"error":"token_revoked"}"#), RevokeOutcome::Done);
         assert_eq!(answer(&slack, 200, &[], r#"{"ok":false,"error":"invalid_auth"}"#), RevokeOutcome::Later { retry_after: None });
         assert_eq!(answer(&slack, 200, &[], ""), RevokeOutcome::Later { retry_after: None });
+        // What a login's answers are written in, those to its revocation are too.
+        let mut speaks_xml = slack.clone();
+        speaks_xml.answer.format = crate::manifest::AnswerFormat::Xml;
+        speaks_xml.answer.error = Some("/r/error".to_owned());
+        if let Some(success) = speaks_xml.revoke.as_mut().and_then(|revoke| revoke.success.as_mut()) {
+            success.pointer = "/r/ok".to_owned();
+        }
+        assert_eq!(answer(&speaks_xml, 200, &[], "<r><ok>true</ok></r>"), RevokeOutcome::Done);
+        assert_eq!(answer(&speaks_xml, 200, &[], "<r><ok>false</ok></r>"), RevokeOutcome::Later { retry_after: None });
+        assert_eq!(answer(&speaks_xml, 200, &[], "<r><error>token_revoked</error><error>x</error></r>"), RevokeOutcome::Done);
         let github = of("github");
         assert_eq!(answer(&github, 404, &[], ""), RevokeOutcome::Done);
         assert_eq!(answer(&github, 204, &[], ""), RevokeOutcome::Done);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Report, inputs, inputs::BUILT_IN, pointer};
 use crate::{
     manifest::{
-        AppManifest, ClientAuth, Copied, Keybased, Oauth2, PageStyle, Pagination, Pkce, RevokeToken, Rotation, StateIn, TokenBody,
-        VerifyRequest, pattern::Pattern,
+        AppManifest, ClientAuth, Copied, Keybased, Oauth2, PageStyle, Pagination, Pkce, RevokeToken, Rotation, StateIn, TokenAnswer,
+        TokenBody, VerifyRequest, pattern::Pattern,
     },
     model::InputField,
 };
@@ -206,27 +206,7 @@ fn oauth2(report: &mut Report<'_>, o: &Oauth2, nobody: bool) {
         report.error(&["oauth2", "scopes", "separator"], "is empty", "remove it for one space, or write the provider's separator");
     }
 
-    let a = &o.answer;
-    let places = [
-        ("access_token", &a.access_token),
-        ("refresh_token", &a.refresh_token),
-        ("expires_in", &a.expires_in),
-        ("scope", &a.scope),
-        ("token_type", &a.token_type),
-        ("error", &a.error),
-        ("error_description", &a.error_description),
-    ];
-    for (key, place) in places {
-        if let Some(place) = place {
-            pointer(report, &["oauth2", "answer", key], place);
-        }
-    }
-    if let Some(success) = &a.success {
-        pointer(report, &["oauth2", "answer", "success", "pointer"], &success.pointer);
-    }
-    if a.default_expires_in == Some(0) {
-        report.error(&["oauth2", "answer", "default_expires_in"], "is no lifetime", "write seconds, or remove it");
-    }
+    answer(report, &["oauth2", "answer"], &o.answer);
     for (name, copied) in &o.copy_from_token {
         self::copied(report, &["oauth2", "copy_from_token", name], copied, true);
     }
@@ -251,6 +231,32 @@ fn oauth2(report: &mut Report<'_>, o: &Oauth2, nobody: bool) {
             }
             method(report, &["oauth2", "identity", "method"], identity.method.as_deref(), &["GET", "POST"]);
         }
+    }
+}
+
+/// Where the values stand in a token answer.
+pub(super) fn answer(report: &mut Report<'_>, at: &[&str], a: &TokenAnswer) {
+    let path = |key: &'static str| at.iter().copied().chain([key]).collect::<Vec<&str>>();
+    let places = [
+        ("access_token", &a.access_token),
+        ("refresh_token", &a.refresh_token),
+        ("expires_in", &a.expires_in),
+        ("scope", &a.scope),
+        ("token_type", &a.token_type),
+        ("error", &a.error),
+        ("error_description", &a.error_description),
+    ];
+    for (key, place) in places {
+        if let Some(place) = place {
+            pointer(report, &path(key), place);
+        }
+    }
+    if let Some(success) = &a.success {
+        let path: Vec<&str> = at.iter().copied().chain(["success", "pointer"]).collect();
+        pointer(report, &path, &success.pointer);
+    }
+    if a.default_expires_in == Some(0) {
+        report.error(&path("default_expires_in"), "is no lifetime", "write seconds, or remove it");
     }
 }
 

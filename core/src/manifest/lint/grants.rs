@@ -1,15 +1,13 @@
 //! Ways to authorise beside the authorization code: tokens of entered values, the device flow, OAuth 1.0a, signed JWTs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{
     Report, inputs, pointer,
     templates::{Templates, with},
 };
 use crate::manifest::{
-    AppManifest, ClientAuth, Jwt, JwtAlgorithm, KeyGrant, KeyToken, Keybased, Oauth2, Pkce, Placement, Registration, TokenBody,
-    TokenClient,
-    template::{self, Values},
+    AppManifest, ClientAuth, Jwt, JwtAlgorithm, KeyGrant, KeyToken, Keybased, Oauth2, Pkce, Placement, Registration, TokenBody, TokenClient,
 };
 
 /// Parameters that the token request gets from Smalt itself.
@@ -128,9 +126,6 @@ fn token(report: &mut Report<'_>, keys: &Keybased, token: &KeyToken) {
             report.error(&["keybased", "token", "params", name], "is set by Smalt", "remove it");
         }
     }
-    if let Some(document) = &token.xml {
-        self::xml(report, token, document);
-    }
     match (&token.assertion, token.grant) {
         (None, KeyGrant::JwtBearer) => {
             report.error(
@@ -172,20 +167,8 @@ fn token(report: &mut Report<'_>, keys: &Keybased, token: &KeyToken) {
     if matches!(token.placement, Some(Placement::Oauth1 { .. })) {
         report.error(&at("placement"), "cannot sign a request for a token", "use a header, the query or basic");
     }
-    let a = &token.answer;
-    let answer = [
-        ("access_token", &a.access_token),
-        ("expires_in", &a.expires_in),
-        ("scope", &a.scope),
-        ("token_type", &a.token_type),
-        ("error", &a.error),
-    ];
-    for (key, place) in answer {
-        if let Some(place) = place {
-            pointer(report, &["keybased", "token", "answer", key], place);
-        }
-    }
-    if a.refresh_token.is_some() {
+    super::auth::answer(report, &["keybased", "token", "answer"], &token.answer);
+    if token.answer.refresh_token.is_some() {
         report.warn(&["keybased", "token", "answer", "refresh_token"], "means nothing: the request is made again", "remove it");
     }
     for (key, place) in [("id", &token.id), ("label", &token.label)] {
@@ -199,48 +182,12 @@ fn token(report: &mut Report<'_>, keys: &Keybased, token: &KeyToken) {
             report.error(&["keybased", "token", "copy_from_token", name], "is no name, or an input's", "choose another name");
         }
     }
-    let places = keys.placement.all().iter().flat_map(|placement| match placement {
-        Placement::Header { value, .. } | Placement::Query { value, .. } | Placement::Body { value, .. } | Placement::Xml { value, .. } => {
-            vec![value]
-        }
-        Placement::Basic { username, password } => vec![username, password],
-        Placement::Oauth1 { token, token_secret, .. } => vec![token, token_secret],
-    });
-    let places: Vec<&String> = places.collect();
-    if !places.iter().any(|text| text.contains("{access_token}")) {
+    if !keys.placement.all().iter().any(|placement| placement.names(&["access_token"])) {
         report.error(
             &["keybased", "placement"],
             "never names the token that is asked for",
             "name `{access_token}`, e.g. `Bearer {access_token}`",
         );
-    }
-}
-
-/// A document that a login sends: alone, in a login, and readable whatever its values hold.
-fn xml(report: &mut Report<'_>, token: &KeyToken, document: &str) {
-    let at = |key: &'static str| ["keybased", "token", key];
-    if token.grant != KeyGrant::Login {
-        report.error(&at("xml"), "belongs to `login`: no other grant speaks XML", "write `grant = \"login\"`, or `params`");
-    }
-    if !token.params.is_empty() {
-        report.error(&at("params"), "stands beside `xml`, which is all that is sent", "put the values into `xml`");
-    }
-    if token.body != TokenBody::default() {
-        report.error(&at("body"), "stands beside `xml`, which is the body", "remove it");
-    }
-    if token.method.as_deref() == Some("GET") {
-        report.error(&at("method"), "has no body for `xml`", "write \"POST\", or remove it");
-    }
-    if document.contains("<!") {
-        report.error(&at("xml"), "has a comment, CDATA or a document type", "leave them out: values are escaped where they stand");
-        return;
-    }
-    // Malformed placeholders are a finding of their own.
-    let Ok(names) = template::placeholders(document) else { return };
-    let sample: BTreeMap<String, String> = names.into_iter().map(|name| (name, "<&'\">".to_owned())).collect();
-    if let Some(trouble) = template::xml(document, &Values::new().map(&sample)).ok().and_then(|filled| crate::xml::read(&filled).err()) {
-        let cure = "write the document as the provider shows it, with `{placeholders}` where texts and attributes hold values";
-        report.error(&at("xml"), format!("cannot be read: {trouble}"), cure);
     }
 }
 

@@ -629,3 +629,125 @@ pub(super) const CASES: &[(&str, &str, &str, &str, bool)] = &[
     ),
     ("token_url =", "client_auth = \"tls_client_aut\"\ntoken_url =", "oauth2.client_auth", "did you mean \"tls_client_auth\"?", true),
 ];
+
+/// Mistakes in a login that speaks XML, each one change of that manifest of the tests.
+pub(super) const XML_CASES: &[(&str, &str, &str, &str, bool)] = &[
+    // How the client proves itself.
+    ("client_auth = \"none\"", "client_auth = \"body\"", "keybased.token.client_auth", "where `xml` has their places", true),
+    ("client_auth = \"none\"", "client_auth = \"client_secret_jwt\"", "keybased.token.client_auth", "makes a JWT", true),
+    (
+        "client_auth = \"none\"",
+        "client_auth = \"private_key_jwt\"",
+        "keybased.token.client_auth",
+        "a JWT of `assertion` is `{assertion}`",
+        true,
+    ),
+    (
+        "by=\"{client_id}\"><key>{key}</key><proof>{client_secret}</proof>",
+        "><key>{key}</key>",
+        "keybased.token.client",
+        "name `{client_id}` in `xml`",
+        true,
+    ),
+    // The rest of the request.
+    (
+        "[keybased.token.answer]",
+        "placement = { in = \"body\", name = \"key\", value = \"{key}\" }\n[keybased.token.answer]",
+        "keybased.token.placement",
+        "name the value in `xml`",
+        true,
+    ),
+    (
+        "[keybased.token.answer]",
+        "placement = { in = \"xml\", path = \"/request/key\", value = \"{key}\" }\n[keybased.token.answer]",
+        "keybased.token.placement",
+        "into that element of `xml`",
+        true,
+    ),
+    (
+        "xml = '<request by=\"{client_id}\"><key>{key}</key><proof>{client_secret}</proof></request>'",
+        "placement = { in = \"xml\", path = \"/request/key\", value = \"{key}\" }",
+        "keybased.token.placement",
+        "write the document as `xml`",
+        true,
+    ),
+    (
+        "[keybased.token.answer]",
+        "params = { key = \"{key}\" }\n[keybased.token.answer]",
+        "keybased.token.params",
+        "put the values into `xml`",
+        true,
+    ),
+    ("[keybased.token.answer]", "body = \"json\"\n[keybased.token.answer]", "keybased.token.body", "which is the body", true),
+    ("[keybased.token.answer]", "method = \"GET\"\n[keybased.token.answer]", "keybased.token.method", "no body for `xml`", true),
+    // The document.
+    ("'<request by", "'<?style x?><request by", "keybased.token.xml", "processing instruction", true),
+    ("'<request by", "' <?xml version=\"1.0\"?><request by", "keybased.token.xml", "very start", true),
+    (
+        "'<request by",
+        "'<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><request by",
+        "keybased.token.xml",
+        "write `encoding=\"UTF-8\"`",
+        true,
+    ),
+    ("'<request by", "'<!DOCTYPE request><request by", "keybased.token.xml", "document type", true),
+    ("<key>{key}", "<key a=\"1\" a=\"2\">{key}", "keybased.token.xml", "stands twice", true),
+    ("<key>{key}", "<key>&#0;{key}", "keybased.token.xml", "does not have", true),
+    ("<key>{key}", "<key>&copy;{key}", "keybased.token.xml", "entity", true),
+    ("</proof></request>", "</proof>", "keybased.token.xml", "never closed", true),
+    // Where the credential goes.
+    (
+        "placement = { in = \"xml\", path = \"/request/session\", value = \"{access_token}\" }",
+        "placement = [{ in = \"xml\", path = \"/request/session\", value = \"{access_token}\" }, { in = \"body\", name = \"s\", value = \"{access_token}\" }]",
+        "keybased.placement[1]",
+        "another place is in an XML document",
+        true,
+    ),
+    (
+        "placement = { in = \"xml\", path = \"/request/session\", value = \"{access_token}\" }",
+        "placement = [{ in = \"xml\", path = \"/request/session/id\", value = \"{access_token}\" }, { in = \"xml\", path = \"/request/session\", value = \"{region}\" }]",
+        "keybased.placement[0]",
+        "that another place fills",
+        true,
+    ),
+    (
+        "placement = { in = \"xml\", path = \"/request/session\", value = \"{access_token}\" }",
+        "placement = [{ in = \"xml\", path = \"/request/session\", value = \"{access_token}\" }, { in = \"xml\", path = \"/request/session\", value = \"{region}\" }]",
+        "keybased.placement[1]",
+        "that another place fills",
+        true,
+    ),
+    ("path = \"/request/session\"", "path = \"request/session\"", "keybased.placement.path", "no way to an element", true),
+    ("[keybased.token]\n", "[keybased.verify]\nurl = \"me\"\n[keybased.token]\n", "keybased.verify", "would carry no credential", true),
+    (
+        "[keybased.token]\n",
+        "[keybased.verify]\nurl = \"me\"\nmethod = \"POST\"\nparams = { key = \"{key}\" }\n[keybased.token]\n",
+        "keybased.verify",
+        "in which the credential has its place",
+        true,
+    ),
+    (
+        "headers = { Accept = \"application/json\" }",
+        "placement = { in = \"xml\", path = \"/r/s\", value = \"{access_token}\" }",
+        "oauth2.identity",
+        "would carry no credential",
+        true,
+    ),
+    (
+        "headers = { Accept = \"application/json\" }\n[oauth2]\n",
+        "placement = { in = \"xml\", path = \"/r/s\", value = \"{access_token}\" }\n[oauth2]\nsteps = [{ url = \"me\", method = \"POST\", copy = { who = \"/id\" } }]\n",
+        "oauth2.steps[0]",
+        "in which the credential has its place",
+        true,
+    ),
+    // The answer.
+    ("access_token = \"/response/session\"\n", "", "keybased.token.answer.format", "add `access_token`", true),
+    (
+        "access_token = \"/response/session\"\n",
+        "access_token = \"/response/session\"\nerror_description = \"text\"\n",
+        "keybased.token.answer.error_description",
+        "JSON pointer",
+        true,
+    ),
+    ("default_expires_in = 600", "default_expires_in = 0", "keybased.token.answer.default_expires_in", "no lifetime", true),
+];

@@ -5,6 +5,7 @@ mod brand;
 mod grants;
 mod inputs;
 mod templates;
+mod xml;
 
 use std::{borrow::Cow, path::Path, sync::LazyLock};
 
@@ -155,6 +156,7 @@ fn check(report: &mut Report<'_>, m: &AppManifest, stem: Option<&str>) {
     brand(report, &["brand"], &m.brand, !m.is_abstract);
     auth::check(report, m);
     grants::check(report, m);
+    xml::check(report, m);
     templates::check(report, m);
     facts(report, m);
 }

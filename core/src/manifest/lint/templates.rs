@@ -57,16 +57,10 @@ impl Templates<'_, '_, '_> {
 
     /// The organisation's secret leaves with calls of the API as the key of an HMAC at most.
     fn keyed_only(&mut self, at: &[&str], placements: &Placements) {
-        let texts = placements.all().iter().flat_map(|placement| match placement {
-            Placement::Header { value, .. }
-            | Placement::Query { value, .. }
-            | Placement::Body { value, .. }
-            | Placement::Xml { value, .. } => vec![value],
-            Placement::Basic { username, password } => vec![username, password],
-            // It signs, and is not sent.
-            Placement::Oauth1 { consumer_key, token, .. } => vec![consumer_key, token],
-        });
-        if texts.clone().any(|text| text.replace("hmac:client_secret", "").contains("client_secret")) {
+        // What signs is not sent.
+        let signs = |key: &str| matches!(key, "consumer_secret" | "token_secret");
+        let mut texts = placements.all().iter().flat_map(Placement::templates).filter(|(key, _)| !signs(key));
+        if texts.any(|(_, text)| text.replace("hmac:client_secret", "").contains("client_secret")) {
             let cure = "name it as a key only, e.g. `{access_token|hmac:client_secret}`";
             self.report.error(at, "sends the organisation's client secret with every call", cure);
         }
@@ -263,37 +257,21 @@ impl Templates<'_, '_, '_> {
 
     pub(super) fn placement(&mut self, at: &[&str], placement: &Placement, names: &BTreeSet<String>) {
         let path = |key: &'static str| at.iter().copied().chain([key]).collect::<Vec<&str>>();
-        let texts = match placement {
-            Placement::Header { name, value } => {
-                self.header_name(&path("name"), name);
-                vec![("value", value)]
+        match placement {
+            Placement::Header { name, .. } => self.header_name(&path("name"), name),
+            Placement::Query { name, .. } | Placement::Body { name, .. } if name.is_empty() => {
+                self.report.error(&path("name"), "is empty", "write the parameter's name");
             }
-            Placement::Query { name, value } | Placement::Body { name, value } => {
-                if name.is_empty() {
-                    self.report.error(&path("name"), "is empty", "write the parameter's name");
-                }
-                vec![("value", value)]
-            }
-            Placement::Xml { path: element, value } => {
+            Placement::Xml { path: element, .. } => {
                 let named = element.strip_prefix('/').is_some_and(|names| names.split('/').all(crate::xml::is_name));
                 if !named {
                     let cure = "write the names that lead to it, e.g. `/request/session`";
                     self.report.error(&path("path"), "is no way to an element", cure);
                 }
-                vec![("value", value)]
             }
-            Placement::Basic { username, password } => vec![("username", username), ("password", password)],
-            Placement::Oauth1 { consumer_key, consumer_secret, token, token_secret, realm, .. } => {
-                let realm = realm.iter().map(|realm| ("realm", realm));
-                let keys = [
-                    ("consumer_key", consumer_key),
-                    ("consumer_secret", consumer_secret),
-                    ("token", token),
-                    ("token_secret", token_secret),
-                ];
-                keys.into_iter().chain(realm).collect()
-            }
-        };
+            Placement::Query { .. } | Placement::Body { .. } | Placement::Basic { .. } | Placement::Oauth1 { .. } => {}
+        }
+        let texts = placement.templates();
         for (key, text) in &texts {
             self.text(&path(key), text, names);
         }

@@ -1,7 +1,10 @@
 #![allow(clippy::unwrap_used)]
 use proptest::prelude::*;
 
-use super::{mistakes::CASES, *};
+use super::{
+    mistakes::{CASES, XML_CASES},
+    *,
+};
 use crate::manifest::Severity;
 
 /// A manifest without a finding; every case below breaks one thing of it.
@@ -60,6 +63,32 @@ source = "https://acme.example.com/docs"
 date = "2026-11-22"
 "##;
 
+/// What stands in place of its keys in one whose login and calls speak XML.
+const SPEAKS_XML: &str = r##"[keybased]
+placement = { in = "xml", path = "/request/session", value = "{access_token}" }
+[[keybased.inputs]]
+name = "key"
+label = "API key"
+type = "password"
+secret = true
+[keybased.token]
+grant = "login"
+client = "project"
+client_auth = "none"
+url = "https://acme.example.com/login"
+xml = '<request by="{client_id}"><key>{key}</key><proof>{client_secret}</proof></request>'
+[keybased.token.answer]
+format = "xml"
+access_token = "/response/session"
+default_expires_in = 600
+"##;
+
+fn speaks_xml() -> String {
+    let (before, rest) = GOOD.split_once("[keybased]\n").unwrap();
+    let (_, after) = rest.split_once("[[facts]]").unwrap();
+    format!("{before}{SPEAKS_XML}[[facts]]{after}")
+}
+
 fn show(findings: &[Finding]) -> String {
     findings.iter().map(|f| format!("{f}\n")).collect()
 }
@@ -69,6 +98,37 @@ fn a_good_manifest_has_no_finding() {
     let findings = lint(GOOD, "apps/acme.toml");
     assert!(findings.is_empty(), "{}", show(&findings));
     assert!(lint_value(&AppManifest::parse(GOOD, "acme.toml").unwrap()).is_empty());
+}
+
+/// What may stand beside XML.
+#[test]
+fn a_good_manifest_of_xml_has_no_finding() {
+    let good = speaks_xml();
+    for (from, to) in [
+        ("", ""),
+        ("client_auth = \"none\"\n", ""),
+        ("client_auth = \"none\"", "client_auth = \"basic\""),
+        ("client_auth = \"none\"", "client_auth = \"tls_client_auth\""),
+        ("'<request by", "'<?xml version=\"1.0\" encoding=\"utf-8\"?><request by"),
+        ("[keybased.token.answer]", "headers = { Content-Type = \"text/xml\" }\n[keybased.token.answer]"),
+        (
+            "[keybased.token.answer]",
+            "placement = { in = \"basic\", username = \"{region}\", password = \"{key}\" }\n[keybased.token.answer]",
+        ),
+        (
+            "placement = { in = \"xml\", path = \"/request/session\", value = \"{access_token}\" }",
+            "placement = [{ in = \"xml\", path = \"/request/session\", value = \"{access_token}\" }, { in = \"xml\", path = \"/request/session2\", value = \"{region}\" }, { in = \"header\", name = \"X-Key\", value = \"{access_token}\" }]",
+        ),
+        ("[keybased.token]\n", "[keybased.verify]\nurl = \"me\"\nheaders = { X-Key = \"{access_token}\" }\n[keybased.token]\n"),
+        (
+            "headers = { Accept = \"application/json\" }",
+            "placement = [{ in = \"xml\", path = \"/r/s\", value = \"{access_token}\" }, { in = \"query\", name = \"t\", value = \"{access_token}\" }]",
+        ),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let findings = lint(&good.replacen(from, to, 1), "apps/acme.toml");
+        assert!(findings.is_empty(), "{to}: {}", show(&findings));
+    }
 }
 
 /// Findings: a colour that no source names, and artwork that only the project may bring.
@@ -135,10 +195,15 @@ fn stands_there(text: &str, finding: &Finding) -> bool {
 fn every_mistake_is_named_with_its_line_and_cure() {
     let changes: std::collections::BTreeSet<_> = CASES.iter().map(|(from, to, ..)| (from, to)).collect();
     assert!(changes.len() >= 100, "{} different mistakes", changes.len());
+    planted(GOOD, CASES);
+    planted(&speaks_xml(), XML_CASES);
+}
+
+fn planted(good: &str, cases: &[(&str, &str, &str, &str, bool)]) {
     let mut trouble = Vec::new();
-    for (from, to, key, part, error) in CASES {
-        assert!(GOOD.contains(from), "the case no longer fits: {from}");
-        let text = GOOD.replacen(from, to, 1);
+    for (from, to, key, part, error) in cases {
+        assert!(good.contains(from), "the case no longer fits: {from}");
+        let text = good.replacen(from, to, 1);
         let findings = lint(&text, "acme.toml");
         let found = findings.iter().find(|f| f.key == *key && f.to_string().contains(part));
         let Some(found) = found else {
@@ -151,7 +216,7 @@ fn every_mistake_is_named_with_its_line_and_cure() {
         }
         assert_eq!(AppManifest::parse(&text, "acme.toml").is_err(), findings.iter().any(Finding::is_error), "{from} -> {to}");
     }
-    assert!(trouble.is_empty(), "{} of {}:\n{}", trouble.len(), CASES.len(), trouble.join("\n"));
+    assert!(trouble.is_empty(), "{} of {}:\n{}", trouble.len(), cases.len(), trouble.join("\n"));
 }
 
 #[test]

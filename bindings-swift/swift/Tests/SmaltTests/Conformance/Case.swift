@@ -105,7 +105,7 @@ private func take(_ world: any World, _ step: Args, _ saved: inout Args) async t
     for key in ["args", "as", "expect", "error"] { filled[key] = try step[key].map { try fill($0, saved) } }
     let until = ContinuousClock.now + .seconds(30)
     while true {
-        let ends = try await act(world, filled)
+        let ends = try await limited(world, filled)
         do {
             try check(filled, ends)
             for (name, path) in filled["save"]?.object ?? [:] {
@@ -117,6 +117,16 @@ private func take(_ world: any World, _ step: Args, _ saved: inout Args) async t
             guard filled["eventually"]?.bool == true, ContinuousClock.now < until else { throw why }
             try await Task.sleep(for: .milliseconds(20))
         }
+    }
+}
+
+/// The program of bad networks says how long a step may take; cases of conformance don't.
+private func limited(_ world: any World, _ step: Args) async throws -> [Ended] {
+    guard let longest = step["within"]?.double else { return try await act(world, step) }
+    do {
+        return try await within(.seconds(longest)) { try await act(world, step) }
+    } catch is TookTooLong {
+        throw Broken("it did not end within \(longest) s")
     }
 }
 

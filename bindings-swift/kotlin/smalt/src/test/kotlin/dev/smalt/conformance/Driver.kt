@@ -13,6 +13,7 @@ import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.launch
+import kotlinx.coroutines.withTimeoutOrNull
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonArray
 import kotlinx.serialization.json.JsonElement
@@ -20,6 +21,7 @@ import kotlinx.serialization.json.JsonNull
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.JsonPrimitive
 import kotlinx.serialization.json.boolean
+import kotlinx.serialization.json.double
 import kotlinx.serialization.json.int
 import kotlinx.serialization.json.jsonArray
 import kotlinx.serialization.json.jsonObject
@@ -149,7 +151,7 @@ private suspend fun take(
     val filled = JsonObject(step.mapValues { (key, value) -> if (key in setOf("args", "as", "expect", "error")) fill(value, saved) else value })
     val begun = TimeSource.Monotonic.markNow()
     while (true) {
-        val ends = act(world, filled)
+        val ends = limited(world, filled)
         try {
             check(filled, ends)
             filled["save"]?.jsonObject?.forEach { (name, path) ->
@@ -163,6 +165,15 @@ private suspend fun take(
             delay(20.milliseconds)
         }
     }
+}
+
+/** The program of bad networks says how long a step may take; cases of conformance don't. */
+private suspend fun limited(
+    world: World,
+    step: JsonObject,
+): List<Ended> {
+    val within = step["within"]?.jsonPrimitive?.double ?: return act(world, step)
+    return withTimeoutOrNull(within.seconds) { act(world, step) } ?: throw Failed("it did not end within $within s")
 }
 
 private suspend fun act(

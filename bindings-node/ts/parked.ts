@@ -1,0 +1,31 @@
+import { inspect } from 'node:util'
+import type { ParkedCallback } from './generated/types.js'
+import type { Secret } from './secret.js'
+
+/** A callback whose code waits to be claimed. Where the browser is sent holds the claim: it is there to be read, and in no print and no JSON. @internal */
+export class Parked implements ParkedCallback {
+  readonly flowId: string
+  readonly accountId: string
+  readonly handedOff: boolean
+  readonly claim: Secret | null
+  readonly error: string | null
+  readonly #returnTo: string | null
+
+  constructor(answer: ParkedCallback) {
+    this.flowId = answer.flowId
+    this.accountId = answer.accountId
+    this.handedOff = answer.handedOff
+    this.claim = answer.claim ?? null
+    this.error = answer.error ?? null
+    this.#returnTo = answer.returnTo ?? null
+  }
+
+  get returnTo(): string | null {
+    return this.#returnTo
+  }
+
+  /** Who asks for hidden properties and getters would see it otherwise. */
+  [inspect.custom](): object {
+    return { ...this }
+  }
+}
