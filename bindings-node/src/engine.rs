@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use napi::{
     Env, JsValue, Unknown,
@@ -41,22 +41,22 @@ pub fn read<'de, T: Deserialize<'de>>(what: &str, value: Unknown<'_>) -> Result<
 pub struct NativeEngine {
     asker: Arc<Asker>,
     place: Place,
-    seats: Seats,
+    seats: Rc<Seats>,
 }
 
 impl NativeEngine {
     pub fn of(engine: smalt_bridge::Engine, shared: Arc<Shared>) -> Self {
-        Self::asked(engine, Caller::Organisation("organisation".into()), shared)
+        Self::asked(engine, Caller::Organisation("organisation".into()), shared, Rc::default())
     }
 
-    fn asked(engine: smalt_bridge::Engine, caller: Caller, shared: Arc<Shared>) -> Self {
+    fn asked(engine: smalt_bridge::Engine, caller: Caller, shared: Arc<Shared>, seats: Rc<Seats>) -> Self {
         let asker = Arc::new(Asker { engine, caller, shared });
-        Self { place: Place::of(&asker), asker, seats: Seats::default() }
+        Self { place: Place::of(&asker), asker, seats }
     }
 
-    /// The same engine, asked by somebody else.
+    /// The same engine, asked by somebody else. The package keeps what everybody was answered in one place, so the seats have one owner.
     fn by(&self, caller: Caller) -> Self {
-        Self::asked(self.asker.engine.clone(), caller, self.asker.shared.clone())
+        Self::asked(self.asker.engine.clone(), caller, self.asker.shared.clone(), self.seats.clone())
     }
 
     /// The handle of core.
@@ -147,10 +147,8 @@ impl NativeEngine {
 
     /// Writes what is outstanding and releases the store.
     #[napi(catch_unwind)]
-    pub fn close(&self, env: &Env, room: &Room, id: u32) -> napi::Result<()> {
+    pub fn close(&self, id: u32) -> napi::Result<()> {
         panics::here();
-        room.forget_credentials(env)?;
-        self.seats.clear();
         let engine = self.asker.engine.clone();
         self.asker.shared.run(id, async move {
             engine.close().await;

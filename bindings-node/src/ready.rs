@@ -3,6 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::{HashMap, HashSet},
     sync::{Arc, Weak},
 };
 
@@ -23,6 +24,8 @@ struct Seat {
 struct Table {
     seats: Vec<Option<Seat>>,
     free: Vec<u32>,
+    /// The numbers that each owner has.
+    owned: HashMap<u64, HashSet<u32>>,
 }
 
 thread_local! {
@@ -35,14 +38,39 @@ impl Table {
         self.seats.get(number as usize)?.as_ref()
     }
 
+    fn take(&mut self, seat: Seat) -> u32 {
+        let owner = seat.owner;
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.seats[number as usize] = Some(seat);
+                number
+            }
+            None => {
+                self.seats.push(Some(seat));
+                u32::try_from(self.seats.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        self.owned.entry(owner).or_default().insert(number);
+        number
+    }
+
     fn give_up(&mut self, number: u32) {
-        if self.seats.get_mut(number as usize).is_some_and(|seat| seat.take().is_some()) {
+        if let Some(seat) = self.seats.get_mut(number as usize).and_then(Option::take) {
             self.free.push(number);
+            if let Some(numbers) = self.owned.get_mut(&seat.owner) {
+                numbers.remove(&number);
+            }
+        }
+    }
+
+    fn give_up_all(&mut self, owner: u64) {
+        for number in self.owned.remove(&owner).into_iter().flatten() {
+            self.give_up(number);
         }
     }
 }
 
-/// The seats of one engine; given up with it.
+/// The seats of one engine, whoever asks it. Those that the package did not drop are given up with the last of its handles.
 pub struct Seats(u64);
 
 impl Default for Seats {
@@ -54,34 +82,15 @@ impl Default for Seats {
 impl Seats {
     /// The number by which it is asked for from now on.
     pub fn take(&self, ready: Ready, credential: &Arc<Credential>) -> u32 {
-        let seat = Some(Seat { owner: self.0, ready, credential: Arc::downgrade(credential) });
-        TABLE.with_borrow_mut(|table| match table.free.pop() {
-            Some(number) => {
-                table.seats[number as usize] = seat;
-                number
-            }
-            None => {
-                table.seats.push(seat);
-                u32::try_from(table.seats.len() - 1).unwrap_or(u32::MAX)
-            }
-        })
-    }
-
-    /// Gives them all up.
-    pub fn clear(&self) {
-        // There is no table any more when the environment ends.
-        let _ = TABLE.try_with(|table| {
-            let mut table = table.borrow_mut();
-            let own = |seat: &Option<Seat>| seat.as_ref().is_some_and(|seat| seat.owner == self.0);
-            let own: Vec<usize> = table.seats.iter().enumerate().filter(|(_, seat)| own(seat)).map(|(number, _)| number).collect();
-            own.into_iter().filter_map(|number| u32::try_from(number).ok()).for_each(|number| table.give_up(number));
-        });
+        let seat = Seat { owner: self.0, ready, credential: Arc::downgrade(credential) };
+        TABLE.with_borrow_mut(|table| table.take(seat))
     }
 }
 
 impl Drop for Seats {
     fn drop(&mut self) {
-        self.clear();
+        // There is no table any more when the environment ends.
+        let _ = TABLE.try_with(|table| table.borrow_mut().give_up_all(self.0));
     }
 }
 
@@ -104,4 +113,11 @@ pub fn ready_is_gone(number: u32) -> bool {
 pub fn ready_drop(number: u32) {
     panics::here();
     TABLE.with_borrow_mut(|table| table.give_up(number));
+}
+
+/// How many are taken in this environment, for tests.
+#[napi(catch_unwind)]
+pub fn ready_seats() -> u32 {
+    panics::here();
+    TABLE.with_borrow(|table| u32::try_from(table.seats.len() - table.free.len()).unwrap_or(u32::MAX))
 }

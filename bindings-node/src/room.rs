@@ -132,7 +132,9 @@ impl Room {
     }
 
     /// Keeps no credential's object any more: an engine is closed.
+    #[napi(catch_unwind)]
     pub fn forget_credentials(&self, env: &Env) -> napi::Result<()> {
+        panics::here();
         self.kept.borrow_mut().clear(env)
     }
 

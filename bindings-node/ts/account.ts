@@ -4,7 +4,6 @@ import { AccountMethods, type CreateSessionOptions } from './generated/account.j
 import type { ApiAnswer, ApiPage, Credential, LinkedAccount, UpsertedAccount } from './generated/types.js'
 import { asOptions, call, NATIVE, perform, type CallOptions } from './handle.js'
 import type { NativeEngine } from './native.js'
-import { ReadyCredentials } from './ready.js'
 import { inside, room, toError } from './room.js'
 import { Session } from './session.js'
 
@@ -60,13 +59,14 @@ export class Account extends AccountMethods {
       const connection = options?.connection
       if (connection === undefined || typeof connection === 'string') {
         const native = this[NATIVE]
-        const known = (native.ready ??= new ReadyCredentials()).get(this.accountId, application, connection)
+        const { ready } = native
+        const known = ready?.get(this.accountId, application, connection)
         if (known !== undefined) return known
-        const found = native.tryCredential(room, this.accountId, application, connection)
+        const found = ready && native.tryCredential(room, this.accountId, application, connection)
         if (found?.length === 1) return Promise.reject(toError(found[0]))
-        if (found !== undefined) {
+        if (ready !== undefined && found !== undefined) {
           const [credential, number] = found
-          return native.ready.keep(this.accountId, application, connection, { answer: Promise.resolve(credential), number })
+          return ready.keep(this.accountId, application, connection, { answer: Promise.resolve(credential), number })
         }
       }
     }

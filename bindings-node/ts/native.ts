@@ -11,7 +11,7 @@ type Refused = ErrorRecord | undefined
 
 /** @internal */
 export interface NativeEngine {
-  /** What was in memory; the package's own. */
+  /** What was in memory; the package's own. Absent where a session asks, which is given no credentials. */
   ready?: ReadyCredentials | undefined
   /** By which its operations are asked for, once it was looked up; the package's own. */
   known?: number | undefined
@@ -26,7 +26,7 @@ export interface NativeEngine {
   ): readonly [ErrorRecord] | readonly [Credential, number] | undefined
   connect(room: Room, id: number, options: unknown, within: number): Refused
   capabilities(room: Room): unknown
-  close(room: Room, id: number): void
+  close(id: number): void
   http(options: unknown): NativeApi
 }
 
@@ -65,6 +65,7 @@ export interface NativeSandbox {
 /** @internal */
 export interface Room {
   take(): unknown[]
+  forgetCredentials(): void
   cancel(id: number): void
   forget(engine: number): void
   embedded(id: number, options: unknown, plugins: unknown, clock: FixedClock | undefined): Refused

@@ -7,6 +7,7 @@ import { asOptions, call, NATIVE, type CallOptions } from './handle.js'
 import { answerFetch, nodeHandler, type HandlerOptions, type NodeHandler } from './http.js'
 import type { FixedClock, NativeApi, NativeEngine } from './native.js'
 import { describe, forget, register, type Connector, type KeyProvider, type Presenter, type WorkflowRunner } from './plugins.js'
+import { ReadyCredentials } from './ready.js'
 import { number, room, toError, wait } from './room.js'
 import { Secret } from './secret.js'
 import { Session } from './session.js'
@@ -112,6 +113,7 @@ export class Smalt extends SmaltMethods {
         register(id, plugins)
         return room.embedded(id, { ...values, presenter: own === undefined ? presenter : undefined }, described, clock)
       })
+      native.ready = ReadyCredentials.ofEngine()
       return new Smalt(native, engine, options.environment ?? undefined)
     } catch (error) {
       if (engine !== 0) forget(engine)
@@ -170,7 +172,9 @@ export class Smalt extends SmaltMethods {
 
   /** The same engine, with a name for the audit: who asks, e.g. `worker-3`. Close the one that was opened. */
   actingAs(actor: string): Smalt {
-    return new Smalt(this[NATIVE].actingAs(actor), this.#engine, this.#environment)
+    const native = this[NATIVE].actingAs(actor)
+    native.ready = this[NATIVE].ready?.actingAs(actor)
+    return new Smalt(native, this.#engine, this.#environment)
   }
 
   /** What the backend can do. */
@@ -227,12 +231,23 @@ export class Smalt extends SmaltMethods {
 
   /** Writes what is outstanding and releases the store; later calls fail as `closed`. Again is nothing. */
   close(): Promise<void> {
-    this.#closed ??= wait<void>({}, (id) => {
-      this[NATIVE].ready = undefined
-      this[NATIVE].close(room, id)
-      return undefined
-    }).finally(() => forget(this.#engine))
+    this.#closed ??= this.#end()
     return this.#closed
+  }
+
+  async #end(): Promise<void> {
+    const native = this[NATIVE]
+    try {
+      await wait<void>({}, (id) => {
+        native.close(id)
+        return undefined
+      })
+    } finally {
+      forget(this.#engine)
+      // Not before: until it is closed, core answers, and what it answers is kept.
+      native.ready?.clear()
+      room.forgetCredentials()
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

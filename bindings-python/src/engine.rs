@@ -1,26 +1,21 @@
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, Weak},
-};
-
 use pyo3::{
     prelude::*,
-    types::{PyDict, PyString, PyTuple},
+    types::{PyDict, PyString},
 };
 use smalt::{
-    Code, Error, Exposed, Secret,
+    Code, Error, Secret,
     backend::{AnyAnswer, AnyRequest, Caller, GetCredential},
     manifest::AppManifest,
-    model::Credential,
     operations::Operation,
     vault::LocalKey,
 };
-use smalt_bridge::{ConnectOptions, EmbeddedOptions, HostConnector, HostKeys, HostPresenter, HostRunner, Plugins, Sweep, What};
+use smalt_bridge::{ConnectOptions, EmbeddedOptions, HostConnector, HostKeys, HostPresenter, HostRunner, Plugins, What};
 
 use crate::{
     de::{from_python, reader},
     errors::{exception, raised},
     exit::Inside,
+    kept::Kept,
     panics::here,
     plugin::Scope,
     port::Port,
@@ -29,100 +24,29 @@ use crate::{
     work::{Answer, Work},
 };
 
-/// By where core has them. The weak reference keeps the place from being used again.
-type Objects = HashMap<usize, (Weak<Credential>, Py<PyAny>)>;
-
-/// Credentials as Python objects; core decides, and ours is used while core answers the very same one.
-#[derive(Clone, Default)]
-pub struct Kept(Arc<(Mutex<Objects>, Sweep)>);
-
-impl Kept {
-    /// The credential's object: the kept one, or a new one.
-    pub fn object<'py>(&self, py: Python<'py>, credential: &Arc<Credential>) -> PyResult<Bound<'py, PyAny>> {
-        let place = Arc::as_ptr(credential) as usize;
-        let (objects, sweep) = &*self.0;
-        if let Ok(kept) = objects.lock()
-            && let Some((known, object)) = kept.get(&place)
-            && std::ptr::eq(known.as_ptr(), Arc::as_ptr(credential))
-        {
-            return Ok(object.bind(py).clone());
-        }
-        let object = to_python(py, &Exposed(&**credential))?;
-        let mut dead = Vec::new();
-        if let Ok(mut kept) = objects.lock() {
-            if sweep.is_due(kept.len()) {
-                // What core let go of goes here, too: its secrets are wiped with the last reference.
-                dead.extend(kept.extract_if(|_, (known, _)| known.strong_count() == 0));
-                if sweep.done(kept.len()) {
-                    dead.extend(kept.drain());
-                }
-            }
-            dead.extend(kept.insert(place, (Arc::downgrade(credential), object.clone().unbind())).map(|before| (place, before)));
-        }
-        // Dropping objects can run Python code, which must not meet the lock.
-        drop(dead);
-        Ok(object)
-    }
-}
-
-/// A credential that was in memory, to be had again.
-#[pyclass(frozen, module = "smalt._smalt")]
-pub struct Ready {
-    ready: smalt_bridge::Ready,
-    credential: Weak<Credential>,
-    object: Py<PyAny>,
-}
-
-#[pymethods]
-impl Ready {
-    /// The credential, while it is the one to use.
-    fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        here();
-        self.ready.counts().then(|| self.object.clone_ref(py))
-    }
-}
-
 /// An engine, and the authority in which it is asked.
 #[pyclass(frozen, module = "smalt._smalt")]
 pub struct Engine {
     engine: smalt_bridge::Engine,
     caller: Caller,
-    kept: Kept,
-    /// By account, application and connection; asked by the package before this engine is.
+    /// The name for the audit, by which `ready` tells askers apart; `None` for the holder of a session token, who is given no credentials.
     #[pyo3(get)]
-    ready: Py<PyDict>,
-    sweep: Sweep,
+    actor: Option<Py<PyString>>,
+    kept: Kept,
 }
 
 impl Engine {
     pub fn of(py: Python<'_>, engine: smalt_bridge::Engine) -> Self {
-        Self::asked_by(py, engine, Caller::Organisation("organisation".into()))
+        Self::asked_by(py, engine, "organisation", Kept::new(py))
     }
 
-    fn asked_by(py: Python<'_>, engine: smalt_bridge::Engine, caller: Caller) -> Self {
-        Self { engine, caller, kept: Kept::default(), ready: PyDict::new(py).unbind(), sweep: Sweep::default() }
+    fn asked_by(py: Python<'_>, engine: smalt_bridge::Engine, actor: &str, kept: Kept) -> Self {
+        Self { engine, caller: Caller::Organisation(actor.into()), actor: Some(PyString::new(py, actor).unbind()), kept }
     }
 
     /// The handle of core.
     pub fn smalt(&self) -> smalt::Result<smalt::Smalt> {
         self.engine.smalt().cloned()
-    }
-
-    /// Keeps what was in memory under its key.
-    fn keep<'py>(&self, py: Python<'py>, key: Bound<'py, PyTuple>, ready: Ready) -> PyResult<()> {
-        let known = self.ready.bind(py);
-        if self.sweep.is_due(known.len()) {
-            // A list of its own: dropping objects can run Python code.
-            let gone = |value: &Bound<'py, PyAny>| value.cast::<Ready>().is_ok_and(|ready| ready.get().credential.strong_count() == 0);
-            let gone: Vec<_> = known.iter().filter(|(_, value)| gone(value)).map(|(key, _)| key).collect();
-            for key in gone {
-                known.del_item(key)?;
-            }
-            if self.sweep.done(known.len()) {
-                known.clear();
-            }
-        }
-        known.set_item(key, ready)
     }
 }
 
@@ -132,18 +56,25 @@ fn scope(scope: Option<&Bound<'_, Scope>>) -> smalt::plugin::Scope {
 
 #[pymethods]
 impl Engine {
+    /// Credentials that were in memory, by actor, account, application and connection; asked by the package before this engine is.
+    #[getter]
+    fn ready(&self, py: Python<'_>) -> Py<PyDict> {
+        here();
+        self.kept.ready(py)
+    }
+
     /// The same engine, asked by the holder of a session token.
     fn session(&self, token: &Bound<'_, PyAny>) -> PyResult<Engine> {
         here();
         let py = token.py();
         let token: Secret = raised(py, from_python("the session's token", token))?;
-        Ok(Self::asked_by(py, self.engine.clone(), Caller::Session(token)))
+        Ok(Self { engine: self.engine.clone(), caller: Caller::Session(token), actor: None, kept: Kept::new(py) })
     }
 
     /// The same engine, with another name for the audit.
     fn acting_as(&self, py: Python<'_>, actor: &str) -> Engine {
         here();
-        Self { kept: self.kept.clone(), ..Self::asked_by(py, self.engine.clone(), Caller::Organisation(actor.into())) }
+        Self::asked_by(py, self.engine.clone(), actor, self.kept.clone())
     }
 
     /// The ready operation: from memory, without waiting. `None` when it has to wait.
@@ -166,10 +97,8 @@ impl Engine {
             None => Ok(None),
             Some(Ok((credential, ready))) => {
                 let _inside = Inside::enter(py);
-                let object = self.kept.object(py, &credential)?;
-                let ready = Ready { ready, credential: Arc::downgrade(&credential), object: object.clone().unbind() };
-                self.keep(py, (account, application, connection).into_pyobject(py)?, ready)?;
-                Ok(Some(object))
+                let key = (&self.actor, account, application, connection).into_pyobject(py)?;
+                self.kept.ready_object(py, key, &credential, ready).map(Some)
             }
             Some(Err(error)) => Err(exception(py, &error)),
         }
@@ -218,12 +147,15 @@ impl Engine {
     }
 
     /// Writes what is outstanding and releases the store.
-    fn close(&self) -> Work {
+    fn close(&self, py: Python<'_>) -> Work {
         here();
-        let engine = self.engine.clone();
+        let _inside = Inside::enter(py);
+        // The wait for the end may be given up.
+        self.kept.clear(py);
+        let (engine, kept) = (self.engine.clone(), self.kept.clone());
         Work::new(async move {
             engine.close().await;
-            Ok(Answer::Nothing)
+            Ok(Answer::Closed(kept))
         })
     }
 }

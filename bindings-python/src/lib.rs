@@ -9,6 +9,7 @@ mod engine;
 mod errors;
 mod exit;
 mod fork;
+mod kept;
 mod panics;
 mod plugin;
 mod port;
@@ -26,7 +27,7 @@ use pyo3::prelude::*;
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<engine::Engine>()?;
-    module.add_class::<engine::Ready>()?;
+    module.add_class::<kept::Ready>()?;
     module.add_class::<plugin::Context>()?;
     module.add_class::<plugin::HostCall>()?;
     module.add_class::<plugin::Scope>()?;

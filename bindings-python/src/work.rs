@@ -17,9 +17,10 @@ use smalt::{
 use smalt_bridge::{Bell, Cancel, Process, Waited};
 
 use crate::{
-    engine::{Engine, Kept},
+    engine::Engine,
     errors::raised,
     exit::Inside,
+    kept::Kept,
     panics::here,
     ser::to_python,
     server::{Response, Started},
@@ -41,7 +42,8 @@ pub enum Answer {
     Response(Response),
     Bytes(Vec<u8>),
     Text(String),
-    Nothing,
+    /// An engine's, and what was kept for it.
+    Closed(Kept),
 }
 
 impl Answer {
@@ -58,7 +60,10 @@ impl Answer {
             Self::Response(response) => response.into_python(py)?,
             Self::Bytes(bytes) => PyBytes::new(py, &bytes).into_any(),
             Self::Text(text) => text.into_pyobject(py)?.into_any(),
-            Self::Nothing => py.None().into_bound(py),
+            Self::Closed(kept) => {
+                kept.close(py);
+                py.None().into_bound(py)
+            }
         })
     }
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import queue
 import sys
 import threading
 import time
@@ -26,6 +27,7 @@ from smalt import (
     SmaltError,
     WorkflowRunner,
     _block,
+    _host,
     make_key,
 )
 from smalt._block import plugin_loop
@@ -48,6 +50,13 @@ def opened(*connectors: Connector, **options: Any) -> Smalt:
     return Smalt.embedded(
         project=PROJECT, key=make_key(), connectors=connectors, timings={**TIMINGS, **options.pop("timings", {})}, **options
     )
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.005)
 
 
 def connected(smalt: Smalt) -> Any:
@@ -177,6 +186,64 @@ def test_a_hanging_plugin_harms_nobody_else() -> None:
         other.ensure()
         assert other.connect("sandbox-oauth").status == "active"
         release.set()
+
+
+def test_a_thread_that_was_woken_for_a_call_is_not_taken_for_a_free_one() -> None:
+    """It may be long until it runs. A second call would wait behind the first, which hangs."""
+    woken, runs, free, ended = threading.Event(), threading.Event(), threading.Event(), threading.Event()
+
+    class Late(queue.SimpleQueue[Any]):
+        """Whoever takes the call that hangs is held up at once."""
+
+        def get(self, *arguments: Any, **named: Any) -> Any:
+            work = super().get(*arguments, **named)
+            if work is hangs:
+                woken.set()
+                runs.wait()
+            return work
+
+    def hangs() -> None:
+        free.wait()
+
+    pool = _host._Pool()
+    pool._work = Late()
+    pool.submit(lambda: None)
+    wait_until(lambda: pool._spare == 1)
+    pool.submit(hangs)
+    assert woken.wait(60)
+    pool.submit(ended.set)
+    assert ended.wait(60) and pool._threads == 2
+    runs.set()
+    free.set()
+    wait_until(lambda: pool._spare == 2)
+
+
+def test_a_call_that_waits_for_a_thread_gets_that_of_one_who_is_given_up() -> None:
+    free, ended = threading.Event(), threading.Event()
+
+    def hangs() -> None:
+        free.wait()
+
+    pool = _host._Pool()
+    for _ in range(_host._THREADS):
+        pool.submit(hangs)
+    pool.submit(ended.set)
+    assert pool._threads == _host._THREADS
+    pool.give_up()
+    assert ended.wait(60) and pool._threads == _host._THREADS + 1
+    free.set()
+    pool.come_back()
+    wait_until(lambda: pool._spare == pool._threads)
+
+
+def test_a_call_that_nobody_waits_for_is_not_begun() -> None:
+    class Call:
+        number = 1
+
+    host: Any = object.__new__(_host.PluginHost)
+    host._running = {}
+    # Neither its function nor anything else of it is asked for.
+    host._called(None, Call())
 
 
 def test_a_coroutine_that_blocks_its_loop_harms_no_call_that_asks_no_plugin() -> None:

@@ -142,11 +142,11 @@ class AsyncAccount(_AsyncVerbs, AsyncAccountOperations):
     """The organisation's authority over one linked account. No I/O until a verb is called; an unknown account is an error of that
     verb (`linked_account_not_found`), never made by accident."""
 
-    __slots__ = ("_ready",)
+    __slots__ = ("_actor", "_ready")
 
     def __init__(self, engine: Engine, id: str, timeout: float | None = None) -> None:
         self._engine, self._id, self._timeout = engine, id, timeout
-        self._ready = engine.ready
+        self._actor, self._ready = engine.actor, engine.ready
 
     @property
     def id(self) -> str:
@@ -203,7 +203,7 @@ class AsyncAccount(_AsyncVerbs, AsyncAccountOperations):
             ProviderError: `refresh_failed`: try again after `retry_after`.
         """
         if _scope() is None:
-            found = self._ready.get((self._id, application, connection))
+            found = self._ready.get((self._actor, self._id, application, connection))
             ready = None if found is None else found.get()
             if ready is None:
                 ready = self._engine.try_credential(self._id, application, connection)

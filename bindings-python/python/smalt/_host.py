@@ -92,20 +92,28 @@ class _Pool:
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
-        self._idle = 0
+        # Threads that have nothing to do, less the work that no thread has yet. Whoever brings work counts it: a thread that was woken
+        # and did not get round to saying so would pass for one that is free, and the work would wait behind a call that hangs.
+        self._spare = 0
         self._given_up = 0
 
     def submit(self, work: Callable[[], None]) -> None:
         with self._lock:
-            if self._idle <= self._work.qsize() and self._threads - self._given_up < _THREADS:
-                self._threads += 1
-                threading.Thread(target=self._serve, name="smalt-plugin", daemon=True).start()
-        self._work.put(work)
+            self._spare -= 1
+            self._work.put(work)
+            self._grow()
+
+    def _grow(self) -> None:
+        if self._spare < 0 and self._threads - self._given_up < _THREADS:
+            threading.Thread(target=self._serve, name="smalt-plugin", daemon=True).start()
+            self._threads += 1
+            self._spare += 1
 
     def give_up(self) -> None:
         """A thread hangs in a call that nobody waits for."""
         with self._lock:
             self._given_up = min(self._given_up + 1, _GIVEN_UP_AT_MOST)
+            self._grow()
 
     def come_back(self) -> None:
         """It came back after all."""
@@ -114,12 +122,10 @@ class _Pool:
 
     def _serve(self) -> None:
         while True:
-            with self._lock:
-                self._idle += 1
             work = self._work.get()
-            with self._lock:
-                self._idle -= 1
             work()
+            with self._lock:
+                self._spare += 1
 
 
 _pool = _Pool()
@@ -211,6 +217,10 @@ class PluginHost:
             self._running.pop(call.number, None)
 
     def _called(self, method: _Method, call: HostCall) -> None:
+        if call.number not in self._running:
+            # Nobody waits any more, and it has not begun.
+            _pool.come_back()
+            return
         try:
             call.answer(method.function(**self._offered(call, method)))
         except BaseException as raised:
