@@ -10,7 +10,7 @@ mod wire;
 
 use std::sync::Arc;
 
-pub use cases::{Case, Client, cases};
+pub use cases::{Case, Client, LEAST, cases};
 pub use place::Place;
 use tokio::sync::OnceCell;
 use upstream::Upstream;
