@@ -8,7 +8,7 @@ interface Kept {
   readonly number: number
 }
 
-/** How many are kept for an engine; then all of them are made anew. */
+/** How many are kept for an engine at most. Where more than half as many are in use, all of them are made anew then. */
 const MOST = 4096
 const FEW = 64
 
@@ -74,14 +74,18 @@ export class ReadyCredentials {
     this.all.full = FEW
   }
 
-  /** Drops what core has let go of: its secrets go with the last reference. Done when there is twice as much as the last time. */
+  /**
+   * Drops what core has let go of: its secrets go with the last reference. Done when there is twice as much as the last time; where that is
+   * not to be, all is dropped, as core's bridge does.
+   */
   private sweep(): void {
-    if (!this.drop(addon.readyIsGone)) this.drop(() => true)
+    this.drop(addon.readyIsGone)
+    if (this.size > MOST / 2) this.drop(() => true)
     this.all.full = Math.min(MOST, Math.max(FEW, this.size * 2))
   }
 
-  /** Drops those of which this is true; answers whether there is room now. */
-  private drop(which: (number: number) => boolean): boolean {
+  /** Drops those of which this is true. */
+  private drop(which: (number: number) => boolean): void {
     const { actors } = this.all
     for (const [actor, accounts] of actors) {
       for (const [id, credentials] of accounts) {
@@ -95,6 +99,5 @@ export class ReadyCredentials {
       }
       if (accounts.size === 0) actors.delete(actor)
     }
-    return this.size < MOST
   }
 }
