@@ -13,7 +13,7 @@ pub struct PortalLink {
     pub once: bool,
 }
 
-/// What the hosted page begins with. Debug hides what was stored for the page.
+/// What the hosted page begins with.
 #[derive(Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 pub struct Portal {
     /// The session that the page acts with.
@@ -35,6 +35,7 @@ exposes! {
     Portal { session, environment, config_id, properties, return_to, ticket }
 }
 
+/// What was stored for the page may be a secret of its own.
 impl std::fmt::Debug for Portal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Portal")
