@@ -26,8 +26,9 @@ const WAIT = 30_000
 export async function* follow(handle: Handle, options: EventsOptions): AsyncGenerator<Event, void, void> {
   const { signal, keepAlive = false } = options
   let { since } = options
-  for (;;) {
-    const page: Page<Event> = await call(handle, 'events', { since, wait: WAIT }, { signal, keepAlive } as CallOptions)
+  // The first reading does not wait for an event, so it is waited for in any case: its error is told also where nothing else goes on.
+  for (let wait = 0; ; wait = WAIT) {
+    const page: Page<Event> = await call(handle, 'events', { since, wait }, { signal, keepAlive: keepAlive || wait === 0 } as CallOptions)
     for (const event of page.items) {
       yield event
       since = event.cursor

@@ -34,7 +34,7 @@ test('s77: a panic in any exported function is an error, and the process lives',
   const given = {
     cancel: [1], forget: [1], embedded: [1, {}, {}, undefined], sandbox: [1], visit: [1, ''], answer: [1, 1], reject: [1, ''],
     fail: [1, '', ''], passOn: [1, {}], contextRequest: [1, 1, {}], session: [''], actingAs: [''], tryCredential: [room, '', '', ''],
-    connect: [room, 1, {}, 0], capabilities: [room], close: [room, 1], advance: [1], http: [{}], panicked: [1, ''], remote: [1, {}, {}], verifyWebhook: [{}],
+    connect: [room, 1, {}, 0], capabilities: [room], close: [1], advance: [1], http: [{}], panicked: [1, ''], remote: [1, {}, {}], verifyWebhook: [{}],
     push: [1, new Uint8Array(1)], end: [true], next: [1], 'NativeApi.answer': [room, 1, {}, undefined],
     readyCounts: [0], readyIsGone: [0], readyDrop: [0], call: [engine.number(), 1, '', {}, 0], command: [['smalt', '--version']],
   }

@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import { test } from 'node:test'
 import { Smalt } from 'smalt'
 import { Sandbox } from 'smalt/testing'
-import { connected, listening } from './helpers.mjs'
+import { child, connected, listening } from './helpers.mjs'
 
 test('pages of a provider are fetched as they are read', async (t) => {
   const sandbox = await Sandbox.start()
