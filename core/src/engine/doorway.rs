@@ -71,6 +71,10 @@ doorway! {
         Some(self.0.project.peek())
     }
 
+    fn knows_key_of(&self, token: &Secret) -> bool {
+        self.0.knows_key_of(token)
+    }
+
     fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Result<Arc<Credential>>> {
         // What is refused is refused in words, by the other twin.
         refuse_reentry(&self.0.tenant, &request.account, Some(&request.application)).ok()?;

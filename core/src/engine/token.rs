@@ -97,10 +97,20 @@ pub(crate) fn verify(tenant: &Tenant, keys: &[SigningKey], now: Timestamp, token
     check(tenant, keys, now, token.expose()).ok_or_else(refused)
 }
 
+/// A token's first part, which names its key; nothing of what is too long to be one of ours.
+pub(crate) fn header(token: &Secret) -> Option<&str> {
+    token.expose().split_once('.').filter(|_| token.expose().len() <= LONGEST).map(|(header, _)| header)
+}
+
+/// Whether it says that it is under one of these keys.
+pub(crate) fn is_of(keys: &[SigningKey], token: &Secret) -> bool {
+    header(token).is_some_and(|header| keys.iter().any(|key| key.header == header))
+}
+
 /// Whether it looks like ours, under a key that is not among these.
 pub(crate) fn is_of_other_key(keys: &[SigningKey], token: &Secret) -> bool {
-    let Some((header, _)) = token.expose().split_once('.').filter(|_| token.expose().len() <= LONGEST) else { return false };
-    if keys.iter().any(|key| key.header == header) {
+    let Some(header) = header(token) else { return false };
+    if is_of(keys, token) {
         return false;
     }
     let said = Base64UrlUnpadded::decode_vec(header).ok().and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok());

@@ -481,6 +481,12 @@ impl Smalt {
         self.backend.prove_session(&self.caller, VerifySession { token: token.into() }).await
     }
 
+    /// Whether a session token says that it is under a signing key that is known here, from memory: for servers with several engines,
+    /// so that they ask the right one first. It proves nothing; `false` where the backend would have to ask.
+    pub fn knows_key_of(&self, token: &Secret) -> bool {
+        self.backend.knows_key_of(token)
+    }
+
     /// The project in force, from memory and not copied; absent where the backend would have to ask for it.
     pub fn try_project(&self) -> Option<Arc<LoadedProject>> {
         self.backend.try_project()

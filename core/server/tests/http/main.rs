@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod endpoints;
+mod engines;
 #[cfg(unix)]
 mod floods;
 mod golden;
