@@ -91,10 +91,22 @@ impl RawAnswer {
 
     /// The same where one value is meant: XML shows only in how often an element stands there that it could be several.
     fn one(&self, pointer: &str) -> Option<&Json> {
-        let found = self.all(pointer)?;
+        self.said(self.all(pointer)?)
+    }
+
+    /// What a value says: in XML an element's text, also where it has attributes.
+    fn said<'v>(&self, value: &'v Json) -> Option<&'v Json> {
         match self.format {
-            AnswerFormat::Auto => Some(found),
-            AnswerFormat::Xml => xml::said(found),
+            AnswerFormat::Auto => Some(value),
+            AnswerFormat::Xml => xml::said(value),
+        }
+    }
+
+    /// The texts at a pointer, of a list or of one value.
+    fn texts(&self, pointer: &str) -> Option<Vec<&str>> {
+        match self.all(pointer)? {
+            Json::Array(items) => Some(items.iter().filter_map(|item| self.said(item)?.as_str()).collect()),
+            value => Some(vec![self.said(value)?.as_str()?]),
         }
     }
 
@@ -356,7 +368,7 @@ fn tokens(oauth: &Oauth2, raw: RawAnswer, now: Timestamp) -> Result<TokenSet, &'
     let stated = lifetime_in(answer.expires_unit, at(&answer.expires_in, "/expires_in"), now);
     let default = || lifetime(Some(&Json::from(answer.default_expires_in?)), now);
     let copied = copy(&oauth.copy_from_token, |pointer| raw.text(pointer));
-    let scopes = scopes(raw.all(answer.scope.as_deref().unwrap_or("/scope")), oauth.scopes.separator.as_deref());
+    let scopes = raw.texts(answer.scope.as_deref().unwrap_or("/scope")).map(|texts| scopes(&texts, oauth.scopes.separator.as_deref()));
     let expires_in = stated.or_else(default);
     Ok(TokenSet { access_token, refresh_token, token_type, expires_in, scopes, copied, raw })
 }
@@ -385,18 +397,13 @@ pub struct Copies {
 }
 
 /// Granted scopes, as a list or as text: parted by spaces, commas, semicolons or the manifest's separator, without doubles.
-fn scopes(value: Option<&Json>, separator: Option<&str>) -> Option<Vec<String>> {
-    let texts: Vec<&str> = match value? {
-        Json::String(text) => vec![text],
-        Json::Array(items) => items.iter().filter_map(Json::as_str).collect(),
-        _ => return None,
-    };
+fn scopes(texts: &[&str], separator: Option<&str>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut seen = std::collections::HashSet::new();
     for text in texts {
         let text = match separator {
             Some(separator) if !separator.is_empty() => text.replace(separator, " "),
-            _ => text.to_owned(),
+            _ => (*text).to_owned(),
         };
         for scope in text.split([' ', ',', ';', '\t', '\r', '\n']).filter(|scope| !scope.is_empty()) {
             if seen.insert(scope.to_owned()) {
@@ -404,7 +411,7 @@ fn scopes(value: Option<&Json>, separator: Option<&str>) -> Option<Vec<String>> 
             }
         }
     }
-    Some(found)
+    found
 }
 
 /// A text, number or truth as text.

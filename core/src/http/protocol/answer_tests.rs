@@ -337,6 +337,19 @@ fn xml_is_read_whatever_stands_there_twice() {
     let several = "<r><status>true</status><session><id>t1</id></session><scope>a</scope><scope>b</scope></r>";
     assert_eq!((tokens(one).scopes, tokens(several).scopes), (list(&["a", "b"]), list(&["a", "b"])));
     assert_eq!(tokens(several).raw.text("/r/scope/1").as_deref(), Some("b"));
+    // Without what it grants, an answer grants all that was asked for: attributes must not make it one of those.
+    for (scope, granted) in [
+        ("<scope k='v'>a b</scope>", list(&["a", "b"])),
+        ("<scope k='v'>a</scope><scope>b</scope>", list(&["a", "b"])),
+        ("<scope>a</scope><scope k='v'>b</scope>", list(&["a", "b"])),
+        ("<scope k='v'/>", list(&[])),
+        ("<scope/>", list(&[])),
+        ("<scope><name>a</name></scope>", None),
+        ("", None),
+    ] {
+        let body = format!("<r><status>true</status><session><id>t1</id></session>{scope}</r>");
+        assert_eq!(tokens(&body).scopes, granted, "{body}");
+    }
     // In JSON a list is a list, as RFC 6901 has it.
     let raw = RawAnswer::of(json!({"e": [{"no": 1}]}));
     assert_eq!((raw.text("/e/no"), raw.text("/e/0/no").as_deref()), (None, Some("1")));
