@@ -151,11 +151,61 @@ test('a real popup in Chromium: the user confirms, consents, and the SDK resolve
     const stranger = await (await browser.newContext()).newPage();
     await stranger.goto(taken.headers.get('location'));
     await stranger.locator('button.yes').click();
-    await stranger.waitForURL((url) => url.pathname === '/api/v1/sandbox-oauth/callback');
+    await stranger.waitForURL((url) => url.pathname === '/connect/done');
     assert.match(await stranger.locator('main').innerText(), /browser_mismatch/);
   } finally {
     await browser.close();
     await host.close();
+  }
+});
+
+test('s08: code and state leave the address bar at once, and no request after the callback carries them', async () => {
+  const { chromium } = await import('playwright-core');
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
+    headless: true,
+    chromiumSandbox: false,
+    args: ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+  const flows = process.env.SMALT_FULL ? 20 : 10;
+  let after = 0;
+  try {
+    for (let n = 0; n < flows; n += 1) {
+      // Every third user says no, and is told so by the same page.
+      const denies = n % 3 === 2;
+      const token = await server.session(`address-${n}`);
+      const { auth_url: ticket } = (await server.call('GET', '/api/v1/sandbox-oauth/integrate', { token })).body;
+      const context = await browser.newContext();
+      const page = await context.newPage();
+      const requests = [];
+      const addresses = [];
+      context.on('request', (request) => requests.push({ url: request.url(), headers: request.allHeaders() }));
+      page.on('framenavigated', (frame) => addresses.push(frame.url()));
+      await page.goto(ticket);
+      await page.locator('main button').click();
+      await page.waitForURL((url) => url.port !== new URL(server.url).port);
+      await page.locator(denies ? 'button[value=deny]' : 'button.yes').click({ noWaitAfter: true });
+      await page.waitForURL((url) => url.pathname === '/connect/done');
+      assert.match(await page.locator('h1').innerText(), denies ? /did not work/ : /Connected/);
+
+      const called = requests.findIndex(({ url }) => new URL(url).pathname === '/api/v1/sandbox-oauth/callback');
+      const callback = new URL(requests[called].url);
+      const secrets = ['code', 'state'].map((name) => callback.searchParams.get(name)).filter(Boolean);
+      assert.equal(secrets.length, denies ? 1 : 2);
+      for (const { url, headers } of requests.slice(called + 1)) {
+        const text = `${url} ${JSON.stringify(await headers)}`;
+        assert.ok(secrets.every((secret) => !text.includes(secret)), `flow ${n}: a request carries them: ${new URL(url).pathname}`);
+        assert.equal(new URL(url).origin, callback.origin, 'nobody else is asked');
+        assert.equal((await headers).referer, undefined);
+        after += 1;
+      }
+      // The callback's own address was never one that a page was shown at.
+      assert.ok(addresses.length >= 3 && addresses.every((address) => secrets.every((secret) => !address.startsWith(server.url) || !address.includes(secret))));
+      await context.close();
+    }
+    assert.ok(after >= flows, 'the log has the page after each callback');
+  } finally {
+    await browser.close();
   }
 });
 

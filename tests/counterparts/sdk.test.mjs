@@ -175,7 +175,7 @@ describe('what does not connect', () => {
     await product(async ({ page, context }) => {
       const popup = await popupOf(context, () => click(page, 'cobalt.connect("slack")'));
       await signIn(popup, { consents: false });
-      await popup.waitForURL((url) => url.pathname.endsWith('/callback'));
+      await popup.waitForURL((url) => url.pathname === '/connect/done');
       assert.match(await popup.locator('main').innerText(), /user_denied|not connected|declined/i);
       await popup.close();
       assert.deepEqual(await outcome(page), { done: false });

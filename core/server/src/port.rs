@@ -7,16 +7,20 @@ use http::{HeaderMap, HeaderName, Uri, header::HOST, request::Parts};
 pub use smalt::remote::{PORT_SECRET, port_secret};
 use smalt::{Code, Error, Secret};
 
-use crate::{answer::Trouble, routes::Route};
+use crate::{
+    answer::Trouble,
+    routes::{DONE, Route},
+};
 
 /// What proxies add, and no program on this machine does.
 const FORWARDED: [&str; 7] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-real-ip", "via"];
 
 /// Whether a browser opens this by itself, following a link: it sends no header of ours, and brings a proof of its own. A provider sends
-/// the user back with a state and a cookie; the page that asks before has a ticket that works once.
+/// the user back with a state and a cookie; the page that asks before has a ticket that works once; the one after it says what stands in
+/// its address.
 fn is_opened(route: Option<&Route>) -> bool {
-    route.is_some_and(|route| matches!(route.path, "/api/v1/{slug}/callback" | "/connect/go/{ticket}"))
+    route.is_some_and(|route| matches!(route.path, "/api/v1/{slug}/callback" | "/connect/go/{ticket}" | DONE))
 }
 
 fn is_here(headers: &HeaderMap, uri: &Uri) -> bool {

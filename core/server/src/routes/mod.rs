@@ -98,6 +98,7 @@ table! {
     POST   "/api/v1/{slug}/callback" Public pages::callback "The same for providers that send a form.";
     GET    "/connect/go/{ticket}" Public pages::confirm "Asks the user to go on to the provider.";
     POST   "/connect/go/{ticket}" Public pages::go "Sends the user on to the provider.";
+    GET    "/connect/done" Public pages::done "The page after the provider's: tells how a connect ended.";
     POST   "/api/v2/app/{slug}/save" Account connect::save "Verifies and saves keys.";
     PUT    "/api/v2/public/linked-account/integration/save-key-credentials/{slug}" Account connect::save "Verifies and saves keys.";
     PUT    "/api/v2/public/migrate-token" Backend connect::migrate "Takes over credentials that were issued elsewhere.";
@@ -173,6 +174,9 @@ table! {
     POST   "/api/v2/public/config/rule-engine/{field}" Account fields::rule "Tells a rule's columns for a left side.";
     GET    "/api/v2/public/config/rule-engine/{field}" Account fields::rule "The same without a left side, for one old client.";
 }
+
+/// The page that callbacks lead to.
+pub(crate) const DONE: &str = "/connect/done";
 
 /// The route whose body is not read before it is called.
 pub(crate) const PASSING: &str = "/smalt/v1/request/stream";

@@ -56,7 +56,7 @@ fn media_type(route: &Route) -> Option<&'static str> {
     match route.path {
         "/smalt/v1/events/stream" | "/smalt/v1/flows/{flow}/stream" => Some("text/event-stream"),
         super::PASSING => Some("application/octet-stream"),
-        "/smalt/v1/openapi" => Some("text/html"),
+        "/smalt/v1/openapi" | super::DONE => Some("text/html"),
         path if is_page(path) => Some("text/html"),
         path if path.ends_with("/{file}") => Some("*/*"),
         path if path.ends_with("/icon") => Some("image/*"),

@@ -9,6 +9,7 @@ use smalt::{
     backend::{Caller, FinishConnect, GetFlow, ParkCallback},
 };
 
+use super::DONE;
 use crate::{
     answer::{Answer, Page, Trouble},
     call::Call,
@@ -64,11 +65,15 @@ pub(super) fn page(
 }
 
 fn trouble(error: &Error) -> Result<Answer, Trouble> {
-    let text = format!("<p>{}</p><p>({})</p>", escaped(error.reason()), error.code().as_str());
     let status = match error.code().row().http_status {
         status @ 400..=499 => status,
         _ => 400,
     };
+    did_not_work(status, Some(error))
+}
+
+fn did_not_work(status: u16, error: Option<&Error>) -> Result<Answer, Trouble> {
+    let text = error.map(|error| format!("<p>{}</p><p>({})</p>", escaped(error.reason()), error.code().as_str())).unwrap_or_default();
     page(status, "This did not work", &text, "<p>You can close this window and try again.</p>", "", None)
 }
 
@@ -143,6 +148,31 @@ pub(super) async fn go(call: Call) -> Result<Answer, Trouble> {
     }
 }
 
+/// Sends the browser on to a page whose address holds nothing of the callback's, so that code and state are in no address bar, history or
+/// referrer (S-08).
+fn gone_on(call: &Call, how: &str) -> Answer {
+    let path = call.target.split('?').next().unwrap_or_default();
+    // Relative to the folder in which the callback stands: a path before ours that a proxy took away stays as it is.
+    let up = "../".repeat(path.matches('/').count().saturating_sub(1));
+    Answer::Redirect { location: format!("{up}{}?{how}", DONE.trim_start_matches('/')), cookie: None }
+}
+
+fn ended(call: &Call, error: &Error) -> Answer {
+    gone_on(call, &format!("error={}", error.code().as_str()))
+}
+
+/// The page behind a callback. It knows what stands in its address, and no flow: anybody may open it and learns nothing.
+pub(super) async fn done(call: Call) -> Result<Answer, Trouble> {
+    if let Some(code) = call.query("error") {
+        return did_not_work(200, Code::parse(code).map(Error::code_only).as_ref());
+    }
+    if call.query("outcome") == Some("connected") {
+        let script = "setTimeout(function(){window.close()},300)";
+        return page(200, "Connected", "<p>You can close this window.</p>", "", script, None);
+    }
+    page(200, "Almost done", "<p>Go back to the app that you came from; it finishes the connection.</p>", "", "", None)
+}
+
 /// The provider's answer. It is kept before anything is shown: a web SDK that polls must see it before the window closes.
 pub(super) async fn callback(call: Call) -> Result<Answer, Trouble> {
     let target = match call.body.as_object().filter(|_| call.method == http::Method::POST) {
@@ -167,7 +197,7 @@ pub(super) async fn callback(call: Call) -> Result<Answer, Trouble> {
     });
     let (smalt, parked) = match found.await {
         Ok(found) => found,
-        Err(error) => return trouble(&error),
+        Err(error) => return Ok(ended(&call, &error)),
     };
     if let (true, Some(claim)) = (parked.handed_off, &parked.claim) {
         let request = FinishConnect { account: parked.account_id.clone(), callback_url: None, cookie: None, claim: Some(claim.clone()) };
@@ -178,16 +208,15 @@ pub(super) async fn callback(call: Call) -> Result<Answer, Trouble> {
         if let Some(location) = flow.ok().and_then(|flow| flow.return_url) {
             return Ok(Answer::Redirect { location, cookie: None });
         }
-        if let Err(error) = finished {
-            return trouble(&error);
-        }
-        let script = "setTimeout(function(){window.close()},300)";
-        return page(200, "Connected", "<p>You can close this window.</p>", "", script, None);
+        return Ok(match finished {
+            Ok(_) => gone_on(&call, "outcome=connected"),
+            Err(error) => ended(&call, &error),
+        });
     }
-    match parked.return_to {
-        Some(location) => Ok(Answer::Redirect { location, cookie: None }),
-        None => page(200, "Almost done", "<p>Go back to the app that you came from; it finishes the connection.</p>", "", "", None),
-    }
+    Ok(match parked.return_to {
+        Some(location) => Answer::Redirect { location, cookie: None },
+        None => gone_on(&call, "outcome=waiting"),
+    })
 }
 
 #[cfg(test)]

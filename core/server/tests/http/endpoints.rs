@@ -36,6 +36,7 @@ pub const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("POST", "/api/v1/{slug}/callback", Public),
     ("GET", "/connect/go/{ticket}", Public),
     ("POST", "/connect/go/{ticket}", Public),
+    ("GET", "/connect/done", Public),
     ("POST", "/api/v2/app/{slug}/save", Account),
     ("PUT", "/api/v2/public/linked-account/integration/save-key-credentials/{slug}", Account),
     ("PUT", "/api/v2/public/migrate-token", Backend),

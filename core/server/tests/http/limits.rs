@@ -261,7 +261,7 @@ async fn request_ids_go_through_and_observers_learn_no_secret() {
     seen.0.lock().unwrap().clear();
     for (path, route) in [
         ("/connect/go/canary-1", "GET /connect/go/{ticket} 403 r"),
-        ("/api/v1/sandbox-oauth/callback?code=canary-2&state=canary-3", "GET /api/v1/{slug}/callback 400 r"),
+        ("/api/v1/sandbox-oauth/callback?code=canary-2&state=canary-3", "GET /api/v1/{slug}/callback 303 r"),
         ("/canary-4?x=canary-5", "GET - 404 r"),
     ] {
         world.send("GET", path, &[("x-request-id", "r"), ("cookie", "canary-6")], b"").await;

@@ -192,10 +192,10 @@ fn passing(row: &Row, application: &str) -> String {
 /// What must be answered.
 fn expected(route: &Endpoint, who: &str) -> u16 {
     use Access::{Account, Backend, Doorway, Organisation, Own, Public, Session};
-    let unknown = route.path.contains("/connect/go/") || route.path.contains("/callback");
     match (route.access, who) {
-        // Tickets and states are proofs of their own, and these are wrong.
-        (Public, _) if unknown => 400,
+        // Tickets and states are proofs of their own, and these are wrong. A callback leads to the page that says so.
+        (Public, _) if route.path.contains("/connect/go/") => 400,
+        (Public, _) if route.path.contains("/callback") => 303,
         (Public, _) if matches!(route.path, "/connect/{ticket}" | "/connect/open") => 404,
         (Public, _) => 200,
         (Doorway, _) => unreachable!("operations have a matrix of their own"),

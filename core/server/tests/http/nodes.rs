@@ -97,7 +97,8 @@ async fn r50_a_connect_survives_its_server() {
         url.query_pairs_mut().append_pair("sandbox_user", "ada").append_pair("sandbox_decision", "allow");
         let callback = smalt::sandbox::visit(url.as_str()).await.unwrap();
         let cookie = gone.header("set-cookie").split(';').next().unwrap().to_owned();
-        third.send("GET", callback.strip_prefix(PUBLIC).unwrap(), &[("cookie", &cookie)], b"").await.expect(200);
+        let came = third.send("GET", callback.strip_prefix(PUBLIC).unwrap(), &[("cookie", &cookie)], b"").await;
+        third.ends_on(&callback, &came).await.expect(200);
         assert_eq!(third.state(&session, "sandbox-oauth").await.2, ["active"]);
         third.test.close().await;
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use smalt::{model::Json, sandbox::Control};
 
-use crate::world::World;
+use crate::world::{PUBLIC, World};
 
 fn stands(connected: bool, reauth: bool, statuses: &[&str]) -> (bool, bool, Vec<String>) {
     (connected, reauth, statuses.iter().map(|&status| status.to_owned()).collect())
@@ -41,8 +41,8 @@ async fn an_oauth_application_from_never_to_disconnected() {
     assert_eq!(world.state(&session, slug).await, stands(true, true, &["expired"]));
     let ticket = world.integrate(&session).await;
     assert_eq!(world.state(&session, slug).await, stands(true, true, &["expired"]), "until the callback succeeds");
-    let denied = world.go_on(&ticket, "deny").await;
-    assert!(denied.status >= 400 && denied.text.contains("This did not work"), "{}", denied.text);
+    let denied = world.go_on(&ticket, "deny").await.expect(200);
+    assert!(denied.text.contains("This did not work") && denied.text.contains("user_denied"), "{}", denied.text);
     assert_eq!(world.state(&session, slug).await, stands(true, true, &["expired"]), "a refusal changes nothing");
     let ticket = world.integrate(&session).await;
     world.go_on(&ticket, "allow").await.expect(200);
@@ -57,6 +57,34 @@ async fn an_oauth_application_from_never_to_disconnected() {
     }
     assert_eq!(world.state(&session, slug).await, stands(false, false, &[]));
     world.call("GET", "/api/v2/f-sdk/slug/sandbox-oauth/config", &[("authorization", &session)], Json::Null).await.expect(404);
+}
+
+/// What stands in the address alone is told, in words of ours; a callback that is nobody's, of either method, leads there too.
+#[tokio::test]
+async fn s08_the_page_behind_a_callback_knows_its_address_only() {
+    let world = World::new().await;
+    for (query, heading) in [
+        ("?outcome=connected", "Connected"),
+        ("?outcome=waiting", "Almost done"),
+        ("", "Almost done"),
+        ("?error=user_denied", "This did not work"),
+        ("?error=%3Cscript%3Ealert(1)%3C/script%3E", "This did not work"),
+        ("?error=nothing_of_ours&code=canary&state=canary", "This did not work"),
+    ] {
+        let page = world.send("GET", &format!("/connect/done{query}"), &[], b"").await.expect(200);
+        assert!(page.text.contains(&format!("<h1>{heading}</h1>")), "{query}: {}", page.text);
+        assert!(!page.text.contains("alert(1)") && !page.text.contains("canary") && !page.text.contains("nothing_of_ours"), "{}", page.text);
+        assert_eq!(page.text.contains("window.close()"), query == "?outcome=connected");
+        assert!(page.header("content-security-policy").starts_with("default-src 'none'; "), "nothing is loaded");
+    }
+    let callback = format!("{PUBLIC}/api/v1/sandbox-oauth/callback?code=canary-code&state=canary-state");
+    let path = callback.strip_prefix(PUBLIC).unwrap();
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let (own, _) = path.split_once('?').unwrap();
+    for came in [world.send("GET", path, &[], b"").await, world.send("POST", own, &form, b"code=canary-code&state=canary-state").await] {
+        let page = world.ends_on(&callback, &came).await.expect(200);
+        assert!(page.text.contains("invalid_state") && !page.text.contains("canary"), "{}", page.text);
+    }
 }
 
 #[tokio::test]

@@ -161,6 +161,20 @@ impl World {
         begun.json()["auth_url"].as_str().unwrap().strip_prefix(PUBLIC).unwrap().to_owned()
     }
 
+    /// The page that a callback leads to. Nothing that came with it is in that page's address, nor goes there as a referrer (S-08).
+    pub async fn ends_on(&self, callback: &str, came: &Said) -> Said {
+        let callback = url::Url::parse(callback).unwrap();
+        let page = callback.join(came.header("location")).unwrap();
+        assert!(page.as_str().starts_with(&format!("{PUBLIC}/connect/done?")), "{page}");
+        for (name, value) in callback.query_pairs().filter(|(name, _)| matches!(&**name, "code" | "state")) {
+            assert!(!value.is_empty() && !page.as_str().contains(&*value), "{name} is in {page}");
+        }
+        assert_eq!((came.status, came.header("referrer-policy"), came.text.as_str()), (303, "no-referrer", ""));
+        let page = self.send("GET", page.as_str().strip_prefix(PUBLIC).unwrap(), &[], b"").await;
+        assert_eq!(page.header("referrer-policy"), "no-referrer");
+        page
+    }
+
     /// The user agrees on our page and decides on the provider's; answers the page that the browser ends on.
     pub async fn go_on(&self, ticket: &str, decision: &str) -> Said {
         let gone = self.send("POST", ticket, &[("sec-fetch-site", "same-origin")], b"").await.expect(303);
@@ -168,7 +182,8 @@ impl World {
         url.query_pairs_mut().append_pair("sandbox_user", "ada").append_pair("sandbox_decision", decision);
         let callback = smalt::sandbox::visit(url.as_str()).await.unwrap();
         let cookie = gone.header("set-cookie").split(';').next().unwrap().to_owned();
-        self.send("GET", callback.strip_prefix(PUBLIC).unwrap(), &[("cookie", &cookie)], b"").await
+        let came = self.send("GET", callback.strip_prefix(PUBLIC).unwrap(), &[("cookie", &cookie)], b"").await;
+        self.ends_on(&callback, &came).await
     }
 
     /// How an application stands, as clients of both generations read it.

@@ -68,7 +68,7 @@ impl Sdk {
             let called = tokio::spawn(browser.get(&back).header("cookie", cookie).send());
             assert_eq!(self.line().await, "done");
             times.push(from.elapsed().as_secs_f64() * 1e3);
-            assert_eq!(called.await.unwrap().unwrap().status().as_u16(), 200);
+            assert_eq!(called.await.unwrap().unwrap().status().as_u16(), 303);
         }
         drop(self.input);
         let _ = self.child.wait().await;
@@ -105,7 +105,7 @@ pub async fn measure(address: SocketAddr, asked: &Asked) -> Vec<Row> {
         let called = tokio::spawn(browser.get(&back).header("cookie", cookie).send());
         let (resolved, ended) = waiting.await.unwrap();
         assert_eq!(ended["status"], "connected", "{ended}");
-        assert_eq!(called.await.unwrap().unwrap().status().as_u16(), 200);
+        assert_eq!(called.await.unwrap().unwrap().status().as_u16(), 303);
         times.push(resolved.duration_since(from).as_secs_f64() * 1e3);
     }
     let middle = median(times.clone());
