@@ -73,7 +73,11 @@ async fn s08_the_page_behind_a_callback_knows_its_address_only() {
     ] {
         let page = world.send("GET", &format!("/connect/done{query}"), &[], b"").await.expect(200);
         assert!(page.text.contains(&format!("<h1>{heading}</h1>")), "{query}: {}", page.text);
-        assert!(!page.text.contains("alert(1)") && !page.text.contains("canary") && !page.text.contains("nothing_of_ours"), "{}", page.text);
+        assert!(
+            !page.text.contains("alert(1)") && !page.text.contains("canary") && !page.text.contains("nothing_of_ours"),
+            "{}",
+            page.text
+        );
         assert_eq!(page.text.contains("window.close()"), query == "?outcome=connected");
         assert!(page.header("content-security-policy").starts_with("default-src 'none'; "), "nothing is loaded");
     }
