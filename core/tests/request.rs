@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use serde_json::json;
 use smalt::{
-    Account, Code, Smalt,
-    backend::{ApiPageRequest, ApiRequest, ImportConnection, json_body},
+    Account, Code, Smalt, Timestamp,
+    backend::{ApiPageRequest, ApiRequest, Backend as _, Caller, ImportConnection, json_body},
     http::ScriptedTransport,
     model::Json,
-    plugin::{HttpResponse, Upload},
+    plugin::{Clock, FixedClock, HttpResponse, SystemClock, Upload},
     project::Project,
     vault::LocalKey,
 };
 
 struct Stage {
+    smalt: Smalt,
     account: Account,
     transport: ScriptedTransport,
 }
@@ -22,17 +23,23 @@ struct Stage {
 impl Stage {
     /// A connection with the application, whose API is as `api` says.
     async fn new(api: Json) -> Stage {
+        Stage::with(api, SystemClock::default()).await
+    }
+
+    async fn with(api: Json, clock: impl Clock) -> Stage {
         let transport = ScriptedTransport::new();
         let mut manifest = json!({
             "manifest": 1, "slug": "crm", "name": "CRM", "description": "Customers", "categories": [],
             "api": {"base_url": "https://api.crm.example/v1/"},
-            "oauth2": {"authorize_url": "https://crm.example/authorize", "token_url": "https://crm.example/token", "client_auth": "none"}
+            "oauth2": {"authorize_url": "https://crm.example/authorize", "token_url": "https://crm.example/token", "client_auth": "none",
+                "refresh": {"errors": [{"error": "locked", "means": "suspended"}]}}
         });
         manifest["api"].as_object_mut().unwrap().extend(api.as_object().unwrap().clone());
         let project: Project = serde_json::from_value(json!({"version": 1, "apps": {"crm": {"client": {"test": {"id": "us"}}}}})).unwrap();
         let smalt = Smalt::in_memory()
             .keys(LocalKey::generate().unwrap())
             .transport(transport.clone())
+            .clock(clock)
             .manifest(serde_json::from_value(manifest).unwrap())
             .project_value(project)
             .open()
@@ -44,7 +51,7 @@ impl Stage {
         import.values.insert("access_token".into(), "first".into());
         import.values.insert("refresh_token".into(), "refresh".into());
         account.import(import).await.unwrap();
-        Stage { account, transport }
+        Stage { smalt, account, transport }
     }
 
     fn answers(&self, status: u16, headers: &[(&str, &str)], body: &Json) {
@@ -67,6 +74,51 @@ impl Stage {
 
 fn call(method: &str, path: &str) -> ApiRequest {
     ApiRequest { application: "crm".into(), method: method.into(), path: path.into(), ..ApiRequest::default() }
+}
+
+/// Each way in which a call is refused before the application is asked, or instead of it, is in the operation's list.
+#[tokio::test]
+async fn what_calls_answer_is_in_their_lists() {
+    let schema = smalt::backend::schema();
+    let is_listed = |operation: &str, code: Code| {
+        let errors = schema["operations"][operation]["errors"].as_array().unwrap();
+        errors.iter().any(|one| one.as_str() == Some(code.as_str()))
+    };
+    let refused = async |stage: &Stage, request: ApiRequest, code: Code| {
+        let caller = Caller::Organisation("test".into());
+        let page = ApiPageRequest::of(request.clone());
+        let asked = [
+            ("request", stage.smalt.backend().request(&caller, request).await.err()),
+            ("request_page", stage.smalt.backend().request_page(&caller, page).await.err()),
+        ];
+        for (operation, error) in asked {
+            let error = error.unwrap();
+            assert_eq!(error.code(), code, "{operation}: {error}");
+            assert!(is_listed(operation, code), "{operation}: {code:?}");
+        }
+    };
+    let stage = Stage::new(json!({"pagination": {"style": "link"}})).await;
+    for (account, application, connection, code) in [
+        ("nobody", "crm", None, Code::LinkedAccountNotFound),
+        ("a", "nothing", None, Code::ApplicationNotFound),
+        ("a", "crm", Some("65a000000000000000000001"), Code::ConnectionNotFound),
+    ] {
+        let of = call("GET", "things");
+        let connection = connection.map(str::to_owned);
+        let request = ApiRequest { account: account.into(), application: application.into(), connection, ..of };
+        refused(&stage, request, code).await;
+    }
+    for (said, code) in [("locked", Code::GrantSuspended), ("busy", Code::RefreshFailed)] {
+        let clock = FixedClock::at(Timestamp::from_millis(1_769_847_300_000));
+        let stage = Stage::with(json!({"pagination": {"style": "link"}}), clock.clone()).await;
+        // The token has ended, and what would renew it is refused, whoever asks first.
+        clock.advance_millis(2 * 86_400_000);
+        for _ in 0..4 {
+            stage.transport.push_json(400, &json!({"error": said}));
+        }
+        refused(&stage, ApiRequest { account: "a".into(), ..call("GET", "things") }, code).await;
+        assert!(stage.sent().iter().all(|sent| sent == "POST https://crm.example/token"), "{:?}", stage.sent());
+    }
 }
 
 #[tokio::test]

@@ -216,8 +216,9 @@ class SharedOperations:
                 `flow_account_mismatch`, `browser_mismatch`, `issuer_mismatch`, `user_denied`, `exchange_failed`,
                 `claim_invalid`, `authorize_failed`, `flow_context_mismatch`, `scope_missing`.
             InvalidError: `credentials_rejected`.
-            ProviderError: `provider_unreachable`, `provider_error`, `malformed_answer`.
+            ProviderError: `provider_unreachable`, `provider_error`, `provider_limited`, `malformed_answer`.
             SmaltTimeoutError: `provider_timeout`.
+            NotFoundError: `linked_account_not_found`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,

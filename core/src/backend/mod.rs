@@ -322,7 +322,8 @@ macro_rules! doorway {
         /// Ends a connect flow for the user who came back.
         /// Errors: `invalid_state`, `state_replayed`, `flow_expired`, `flow_cancelled`, `flow_account_mismatch`, `browser_mismatch`,
         /// `issuer_mismatch`, `user_denied`, `exchange_failed`, `claim_invalid`, `authorize_failed`, `flow_context_mismatch`,
-        /// `credentials_rejected`, `scope_missing`, `provider_unreachable`, `provider_timeout`, `provider_error`, `malformed_answer`.
+        /// `credentials_rejected`, `scope_missing`, `provider_unreachable`, `provider_timeout`, `provider_error`, `provider_limited`,
+        /// `malformed_answer`, `linked_account_not_found`.
         finish_connect: FinishConnect(FinishConnect) -> Connection;
         /// Reads a connect flow. Errors: `flow_not_found`.
         get_flow: Flow(GetFlow) -> ConnectFlow;
@@ -351,11 +352,13 @@ macro_rules! doorway {
         credential: Credential(GetCredential) -> Arc<Credential>;
         /// Sends an authenticated call; the provider's answer is returned whatever its status.
         /// Errors: `not_connected`, `reauth_required`, `host_mismatch`, `provider_unreachable`, `answer_too_large`, `address_refused`,
-        /// `connection_not_found`, `provider_timeout`, `provider_error`.
+        /// `connection_not_found`, `provider_timeout`, `provider_error`, `linked_account_not_found`, `application_not_found`,
+        /// `refresh_failed`, `grant_suspended`.
         request: Request(ApiRequest) -> ApiAnswer;
         /// Sends an authenticated call for one page of a list.
         /// Errors: `invalid_cursor`, `malformed_answer`, `unsupported`, `not_connected`, `reauth_required`, `host_mismatch`,
-        /// `provider_unreachable`, `provider_timeout`, `provider_error`, `answer_too_large`.
+        /// `provider_unreachable`, `provider_timeout`, `provider_error`, `answer_too_large`, `address_refused`, `connection_not_found`,
+        /// `linked_account_not_found`, `application_not_found`, `refresh_failed`, `grant_suspended`.
         request_page: RequestPage(ApiPageRequest) -> ApiPage;
         /// Removes connections and configs and queues the revocation, in one transaction.
         /// Errors: `linked_account_not_found`, `application_not_found`, `connection_not_found`, `shared_grant`.
