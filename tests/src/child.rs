@@ -86,6 +86,13 @@ impl Role {
         let _ = self.child.wait();
     }
 
+    /// Waits for the end; the number of the signal that it died of, if it did.
+    #[cfg(unix)]
+    pub fn died_of(mut self) -> Option<i32> {
+        drop(self.input.take());
+        std::os::unix::process::ExitStatusExt::signal(&self.child.wait().unwrap())
+    }
+
     /// Waits for the end by itself; true when it was a success.
     pub fn end(mut self) -> bool {
         drop(self.input.take());
