@@ -11,7 +11,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{Inner, end_of, open, sealed, signing};
+use super::{About, Inner, end_of, open, sealed, signing};
 use crate::{
     Timestamp,
     backend::RotateKeys,
@@ -42,6 +42,8 @@ impl Inner {
                 let began = is_ours.clone();
                 let begun = self.vault.begin_rotation(&*self.store, &*self.clock, move |tx, record| {
                     began.store(true, Ordering::Release);
+                    // The key provider may have taken its time since the call came: the new keys and the record are of one moment.
+                    let about = About { now: Timestamp::from_millis(record.started_at), ..about.clone() };
                     tx.append_audit(&about.tenant, &audit_row("keys.rotate", &about.actor, record, about.now.millis()))?;
                     // Whoever carries on a rotation looks at what is sealed only: a process that died after it began would otherwise
                     // leave the old keys signing.
@@ -238,4 +240,54 @@ fn anew(vault: &Vault, record: &mut Record, aad: &Aad, name: impl FnOnce() -> St
     };
     record.resealed += 1;
     vault.seal(aad, &plain).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{
+        Smalt,
+        backend::ListAudit,
+        plugin::{FixedClock, KeyProvider},
+        vault::LocalKey,
+    };
+
+    /// A key service that takes a minute to wrap a key.
+    struct Slow(LocalKey, FixedClock);
+
+    #[async_trait]
+    impl KeyProvider for Slow {
+        async fn key_id(&self) -> Result<String> {
+            self.0.key_id().await
+        }
+
+        async fn wrap(&self, plain: Zeroizing<Vec<u8>>, aad: Vec<u8>) -> Result<Vec<u8>> {
+            self.1.advance_millis(60_000);
+            self.0.wrap(plain, aad).await
+        }
+
+        async fn unwrap(&self, key_id: String, wrapped: Vec<u8>, aad: Vec<u8>) -> Result<Zeroizing<Vec<u8>>> {
+            self.0.unwrap(key_id, wrapped, aad).await
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_rotation_brings_is_of_one_moment() {
+        let clock = FixedClock::at(Timestamp::from_millis(1_769_847_300_000));
+        let project = serde_json::from_value(serde_json::json!({"version": 1, "org": {"id": "acme"}})).unwrap();
+        let keys = Slow(LocalKey::generate().unwrap(), clock.clone());
+        let smalt = Smalt::in_memory().keys(keys).clock(clock.clone()).project_value(project).open().await.unwrap();
+        let ended = smalt.rotate_keys(RotateKeys::default()).await.unwrap();
+        assert_eq!(ended.state, RotationState::Done);
+        let audit = smalt.audit(ListAudit::default()).await.unwrap();
+        for action in ["keys.rotate", "keys.signing"] {
+            let entry = audit.items.iter().find(|entry| entry.action == action).unwrap();
+            assert_eq!(entry.at, ended.started_at, "{action}");
+        }
+        smalt.close().await;
+    }
 }

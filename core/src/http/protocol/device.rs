@@ -8,13 +8,13 @@ use super::{
     ClientCredentials, TokenFailure,
     answer::{classified, passing, read},
     lifetime::lifetime,
-    requests::{Params, authenticate, begin, client_values},
+    requests::{Params, authenticate, begin, begin_for, client_values},
 };
 use crate::{
     Secret, Timestamp,
     error::{Result, err},
     manifest::{
-        Device, Oauth2,
+        AnswerFormat, Device, Oauth2,
         template::{self, Values},
     },
     model::Json,
@@ -65,7 +65,9 @@ pub fn device_request(
     challenge: Option<&str>,
 ) -> Result<HttpRequest> {
     let values = client_values(values, client);
-    let mut request = begin(oauth, "POST", template::url(oauth.device_endpoint(device), &values)?, &values)?;
+    // Its answer is JSON (section 3.2), whatever tokens come in.
+    let endpoint = template::url(oauth.device_endpoint(device), &values)?;
+    let mut request = begin_for(AnswerFormat::Auto, oauth, "POST", endpoint, &values)?;
     let mut params = Params::default();
     authenticate(&mut request, &mut params, oauth, device.client_auth.unwrap_or(oauth.client_auth), &values, client)?;
     // RFC 8628 section 3.1 wants the id in the body, also where a header proves it.
@@ -189,6 +191,23 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> HttpResponse {
         HttpResponse { status, headers: Vec::new(), body: body.into() }
+    }
+
+    /// Tokens may come as XML; the first answer is JSON all the same.
+    #[test]
+    fn each_request_accepts_what_its_answer_is_read_as() {
+        let device: Device = serde_json::from_value(serde_json::json!({"url": "https://p.example/device"})).unwrap();
+        let client = ClientCredentials::default();
+        for (format, of_tokens) in [(AnswerFormat::Auto, "application/json"), (AnswerFormat::Xml, "application/xml")] {
+            let mut oauth = oauth();
+            oauth.answer.format = format;
+            let first = device_request(&oauth, &device, &Values::new(), &client, &[], None).unwrap();
+            let poll = poll_request(&oauth, &device, &Values::new(), &client, &Secret::new("d"), None).unwrap();
+            for (request, accepted) in [(first, "application/json"), (poll, of_tokens)] {
+                let accept = request.headers.iter().find(|(name, _)| name == "accept").map(|(_, value)| value.to_string());
+                assert_eq!(accept.as_deref(), Some(accepted), "{}", request.url);
+            }
+        }
     }
 
     #[test]

@@ -117,8 +117,13 @@ pub(super) fn client_values<'a>(values: &Values<'a>, client: &'a ClientCredentia
 }
 
 pub(super) fn begin(oauth: &Oauth2, method: &str, url: url::Url, values: &Values<'_>) -> Result<HttpRequest> {
+    begin_for(oauth.answer.format, oauth, method, url, values)
+}
+
+/// The same where the answer has a form of its own.
+pub(super) fn begin_for(format: AnswerFormat, oauth: &Oauth2, method: &str, url: url::Url, values: &Values<'_>) -> Result<HttpRequest> {
     let mut request = HttpRequest::new(method, url);
-    let answers = match oauth.answer.format {
+    let answers = match format {
         AnswerFormat::Auto => "application/json",
         AnswerFormat::Xml => "application/xml",
     };
