@@ -67,30 +67,55 @@ fn s76_no_unsafe_code() {
     assert_eq!(counted, BORDERS);
 }
 
+/// Whether it is named after a numbered requirement: `s76_…` in most languages, `s76: …` in JavaScript.
+fn is_of_row(name: &str) -> bool {
+    matches!(name.as_bytes(), [b'r' | b's', tens, ones, b'_' | b':', _, ..] if tens.is_ascii_digit() && ones.is_ascii_digit())
+}
+
+/// The tests of rows that a file has: functions that it defines, and what JavaScript hands to its runner. What only speaks of one is none.
+fn tests_in(text: &str) -> Vec<&str> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    for line in text.lines().map(str::trim_start).filter(|line| !line.starts_with(['/', '#', '*'])) {
+        // What stands behind a word of the language.
+        let behind = move |word: &'static str| {
+            line.match_indices(word).filter(move |(at, _)| !line[..*at].ends_with(is_name)).map(move |(at, _)| &line[at + word.len()..])
+        };
+        for rest in ["fn ", "def ", "func ", "fun "].into_iter().flat_map(behind) {
+            let rest = rest.trim_start_matches('`');
+            // In Python a test's name has a word before.
+            let rest = rest.strip_prefix("test_").unwrap_or(rest);
+            found.push(&rest[..rest.find(|c: char| !is_name(c)).unwrap_or(rest.len())]);
+        }
+        for rest in ["test(", "it(", "describe("].into_iter().flat_map(behind) {
+            let Some(quote) = rest.chars().next().filter(|c| matches!(c, '\'' | '"' | '`')) else { continue };
+            found.extend(rest[1..].split_once(quote).map(|(name, _)| name));
+        }
+    }
+    found.retain(|name| is_of_row(name));
+    found
+}
+
+#[test]
+fn tests_are_told_from_words_about_them() {
+    let text = "// fn s01_a() is a comment\n  pub async fn s02_b(x: u8) {\n    call(s03_c); \"s04_d\"\n    def test_s05_e(self) -> None:\n  @Test func s06_f() {\n\
+                fun s07_g() =\ntest('s08: a b', async () => {\n  await t.test(\"s09: c\");\nwant(`s10: d`)\nlatest('s11: e')\nfn s1_f() {}\n* fn s12_g()";
+    assert_eq!(tests_in(text), ["s02_b", "s05_e", "s06_f", "s07_g", "s08: a b", "s09: c"]);
+}
+
 /// A test that the page names and nobody has would be a row that nobody runs.
 #[test]
 fn the_page_of_rows_names_tests_that_exist() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
     let mut files = Vec::new();
     for folder in ["core", "tests", "bindings-node", "bindings-python", "bindings-swift"] {
-        files_of(&root.join(folder), &["rs", "py", "swift", "kt"], &mut files);
+        files_of(&root.join(folder), &["rs", "py", "swift", "kt", "mjs", "ts"], &mut files);
     }
     let texts: Vec<String> = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let mut known = BTreeSet::new();
-    for text in &texts {
-        let of_row = |word: &&str| word.starts_with(['r', 's']) && word.as_bytes().get(3) == Some(&b'_');
-        // In Python a test's name has a word before.
-        let words = text.split(|c: char| !is_name(c)).map(|word| word.strip_prefix("test_").unwrap_or(word));
-        known.extend(words.filter(of_row));
-    }
+    let known: BTreeSet<&str> = texts.iter().flat_map(|text| tests_in(text)).collect();
     let page = std::fs::read_to_string(root.join("docs/reliability.md")).unwrap();
     let mut named = 0;
-    for name in page.split('`').skip(1).step_by(2) {
-        let [letter, tens, ones, b'_', rest @ ..] = name.as_bytes() else { continue };
-        if !b"rs".contains(letter) || !tens.is_ascii_digit() || !ones.is_ascii_digit() || rest.is_empty() {
-            continue;
-        }
+    for name in page.split('`').skip(1).step_by(2).filter(|name| is_of_row(name)) {
         named += 1;
         match name.strip_suffix('…') {
             Some(start) => assert!(known.iter().any(|word| word.starts_with(start)), "no test begins with {start}"),
