@@ -34,6 +34,7 @@ use crate::{
     guard::Guard,
     metrics::{Metrics, Place},
     pack, path, port,
+    project::in_force,
     rates::Rates,
     routes::{Access, PASSING, Route, routes},
     settings::{Current, Settings, most, time},
@@ -225,7 +226,7 @@ impl Api {
     pub(crate) async fn public_url(&self, smalt: &Smalt) -> Result<String, Trouble> {
         let url = match &self.0.options.public_url {
             Some(url) => url.clone(),
-            None => smalt.project().await?.org.public_url.ok_or_else(|| {
+            None => in_force(smalt).await?.org.public_url.clone().ok_or_else(|| {
                 Trouble::Plain(
                     500,
                     "SERVER_ERROR",
@@ -462,7 +463,7 @@ async fn in_known_words(trouble: Trouble, smalt: Option<Smalt>, account: Option<
         Trouble::Smalt(error) => error,
         other => return other,
     };
-    let org = smalt.project().await.map(|project| project.org.id).unwrap_or_default();
+    let org = in_force(&smalt).await.map(|project| project.org.id.clone()).unwrap_or_default();
     match (error.code(), account, slug) {
         (Code::LinkedAccountNotFound, Some((account, environment)), _) => {
             let text = format!("Linked Account with account id {account} for org {org} in environment {environment} not found");

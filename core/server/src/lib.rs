@@ -17,6 +17,7 @@ mod metrics;
 mod pack;
 mod path;
 mod port;
+mod project;
 mod rates;
 mod routes;
 #[cfg(feature = "cli")]

@@ -10,14 +10,11 @@ use smalt::{
 use crate::{
     answer::{Answer, Trouble, json},
     call::Call,
+    project::in_force,
 };
 
 async fn org(call: &Call) -> Result<String, Trouble> {
-    let smalt = call.smalt()?;
-    match smalt.try_project() {
-        Some(project) => Ok(project.project.org.id.clone()),
-        None => Ok(smalt.project().await?.org.id),
-    }
+    Ok(in_force(call.smalt()?).await?.org.id.clone())
 }
 
 /// With its integrations.

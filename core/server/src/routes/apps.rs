@@ -12,13 +12,16 @@ use smalt::{
 use crate::{
     answer::{Answer, Picture, Trouble, json},
     call::Call,
+    project::{InForce, in_force},
 };
 
-/// The icon that anybody may see: the project's own, or the one in the box. Those of other folders travel in answers only.
-fn public_icon(project: &Project, slug: &str) -> Option<String> {
-    match project.apps.get(slug).and_then(|settings| settings.brand.as_ref()) {
-        Some(brand) => brand.icon.clone(),
-        None => Catalog::builtin().get(slug).and_then(|manifest| manifest.brand.icon.clone()),
+/// Looks at the icon that anybody may see: the project's own where it has one, or the one in the box. Those of other folders travel in
+/// answers only.
+fn public_icon<T>(project: &Project, slug: &str, look: impl FnOnce(Option<&str>) -> T) -> T {
+    let own = project.apps.get(slug).and_then(|settings| settings.brand.as_ref()?.icon.as_deref());
+    match own {
+        Some(icon) => look(Some(icon)),
+        None => look(Catalog::builtin().get(slug).as_ref().and_then(|manifest| manifest.brand.icon.as_deref())),
     }
 }
 
@@ -38,32 +41,36 @@ fn picture(url: &str) -> Option<Picture> {
 }
 
 /// Applications as clients read them: an icon that is data in the manifest has an address here, which browsers can keep.
-struct Described {
-    project: Project,
+pub(super) struct Described {
+    project: InForce,
     public: Option<String>,
 }
 
 impl Described {
-    async fn new(call: &Call) -> Result<Self, Trouble> {
+    pub(super) async fn new(call: &Call) -> Result<Self, Trouble> {
         let smalt = call.smalt()?;
-        Ok(Self { project: smalt.project().await?, public: call.api.public_url(smalt).await.ok() })
+        Ok(Self { project: in_force(smalt).await?, public: call.api.public_url(smalt).await.ok() })
+    }
+
+    /// Where the icon can be had, or the icon itself where it has no address.
+    pub(super) fn icon(&self, app: &model::Application) -> Option<String> {
+        let icon = app.brand.icon.as_deref()?;
+        let has_address = || icon.starts_with("data:") && public_icon(&self.project, &app.slug, |public| public == Some(icon));
+        match &self.public {
+            Some(public) if has_address() => Some(format!("{public}/api/v2/public/application/{}/icon", app.slug)),
+            _ => Some(icon.to_owned()),
+        }
     }
 
     fn describe(&self, app: &model::Application) -> Application {
-        let icon = app.brand.icon.clone();
-        let has_address = icon.as_deref().is_some_and(|icon| icon.starts_with("data:")) && icon == public_icon(&self.project, &app.slug);
-        let icon = match &self.public {
-            Some(public) if has_address => Some(format!("{public}/api/v2/public/application/{}/icon", app.slug)),
-            _ => icon,
-        };
-        Application::new(app, icon)
+        Application::new(app, self.icon(app))
     }
 }
 
 pub(super) async fn icon(call: Call) -> Result<Answer, Trouble> {
     let slug = call.param("slug");
     let (_, smalt) = call.api.hosts().all().next().ok_or_else(|| Trouble::Plain(503, "SERVER_ERROR", "no engine is open".into()))?;
-    let found = public_icon(&smalt.project().await?, &slug).and_then(|icon| picture(&icon));
+    let found = public_icon(&*in_force(smalt).await?, &slug, |icon| picture(icon?));
     let none = || Trouble::Plain(404, "INVALID_APP_ID", "there is no icon of this application here".into());
     found.map(Answer::Picture).ok_or_else(none)
 }

@@ -5,11 +5,13 @@ use smalt::{backend::GetAccount, wire::LinkedAccount};
 use crate::{
     answer::{Answer, Trouble, json},
     call::Call,
+    project::in_force,
 };
 
 pub(super) async fn basics(call: Call) -> Result<Answer, Trouble> {
     let who = call.who()?;
-    let org = who.smalt.project().await?.org;
+    let project = in_force(&who.smalt).await?;
+    let org = &project.org;
     let account = call.backend()?.get_account(&who.caller, GetAccount { account: who.account.clone() }).await?;
     let name = if org.name.is_empty() { org.id.clone() } else { org.name.clone() };
     json(serde_json::json!({

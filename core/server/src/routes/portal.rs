@@ -15,6 +15,7 @@ use crate::{
     answer::{Answer, Cache, Hosted, Trouble, json},
     assets,
     call::Call,
+    project::in_force,
 };
 
 /// A text of 256 bits in base64url, as tickets are.
@@ -74,7 +75,7 @@ pub(super) async fn page(call: Call) -> Result<Answer, Trouble> {
          <body><div id=\"portal\"><main><h1>Connections</h1><p class=\"quiet\">Loading…</p>\
          <noscript><p>This page needs JavaScript. Allow it for this site and load the page again.</p></noscript></main></div></body></html>"
     );
-    let embed = smalt.project().await?.portal.embed;
+    let embed = in_force(smalt).await?.portal.embed.clone();
     Ok(Answer::Hosted(Hosted { html, nonce, embed }))
 }
 
@@ -91,7 +92,8 @@ pub(super) async fn open(call: Call) -> Result<Answer, Trouble> {
     let (smalt, portal) = opened.await?;
     let caller = Caller::Session(portal.session.token.clone());
     let account = smalt.backend().get_account(&caller, GetAccount { account: portal.session.account_id.clone() }).await?;
-    let org = smalt.project().await?.org;
+    let project = in_force(&smalt).await?;
+    let org = &project.org;
     json(serde_json::json!({
         "token": portal.session.token.expose(),
         "expires_at": portal.session.expires_at,

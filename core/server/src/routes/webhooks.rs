@@ -10,6 +10,7 @@ use smalt::{
 use crate::{
     answer::{Answer, Trouble, json},
     call::Call,
+    project::in_force,
 };
 
 fn mistaken((code, text): (&'static str, String)) -> Trouble {
@@ -25,7 +26,7 @@ fn known(error: smalt::Error) -> Trouble {
 }
 
 async fn shown(call: &Call, webhooks: &[Webhook]) -> Result<Vec<Json>, Trouble> {
-    let (org, environment) = (call.smalt()?.project().await?.org.id, call.who()?.environment);
+    let (org, environment) = (in_force(call.smalt()?).await?.org.id.clone(), call.who()?.environment);
     Ok(webhooks.iter().map(|webhook| body(&org, environment, webhook, None)).collect())
 }
 
@@ -71,7 +72,7 @@ pub(super) async fn create(call: Call) -> Result<Answer, Trouble> {
         return Err(Trouble::Plain(400, "INVALID_EVENT", "webhook_events must name at least one event".into()));
     }
     let made = call.backend()?.create_webhook(&call.who()?.caller, settings).await?;
-    let (org, environment) = (call.smalt()?.project().await?.org.id, call.who()?.environment);
+    let (org, environment) = (in_force(call.smalt()?).await?.org.id.clone(), call.who()?.environment);
     Ok(Answer::Json(body(&org, environment, &made.webhook, Some(&made.secret))))
 }
 

@@ -9,9 +9,11 @@ use smalt::{
     wire::{Offered, execution, list_page, workflow},
 };
 
+use super::apps::Described;
 use crate::{
     answer::{Answer, Trouble, json},
     call::Call,
+    project::in_force,
 };
 
 /// Runs that are looked through for one list.
@@ -28,11 +30,10 @@ fn not_here(what: &str) -> Trouble {
 
 /// The published workflows of enabled applications, with their application's slug.
 async fn offered(call: &Call) -> Result<Vec<(String, WorkflowDef)>, Trouble> {
-    let project = call.smalt()?.project().await?;
-    let of = |(slug, app): (String, smalt::project::AppSettings)| {
-        app.workflows.into_iter().filter(|def| def.published).map(move |def| (slug.clone(), def))
-    };
-    Ok(project.apps.into_iter().filter(|(_, app)| app.enabled).flat_map(of).collect())
+    let project = in_force(call.smalt()?).await?;
+    let enabled = project.apps.iter().filter(|(_, app)| app.enabled);
+    let published = enabled.flat_map(|(slug, app)| app.workflows.iter().filter(|def| def.published).map(move |def| (slug, def)));
+    Ok(published.map(|(slug, def)| (slug.clone(), def.clone())).collect())
 }
 
 /// The one that is meant. Ids are those of an application: where several have the same, the header `slug` tells.
@@ -51,7 +52,8 @@ async fn find(call: &Call) -> Result<(String, WorkflowDef), Trouble> {
 async fn app_name(call: &Call, slug: &str) -> Result<(String, Option<String>), Trouble> {
     let request = GetApp { account: call.account()?, application: slug.to_owned() };
     let app = call.backend()?.get_app(&call.who()?.caller, request).await?;
-    Ok((app.name, app.brand.icon))
+    let icon = Described::new(call).await?.icon(&app);
+    Ok((app.name, icon))
 }
 
 async fn account_exists(call: &Call) -> Result<(), Trouble> {
@@ -64,7 +66,7 @@ pub(super) async fn list(call: Call) -> Result<Answer, Trouble> {
     let (page, limit) = call.page();
     let mut docs = Vec::new();
     if call.account()?.is_empty() {
-        let (org, environment) = (call.smalt()?.project().await?.org.id, call.who()?.environment);
+        let (org, environment) = (in_force(call.smalt()?).await?.org.id.clone(), call.who()?.environment);
         let slugs: Vec<&str> = call.query("slug").map(|slugs| slugs.split(',').map(str::trim).collect()).unwrap_or_default();
         let name = call.query("name").map(str::to_lowercase);
         for (slug, def) in offered(&call).await? {
@@ -100,7 +102,7 @@ pub(super) async fn create(call: Call) -> Result<Answer, Trouble> {
 pub(super) async fn get(call: Call) -> Result<Answer, Trouble> {
     let (slug, def) = find(&call).await?;
     let (name, icon) = app_name(&call, &slug).await?;
-    let (org, environment) = (call.smalt()?.project().await?.org.id, call.who()?.environment);
+    let (org, environment) = (in_force(call.smalt()?).await?.org.id.clone(), call.who()?.environment);
     Ok(Answer::Json(workflow(&org, environment, &Offered { slug: &slug, app: &name, icon, def: &def })))
 }
 
@@ -129,8 +131,9 @@ pub(super) async fn versions(call: Call) -> Result<Answer, Trouble> {
 /// Those that are on in any config of the account.
 pub(super) async fn enabled(call: Call) -> Result<Answer, Trouble> {
     let (backend, caller, account) = (call.backend()?, &call.who()?.caller, call.account()?);
-    let mut found = Vec::new();
+    let (described, mut found) = (Described::new(&call).await?, Vec::new());
     for app in backend.list_apps(caller, GetAccount { account: account.clone() }).await? {
+        let icon = described.icon(&app);
         let request = GetApp { account: account.clone(), application: app.slug.clone() };
         for config_id in backend.list_configs(caller, request).await? {
             let (account, application) = (account.clone(), app.slug.clone());
@@ -139,7 +142,7 @@ pub(super) async fn enabled(call: Call) -> Result<Answer, Trouble> {
                 found.push(serde_json::json!({
                     "id": on.id, "name": on.name, "description": on.description, "icon": on.icon, "createdAt": null, "updatedAt": null,
                     "config_id": config_id,
-                    "application": {"_id": app.slug, "name": app.name, "icon": app.brand.icon, "description": app.description},
+                    "application": {"_id": app.slug, "name": app.name, "icon": icon, "description": app.description},
                 }));
             }
         }
@@ -224,7 +227,7 @@ pub(super) async fn executions(call: Call) -> Result<Answer, Trouble> {
     if call.query("sortAsc") == Some("true") {
         found.reverse();
     }
-    let (org, environment) = (call.smalt()?.project().await?.org.id, call.who()?.environment);
+    let (org, environment) = (in_force(call.smalt()?).await?.org.id.clone(), call.who()?.environment);
     let total = found.len() as u64;
     let skip = usize::try_from((page - 1).saturating_mul(limit)).unwrap_or(usize::MAX);
     let docs = found.iter().skip(skip).take(usize::try_from(limit).unwrap_or(usize::MAX));
@@ -237,7 +240,7 @@ pub(super) async fn execution_of(call: Call) -> Result<Answer, Trouble> {
     let run = call.backend()?.get_execution(&call.who()?.caller, request).await?;
     let called = offered(&call).await?.into_iter().find(|(slug, def)| *slug == run.application && def.id == run.workflow);
     let called = called.map_or_else(|| run.workflow.clone(), |(_, def)| def.name);
-    let mut answer = execution(&call.smalt()?.project().await?.org.id, call.who()?.environment, &run, &called);
+    let mut answer = execution(&in_force(call.smalt()?).await?.org.id, call.who()?.environment, &run, &called);
     // What happens inside of a run is the runner's alone.
     answer["nodes"] = serde_json::json!([]);
     Ok(Answer::Json(answer))

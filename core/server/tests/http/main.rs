@@ -7,6 +7,7 @@ mod engines;
 mod floods;
 mod golden;
 mod h2;
+mod icons;
 mod limits;
 mod matrix;
 mod nodes;
