@@ -39,16 +39,16 @@ pub(super) enum Verdict {
 }
 
 /// Takes an answer apart.
-pub(super) fn judge(response: HttpResponse, call: &Call, sent_id: &str, now: Timestamp) -> Verdict {
+pub(super) fn judge(mut response: HttpResponse, call: &Call, sent_id: &str, now: Timestamp) -> Verdict {
     let status = response.status;
     let request_id = response.header("x-request-id").filter(|id| fits(id)).unwrap_or(sent_id).to_owned();
-    let content_type = response.header("content-type").unwrap_or_default().to_ascii_lowercase();
-    let asked = protocol::retry_after(&response.headers, &RateLimit::default(), now);
-    let location = response.header("location").map(ToOwned::to_owned);
-    let body = Zeroizing::new(response.body);
+    let body = Zeroizing::new(std::mem::take(&mut response.body));
+    // The most usual one first: what follows is about answers that are none.
     if (200..300).contains(&status) || (call.any_status && (400..500).contains(&status) && status != 429 && status != 408) {
+        let content_type = response.header("content-type").unwrap_or_default().to_ascii_lowercase();
         return Verdict::Good(Got { status, body, content_type, request_id });
     }
+    let asked = protocol::retry_after(&response.headers, &RateLimit::default(), now);
     let told: Option<Json> = serde_json::from_slice(&body).ok();
     let told = told.as_ref().filter(|told| told.is_object());
     let request_id = match told.and_then(|told| told["request_id"].as_str()).filter(|id| fits(id)) {
@@ -59,7 +59,7 @@ pub(super) fn judge(response: HttpResponse, call: &Call, sent_id: &str, now: Tim
     let is_own = own.is_some();
     let error = match own.or_else(|| told.and_then(|told| in_known_words(told, status))) {
         Some(error) => error,
-        None if (300..400).contains(&status) => redirected(location.as_deref()),
+        None if (300..400).contains(&status) => redirected(response.header("location")),
         None => in_general(status, told, call),
     };
     let error = error.http_status(status).request_id(request_id);

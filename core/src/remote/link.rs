@@ -198,6 +198,7 @@ impl Link {
             true => (Credential::default(), false),
             false => (self.credential(caller, None).await?, false),
         };
+        let url = self.url(&call)?;
         let until = Instant::now() + self.timeout + call.extra_time;
         let (mut connects, mut reads, mut statuses) = (0, 0, 0);
         let finished = |error: Error, credential: &Credential| {
@@ -213,7 +214,7 @@ impl Link {
             let places = if matches!(call.operation, Operation::WaitFlow | Operation::Events) { &self.waits } else { &self.calls };
             let place = places.take(left).await.map_err(|error| finished(error, &credential))?;
             let time = until.saturating_duration_since(Instant::now()).min(self.attempt + call.extra_time);
-            let request = self.request(&call, &credential, &id, time)?;
+            let request = self.request(&call, &url, &credential, &id, time)?;
             let sent = self.transport.send(request).await;
             // Whoever pauses before the next try needs none.
             drop(place);
@@ -282,11 +283,12 @@ impl Link {
             let error = error.without(std::iter::once(credential.secret.expose()));
             error.with("server", &self.host).with("operation", call.operation.row().name)
         };
+        let url = self.url(&call)?;
         let place = self.waits.take(self.timeout).await.map_err(&finished)?;
         let can_repeat = upload.is_none();
         let mut tries = 0;
         let answer = loop {
-            let mut head = self.request(&call, &credential, &id, silence)?;
+            let mut head = self.request(&call, &url, &credential, &id, silence)?;
             head.headers.retain(|(name, _)| name != "accept");
             let request = StreamRequest { head, upload: upload.take(), silence: silence + SILENCE, most };
             match self.transport.stream(request).await {
@@ -321,7 +323,8 @@ impl Link {
         }
     }
 
-    fn request(&self, call: &Call, credential: &Credential, id: &str, time: Duration) -> Result<HttpRequest> {
+    /// Where a call goes, at each try.
+    fn url(&self, call: &Call) -> Result<Url> {
         let mut url = Url::parse(&format!("{}{}", self.base, call.path)).map_err(|_| err!(InvalidRequest, "the call has no address"))?;
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
@@ -329,7 +332,11 @@ impl Link {
         if !call.inputs.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.inputs);
         }
-        let mut request = HttpRequest::new(call.method, url);
+        Ok(url)
+    }
+
+    fn request(&self, call: &Call, url: &Url, credential: &Credential, id: &str, time: Duration) -> Result<HttpRequest> {
+        let mut request = HttpRequest::new(call.method, url.clone());
         if let Some((name, value)) = &credential.header {
             request.set_header(name, value)?;
         }
