@@ -30,10 +30,10 @@ fn main() {
     if let [role, path, _] = &arguments[..]
         && role.starts_with("http-")
     {
-        if role == "http-ours" {
-            runtime.block_on(http::serve_ours(path));
-        } else {
-            runtime.block_on(http::serve_peer(path));
+        match role.as_str() {
+            "http-ours" => runtime.block_on(http::serve_ours(path, false)),
+            "http-cold" => runtime.block_on(http::serve_ours(path, true)),
+            _ => runtime.block_on(http::serve_peer(path)),
         }
         return;
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::json;
 use smalt::{
     Smalt,
+    engine::Timings,
     model::Environment,
     project::{Project, RateSettings},
     vault::LocalKey,
@@ -31,14 +32,19 @@ pub fn project(folder: &Path, public_url: &str) -> Project {
     project
 }
 
-pub async fn serve(folder: &str) {
+/// `is_cold`: no credential stays in memory, so that each is read and opened.
+pub async fn serve(folder: &str, is_cold: bool) {
     let folder = Path::new(folder);
     let keys = LocalKey::from_file(folder.join("key")).unwrap();
     let limits = Limits::from(&project(folder, NOWHERE).server);
     let server = Server::bind("127.0.0.1:0".parse().unwrap(), limits).await.unwrap();
     let public_url = format!("http://{}", server.address().unwrap());
     let project = project(folder, &public_url);
-    let host = Smalt::embedded(folder.join("smalt.db")).keys(keys).project_value(project).host().unwrap();
+    let mut timings = Timings::default();
+    if is_cold {
+        timings.cached_credentials = 0;
+    }
+    let host = Smalt::embedded(folder.join("smalt.db")).keys(keys).project_value(project).timings(timings).host().unwrap();
     let mut engines = Vec::new();
     for environment in [Environment::Test, Environment::Production] {
         engines.push((environment, host.environment(environment).await.unwrap()));
