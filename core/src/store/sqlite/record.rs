@@ -27,6 +27,8 @@ pub(super) trait Record: Sized {
 pub(super) trait Put: Record {
     /// As [`Record::INSERT`].
     const PUT: &'static str;
+    /// Reads the one of a tenant that has an `id`, for records with such a column.
+    const BY_ID: &'static str;
 }
 
 /// A record of which single columns can be changed.
@@ -47,10 +49,13 @@ impl Columns<'_, '_> {
     }
 }
 
-/// `key` columns find the row; `fixed` ones are its identity and never change, so that an update leaves their indexes alone.
+/// `key` columns find the row; `fixed` ones are its identity and never change, so that an update leaves their indexes alone. `reads` are
+/// the statements of the busiest calls: their texts are made once, not at each call.
 macro_rules! record {
     ($row:ident in $table:literal of ($first:ident $(, $owner:ident)*) named $name:ident
-     key ($($key:ident),*) fixed ($($fixed:ident),*) free ($free:ident $(, $more:ident)*)) => {
+     key ($($key:ident),*) fixed ($($fixed:ident),*) free ($free:ident $(, $more:ident)*) $(reads ($($read:ident $rest:literal),*))?) => {
+        record!(@reads $row $table ($($key,)* $($fixed,)* $free $(, $more)*) $($($read $rest)*)?);
+
         impl Record for $row {
             const TABLE: &'static str = $table;
             const NAME: &'static str = stringify!($name);
@@ -82,6 +87,8 @@ macro_rules! record {
                 ") DO UPDATE SET ", stringify!($free), " = excluded.", stringify!($free)
                 $(, ", ", stringify!($more), " = excluded.", stringify!($more))*,
             );
+            const BY_ID: &'static str =
+                record!(@select $table ($($key,)* $($fixed,)* $free $(, $more)*) "WHERE org = ?1 AND environment = ?2 AND id = ?3");
         }
 
         impl Change for $row {
@@ -102,6 +109,14 @@ macro_rules! record {
         }
     };
     (@none $any:ident) => { "" };
+    (@reads $row:ident $table:literal $columns:tt $($read:ident $rest:literal)*) => {
+        impl $row {
+            $(pub(super) const $read: &'static str = record!(@select $table $columns $rest);)*
+        }
+    };
+    (@select $table:literal ($first:ident $(, $more:ident)*) $rest:literal) => {
+        concat!("SELECT ", stringify!($first) $(, ", ", stringify!($more))*, " FROM ", $table, " ", $rest)
+    };
 }
 
 impl Record for DataKeyRow {
@@ -123,7 +138,8 @@ impl Record for DataKeyRow {
 record!(SigningKeyRow in "signing_keys" of (org, environment) named kid
     key (kid) fixed () free (sealed, created_at, retired_at));
 record!(ApiKeyRow in "api_keys" of (org, environment) named id
-    key (id) fixed () free (hash, name, ending, created_at, revoked_at));
+    key (id) fixed () free (hash, name, ending, created_at, revoked_at)
+    reads (BY_HASH "WHERE org = ?1 AND environment = ?2 AND hash = ?3"));
 record!(AccountRow in "accounts" of (org, environment) named id
     key (id) fixed (created_at) free (record_id, name, properties_json, updated_at));
 record!(SessionRow in "sessions" of (org, environment) named id
@@ -140,10 +156,14 @@ record!(ConnectionRow in "connections" of (org, environment) named id
     key (id) fixed (account_id, application)
     free (client_key, auth_type, status, is_default, identity_id, identity_label, grant_key, scopes_json, properties_json, sealed,
           secret_version, created_at, connected_at, expires_at, refreshed_at, last_error_json, refresh_print, presented, lease_owner,
-          lease_boot, lease_until, cooldown_until, renew_at, used_at, trouble, tries, row_version));
+          lease_boot, lease_until, cooldown_until, renew_at, used_at, trouble, tries, row_version)
+    reads (OF_ACCOUNT "WHERE org = ?1 AND environment = ?2 AND account_id = ?3 ORDER BY application, is_default DESC, created_at, id",
+           OF_APPLICATION "WHERE org = ?1 AND environment = ?2 AND account_id = ?3 AND application = ?4 ORDER BY application, is_default DESC, created_at, id"));
 record!(ClientRow in "clients" of (org, environment) named application
     key (application, client_key, authority) fixed ()
-    free (rejected_at, error_json, client_print, tries, next_at, probe_owner, probe_boot, probe_until, slot, closed_until));
+    free (rejected_at, error_json, client_print, tries, next_at, probe_owner, probe_boot, probe_until, slot, closed_until)
+    reads (OF_TENANT "WHERE org = ?1 AND environment = ?2",
+           OF_APPLICATION "WHERE org = ?1 AND environment = ?2 AND application = ?3"));
 record!(RegistrationRow in "registrations" of (org, environment) named application
     key (application, authority, client_key) fixed (created_at)
     free (sealed, secret_version, made_json, secret_expires_at, proven_at, ended_at, current, error_json, tries, next_at, lease_owner,

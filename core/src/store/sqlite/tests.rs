@@ -592,3 +592,21 @@ fn write_statements() {
     let path = format!("{}/tests/fixtures/store/statements-{}.sql", env!("CARGO_MANIFEST_DIR"), schema::SCHEMA);
     std::fs::write(path, lines.join("\n") + "\n").unwrap();
 }
+
+/// The statements whose texts are made by the compiler are those that the columns give.
+#[test]
+fn texts_that_are_made_once_name_each_column() {
+    use super::record::{Put, Record};
+    use crate::store::rows::{ApiKeyRow, ClientRow, ConnectionRow, SessionRow};
+    fn select<T: Record>(rest: &str) -> String {
+        format!("SELECT {} FROM {} WHERE org = ?1 AND environment = ?2{rest}", T::COLUMNS, T::TABLE)
+    }
+    let order = "ORDER BY application, is_default DESC, created_at, id";
+    assert_eq!(SessionRow::BY_ID, select::<SessionRow>(" AND id = ?3"));
+    assert_eq!(ConnectionRow::BY_ID, select::<ConnectionRow>(" AND id = ?3"));
+    assert_eq!(ApiKeyRow::BY_HASH, select::<ApiKeyRow>(" AND hash = ?3"));
+    assert_eq!(ConnectionRow::OF_ACCOUNT, select::<ConnectionRow>(&format!(" AND account_id = ?3 {order}")));
+    assert_eq!(ConnectionRow::OF_APPLICATION, select::<ConnectionRow>(&format!(" AND account_id = ?3 AND application = ?4 {order}")));
+    assert_eq!(ClientRow::OF_TENANT, select::<ClientRow>(""));
+    assert_eq!(ClientRow::OF_APPLICATION, select::<ClientRow>(" AND application = ?3"));
+}

@@ -96,6 +96,10 @@ impl SqliteTx<'_> {
         Ok(self.many(rest, values, named)?.pop())
     }
 
+    fn by_id<T: Put>(&self, tenant: &Tenant, id: &str) -> Result<Option<T>> {
+        Ok(self.rows(T::BY_ID, &[&tenant.org, &environment(tenant), &id], id)?.pop())
+    }
+
     /// The rows of `T` in a stretch of its table; see [`Tx::sealed_otherwise`].
     fn stretch<T: Record>(
         &self,
@@ -153,8 +157,6 @@ impl SqliteTx<'_> {
         self.run(sql, &values, T::TABLE, named).map(drop)
     }
 }
-
-const BY_ID: &str = "WHERE org = ?1 AND environment = ?2 AND id = ?3";
 
 impl Tx for SqliteTx<'_> {
     fn meta(&mut self, key: &str) -> Result<Option<Vec<u8>>> {
@@ -273,7 +275,7 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn api_key_by_hash(&mut self, tenant: &Tenant, hash: &str) -> Result<Option<ApiKeyRow>> {
-        self.one("WHERE org = ?1 AND environment = ?2 AND hash = ?3", &[&tenant.org, &environment(tenant), &hash], "by hash")
+        Ok(self.rows(ApiKeyRow::BY_HASH, &[&tenant.org, &environment(tenant), &hash], "by hash")?.pop())
     }
 
     fn api_keys(&mut self, tenant: &Tenant) -> Result<Vec<ApiKeyRow>> {
@@ -286,7 +288,7 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn account(&mut self, tenant: &Tenant, id: &str) -> Result<Option<AccountRow>> {
-        self.one(BY_ID, &[&tenant.org, &environment(tenant), &id], id)
+        self.by_id(tenant, id)
     }
 
     fn put_account(&mut self, tenant: &Tenant, row: &AccountRow) -> Result<()> {
@@ -338,7 +340,7 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn session(&mut self, tenant: &Tenant, id: &str) -> Result<Option<SessionRow>> {
-        self.one(BY_ID, &[&tenant.org, &environment(tenant), &id], id)
+        self.by_id(tenant, id)
     }
 
     fn newest_session(&mut self, tenant: &Tenant, account: &str) -> Result<Option<SessionRow>> {
@@ -387,7 +389,7 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn flow(&mut self, tenant: &Tenant, id: &str) -> Result<Option<FlowRow>> {
-        self.one(BY_ID, &[&tenant.org, &environment(tenant), &id], id)
+        self.by_id(tenant, id)
     }
 
     fn flow_by_state(&mut self, tenant: &Tenant, state_hash: &str) -> Result<Option<FlowRow>> {
@@ -446,19 +448,15 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn connection(&mut self, tenant: &Tenant, id: &str) -> Result<Option<ConnectionRow>> {
-        self.one(BY_ID, &[&tenant.org, &environment(tenant), &id], id)
+        self.by_id(tenant, id)
     }
 
     fn connections(&mut self, tenant: &Tenant, account: &str, application: Option<&str>) -> Result<Vec<ConnectionRow>> {
         let environment = environment(tenant);
-        let mut values: Vec<&dyn ToSql> = vec![&tenant.org, &environment, &account];
-        let mut rest = "WHERE org = ?1 AND environment = ?2 AND account_id = ?3".to_owned();
-        if let Some(application) = &application {
-            values.push(application);
-            rest.push_str(" AND application = ?4");
+        match application {
+            Some(application) => self.rows(ConnectionRow::OF_APPLICATION, &[&tenant.org, &environment, &account, &application], account),
+            None => self.rows(ConnectionRow::OF_ACCOUNT, &[&tenant.org, &environment, &account], account),
         }
-        rest.push_str(" ORDER BY application, is_default DESC, created_at, id");
-        self.many(&rest, &values, account)
     }
 
     fn connections_by_grant(&mut self, tenant: &Tenant, grant_key: &str) -> Result<Vec<ConnectionRow>> {
@@ -497,11 +495,8 @@ impl Tx for SqliteTx<'_> {
     fn clients(&mut self, tenant: &Tenant, application: Option<&str>) -> Result<Vec<ClientRow>> {
         let environment = environment(tenant);
         match application {
-            Some(application) => {
-                let rest = "WHERE org = ?1 AND environment = ?2 AND application = ?3";
-                self.many(rest, &[&tenant.org, &environment, &application], application)
-            }
-            None => self.many("WHERE org = ?1 AND environment = ?2", &[&tenant.org, &environment], "all clients"),
+            Some(application) => self.rows(ClientRow::OF_APPLICATION, &[&tenant.org, &environment, &application], application),
+            None => self.rows(ClientRow::OF_TENANT, &[&tenant.org, &environment], "all clients"),
         }
     }
 
@@ -552,7 +547,7 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn receipt(&mut self, tenant: &Tenant, id: &str) -> Result<Option<ReceiptRow>> {
-        self.one(BY_ID, &[&tenant.org, &environment(tenant), &id], id)
+        self.by_id(tenant, id)
     }
 
     fn put_receipt(&mut self, tenant: &Tenant, row: &ReceiptRow) -> Result<()> {
@@ -564,7 +559,7 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn revocation(&mut self, tenant: &Tenant, id: &str) -> Result<Option<RevocationRow>> {
-        self.one(BY_ID, &[&tenant.org, &environment(tenant), &id], id)
+        self.by_id(tenant, id)
     }
 
     fn queued_revocations(&mut self, tenant: &Tenant, account: &str, application: &str) -> Result<Vec<RevocationRow>> {
@@ -592,7 +587,7 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn execution(&mut self, tenant: &Tenant, id: &str) -> Result<Option<ExecutionRow>> {
-        self.one(BY_ID, &[&tenant.org, &environment(tenant), &id], id)
+        self.by_id(tenant, id)
     }
 
     fn executions(&mut self, tenant: &Tenant, account: &str, before: Option<(i64, String)>, limit: u32) -> Result<Vec<ExecutionRow>> {
@@ -635,7 +630,7 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn webhook(&mut self, tenant: &Tenant, id: &str) -> Result<Option<WebhookRow>> {
-        self.one(BY_ID, &[&tenant.org, &environment(tenant), &id], id)
+        self.by_id(tenant, id)
     }
 
     fn put_webhook(&mut self, tenant: &Tenant, row: &WebhookRow) -> Result<()> {
@@ -652,7 +647,7 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn delivery(&mut self, tenant: &Tenant, id: &str) -> Result<Option<DeliveryRow>> {
-        self.one(BY_ID, &[&tenant.org, &environment(tenant), &id], id)
+        self.by_id(tenant, id)
     }
 
     fn due_deliveries(&mut self, tenant: &Tenant, webhook: &str, now: i64, limit: u32) -> Result<Vec<DeliveryRow>> {
