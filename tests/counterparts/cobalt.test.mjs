@@ -179,7 +179,7 @@ test('s08: code and state leave the address bar at once, and no request after th
       const page = await context.newPage();
       const requests = [];
       const addresses = [];
-      context.on('request', (request) => requests.push({ url: request.url(), headers: request.allHeaders() }));
+      context.on('request', (request) => requests.push({ url: request.url(), headers: request.allHeaders().catch(() => request.headers()) }));
       page.on('framenavigated', (frame) => addresses.push(frame.url()));
       await page.goto(ticket);
       await page.locator('main button').click();
