@@ -168,7 +168,7 @@ test('s08: code and state leave the address bar at once, and no request after th
     args: ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   });
   const flows = process.env.SMALT_FULL ? 20 : 10;
-  let after = 0;
+  let looked = 0;
   try {
     for (let n = 0; n < flows; n += 1) {
       // Every third user says no, and is told so by the same page.
@@ -197,13 +197,13 @@ test('s08: code and state leave the address bar at once, and no request after th
         assert.ok(secrets.every((secret) => !text.includes(secret)), `flow ${n}: a request carries them: ${new URL(url).pathname}`);
         assert.equal(new URL(url).origin, callback.origin, 'nobody else is asked');
         assert.equal((await headers).referer, undefined);
-        after += 1;
+        looked += 1;
       }
       // The callback's own address was never one that a page was shown at.
       assert.ok(addresses.length >= 3 && addresses.every((address) => secrets.every((secret) => !address.startsWith(server.url) || !address.includes(secret))));
       await context.close();
     }
-    assert.ok(after >= flows, 'the log has the page after each callback');
+    assert.ok(looked >= flows, 'the log has the page after each callback');
   } finally {
     await browser.close();
   }
