@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{Engine, Inner};
 use crate::{
+    Secret,
     backend::{
         ApiPageRequest, ApiRequest, Backend, Caller, Capabilities, ConfigField, ConnectKey, CountAccounts, CreateApiKey, CreateSession,
         Disconnect, ExecuteWorkflow, FindConfig, FinishConnect, Found, GetAccount, GetApp, GetConfig, GetConnection, GetCredential,

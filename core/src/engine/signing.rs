@@ -103,9 +103,10 @@ impl Signing {
             return Ok(());
         }
         let mut reading = self.reading.lock().await;
-        match &reading.ended {
-            Some((began, ended)) if *began >= asked => ended.clone()?,
-            _ => {
+        let shared = reading.ended.as_ref().filter(|(began, _)| *began >= asked).map(|(_, ended)| ended.clone());
+        match shared {
+            Some(ended) => ended?,
+            None => {
                 if let Some(began) = reading.began {
                     tokio::time::sleep_until(began + REST).await;
                 }
