@@ -236,14 +236,139 @@ def test_a_call_that_waits_for_a_thread_gets_that_of_one_who_is_given_up() -> No
     wait_until(lambda: pool._spare == pool._threads)
 
 
-def test_a_call_that_nobody_waits_for_is_not_begun() -> None:
-    class Call:
-        number = 1
+class Asked:
+    """A call of a plain function, as the native module brings it."""
 
+    plugin, what, scope, context = "connector", "verify", None, None
+    arguments: dict[str, Any] = {}
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.answers: list[object] = []
+
+    def answer(self, value: object) -> None:
+        self.answers.append(value)
+
+
+def host_of(function: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> tuple[Any, _host._Pool]:
+    """Where that function is a plugin's method, and the pool that it alone has: of one thread, as long as none is given up."""
+    pool = _host._Pool()
+    monkeypatch.setattr(_host, "_pool", pool)
+    monkeypatch.setattr(_host, "_THREADS", 1)
     host: Any = object.__new__(_host.PluginHost)
-    host._running = {}
-    # Neither its function nor anything else of it is asked for.
-    host._called(None, Call())
+    host.methods, host._running = {("connector", "verify"): _host._Method(function)}, {}
+    return host, pool
+
+
+def test_a_call_that_nobody_waits_for_is_not_begun_and_costs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, free = threading.Semaphore(0), threading.Event()
+
+    def waits() -> str:
+        begun.release()
+        free.wait()
+        return "ended"
+
+    host, pool = host_of(waits, monkeypatch)
+    first, *queued = calls = [Asked(number) for number in range(1, 5)]
+    for call in calls:
+        host._begin(call)
+    assert begun.acquire(timeout=60)
+    for call in queued:
+        host._cancel(call.number)
+    assert (pool._given_up, pool._threads) == (0, 1), "no thread hangs in a call that waits for one"
+    free.set()
+    wait_until(lambda: pool._spare == 1)
+    assert first.answers == ["ended"] and [call.answers for call in queued] == [[], [], []]
+    assert not begun.acquire(blocking=False) and not host._running
+    # The same of one that has begun: its thread is replaced until it comes back.
+    free.clear()
+    hangs, ends = Asked(5), Asked(6)
+    host._begin(hangs)
+    host._begin(ends)
+    assert begun.acquire(timeout=60)
+    host._cancel(hangs.number)
+    assert (pool._given_up, pool._threads) == (1, 2)
+    free.set()
+    wait_until(lambda: pool._spare == 2)
+    assert pool._given_up == 0 and ends.answers == ["ended"]
+
+
+@pytest.mark.parametrize("first", ["the thread", "the loop"])
+def test_a_call_that_ends_while_it_is_given_up_is_counted_once(first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either looks the call up, and the other one is quicker."""
+
+    class Between(dict[int, Any]):
+        """Whoever looks into it is overtaken, once."""
+
+        overtakes: Callable[[], None] | None = None
+
+        def overtaken(self) -> None:
+            overtakes, self.overtakes = self.overtakes, None
+            if overtakes is not None:
+                overtakes()
+
+        def __contains__(self, number: object) -> bool:
+            found = super().__contains__(number)
+            self.overtaken()
+            return found
+
+        def pop(self, *arguments: Any) -> Any:
+            self.overtaken()
+            return super().pop(*arguments)
+
+    begun, free, given_up = threading.Event(), threading.Event(), threading.Event()
+
+    def waits() -> None:
+        begun.set()
+        free.wait()
+
+    host, pool = host_of(waits, monkeypatch)
+    host._running = between = Between()
+    host._begin(Asked(1))
+    assert begun.wait(60)
+
+    def thread_ends() -> None:
+        free.set()
+        wait_until(lambda: pool._spare == 1)
+
+    def loop_gives_up() -> None:
+        host._cancel(1)
+        given_up.set()
+
+    if first == "the thread":
+        between.overtakes = thread_ends
+        host._cancel(1)
+    else:
+        between.overtakes = loop_gives_up
+        free.set()
+        assert given_up.wait(60)
+    wait_until(lambda: pool._spare == 1)
+    assert (pool._given_up, len(between)) == (0, 0)
+
+
+def test_as_many_come_back_as_were_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_host, "_THREADS", 1)
+    monkeypatch.setattr(_host, "_GIVEN_UP_AT_MOST", 2)
+    free = threading.Event()
+    pool = _host._Pool()
+
+    def waits() -> None:
+        free.wait()
+
+    for _ in range(8):
+        pool.submit(waits)
+    for _ in range(5):
+        pool.give_up()
+    assert pool._threads == 3, "no more are replaced than that"
+    free.set()
+    for _ in range(5):
+        pool.come_back()
+    assert pool._given_up == 0
+    # The thread may be quicker than who gives it up.
+    pool.come_back()
+    pool.give_up()
+    assert pool._given_up == 0
+    wait_until(lambda: pool._spare == pool._threads)
 
 
 def test_a_coroutine_that_blocks_its_loop_harms_no_call_that_asks_no_plugin() -> None:
