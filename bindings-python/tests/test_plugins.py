@@ -152,6 +152,88 @@ def test_an_exception_keeps_its_traceback(make: type[Connector]) -> None:
     assert isinstance(error.__cause__, Broken)
 
 
+class Unsayable(RuntimeError):
+    def __str__(self) -> str:
+        raise Broken("not to be said")
+
+
+class Leaves(RuntimeError):
+    def __str__(self) -> str:
+        sys.exit("not to be said")
+
+
+class Torn(SmaltError):
+    """Its attributes are not those of an error of Smalt."""
+
+    def __init__(self) -> None:
+        pass
+
+
+class RejectedUnsayably(Rejected):
+    def __str__(self) -> str:
+        raise Broken("not to be said")
+
+
+HARD_TO_TELL: dict[str, tuple[Callable[[], BaseException], str]] = {
+    "its text raises": (Unsayable, "Unsayable"),
+    "its text ends the thread": (Leaves, "Leaves"),
+    "its text is no Unicode": (lambda: Broken("half a \ud83d pair"), "half a \\ud83d pair"),
+    "an error of Smalt without its parts": (Torn, "Torn"),
+    "a refusal whose text raises": (RejectedUnsayably, "The application refused the credentials."),
+    "a refusal whose text is no Unicode": (lambda: Rejected("half a \ud83d pair"), "half a \\ud83d pair"),
+}
+
+
+@pytest.mark.parametrize("half", ["a plain function", "a coroutine"])
+@pytest.mark.parametrize("what", HARD_TO_TELL)
+def test_an_exception_that_is_hard_to_tell_is_told_at_once(what: str, half: str) -> None:
+    make, told = HARD_TO_TELL[what]
+
+    class Plainly(Connector):
+        slug = "sandbox-key"
+
+        def verify(self, ctx: Any) -> Identity:
+            raise make()
+
+    class Later(Connector):
+        slug = "sandbox-key"
+
+        async def verify(self, ctx: Any) -> Identity:
+            raise make()
+
+    # Whoever is not told waits until its end.
+    with opened(Plainly() if half == "a plain function" else Later(), timings={"plugin": 60}) as smalt, pytest.raises(SmaltError) as raised:
+        connected(smalt)
+    assert raised.value.code == ("credentials_rejected" if "refusal" in what else "plugin_failed"), raised.value
+    assert told in raised.value.reason
+
+
+def test_a_thread_that_ends_in_its_work_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda what: ended.append(str(what.exc_value)))
+    monkeypatch.setattr(_host, "_THREADS", 1)
+    pool = _host._Pool()
+    served = threading.Event()
+
+    def fails() -> None:
+        raise Broken("on purpose")
+
+    for work in (fails, fails, served.set):
+        pool.submit(work)
+    assert served.wait(60)
+    wait_until(lambda: pool._spare == 1)
+    assert pool._threads == 1
+    # Also one for which nothing waits.
+    pool.submit(fails)
+    wait_until(lambda: pool._threads == 0)
+    assert pool._spare == 0
+    served.clear()
+    pool.submit(served.set)
+    assert served.wait(60)
+    wait_until(lambda: len(ended) == 3)
+    assert ended == ["on purpose"] * 3
+
+
 def test_s41_the_credential_is_taken_out_of_what_a_plugin_says() -> None:
     class Talks(Connector):
         slug = "sandbox-key"

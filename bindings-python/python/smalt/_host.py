@@ -121,11 +121,17 @@ class _Pool:
             self._given_up -= 1
 
     def _serve(self) -> None:
-        while True:
-            work = self._work.get()
-            work()
+        try:
+            while True:
+                work = self._work.get()
+                work()
+                with self._lock:
+                    self._spare += 1
+        finally:
+            # What was raised ends this thread, which was at work: another one takes what waits.
             with self._lock:
-                self._spare += 1
+                self._threads -= 1
+                self._grow()
 
 
 class _Begun:
@@ -244,16 +250,40 @@ class PluginHost:
 
 
 def _failed(call: HostCall, raised: BaseException) -> None:
+    """Tells the caller what a method raised. It is the plugin's own, and may raise again where it is looked at: whoever is not told
+    would wait until the deadline."""
     if isinstance(raised, Rejected):
-        call.reject(str(raised) or "The application refused the credentials.")
+        call.reject(_text(raised) or "The application refused the credentials.")
         return
     if isinstance(raised, SmaltError):
-        call.pass_on(raised)
-        return
-    trace = "".join(traceback.format_exception(type(raised), raised, raised.__traceback__))
-    remember(trace, raised)
-    message = str(raised) or type(raised).__name__
+        try:
+            call.pass_on(raised)
+            return
+        except Exception:
+            # It lacks what an error of Smalt has: told as any other exception.
+            pass
+    message = _text(raised) or _unicode(type(raised).__name__)
+    trace = None
+    try:
+        trace = _unicode("".join(traceback.format_exception(type(raised), raised, raised.__traceback__)))
+        remember(trace, raised)
+    except Exception:
+        # Then it is told without.
+        pass
     if isinstance(raised, Exception):
         call.fail(message, trace)
     else:
         call.panicked(message, trace)
+
+
+def _text(raised: BaseException) -> str:
+    """What it says; empty where saying it raises, whatever that is: `traceback` has it so, too."""
+    try:
+        return _unicode(str(raised))
+    except BaseException:
+        return ""
+
+
+def _unicode(text: str) -> str:
+    """The text as the core can have it: halves of surrogate pairs are written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
