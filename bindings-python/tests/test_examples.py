@@ -277,6 +277,32 @@ print("ok")
 """
     # The store has another key.
     assert run_in(folder, "-c", code, PYTHONPATH=str(EXAMPLES), SMALT_KEY=make_key().reveal()) == "ok\n"
+    code = """
+import asyncio, django_app
+from mounted import application
+from smalt import AsyncSmalt, SmaltError
+
+closes = AsyncSmalt.aclose
+
+async def closes_badly(smalt):
+    await closes(smalt)
+    raise SmaltError("store_unavailable", "the disk is full")
+
+AsyncSmalt.aclose = closes_badly
+
+async def main():
+    orders, said = asyncio.Queue(), asyncio.Queue()
+    for order in ("startup", "shutdown"):
+        orders.put_nowait({"type": f"lifespan.{order}"})
+    await asyncio.wait_for(application({"type": "lifespan", "asgi": {"version": "3.0"}}, orders.get, said.put), 60)
+    assert said.get_nowait() == {"type": "lifespan.startup.complete"}
+    failed = said.get_nowait()
+    assert failed["type"] == "lifespan.shutdown.failed" and "the disk is full" in failed["message"], failed
+
+asyncio.run(main())
+print("ok")
+"""
+    assert run_in(folder, "-c", code, PYTHONPATH=str(EXAMPLES)) == "ok\n"
 
 
 def test_a_celery_worker_after_fork(folder: Path) -> None:
