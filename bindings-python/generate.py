@@ -40,10 +40,13 @@ HIDDEN = {
     "ApiPage": ["items"],
     "ConfigUpdate": ["fields", "workflows"],
     "DevicePrompt": ["user_code", "verification_uri_complete"],
+    "Executed": ["answer", "reason"],
     "Field": ["value", "default_value"],
     "NameValue": ["value"],
     "ParkedCallback": ["return_to"],
+    "Portal": ["properties", "return_to"],
     "StartedConnect": ["authorize_url"],
+    "Webhook": ["body"],
 }
 # Requests become arguments, not classes.
 REQUESTS = {op["request"]["$ref"].rsplit("/", 1)[1] for op in OPERATIONS["operations"].values()} - {"Project"}

@@ -1,11 +1,12 @@
 """Looks through a source distribution: `sdist.py smalt-x.tar.gz`. All that the wheel is built from is there, and nothing that git ignores
-(stores, keys, what was built). Where the tree is no checkout of git's, nobody knows what belongs to it: that is said, and is no fault."""
+(stores, keys, what was built). Git is asked, also where the tree is no checkout: the rules of what is ignored are in it all the same."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,10 +32,24 @@ TEMPLATE = PACKAGE + "_handles.py.in"
 
 def sources() -> set[str]:
     """What git has, or would take."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    return {name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()}
+    # A folder, or the file of a worktree. A tree inside of another one's checkout has neither.
+    if (ROOT / ".git").exists():
+        return listed()
+    with tempfile.TemporaryDirectory() as empty:
+        git("init", "-q", "--bare", empty)
+        return listed(f"--git-dir={empty}", f"--work-tree={ROOT}")
+
+
+def listed(*options: str) -> set[str]:
+    names = git(*options, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    return {name for name in names if name and (ROOT / name).is_file()}
+
+
+def git(*arguments: str) -> str:
+    try:
+        return subprocess.run(["git", *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"git is asked what belongs to the tree, and does not answer: {error}")
 
 
 def faults(archive: Path) -> list[str]:
@@ -56,10 +71,6 @@ def faults(archive: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    # A folder, or the file of a worktree. A tree inside of another one's checkout has neither.
-    if not (ROOT / ".git").exists():
-        print("the source distribution is not looked through: this tree is no checkout of git's", file=sys.stderr)
-        sys.exit(0)
     found = faults(Path(sys.argv[1]))
     print("\n".join(found), end="\n" if found else "", file=sys.stderr)
     sys.exit(1 if found else 0)

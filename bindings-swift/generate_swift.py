@@ -156,8 +156,14 @@ def write_struct(name: str) -> list[str]:
     lines.append("}")
     if hidden:
         parts = [f'"{one.name}": ' + ("Hidden()" if one.json in hidden else quoted(one.name)) for one in own]
-        lines += ["", f"extension {made}: Discreet {{", "    /// Without what may hold a secret of a user's.", "    public var description: String {"]
-        lines += [*literal("described", f'"{made}"', parts, "        "), "    }", "}"]
+        # A property may have the protocol's name: then the text for debugging is what is printed.
+        named = any(one.name == "description" for one in own)
+        kept = ("CustomDebugStringConvertible, CustomReflectable", "debugDescription") if named else ("Discreet", "description")
+        lines += ["", f"extension {made}: {kept[0]} {{", "    /// Without what may hold a secret of a user's.", f"    public var {kept[1]}: String {{"]
+        lines += [*literal("described", f'"{made}"', parts, "        "), "    }"]
+        if named:
+            lines += ["    /// Nothing to look into.", "    public var customMirror: Mirror { Mirror(self, children: []) }"]
+        lines.append("}")
     return lines
 
 

@@ -150,12 +150,12 @@ impl Engine {
     fn close(&self, py: Python<'_>) -> Work {
         here();
         let _inside = Inside::enter(py);
-        // The wait for the end may be given up.
-        self.kept.clear(py);
-        let (engine, kept) = (self.engine.clone(), self.kept.clone());
+        // At once: the wait for the end may be given up. Where that was before it began, the engine goes on, and keeps nothing.
+        self.kept.close(py);
+        let engine = self.engine.clone();
         Work::new(async move {
             engine.close().await;
-            Ok(Answer::Closed(kept))
+            Ok(Answer::Closed)
         })
     }
 }

@@ -112,17 +112,13 @@ impl Kept {
         Ok(object)
     }
 
-    /// Forgets them all.
-    pub fn clear(&self, py: Python<'_>) {
+    /// Forgets them all, and keeps none any more.
+    pub fn close(&self, py: Python<'_>) {
+        // First: whoever keeps one meanwhile looks at it afterwards, or under the lock.
+        self.0.closed.store(true, Ordering::SeqCst);
         self.0.ready.bind(py).clear();
         let dead = self.0.objects.lock().map(|mut kept| std::mem::take(&mut *kept));
         drop(dead);
-    }
-
-    /// Forgets them all, and keeps none any more.
-    pub fn close(&self, py: Python<'_>) {
-        self.0.closed.store(true, Ordering::SeqCst);
-        self.clear(py);
     }
 }
 

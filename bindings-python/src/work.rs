@@ -42,8 +42,8 @@ pub enum Answer {
     Response(Response),
     Bytes(Vec<u8>),
     Text(String),
-    /// An engine's, and what was kept for it.
-    Closed(Kept),
+    /// An engine's that was closed.
+    Closed,
 }
 
 impl Answer {
@@ -60,10 +60,7 @@ impl Answer {
             Self::Response(response) => response.into_python(py)?,
             Self::Bytes(bytes) => PyBytes::new(py, &bytes).into_any(),
             Self::Text(text) => text.into_pyobject(py)?.into_any(),
-            Self::Closed(kept) => {
-                kept.close(py);
-                py.None().into_bound(py)
-            }
+            Self::Closed => py.None().into_bound(py),
         })
     }
 }

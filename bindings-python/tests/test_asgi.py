@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from typing import Any, Awaitable, Callable
@@ -88,13 +89,19 @@ class Client:
 
         async def answer() -> None:
             try:
-                await app(scope, self.received.get, self.sent.put)
+                await app(scope, self.receive, self.sent.put)
             except BaseException as raised:
                 # As what reports errors does.
                 self.raised = raised
                 raise
 
         self.answered = asyncio.ensure_future(answer())
+
+    async def receive(self) -> Any:
+        message = await self.received.get()
+        if isinstance(message, BaseException):
+            raise message
+        return message
 
     async def start(self) -> Any:
         start = await asyncio.wait_for(self.sent.get(), 60)
@@ -117,10 +124,20 @@ class Client:
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(self.answered, 60)
 
+    async def breaks_off(self) -> None:
+        """The server's own `receive` fails: its exception is the application's end."""
+        self.received.put_nowait(OSError("the server lost the connection"))
+        with pytest.raises(OSError, match="lost the connection"):
+            await asyncio.wait_for(self.answered, 60)
 
-@pytest.mark.parametrize("leave", [Client.hangs_up, Client.is_cancelled])
+
+@pytest.mark.parametrize("leave", [Client.hangs_up, Client.is_cancelled, Client.breaks_off])
 def test_a_stream_ends_with_its_reader(leave: Callable[[Client], Awaitable[None]]) -> None:
+    reported: list[Any] = []
+
     async def life() -> None:
+        # What nobody looked at: asyncio tells it when it is dropped.
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
         # Room for one stream: a second one tells whether the first is over.
         async with AsyncSmalt.embedded(project={**PROJECT, "server": {"waiters": 1}}, key=make_key()) as smalt:
             key = (await smalt.create_api_key("tests")).key.reveal()
@@ -158,8 +175,11 @@ def test_a_stream_ends_with_its_reader(leave: Callable[[Client], Awaitable[None]
                 await (later.hangs_up() if status == 200 else asyncio.wait_for(later.answered, 60))
             assert status == 200 and (first.raised is None) == (leave is Client.hangs_up)
             assert await smalt.count_accounts() == 1
+            del first
+            gc.collect()
 
     asyncio.run(life())
+    assert not reported, reported
 
 
 def test_httpx_sends_a_valid_token() -> None:

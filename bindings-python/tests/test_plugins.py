@@ -152,6 +152,88 @@ def test_an_exception_keeps_its_traceback(make: type[Connector]) -> None:
     assert isinstance(error.__cause__, Broken)
 
 
+class Unsayable(RuntimeError):
+    def __str__(self) -> str:
+        raise Broken("not to be said")
+
+
+class Leaves(RuntimeError):
+    def __str__(self) -> str:
+        sys.exit("not to be said")
+
+
+class Torn(SmaltError):
+    """Its attributes are not those of an error of Smalt."""
+
+    def __init__(self) -> None:
+        pass
+
+
+class RejectedUnsayably(Rejected):
+    def __str__(self) -> str:
+        raise Broken("not to be said")
+
+
+HARD_TO_TELL: dict[str, tuple[Callable[[], BaseException], str]] = {
+    "its text raises": (Unsayable, "Unsayable"),
+    "its text ends the thread": (Leaves, "Leaves"),
+    "its text is no Unicode": (lambda: Broken("half a \ud83d pair"), "half a \\ud83d pair"),
+    "an error of Smalt without its parts": (Torn, "Torn"),
+    "a refusal whose text raises": (RejectedUnsayably, "The application refused the credentials."),
+    "a refusal whose text is no Unicode": (lambda: Rejected("half a \ud83d pair"), "half a \\ud83d pair"),
+}
+
+
+@pytest.mark.parametrize("half", ["a plain function", "a coroutine"])
+@pytest.mark.parametrize("what", HARD_TO_TELL)
+def test_an_exception_that_is_hard_to_tell_is_told_at_once(what: str, half: str) -> None:
+    make, told = HARD_TO_TELL[what]
+
+    class Plainly(Connector):
+        slug = "sandbox-key"
+
+        def verify(self, ctx: Any) -> Identity:
+            raise make()
+
+    class Later(Connector):
+        slug = "sandbox-key"
+
+        async def verify(self, ctx: Any) -> Identity:
+            raise make()
+
+    # Whoever is not told waits until its end.
+    with opened(Plainly() if half == "a plain function" else Later(), timings={"plugin": 60}) as smalt, pytest.raises(SmaltError) as raised:
+        connected(smalt)
+    assert raised.value.code == ("credentials_rejected" if "refusal" in what else "plugin_failed"), raised.value
+    assert told in raised.value.reason
+
+
+def test_a_thread_that_ends_in_its_work_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda what: ended.append(str(what.exc_value)))
+    monkeypatch.setattr(_host, "_THREADS", 1)
+    pool = _host._Pool()
+    served = threading.Event()
+
+    def fails() -> None:
+        raise Broken("on purpose")
+
+    for work in (fails, fails, served.set):
+        pool.submit(work)
+    assert served.wait(60)
+    wait_until(lambda: pool._spare == 1)
+    assert pool._threads == 1
+    # Also one for which nothing waits.
+    pool.submit(fails)
+    wait_until(lambda: pool._threads == 0)
+    assert pool._spare == 0
+    served.clear()
+    pool.submit(served.set)
+    assert served.wait(60)
+    wait_until(lambda: len(ended) == 3)
+    assert ended == ["on purpose"] * 3
+
+
 def test_s41_the_credential_is_taken_out_of_what_a_plugin_says() -> None:
     class Talks(Connector):
         slug = "sandbox-key"
@@ -236,14 +318,139 @@ def test_a_call_that_waits_for_a_thread_gets_that_of_one_who_is_given_up() -> No
     wait_until(lambda: pool._spare == pool._threads)
 
 
-def test_a_call_that_nobody_waits_for_is_not_begun() -> None:
-    class Call:
-        number = 1
+class Asked:
+    """A call of a plain function, as the native module brings it."""
 
+    plugin, what, scope, context = "connector", "verify", None, None
+    arguments: dict[str, Any] = {}
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.answers: list[object] = []
+
+    def answer(self, value: object) -> None:
+        self.answers.append(value)
+
+
+def host_of(function: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> tuple[Any, _host._Pool]:
+    """Where that function is a plugin's method, and the pool that it alone has: of one thread, as long as none is given up."""
+    pool = _host._Pool()
+    monkeypatch.setattr(_host, "_pool", pool)
+    monkeypatch.setattr(_host, "_THREADS", 1)
     host: Any = object.__new__(_host.PluginHost)
-    host._running = {}
-    # Neither its function nor anything else of it is asked for.
-    host._called(None, Call())
+    host.methods, host._running = {("connector", "verify"): _host._Method(function)}, {}
+    return host, pool
+
+
+def test_a_call_that_nobody_waits_for_is_not_begun_and_costs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, free = threading.Semaphore(0), threading.Event()
+
+    def waits() -> str:
+        begun.release()
+        free.wait()
+        return "ended"
+
+    host, pool = host_of(waits, monkeypatch)
+    first, *queued = calls = [Asked(number) for number in range(1, 5)]
+    for call in calls:
+        host._begin(call)
+    assert begun.acquire(timeout=60)
+    for call in queued:
+        host._cancel(call.number)
+    assert (pool._given_up, pool._threads) == (0, 1), "no thread hangs in a call that waits for one"
+    free.set()
+    wait_until(lambda: pool._spare == 1)
+    assert first.answers == ["ended"] and [call.answers for call in queued] == [[], [], []]
+    assert not begun.acquire(blocking=False) and not host._running
+    # The same of one that has begun: its thread is replaced until it comes back.
+    free.clear()
+    hangs, ends = Asked(5), Asked(6)
+    host._begin(hangs)
+    host._begin(ends)
+    assert begun.acquire(timeout=60)
+    host._cancel(hangs.number)
+    assert (pool._given_up, pool._threads) == (1, 2)
+    free.set()
+    wait_until(lambda: pool._spare == 2)
+    assert pool._given_up == 0 and ends.answers == ["ended"]
+
+
+@pytest.mark.parametrize("first", ["the thread", "the loop"])
+def test_a_call_that_ends_while_it_is_given_up_is_counted_once(first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either looks the call up, and the other one is quicker."""
+
+    class Between(dict[int, Any]):
+        """Whoever looks into it is overtaken, once."""
+
+        overtakes: Callable[[], None] | None = None
+
+        def overtaken(self) -> None:
+            overtakes, self.overtakes = self.overtakes, None
+            if overtakes is not None:
+                overtakes()
+
+        def __contains__(self, number: object) -> bool:
+            found = super().__contains__(number)
+            self.overtaken()
+            return found
+
+        def pop(self, *arguments: Any) -> Any:
+            self.overtaken()
+            return super().pop(*arguments)
+
+    begun, free, given_up = threading.Event(), threading.Event(), threading.Event()
+
+    def waits() -> None:
+        begun.set()
+        free.wait()
+
+    host, pool = host_of(waits, monkeypatch)
+    host._running = between = Between()
+    host._begin(Asked(1))
+    assert begun.wait(60)
+
+    def thread_ends() -> None:
+        free.set()
+        wait_until(lambda: pool._spare == 1)
+
+    def loop_gives_up() -> None:
+        host._cancel(1)
+        given_up.set()
+
+    if first == "the thread":
+        between.overtakes = thread_ends
+        host._cancel(1)
+    else:
+        between.overtakes = loop_gives_up
+        free.set()
+        assert given_up.wait(60)
+    wait_until(lambda: pool._spare == 1)
+    assert (pool._given_up, len(between)) == (0, 0)
+
+
+def test_as_many_come_back_as_were_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_host, "_THREADS", 1)
+    monkeypatch.setattr(_host, "_GIVEN_UP_AT_MOST", 2)
+    free = threading.Event()
+    pool = _host._Pool()
+
+    def waits() -> None:
+        free.wait()
+
+    for _ in range(8):
+        pool.submit(waits)
+    for _ in range(5):
+        pool.give_up()
+    assert pool._threads == 3, "no more are replaced than that"
+    free.set()
+    for _ in range(5):
+        pool.come_back()
+    assert pool._given_up == 0
+    # The thread may be quicker than who gives it up.
+    pool.come_back()
+    pool.give_up()
+    assert pool._given_up == 0
+    wait_until(lambda: pool._spare == pool._threads)
 
 
 def test_a_coroutine_that_blocks_its_loop_harms_no_call_that_asks_no_plugin() -> None:

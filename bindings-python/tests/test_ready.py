@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from smalt import AsyncSmalt, Smalt, SmaltError
+from smalt._smalt import run
 from smalt.errors import ConflictError, NotFoundError, UnavailableError
 from smalt.testing import FixedClock, Served
 from smalt.types import Credential
@@ -119,6 +120,24 @@ def test_closing_an_awaited_one_forgets_everybodys() -> None:
                 await one.credential("sandbox-oauth")
 
     asyncio.run(closes())
+
+
+def test_what_is_asked_while_it_closes_is_not_kept() -> None:
+    """Its wait may be given up: nobody would let go of that later."""
+    with Smalt.sandbox() as smalt:
+        account, worker = connected(smalt), smalt.acting_as("worker")
+        connection = ready(account).connection_id
+        closing = smalt._engine.close()
+        # It has not begun: both are answered, one from memory.
+        until = time.monotonic() + 60
+        while smalt._engine.try_credential("a", "sandbox-oauth", None) is None:
+            assert time.monotonic() < until
+            account.credential("sandbox-oauth")
+        assert worker.account("a").credential("sandbox-oauth").connection_id == connection
+        assert not smalt._engine.ready and alive(connection) == 0
+        run(closing)
+        with pytest.raises(UnavailableError):
+            account.credential("sandbox-oauth")
 
 
 def test_threads_that_ask_while_it_is_closed_leave_nothing_behind() -> None:

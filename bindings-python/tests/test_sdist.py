@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,7 @@ def tree(tmp_path: Path) -> Path:
     return tree
 
 
-def look(tree: Path, *names: str) -> subprocess.CompletedProcess[str]:
+def look(tree: Path, *names: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Packs these files and looks through them."""
     archive = tree.parent / "smalt.tar.gz"
     empty = tree.parent / "empty"
@@ -40,28 +41,33 @@ def look(tree: Path, *names: str) -> subprocess.CompletedProcess[str]:
     with tarfile.open(archive, "w:gz") as packed:
         for name in names:
             packed.add(empty, f"smalt-1/{name}")
-    return subprocess.run([sys.executable, tree / "bindings-python" / "sdist.py", archive], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, tree / "bindings-python" / "sdist.py", archive], capture_output=True, text=True, env={**os.environ, **variables}
+    )
 
 
 WHOLE = ("PKG-INFO", "pyproject.toml", "Cargo.lock", "core/src/lib.rs", "python/smalt/__init__.py")
 
 
-def test_what_is_missing_or_strange_is_named(tree: Path) -> None:
-    subprocess.run(["git", "init", "-q", tree], check=True)
+@pytest.mark.parametrize("kept", ["a checkout", "no checkout", "inside of another one's"])
+def test_what_is_missing_or_strange_is_named(tree: Path, kept: str) -> None:
+    """What is unpacked from an archive has git's rules, too, though nothing of git's."""
+    if kept != "no checkout":
+        subprocess.run(["git", "init", "-q", tree if kept == "a checkout" else tree.parent], check=True)
     whole = look(tree, *WHOLE)
     assert (whole.returncode, whole.stderr) == (0, "")
+    (tree / "core" / "smalt.db").write_text("")
     wrong = look(tree, *WHOLE[:3], "python/smalt/__init__.py", "core/smalt.db")
     assert wrong.returncode == 1
     assert wrong.stderr.splitlines() == ["missing: core/src/lib.rs", "does not belong there: core/smalt.db"]
+    assert (tree / ".git").exists() == (kept == "a checkout"), "it leaves nothing behind"
 
 
-def test_a_tree_that_is_no_checkout_is_said_to_be_none(tree: Path) -> None:
-    told = look(tree, "core/smalt.db")
-    assert told.returncode == 0 and "no checkout" in told.stderr, told.stderr
-    # Inside of another one's checkout, which knows nothing of it.
-    subprocess.run(["git", "init", "-q", tree.parent], check=True)
-    told = look(tree, "core/smalt.db")
-    assert told.returncode == 0 and "no checkout" in told.stderr, told.stderr
-    # A checkout that git cannot read is a fault.
+def test_what_cannot_be_looked_at_is_a_fault(tree: Path) -> None:
     (tree / ".git").write_text("gitdir: nowhere\n")
-    assert look(tree, *WHOLE).returncode == 1
+    told = look(tree, *WHOLE)
+    assert told.returncode == 1 and "git" in told.stderr, told.stderr
+    (tree / ".git").unlink()
+    # Without git nobody knows what belongs to the tree.
+    told = look(tree, *WHOLE, PATH=str(tree))
+    assert told.returncode == 1 and "git" in told.stderr and "Traceback" not in told.stderr, told.stderr

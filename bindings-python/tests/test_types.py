@@ -6,6 +6,7 @@ import copy
 import inspect
 import json
 import pickle
+import re
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -69,6 +70,41 @@ def test_s41_what_is_printed_shows_no_secret(cls: type[Model]) -> None:
             if isinstance(field, Secret) or name in cls._hidden:
                 assert f"{CANARY}-{name}." not in shown, shown
     assert cls.__name__ in repr(made)
+
+
+# Of any shape, and Smalt's own or the organisation's: what is offered, and what happened.
+PLAIN = {
+    ("AuditEntry", "detail"),
+    ("Delivery", "payload"),
+    ("Event", "data"),
+    ("FieldDef", "default"),
+    ("FieldOption", "value"),
+    ("Label", "value"),
+    ("RuleDef", "lhs"),
+}
+# Texts, whose type does not tell what is in them: what stands for a user's consent, or was written by a user, a provider or a workflow.
+TELLING = {
+    ("DevicePrompt", "user_code"),
+    ("DevicePrompt", "verification_uri_complete"),
+    ("Executed", "reason"),
+    ("NameValue", "value"),
+    ("ParkedCallback", "return_to"),
+    ("Portal", "return_to"),
+    ("StartedConnect", "authorize_url"),
+}
+
+
+def test_s41_what_is_of_any_shape_or_tells_is_hidden() -> None:
+    free = re.compile(r"(Any|Sequence\[Any\]|Mapping\[str, Any\])( \| None)?")
+    written = {
+        (cls.__name__, name)
+        for cls in CLASSES
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if free.fullmatch(str(parameter.annotation))
+    }
+    hidden = {(cls.__name__, name) for cls in CLASSES for name in cls._hidden}
+    assert written - hidden == PLAIN
+    assert TELLING <= hidden, TELLING - hidden
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)

@@ -104,7 +104,7 @@ class _Pool:
             self._grow()
 
     def _grow(self) -> None:
-        if self._spare < 0 and self._threads - self._given_up < _THREADS:
+        if self._spare < 0 and self._threads - min(self._given_up, _GIVEN_UP_AT_MOST) < _THREADS:
             threading.Thread(target=self._serve, name="smalt-plugin", daemon=True).start()
             self._threads += 1
             self._spare += 1
@@ -112,20 +112,39 @@ class _Pool:
     def give_up(self) -> None:
         """A thread hangs in a call that nobody waits for."""
         with self._lock:
-            self._given_up = min(self._given_up + 1, _GIVEN_UP_AT_MOST)
+            self._given_up += 1
             self._grow()
 
     def come_back(self) -> None:
-        """It came back after all."""
+        """It came back after all. Whoever gives it up may say so later than this: one less than none, for a moment."""
         with self._lock:
-            self._given_up = max(self._given_up - 1, 0)
+            self._given_up -= 1
 
     def _serve(self) -> None:
-        while True:
-            work = self._work.get()
-            work()
+        try:
+            while True:
+                work = self._work.get()
+                work()
+                with self._lock:
+                    self._spare += 1
+        finally:
+            # What was raised ends this thread, which was at work: another one takes what waits.
             with self._lock:
-                self._spare += 1
+                self._threads -= 1
+                self._grow()
+
+
+class _Begun:
+    """Whether a call has begun: decided once, by its thread or by who gives it up."""
+
+    __slots__ = ("_once",)
+
+    def __init__(self) -> None:
+        self._once = threading.Lock()
+
+    def decide(self) -> bool:
+        """True for whoever asks first."""
+        return self._once.acquire(blocking=False)
 
 
 _pool = _Pool()
@@ -153,7 +172,8 @@ class PluginHost:
                 function = getattr(plugin, method, None)
                 if callable(function):
                     self.methods[name, method] = _Method(function)
-        self._running: dict[int, asyncio.Task[None] | None] = {}
+        # Who takes a call out of it tells the pool what became of its thread: the loop's thread, or the call's own.
+        self._running: dict[int, asyncio.Task[None] | _Begun] = {}
         self.port = open_port(loop, self._messages) if watches is None else open_port_into(loop, watches, self._messages)
 
     def names(self, plugin: str) -> list[str]:
@@ -172,12 +192,12 @@ class PluginHost:
                 self._begin(message)
 
     def _cancel(self, number: int) -> None:
-        if number not in self._running:
+        running = self._running.pop(number, None)
+        if running is None:
             return
-        task = self._running.pop(number)
-        if task is not None:
-            task.cancel()
-        else:
+        if not isinstance(running, _Begun):
+            running.cancel()
+        elif not running.decide():
             _pool.give_up()
 
     def _begin(self, call: HostCall) -> None:
@@ -190,8 +210,8 @@ class PluginHost:
         if method.is_async:
             self._running[call.number] = context.run(self.loop.create_task, self._awaited(method, call))
         else:
-            self._running[call.number] = None
-            _pool.submit(lambda: context.run(self._called, method, call))
+            begun = self._running[call.number] = _Begun()
+            _pool.submit(lambda: context.run(self._called, method, call, begun))
 
     def _offered(self, call: HostCall, method: _Method) -> dict[str, Any]:
         offered = dict(call.arguments)
@@ -216,33 +236,54 @@ class PluginHost:
         finally:
             self._running.pop(call.number, None)
 
-    def _called(self, method: _Method, call: HostCall) -> None:
-        if call.number not in self._running:
+    def _called(self, method: _Method, call: HostCall, begun: _Begun) -> None:
+        if not begun.decide():
             # Nobody waits any more, and it has not begun.
-            _pool.come_back()
             return
         try:
             call.answer(method.function(**self._offered(call, method)))
         except BaseException as raised:
             _failed(call, raised)
         finally:
-            if call.number in self._running:
-                self._running.pop(call.number, None)
-            else:
+            if self._running.pop(call.number, None) is None:
                 _pool.come_back()
 
 
 def _failed(call: HostCall, raised: BaseException) -> None:
+    """Tells the caller what a method raised. It is the plugin's own, and may raise again where it is looked at: whoever is not told
+    would wait until the deadline."""
     if isinstance(raised, Rejected):
-        call.reject(str(raised) or "The application refused the credentials.")
+        call.reject(_text(raised) or "The application refused the credentials.")
         return
     if isinstance(raised, SmaltError):
-        call.pass_on(raised)
-        return
-    trace = "".join(traceback.format_exception(type(raised), raised, raised.__traceback__))
-    remember(trace, raised)
-    message = str(raised) or type(raised).__name__
+        try:
+            call.pass_on(raised)
+            return
+        except Exception:
+            # It lacks what an error of Smalt has: told as any other exception.
+            pass
+    message = _text(raised) or _unicode(type(raised).__name__)
+    trace = None
+    try:
+        trace = _unicode("".join(traceback.format_exception(type(raised), raised, raised.__traceback__)))
+        remember(trace, raised)
+    except Exception:
+        # Then it is told without.
+        pass
     if isinstance(raised, Exception):
         call.fail(message, trace)
     else:
         call.panicked(message, trace)
+
+
+def _text(raised: BaseException) -> str:
+    """What it says; empty where saying it raises, whatever that is: `traceback` has it so, too."""
+    try:
+        return _unicode(str(raised))
+    except BaseException:
+        return ""
+
+
+def _unicode(text: str) -> str:
+    """The text as the core can have it: halves of surrogate pairs are written out."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -85,7 +85,7 @@ def _quoted(path: str) -> str:
 
 
 async def _stream(rest: Rest, receive: Receive, send: Send) -> None:
-    """Sends what comes until it ends, until nobody reads any more, or until this is cancelled."""
+    """Sends what comes until it ends, until nobody reads any more, or until this is cancelled. What `receive` raises ends it, too."""
     gone = asyncio.ensure_future(_gone(receive))
     piece: asyncio.Future[Any] | None = None
     try:
@@ -93,6 +93,7 @@ async def _stream(rest: Rest, receive: Receive, send: Send) -> None:
             piece = asyncio.ensure_future(end(rest.next()))
             await asyncio.wait({piece, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not piece.done():
+                gone.result()
                 return
             part = piece.result()
             await send({"type": "http.response.body", "body": part, "more_body": bool(part)})

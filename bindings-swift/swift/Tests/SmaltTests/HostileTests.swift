@@ -78,6 +78,26 @@ import Testing
         }
     }
 
+    @Test func s41_whatUsersAndWorkflowsWroteIsNotShown() {
+        let text = "sk-very-secret-4711"
+        let at = Date(timeIntervalSince1970: 0)
+        let execution = Execution(
+            id: "1", accountID: "a", application: "sandbox-key", configID: "c", workflow: "w", waited: true, status: .unknown, createdAt: at)
+        let executed = Executed(execution: execution, answer: .string(text), reason: text)
+        #expect(!everything(executed).contains(text))
+        let session = SessionInfo(id: "1", accountID: "a", token: Secret(text), createdAt: at, expiresAt: at)
+        let portal = Portal(
+            session: session, environment: .test, properties: ["key": .string(text)], returnTo: "https://app.example/\(text)",
+            ticket: Secret(text))
+        #expect(!everything(portal).contains(text))
+        let webhook = Webhook(
+            id: "1", url: Secret(text), events: [], enabled: true, method: "POST", kind: .custom, headers: ["x-key": Secret(text)],
+            workflows: [], createdAt: at, updatedAt: at, body: .string(text), description: "for people")
+        #expect(!everything(webhook).contains(text))
+        // It has a property of that name; what is printed has the others, too.
+        #expect("\(webhook)".contains("for people") && "\(webhook)".contains("POST"))
+    }
+
     @Test func optionsThatExcludeEachOtherAreRefusedBeforeAnythingIsOpened() async throws {
         try await running {
             let before = (Engine.open.with { $0 }, Homes.shared.open)

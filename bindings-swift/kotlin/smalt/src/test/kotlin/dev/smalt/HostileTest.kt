@@ -1,5 +1,6 @@
 package dev.smalt
 
+import java.time.Instant
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertFalse
@@ -85,6 +86,39 @@ internal class HostileTest {
                 assertFalse(answer.text in "$answer")
             }
         }
+
+    @Test
+    fun `s41 what users and workflows wrote is not printed`() {
+        val text = "sk-very-secret-4711"
+        val at = Instant.EPOCH
+        val execution = Execution("1", "a", "sandbox-key", "c", "w", true, ExecutionStatus.UNKNOWN, at)
+        val portal =
+            Portal(
+                SessionInfo("1", "a", Secret(text), at, at),
+                Environment.TEST,
+                mapOf("key" to JsonPrimitive(text)),
+                returnTo = "https://app.example/$text",
+                ticket = Secret(text),
+            )
+        val webhook =
+            Webhook(
+                "1",
+                Secret(text),
+                emptyList(),
+                true,
+                "POST",
+                WebhookKind.CUSTOM,
+                mapOf("x-key" to Secret(text)),
+                emptyList(),
+                at,
+                at,
+                body = JsonPrimitive(text),
+            )
+        for (made in listOf(Executed(execution, JsonPrimitive(text), text), portal, webhook)) {
+            assertFalse(text in "$made")
+        }
+        assertTrue("POST" in "$webhook")
+    }
 
     @Test
     fun `options that exclude each other are refused before anything is opened`() =
