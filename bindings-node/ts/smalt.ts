@@ -194,7 +194,7 @@ export class Smalt extends SmaltMethods {
 
   /**
    * What happens, as it happens: at least once each, oldest first, from `since` on. It ends with `break`, or with the signal's reason
-   * when that is aborted; waiting for the next event does not keep the process alive.
+   * when that is aborted; what is in the log is read in any case, and waiting for the next event does not keep the process alive.
    */
   events(options: EventsOptions = {}): AsyncGenerator<Event, void, void> {
     return follow(this, options)
