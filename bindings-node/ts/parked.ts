@@ -9,7 +9,8 @@ export class Parked implements ParkedCallback {
   readonly handedOff: boolean
   readonly claim: Secret | null
   readonly error: string | null
-  readonly #returnTo: string | null
+  /** A property of its own, as those of other answers are, which is not listed with them. */
+  declare readonly returnTo: string | null
 
   constructor(answer: ParkedCallback) {
     this.flowId = answer.flowId
@@ -17,14 +18,12 @@ export class Parked implements ParkedCallback {
     this.handedOff = answer.handedOff
     this.claim = answer.claim ?? null
     this.error = answer.error ?? null
-    this.#returnTo = answer.returnTo ?? null
+    const returnTo = answer.returnTo ?? null
+    // A getter: not even what describes the property shows it.
+    Object.defineProperty(this, 'returnTo', { get: () => returnTo })
   }
 
-  get returnTo(): string | null {
-    return this.#returnTo
-  }
-
-  /** Who asks for hidden properties and getters would see it otherwise. */
+  /** Who asks for hidden properties would see it otherwise. */
   [inspect.custom](): object {
     return { ...this }
   }

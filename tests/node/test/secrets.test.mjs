@@ -112,7 +112,8 @@ test('s41: no way of printing shows a secret', async (t) => {
   }
   assert.equal(JSON.stringify({ secret: master }), '{"secret":"Secret(…)"}')
   assert.equal(inspect(master), 'Secret(…)')
-  // Where a browser is sent holds the claim: it is there for whoever asks for it.
+  // Where a browser is sent holds the claim: it is there for whoever asks for it, as a property like the others.
+  assert.ok(Object.hasOwn(parked, 'returnTo') && !Object.keys(parked).includes('returnTo'))
   assert.equal(new URL(parked.returnTo).searchParams.get('claim'), parked.claim.reveal())
 })
 
