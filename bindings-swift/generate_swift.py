@@ -156,7 +156,9 @@ def write_struct(name: str) -> list[str]:
     lines.append("}")
     if hidden:
         parts = [f'"{one.name}": ' + ("Hidden()" if one.json in hidden else quoted(one.name)) for one in own]
-        lines += ["", f"extension {made}: Discreet {{", "    /// Without what may hold a secret of a user's.", "    public var description: String {"]
+        # Data of this name leaves no room for the usual one.
+        kind, told = ("DiscreetData", "debugDescription") if any(one.name == "description" for one in own) else ("Discreet", "description")
+        lines += ["", f"extension {made}: {kind} {{", "    /// Without what may hold a secret of a user's.", f"    public var {told}: String {{"]
         lines += [*literal("described", f'"{made}"', parts, "        "), "    }", "}"]
     return lines
 

@@ -1,4 +1,4 @@
-import { inspect } from 'node:util'
+import { discreet } from './discreet.js'
 import type { ParkedCallback } from './generated/types.js'
 import type { Secret } from './secret.js'
 
@@ -9,7 +9,7 @@ export class Parked implements ParkedCallback {
   readonly handedOff: boolean
   readonly claim: Secret | null
   readonly error: string | null
-  /** A property of its own, as those of other answers are, which is not listed with them. */
+  /** A property of its own, as those of other answers are, which is not listed with them: the claim is a secret. */
   declare readonly returnTo: string | null
 
   constructor(answer: ParkedCallback) {
@@ -21,10 +21,6 @@ export class Parked implements ParkedCallback {
     const returnTo = answer.returnTo ?? null
     // A getter: not even what describes the property shows it.
     Object.defineProperty(this, 'returnTo', { get: () => returnTo })
-  }
-
-  /** Who asks for hidden properties would see it otherwise. */
-  [inspect.custom](): object {
-    return { ...this }
+    discreet('ParkedCallback', this)
   }
 }

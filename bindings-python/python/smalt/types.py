@@ -1505,6 +1505,7 @@ class Portal(Model):
 
     __slots__ = ("session", "environment", "config_id", "properties", "return_to", "ticket")
     _fields = __slots__
+    _hidden = ("properties", "return_to")
 
     session: SessionInfo
     """The session that the page acts with."""
@@ -2727,6 +2728,7 @@ class Executed(Model):
 
     __slots__ = ("execution", "answer", "reason")
     _fields = __slots__
+    _hidden = ("answer", "reason")
 
     execution: Execution
     """The run."""
@@ -3053,6 +3055,7 @@ class Webhook(Model):
         "updated_at",
     )
     _fields = __slots__
+    _hidden = ("body",)
 
     id: str
     """24 hex digits."""

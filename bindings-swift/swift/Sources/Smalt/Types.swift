@@ -1763,6 +1763,22 @@ public struct Portal: Sendable, Hashable, Codable {
     }
 }
 
+extension Portal: Discreet {
+    /// Without what may hold a secret of a user's.
+    public var description: String {
+        described(
+            "Portal",
+            [
+                "session": session,
+                "environment": environment,
+                "properties": Hidden(),
+                "configID": configID,
+                "returnTo": Hidden(),
+                "ticket": ticket,
+            ])
+    }
+}
+
 /// A new API key.
 public struct NewApiKey: Sendable, Hashable, Codable {
     /// What is kept of it.
@@ -3096,6 +3112,13 @@ public struct Executed: Sendable, Hashable, Codable {
     }
 }
 
+extension Executed: Discreet {
+    /// Without what may hold a secret of a user's.
+    public var description: String {
+        described("Executed", ["execution": execution, "answer": Hidden(), "reason": Hidden()])
+    }
+}
+
 /// One run of a workflow. What it was given and what it answered is not kept.
 public struct Execution: Sendable, Hashable, Codable {
     /// 24 hex digits.
@@ -3496,6 +3519,33 @@ public struct Webhook: Sendable, Hashable, Codable {
         self.failingSince = failingSince
         self.disabledBecause = disabledBecause
         self.oldSecretUntil = oldSecretUntil
+    }
+}
+
+extension Webhook: DiscreetData {
+    /// Without what may hold a secret of a user's.
+    public var debugDescription: String {
+        described(
+            "Webhook",
+            [
+                "id": id,
+                "url": url,
+                "events": events,
+                "enabled": enabled,
+                "method": method,
+                "kind": kind,
+                "headers": headers,
+                "workflows": workflows,
+                "createdAt": createdAt,
+                "updatedAt": updatedAt,
+                "body": Hidden(),
+                "description": description,
+                "group": group,
+                "application": application,
+                "failingSince": failingSince,
+                "disabledBecause": disabledBecause,
+                "oldSecretUntil": oldSecretUntil,
+            ])
     }
 }
 

@@ -728,7 +728,10 @@ public data class Portal(
     public val returnTo: String? = null,
     /** A ticket that the page may keep for a reload, where the link's own worked once. */
     public val ticket: Secret? = null,
-)
+) {
+    /** Without what may hold a secret of a user's. */
+    override fun toString(): String = "Portal(session=$session, environment=$environment, properties=…, configId=$configId, returnTo=…, ticket=$ticket)"
+}
 
 /** A new API key. */
 public data class NewApiKey(
@@ -1404,7 +1407,10 @@ public data class Executed(
     public val answer: JsonElement? = null,
     /** Why it failed, for people. */
     public val reason: String? = null,
-)
+) {
+    /** Without what may hold a secret of a user's. */
+    override fun toString(): String = "Executed(execution=$execution, answer=…, reason=…)"
+}
 
 /** One run of a workflow. What it was given and what it answered is not kept. */
 public data class Execution(
@@ -1674,7 +1680,10 @@ public data class Webhook(
     public val disabledBecause: String? = null,
     /** When a replaced secret ends that still signs. */
     public val oldSecretUntil: Instant? = null,
-)
+) {
+    /** Without what may hold a secret of a user's. */
+    override fun toString(): String = "Webhook(id=$id, url=$url, events=$events, enabled=$enabled, method=$method, kind=$kind, headers=$headers, workflows=$workflows, createdAt=$createdAt, updatedAt=$updatedAt, body=…, description=$description, group=$group, application=$application, failingSince=$failingSince, disabledBecause=$disabledBecause, oldSecretUntil=$oldSecretUntil)"
+}
 
 /** One event on its way to a webhook, and what became of it. */
 public data class Delivery(
