@@ -8,7 +8,7 @@ use napi_derive::napi;
 use serde::Deserialize;
 use smalt::{
     Code, Error, Result, Secret,
-    backend::{Caller, GetCredential},
+    backend::{Caller, GetCredential, TOO_LARGE},
 };
 use smalt_bridge::{ConnectOptions, contained};
 
@@ -31,6 +31,7 @@ pub fn read<'de, T: Deserialize<'de>>(what: &str, value: Unknown<'_>) -> Result<
                 Error::new(Code::InvalidRequest, format!("{what} have no `{}`", field.escape_default()))
             }
             Some(field) => Error::new(Code::InvalidRequest, format!("{what} need `{}`", field.escape_default())),
+            None if said.starts_with(TOO_LARGE) => Error::new(Code::InvalidRequest, format!("{what}: {}", &said[TOO_LARGE.len()..])),
             None => Error::new(Code::InvalidRequest, format!("{what} hold a value of another type than they take")),
         }
     })
