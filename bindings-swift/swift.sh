@@ -80,7 +80,7 @@ fi
 tested() {
 	local log="$made/test.log" status=0 limit=()
 	if command -v timeout >/dev/null; then limit=(timeout --kill-after=20 "$([ -n "${SMALT_FULL:-}" ] && echo 14400 || echo 1800)"); fi
-	within "${limit[@]}" swift test "$@" 2>&1 | tee "$log" || status="${PIPESTATUS[0]}"
+	within ${limit[@]+"${limit[@]}"} swift test "$@" 2>&1 | tee "$log" || status="${PIPESTATUS[0]}"
 	if [ "$status" = 0 ] && grep -qE 'Test run with 0 tests' "$log"; then
 		say "no test has such a name"
 		return 1
