@@ -73,6 +73,11 @@ android() {
 	fi
 }
 
+# A module's POM as users get it: what UniFFI made is there to run with, and not to compile against.
+published() {
+	awk '{ print } /<artifactId>smalt-ffi<\/artifactId>/ { glue = 1 } glue && /<version>/ { print "      <scope>runtime</scope>"; glue = 0 }' "$1/pom.xml"
+}
+
 # All that is published, by its name, in .cache/kotlin/release.
 released() {
 	local into="$made/release" documented="$made/documented" version name module
@@ -90,6 +95,7 @@ released() {
 				rm "$into/$name.jar"
 				cp "$module/published.pom" "$into/$name.pom"
 				;;
+			smalt) published smalt >"$into/$name.pom" ;;
 			*) cp "$module/pom.xml" "$into/$name.pom" ;;
 		esac
 		# What is documented is `smalt`; the others say where.
@@ -148,6 +154,13 @@ if ! compgen -G "smalt/target/surefire-reports/TEST-*.xml" >/dev/null; then
 fi
 if [ "$#" = 0 ]; then
 	documentation
-	# Another project, which knows nothing but the jars.
-	"${maven[@]}" -f consumer/pom.xml clean test
+	# Another project, which knows nothing but the jars. The POM is the published one, and nothing of the glue is there to compile against.
+	installed=("$root"/.cache/maven/dev/smalt/smalt/*/smalt-*.pom)
+	published smalt >"${installed[0]}"
+	"${maven[@]}" -f consumer/pom.xml clean test "$plugins:maven-dependency-plugin:3.8.1:list" -DincludeArtifactIds=smalt-ffi "-DoutputFile=$made/glue.txt"
+	if ! grep -q ':runtime' "$made/glue.txt"; then
+		cat "$made/glue.txt" >&2
+		echo "The published artefact gives users UniFFI's glue to compile against." >&2
+		exit 1
+	fi
 fi
