@@ -53,7 +53,7 @@ import Testing
             }
             let refused = try await withThrowingTaskGroup(of: Bool.self) { group in
                 var refused = 0
-                for number in 0..<size(3_000, 100_000) {
+                for number in 0..<size(5_000, 100_000) {
                     if number >= 32, try await group.next() == true { refused += 1 }
                     let (operation, handle) = (operations[number % operations.count], handles[pick() % 2])
                     var request = Self.request(operation.fields, pick)
@@ -72,7 +72,7 @@ import Testing
                 while let ended = try await group.next() { if ended { refused += 1 } }
                 return refused
             }
-            #expect(refused > size(1_500, 50_000))
+            #expect(refused > size(2_500, 50_000))
             #expect(try await smalt.createAccount("goes-on").id == "goes-on")
             await smalt.close()
         }
