@@ -29,7 +29,7 @@ fi
 find "$into" -mindepth 1 -maxdepth 1 ! -name .git -exec rm -rf {} +
 mkdir -p "$into/bindings-swift/swift"
 cp "$root/Package.swift" "$root/LICENSE" "$into"
-cp "$here/README.md" "$into/README.md"
+sed "s/from: \"[^\"]*\"/from: \"$version\"/" "$here/README.md" >"$into/README.md"
 cp -r "$here/Sources" "$here/Examples" "$into/bindings-swift/swift"
 # SwiftPM wants every target's folder, also in a package that is only used.
 mkdir -p "$into/bindings-swift/swift/Tests/SmaltTests"
