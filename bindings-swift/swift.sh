@@ -152,11 +152,13 @@ if [ "$(uname -s)" = Linux ]; then export SMALT_STAND_INS=1; fi
 tested --scratch-path "$made/tests" "${swift[@]}" --disable-xctest --no-parallel "$@"
 if [ "$#" != 0 ]; then exit 0; fi
 
-if within swift format --version >/dev/null 2>&1; then
-	say "format"
-	within swift format lint --strict --recursive --parallel Package.swift bindings-swift/swift/Sources/Smalt \
-		bindings-swift/swift/Sources/SmaltTesting bindings-swift/swift/{Tests,Examples,StandIns,consumer,bench}
+if ! within swift format --version >/dev/null 2>&1; then
+	say "this Swift has no \`swift format\`, which is in every toolchain of Swift 6: how the sources are written can't be looked at"
+	exit 1
 fi
+say "format"
+within swift format lint --strict --recursive --parallel Package.swift bindings-swift/swift/Sources/Smalt \
+	bindings-swift/swift/Sources/SmaltTesting bindings-swift/swift/{Tests,Examples,StandIns,consumer,bench}
 
 if [ "$(uname -s)" = Linux ]; then
 	say "documentation, where a link that leads nowhere is an error: $made/documentation"
