@@ -326,8 +326,7 @@ def errors() -> str:
     body = [HEAD, "extension SmaltError {", "    /// What sort of trouble it is: `catch SmaltError.Kind.reauth` takes all errors of one."]
     body += coded("Kind", "kind", "not_found")
     for kind in kinds:
-        about = schema.MEANINGS[kind].split(" It is a ")[0].split("; `trace`")[0].split("; a task's")[0].rstrip(".") + "."
-        body += [*doc(about, "        "), f"        public static let {quoted(name_of(kind))} = Kind(rawValue: \"{kind}\")"]
+        body += [*doc(g.meaning(kind), "        "), f"        public static let {quoted(name_of(kind))} = Kind(rawValue: \"{kind}\")"]
     body += ["    }", "", "    /// A stable code: `catch SmaltError.Code.notConnected` takes the errors of one."]
     body += coded("Code", "code", "not_connected")
     for row in rows:
