@@ -226,7 +226,10 @@ ${codes.join('\n')}
 export type ErrorKind = ${kinds.map(quoted).join(' | ')}
 
 ${classes.join('\n')}
-/** Any error of Smalt. \`switch (error.kind)\` tells its class, and so does a \`code\`: each is of one kind. */
+/**
+ * Any error of Smalt. \`switch (error.kind)\` tells its class, and so does a \`code\`: each is of one kind. There are no others: what a newer
+ * server says in a code that this version does not know arrives as what its status means, e.g. \`server_error\`.
+ */
 export type AnySmaltError =
 ${kinds.map((kind) => `  | ${pascal(kind)}Error`).join('\n')}
 
@@ -246,7 +249,7 @@ const CLASSES: Readonly<Record<string, new (record: ErrorRecord, cause?: unknown
 ${kinds.map((kind) => `  ${kind}: errors.${pascal(kind)}Error,`).join('\n')}
 }
 
-/** The class of a kind of error. */
+/** The class of a kind of error. The addon knows no other kind than these; what it could not name would be a fault in Smalt itself. */
 export function classOf(kind: string): new (record: ErrorRecord, cause?: unknown) => SmaltError {
   return CLASSES[kind] ?? errors.InternalError
 }
