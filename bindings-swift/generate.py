@@ -549,9 +549,10 @@ def files() -> dict[Path, str]:
 
 def main() -> int:
     # It reads this file as a module.
+    import generate_shown
     import generate_swift
 
-    return schema.settle(files() | generate_swift.files(), "python3 bindings-swift/generate.py")
+    return schema.settle(files() | generate_swift.files() | generate_shown.files(), "python3 bindings-swift/generate.py")
 
 
 if __name__ == "__main__":

@@ -78,6 +78,28 @@ import Testing
         }
     }
 
+    /// Whether what stands wherever a secret could in bindings-swift/shown.json is there, as text or as bytes.
+    private func shows(_ text: String) -> Bool {
+        text.contains("canary-4711") || text.contains(Data("canary-4711".utf8).base64EncodedString())
+    }
+
+    @Test func s41_noTypeThatHoldsASecretShowsIt() throws {
+        let file = repository.appendingPathComponent("bindings-swift/shown.json")
+        let json = try JSONDecoder().decode(JSON.self, from: Data(contentsOf: file))
+        let samples = try #require(json.object)
+        #expect(samples.count >= 20 && Set(samples.keys) == Set(holders.keys))
+        for (name, sample) in samples {
+            let read = try #require(holders[name])
+            let value = try read(try JSONEncoder().encode(sample))
+            // It is in it: what goes to the core has it.
+            let held = String(decoding: try Codec.data(value), as: UTF8.self)
+            #expect(shows(held), "\(name) holds nothing")
+            for shown in [everything(value), everything([value]), everything(["a": value]), everything(Optional.some(value) as Any)] {
+                #expect(!shows(shown), "\(name): \(shown)")
+            }
+        }
+    }
+
     @Test func optionsThatExcludeEachOtherAreRefusedBeforeAnythingIsOpened() async throws {
         try await running {
             let before = (Engine.open.with { $0 }, Homes.shared.open)
