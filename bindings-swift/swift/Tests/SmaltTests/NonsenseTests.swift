@@ -82,7 +82,8 @@ import Testing
         try await sandboxed { smalt in
             let (port, engine) = (Port.shared.number, try #require(smalt.handle.engine).number)
             let texts = [
-                "", "{", "[]", "\u{0}", #"{"op":1}{}"#, #"{"op":"credential"}"#, #"{"op":"get_account"}[1]"#, #"{"op":"get_account"}{"account":"a"}"#,
+                "", "{", "[]", "\u{0}", #"{"op":1}{}"#, #"{"op":"credential"}"#, #"{"op":"get_account"}[1]"#,
+                #"{"op":"get_account"}{"account":"a"}"#,
                 String(repeating: "x", count: 1 << 20),
             ]
             for text in texts.map({ Data($0.utf8) }) + [Data([0xff, 0xfe, 0x00])] {
