@@ -26,10 +26,7 @@ public abstract class ServerOptions internal constructor() {
     /** Allows plain http to an address that is not this machine. */
     public var plainHttp: Boolean = false
 
-    /**
-     * A certificate authority to trust beside the platform's: PEM. On Android in place of the device's, which are trusted where this is absent;
-     * what a network security configuration says is not read.
-     */
+    /** A certificate authority to trust beside the platform's: PEM. On Android in place of the device's, which are trusted otherwise. */
     public var certificateAuthority: String? = null
 
     /** Whether the proxies of the environment are used. Default true. */
