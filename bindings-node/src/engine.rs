@@ -31,8 +31,13 @@ pub fn read<'de, T: Deserialize<'de>>(what: &str, value: Unknown<'_>) -> Result<
                 Error::new(Code::InvalidRequest, format!("{what} have no `{}`", field.escape_default()))
             }
             Some(field) => Error::new(Code::InvalidRequest, format!("{what} need `{}`", field.escape_default())),
-            None if said.starts_with(TOO_LARGE) => Error::new(Code::InvalidRequest, format!("{what}: {}", &said[TOO_LARGE.len()..])),
-            None => Error::new(Code::InvalidRequest, format!("{what} hold a value of another type than they take")),
+            None => {
+                let reason = match said.strip_prefix(TOO_LARGE) {
+                    Some(limit) => format!("{what}: {limit}"),
+                    None => format!("{what} hold a value of another type than they take"),
+                };
+                Error::new(Code::InvalidRequest, reason)
+            }
         }
     })
 }

@@ -250,8 +250,10 @@ fn read<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(operation:
         match said.split('`').nth(1).filter(|field| names_a_field && field.len() <= 64) {
             Some(field) if said.starts_with("unknown") => err!(InvalidRequest, "`{name}` has no field `{}`", field.escape_default()),
             Some(field) => err!(InvalidRequest, "`{name}` needs the field `{}` once", field.escape_default()),
-            None if said.starts_with(TOO_LARGE) => err!(InvalidRequest, "`{name}` is asked for too much: {}", &said[TOO_LARGE.len()..]),
-            None => err!(InvalidRequest, "a field of `{name}` holds a value of another type than it takes"),
+            None => match said.strip_prefix(TOO_LARGE) {
+                Some(limit) => err!(InvalidRequest, "`{name}` is asked for too much: {limit}"),
+                None => err!(InvalidRequest, "a field of `{name}` holds a value of another type than it takes"),
+            },
         }
     })
 }
