@@ -40,7 +40,7 @@ pub fn schema() -> Json {
     for what in What::ALL {
         host.insert(what.name().to_owned(), json!({"answer": what.answer_schema(&mut generator)}));
     }
-    let hidden: serde_json::Map<_, _> = HIDDEN.iter().map(|(name, fields)| ((*name).to_owned(), json!(fields))).collect();
+    let hidden: serde_json::Map<String, Json> = HIDDEN.iter().map(|(name, fields)| ((*name).to_owned(), json!(fields))).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "What language packages of Smalt are made from, version 1",
