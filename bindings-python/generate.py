@@ -34,20 +34,7 @@ GENERIC = {
 # Methods that are written by hand on top of what the core answers: see `_extras.py`.
 BASES = {"ApiAnswer": "AnswerMethods", "StateCookie": "CookieMethods", "Credential": "CredentialMethods"}
 # What `repr` does not show: it may hold a secret of a user's, or what stands for one (S-41).
-HIDDEN = {
-    "ApiAnswer": ["headers", "body"],
-    "ApiBody": ["content"],
-    "ApiPage": ["items"],
-    "ConfigUpdate": ["fields", "workflows"],
-    "DevicePrompt": ["user_code", "verification_uri_complete"],
-    "Executed": ["answer", "reason"],
-    "Field": ["value", "default_value"],
-    "NameValue": ["value"],
-    "ParkedCallback": ["return_to"],
-    "Portal": ["properties", "return_to"],
-    "StartedConnect": ["authorize_url"],
-    "Webhook": ["body"],
-}
+HIDDEN: dict[str, list[str]] = BRIDGE["hidden"]
 # Requests become arguments, not classes.
 REQUESTS = {op["request"]["$ref"].rsplit("/", 1)[1] for op in OPERATIONS["operations"].values()} - {"Project"}
 

@@ -478,6 +478,14 @@ def kotlin_futures() -> str:
 # --- errors ---
 
 
+def meaning(kind: str) -> str:
+    """What a kind means, without what is Python's alone."""
+    found = schema.MEANINGS[kind]
+    for own in (" It is a ", "; `trace`", "; a task's"):
+        found = found.split(own)[0]
+    return found.rstrip(".") + "."
+
+
 def kotlin_errors() -> str:
     rows = BRIDGE["errors"]
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
@@ -518,7 +526,7 @@ def kotlin_errors() -> str:
     ]
     for kind in kinds:
         codes = ", ".join(f"`{row['code']}`" for row in rows if row["kind"] == kind)
-        body += [*kdoc(f"{schema.MEANINGS[kind].split(' It is a ')[0].split('; `trace`')[0]} Codes: {codes}.", "    ")]
+        body += [*kdoc(f"{meaning(kind)} Codes: {codes}.", "    ")]
         body += [f"    public class {camel(kind)[0].upper()}{camel(kind)[1:]} internal constructor(info: ErrorInfo) : SmaltException(info)", ""]
     body += ["    /** A kind that this version does not know. */", "    public class Unknown internal constructor(info: ErrorInfo) : SmaltException(info)", ""]
     body += ["    public companion object {", "        /** Every stable code, and its kind. */", "        @JvmField", "        public val CODES: Map<String, String> ="]
@@ -541,9 +549,10 @@ def files() -> dict[Path, str]:
 
 def main() -> int:
     # It reads this file as a module.
+    import generate_shown
     import generate_swift
 
-    return schema.settle(files() | generate_swift.files(), "python3 bindings-swift/generate.py")
+    return schema.settle(files() | generate_swift.files() | generate_shown.files(), "python3 bindings-swift/generate.py")
 
 
 if __name__ == "__main__":

@@ -156,14 +156,10 @@ def write_struct(name: str) -> list[str]:
     lines.append("}")
     if hidden:
         parts = [f'"{one.name}": ' + ("Hidden()" if one.json in hidden else quoted(one.name)) for one in own]
-        # A property may have the protocol's name: then the text for debugging is what is printed.
-        named = any(one.name == "description" for one in own)
-        kept = ("CustomDebugStringConvertible, CustomReflectable", "debugDescription") if named else ("Discreet", "description")
-        lines += ["", f"extension {made}: {kept[0]} {{", "    /// Without what may hold a secret of a user's.", f"    public var {kept[1]}: String {{"]
-        lines += [*literal("described", f'"{made}"', parts, "        "), "    }"]
-        if named:
-            lines += ["    /// Nothing to look into.", "    public var customMirror: Mirror { Mirror(self, children: []) }"]
-        lines.append("}")
+        # Data of this name leaves no room for the usual one.
+        kind, told = ("DiscreetData", "debugDescription") if any(one.name == "description" for one in own) else ("Discreet", "description")
+        lines += ["", f"extension {made}: {kind} {{", "    /// Without what may hold a secret of a user's.", f"    public var {told}: String {{"]
+        lines += [*literal("described", f'"{made}"', parts, "        "), "    }", "}"]
     return lines
 
 
@@ -330,8 +326,7 @@ def errors() -> str:
     body = [HEAD, "extension SmaltError {", "    /// What sort of trouble it is: `catch SmaltError.Kind.reauth` takes all errors of one."]
     body += coded("Kind", "kind", "not_found")
     for kind in kinds:
-        about = schema.MEANINGS[kind].split(" It is a ")[0].split("; `trace`")[0].split("; a task's")[0].rstrip(".") + "."
-        body += [*doc(about, "        "), f"        public static let {quoted(name_of(kind))} = Kind(rawValue: \"{kind}\")"]
+        body += [*doc(g.meaning(kind), "        "), f"        public static let {quoted(name_of(kind))} = Kind(rawValue: \"{kind}\")"]
     body += ["    }", "", "    /// A stable code: `catch SmaltError.Code.notConnected` takes the errors of one."]
     body += coded("Code", "code", "not_connected")
     for row in rows:

@@ -34,10 +34,16 @@ case "$(uname -s)-$(uname -m)" in
 	*) echo "There is no native library for this system." >&2; exit 1 ;;
 esac
 shipped="$made/native/$platform/$(basename "$library")"
-if [ ! "$shipped" -nt "$library" ]; then
+# Which library of this platform was put there by the lines below: it is that of the tests, which is for nobody else.
+tests="$made/library-of-the-tests"
+of_tests() { [ -e "$shipped" ] && [ "$(cksum <"$shipped")" = "$(cat "$tests" 2>/dev/null)" ]; }
+if [ "${1:-}" = release ] && [ -e "$shipped" ] && ! of_tests; then
+	echo "The library of $platform is the one that was built for the release." >&2
+elif [ ! "$shipped" -nt "$library" ]; then
 	mkdir -p "$(dirname "$shipped")"
 	if ! strip -x -o "$shipped" "$library" 2>/dev/null; then cp "$library" "$shipped"; fi
 	touch "$shipped"
+	cksum <"$shipped" >"$tests"
 fi
 
 # Maven takes no classes out of an AAR: they become jars in the local repository that only this build knows.
@@ -67,6 +73,11 @@ android() {
 	fi
 }
 
+# A module's POM as users get it: what UniFFI made is there to run with, and not to compile against.
+published() {
+	awk '{ print } /<artifactId>smalt-ffi<\/artifactId>/ { glue = 1 } glue && /<version>/ { print "      <scope>runtime</scope>"; glue = 0 }' "$1/pom.xml"
+}
+
 # All that is published, by its name, in .cache/kotlin/release.
 released() {
 	local into="$made/release" documented="$made/documented" version name module
@@ -84,12 +95,14 @@ released() {
 				rm "$into/$name.jar"
 				cp "$module/published.pom" "$into/$name.pom"
 				;;
+			smalt) published smalt >"$into/$name.pom" ;;
 			*) cp "$module/pom.xml" "$into/$name.pom" ;;
 		esac
 		# What is documented is `smalt`; the others say where.
 		if [ "$module" = smalt ]; then jar cf "$into/$name-javadoc.jar" -C smalt/target/dokka .; else jar cf "$into/$name-javadoc.jar" -C "$documented" .; fi
 	done
 	ls "$into"
+	if of_tests; then echo "A trial, not to be published: the library of $platform is that of the tests." >&2; fi
 }
 
 # As people see it; what is public and says nothing fails it, but for what the language adds by itself.
@@ -133,7 +146,7 @@ case "${1:-}" in
 		;;
 	jvm) shift ;;
 esac
-"${maven[@]}" "${all[@]}" clean install "$@"
+"${maven[@]}" ${all[@]+"${all[@]}"} clean install "$@"
 # Maven is content when a name fits no test: some modules have none.
 if ! compgen -G "smalt/target/surefire-reports/TEST-*.xml" >/dev/null; then
 	echo "No test has such a name." >&2
@@ -141,6 +154,13 @@ if ! compgen -G "smalt/target/surefire-reports/TEST-*.xml" >/dev/null; then
 fi
 if [ "$#" = 0 ]; then
 	documentation
-	# Another project, which knows nothing but the jars.
-	"${maven[@]}" -f consumer/pom.xml clean test
+	# Another project, which knows nothing but the jars. The POM is the published one, and nothing of the glue is there to compile against.
+	installed=("$root"/.cache/maven/dev/smalt/smalt/*/smalt-*.pom)
+	published smalt >"${installed[0]}"
+	"${maven[@]}" -f consumer/pom.xml clean test "$plugins:maven-dependency-plugin:3.8.1:list" -DincludeArtifactIds=smalt-ffi "-DoutputFile=$made/glue.txt"
+	if ! grep -q ':runtime' "$made/glue.txt"; then
+		cat "$made/glue.txt" >&2
+		echo "The published artefact gives users UniFFI's glue to compile against." >&2
+		exit 1
+	fi
 fi

@@ -80,7 +80,7 @@ fi
 tested() {
 	local log="$made/test.log" status=0 limit=()
 	if command -v timeout >/dev/null; then limit=(timeout --kill-after=20 "$([ -n "${SMALT_FULL:-}" ] && echo 14400 || echo 1800)"); fi
-	within "${limit[@]}" swift test "$@" 2>&1 | tee "$log" || status="${PIPESTATUS[0]}"
+	within ${limit[@]+"${limit[@]}"} swift test "$@" 2>&1 | tee "$log" || status="${PIPESTATUS[0]}"
 	if [ "$status" = 0 ] && grep -qE 'Test run with 0 tests' "$log"; then
 		say "no test has such a name"
 		return 1
@@ -152,11 +152,13 @@ if [ "$(uname -s)" = Linux ]; then export SMALT_STAND_INS=1; fi
 tested --scratch-path "$made/tests" "${swift[@]}" --disable-xctest --no-parallel "$@"
 if [ "$#" != 0 ]; then exit 0; fi
 
-if within swift format --version >/dev/null 2>&1; then
-	say "format"
-	within swift format lint --strict --recursive --parallel Package.swift bindings-swift/swift/Sources/Smalt \
-		bindings-swift/swift/Sources/SmaltTesting bindings-swift/swift/{Tests,Examples,StandIns,consumer,bench}
+if ! within swift format --version >/dev/null 2>&1; then
+	say "this Swift has no \`swift format\`, which is in every toolchain of Swift 6: how the sources are written can't be looked at"
+	exit 1
 fi
+say "format"
+within swift format lint --strict --recursive --parallel Package.swift bindings-swift/swift/Sources/Smalt \
+	bindings-swift/swift/Sources/SmaltTesting bindings-swift/swift/{Tests,Examples,StandIns,consumer,bench}
 
 if [ "$(uname -s)" = Linux ]; then
 	say "documentation, where a link that leads nowhere is an error: $made/documentation"

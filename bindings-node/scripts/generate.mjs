@@ -226,7 +226,10 @@ ${codes.join('\n')}
 export type ErrorKind = ${kinds.map(quoted).join(' | ')}
 
 ${classes.join('\n')}
-/** Any error of Smalt. \`switch (error.kind)\` tells its class, and so does a \`code\`: each is of one kind. */
+/**
+ * Any error of Smalt. \`switch (error.kind)\` tells its class, and so does a \`code\`: each is of one kind. There are no others: what a newer
+ * server says in a code that this version does not know arrives as what its status means, e.g. \`server_error\`.
+ */
 export type AnySmaltError =
 ${kinds.map((kind) => `  | ${pascal(kind)}Error`).join('\n')}
 
@@ -246,7 +249,7 @@ const CLASSES: Readonly<Record<string, new (record: ErrorRecord, cause?: unknown
 ${kinds.map((kind) => `  ${kind}: errors.${pascal(kind)}Error,`).join('\n')}
 }
 
-/** The class of a kind of error. */
+/** The class of a kind of error. The addon knows no other kind than these; what it could not name would be a fault in Smalt itself. */
 export function classOf(kind: string): new (record: ErrorRecord, cause?: unknown) => SmaltError {
   return CLASSES[kind] ?? errors.InternalError
 }
@@ -378,7 +381,61 @@ ${rows.join('\n')}
   }
 }
 
-const files = { 'types.ts': typesFile(), 'documents.ts': documentsFile(), 'errors.ts': errorsFile(), 'kinds.ts': kindsFile(), ...methodFiles() }
+/** What printing hides, and the way to it within answers. */
+function printsFile() {
+  const hidden = (name) => bridge.hidden[name] ?? []
+  /** The type that a member's schema speaks of, itself or in a list. */
+  const typeOf = (schema) => {
+    if (schema === null || typeof schema !== 'object') return undefined
+    if (schema.$ref) return named(schema.$ref)
+    if (typeof schema.additionalProperties === 'object' && JSON.stringify(schema.additionalProperties).includes('#/$defs/')) {
+      const name = named(JSON.stringify(schema.additionalProperties).match(/#\/\$defs\/\w+/)[0])
+      if (reaches(name)) fails(`${name} is in a map: what hides it looks into objects and lists only`)
+    }
+    for (const one of [...(schema.anyOf ?? []), ...(schema.oneOf ?? []), schema.items]) {
+      const name = typeOf(one)
+      if (name) return name
+    }
+    return undefined
+  }
+  const members = (name) => Object.entries(defs[name]?.properties ?? {}).map(([member, schema]) => [member, typeOf(schema)])
+  const known = new Map()
+  const reaches = (name) => {
+    if (OWN.has(name) || !defs[name]) return false
+    if (!known.has(name)) {
+      known.set(name, hidden(name).length > 0)
+      if (members(name).some(([, type]) => type && reaches(type))) known.set(name, true)
+    }
+    return known.get(name)
+  }
+  const list = (names) => (names.length > 0 ? `[${names.map((name) => quoted(camel(name))).join(', ')}]` : '[]')
+  const types = [...answers].filter(reaches).sort()
+  const rows = types.map((name) => {
+    const within = members(name).filter(([, type]) => type && reaches(type)).map(([member, type]) => `${camel(member)}: ${quoted(type)}`)
+    return `  ${name}: { hidden: ${list(hidden(name))}, within: {${within.length > 0 ? ` ${within.join(', ')} ` : ''}} },`
+  })
+  const operationsOf = Object.entries(operations.operations).map(([name, { answer }]) => [name, typeOf(answer)])
+  const asked = operationsOf.filter(([, type]) => type && reaches(type)).map(([name, type]) => `  ${name}: ${quoted(type)},`)
+  return `${HEAD}
+/** What printing hides of a type, and where within it there are others of which it hides something. */
+export interface Prints {
+  readonly hidden: readonly string[]
+  readonly within: Readonly<Record<string, string>>
+}
+
+/** The types that have either. */
+export const PRINTS: Readonly<Record<string, Prints>> = {
+${rows.join('\n')}
+}
+
+/** The operations whose answers are such, alone or as a list. */
+export const ANSWERS: Readonly<Record<string, string>> = {
+${asked.join('\n')}
+}
+`
+}
+
+const files = { 'types.ts': typesFile(), 'documents.ts': documentsFile(), 'errors.ts': errorsFile(), 'kinds.ts': kindsFile(), 'prints.ts': printsFile(), ...methodFiles() }
 mkdirSync(out, { recursive: true })
 let stale = false
 for (const [name, text] of Object.entries(files)) {

@@ -8,7 +8,7 @@ use napi_derive::napi;
 use serde::Deserialize;
 use smalt::{
     Code, Error, Result, Secret,
-    backend::{Caller, GetCredential},
+    backend::{Caller, GetCredential, TOO_LARGE},
 };
 use smalt_bridge::{ConnectOptions, contained};
 
@@ -31,7 +31,13 @@ pub fn read<'de, T: Deserialize<'de>>(what: &str, value: Unknown<'_>) -> Result<
                 Error::new(Code::InvalidRequest, format!("{what} have no `{}`", field.escape_default()))
             }
             Some(field) => Error::new(Code::InvalidRequest, format!("{what} need `{}`", field.escape_default())),
-            None => Error::new(Code::InvalidRequest, format!("{what} hold a value of another type than they take")),
+            None => {
+                let reason = match said.strip_prefix(TOO_LARGE) {
+                    Some(limit) => format!("{what}: {limit}"),
+                    None => format!("{what} hold a value of another type than they take"),
+                };
+                Error::new(Code::InvalidRequest, reason)
+            }
         }
     })
 }

@@ -6,6 +6,7 @@ use napi::{
     bindgen_prelude::{FromNapiValue, Function, JsObjectValue, Object, Uint8Array},
 };
 use serde::de::{self, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, Visitor, value::Error};
+use smalt::backend::TOO_LARGE;
 
 use crate::write::DOCUMENTS;
 
@@ -24,6 +25,11 @@ pub struct Reader<'env> {
 
 fn failed(_: napi::Error) -> Error {
     Error::custom("a value cannot be read")
+}
+
+/// It is told to the caller as it is.
+fn too_large(limit: std::fmt::Arguments<'_>) -> Error {
+    Error::custom(format_args!("{TOO_LARGE}{limit}"))
 }
 
 /// `returnTo` to `return_to`.
@@ -57,7 +63,7 @@ impl<'env> Reader<'env> {
 
     fn deeper(self) -> Answer<Self> {
         if self.depth >= DEPTH {
-            return Err(Error::custom("a value is nested too deep"));
+            return Err(too_large(format_args!("a value is nested {DEPTH} deep at most")));
         }
         Ok(Self { depth: self.depth + 1, ..self })
     }
@@ -139,7 +145,7 @@ impl<'env> Reader<'env> {
         let length = array.get_array_length().map_err(failed)?;
         // An array can be as long as it says, and hold nothing.
         if length > MOST_ITEMS {
-            return Err(Error::custom("an array is too long"));
+            return Err(too_large(format_args!("an array has {MOST_ITEMS} items at most")));
         }
         Ok(Items { reader, array, length, at: 0 })
     }

@@ -1,5 +1,6 @@
 import { ApiResponse, fromInit, toRequest, toResponse } from './api.js'
 import type { ApiResponsePage, FetchInit, RequestOptions, RequestPageOptions } from './api.js'
+import { discreet } from './discreet.js'
 import { AccountMethods, type CreateSessionOptions } from './generated/account.js'
 import type { ApiAnswer, ApiPage, Credential, LinkedAccount, UpsertedAccount } from './generated/types.js'
 import { asOptions, call, NATIVE, perform, type CallOptions } from './handle.js'
@@ -83,7 +84,7 @@ export class Account extends AccountMethods {
   async requestPage(application: string, method: string, path: string, options: RequestPageOptions = {}): Promise<ApiResponsePage> {
     const request = { ...toRequest(options), account: this.accountId, application, method, path }
     const page = await call<ApiPage>(this, 'request_page', request, { signal: options.signal })
-    return { answer: new ApiResponse(page.answer), items: page.items as readonly unknown[], next: page.next ?? null }
+    return discreet('ApiPage', { answer: new ApiResponse(page.answer), items: page.items as readonly unknown[], next: page.next ?? null })
   }
 
   /** The pages of a provider's list, one after the other. */

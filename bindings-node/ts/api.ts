@@ -1,4 +1,5 @@
 // Authenticated calls to applications: what they take and answer.
+import { discreet } from './discreet.js'
 import type { ApiAnswer, NameValue, Pagination } from './generated/types.js'
 import { asOptions, type CallOptions } from './handle.js'
 
@@ -69,6 +70,7 @@ export class ApiResponse implements ApiAnswer {
     this.status = answer.status
     this.headers = answer.headers
     this.body = answer.body
+    discreet('ApiAnswer', this)
   }
 
   /** Whether the status is 200 to 299. */

@@ -19,19 +19,21 @@ export interface EventsPageOptions extends CallOptions {
   readonly wait?: number | undefined
 }
 
-/** How long one reading waits. Whoever stops in the meantime ends it at once. */
+/** How long one reading waits where nothing was left to read. Whoever stops in the meantime ends it at once. */
 const WAIT = 30_000
 
 /** Follows the log. @internal */
 export async function* follow(handle: Handle, options: EventsOptions): AsyncGenerator<Event, void, void> {
   const { signal, keepAlive = false } = options
   let { since } = options
-  // The first reading does not wait for an event, so it is waited for in any case: its error is told also where nothing else goes on.
-  for (let wait = 0; ; wait = WAIT) {
+  // A reading that does not wait for an event is waited for in any case: its error is told also where nothing else goes on, and what is in
+  // the log is read to its end. Only when there was nothing more is the next one a listener's.
+  for (let wait = 0; ;) {
     const page: Page<Event> = await call(handle, 'events', { since, wait }, { signal, keepAlive: keepAlive || wait === 0 } as CallOptions)
     for (const event of page.items) {
       yield event
       since = event.cursor
     }
+    wait = page.items.length > 0 ? 0 : WAIT
   }
 }

@@ -1,3 +1,4 @@
+import { discreetly } from './discreet.js'
 import { addon, type NativeEngine } from './native.js'
 import { inside, wait } from './room.js'
 
@@ -40,9 +41,10 @@ export async function perform(handle: Handle, name: string, request: object, opt
 export async function call<T>(handle: Handle, name: string, request: object, options: CallOptions = {}): Promise<T> {
   const bare = Object.keys(asOptions(options)).length === 0
   const whole = bare ? request : { ...options, ...request, signal: undefined, keepAlive: undefined }
-  return await wait<T>(options, (id) => {
+  const answer = await wait<T>(options, (id) => {
     const native = handle[NATIVE]
     const begun = addon.call((native.known ??= native.number()), id, name, whole, inside.getStore() ?? 0)
     return begun ? undefined : 'ended'
   })
+  return discreetly(name, answer)
 }

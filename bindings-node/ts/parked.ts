@@ -1,4 +1,4 @@
-import { inspect } from 'node:util'
+import { discreet } from './discreet.js'
 import type { ParkedCallback } from './generated/types.js'
 import type { Secret } from './secret.js'
 
@@ -9,7 +9,8 @@ export class Parked implements ParkedCallback {
   readonly handedOff: boolean
   readonly claim: Secret | null
   readonly error: string | null
-  readonly #returnTo: string | null
+  /** A property of its own, as those of other answers are, which is not listed with them: the claim is a secret. */
+  declare readonly returnTo: string | null
 
   constructor(answer: ParkedCallback) {
     this.flowId = answer.flowId
@@ -17,15 +18,9 @@ export class Parked implements ParkedCallback {
     this.handedOff = answer.handedOff
     this.claim = answer.claim ?? null
     this.error = answer.error ?? null
-    this.#returnTo = answer.returnTo ?? null
-  }
-
-  get returnTo(): string | null {
-    return this.#returnTo
-  }
-
-  /** Who asks for hidden properties and getters would see it otherwise. */
-  [inspect.custom](): object {
-    return { ...this }
+    const returnTo = answer.returnTo ?? null
+    // A getter: not even what describes the property shows it.
+    Object.defineProperty(this, 'returnTo', { get: () => returnTo })
+    discreet('ParkedCallback', this)
   }
 }

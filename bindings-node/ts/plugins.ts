@@ -1,5 +1,6 @@
 // What hosts register: behaviour of applications, presenters, keys, runners.
 import { ApiResponse, toRequest, type RequestOptions } from './api.js'
+import { discreet } from './discreet.js'
 import { SmaltError } from './error.js'
 import type { AppManifest } from './generated/documents.js'
 import type { ApiAnswer, Credential, FieldOption, Identity, RuleColumns } from './generated/types.js'
@@ -199,7 +200,8 @@ function ask({ connectors, presenter, keys, runner }: Plugins, call: HostCall, s
   const given = call.arguments as never
   switch (call.what) {
     case 'present':
-      return presenter?.present({ ...(given as PresentRequest), signal })
+      // It has the same to hide as what a flow is started with.
+      return presenter?.present(discreet('StartedConnect', { ...(given as PresentRequest), signal }))
     case 'key_id':
       return keys?.keyId()
     case 'wrap':

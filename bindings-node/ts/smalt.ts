@@ -88,13 +88,16 @@ async function* everything<T, O extends { readonly cursor?: string | null | unde
 export class Smalt extends SmaltMethods {
   readonly #engine: number
   readonly #environment: Environment | undefined
+  /** The engine's, whichever of its handles this is: one that asks for a session reads none, and closes all of them. */
+  readonly #kept: ReadyCredentials | undefined
   readonly #apis = new Map<string | undefined, NativeApi>()
   #closed: Promise<void> | undefined
 
-  private constructor(native: NativeEngine, engine: number, environment: Environment | undefined) {
+  private constructor(native: NativeEngine, engine: number, environment: Environment | undefined, kept: ReadyCredentials | undefined) {
     super(native)
     this.#engine = engine
     this.#environment = environment
+    this.#kept = kept
   }
 
   /**
@@ -114,7 +117,7 @@ export class Smalt extends SmaltMethods {
         return room.embedded(id, { ...values, presenter: own === undefined ? presenter : undefined }, described, clock)
       })
       native.ready = ReadyCredentials.ofEngine()
-      return new Smalt(native, engine, options.environment ?? undefined)
+      return new Smalt(native, engine, options.environment ?? undefined, native.ready)
     } catch (error) {
       if (engine !== 0) forget(engine)
       throw error
@@ -142,7 +145,7 @@ export class Smalt extends SmaltMethods {
     const made = room.remote(engine, given, describe(plugins))
     if (Array.isArray(made)) throw toError(made[0] as ErrorRecord)
     register(engine, plugins)
-    return new Smalt(made as NativeEngine, engine, undefined)
+    return new Smalt(made as NativeEngine, engine, undefined, undefined)
   }
 
   /** A new master key's text. Keep it where the store is not. */
@@ -167,14 +170,14 @@ export class Smalt extends SmaltMethods {
    * the token is not enough. For servers that take tokens from browsers. Close the one that was opened.
    */
   withToken(token: Secret | string): Smalt {
-    return new Smalt(this[NATIVE].session(token), this.#engine, this.#environment)
+    return new Smalt(this[NATIVE].session(token), this.#engine, this.#environment, this.#kept)
   }
 
   /** The same engine, with a name for the audit: who asks, e.g. `worker-3`. Close the one that was opened. */
   actingAs(actor: string): Smalt {
     const native = this[NATIVE].actingAs(actor)
     native.ready = this[NATIVE].ready?.actingAs(actor)
-    return new Smalt(native, this.#engine, this.#environment)
+    return new Smalt(native, this.#engine, this.#environment, this.#kept)
   }
 
   /** What the backend can do. */
@@ -194,7 +197,7 @@ export class Smalt extends SmaltMethods {
 
   /**
    * What happens, as it happens: at least once each, oldest first, from `since` on. It ends with `break`, or with the signal's reason
-   * when that is aborted; waiting for the next event does not keep the process alive.
+   * when that is aborted; what is in the log is read in any case, and waiting for the next event does not keep the process alive.
    */
   events(options: EventsOptions = {}): AsyncGenerator<Event, void, void> {
     return follow(this, options)
@@ -245,7 +248,7 @@ export class Smalt extends SmaltMethods {
     } finally {
       forget(this.#engine)
       // Not before: until it is closed, core answers, and what it answers is kept.
-      native.ready?.clear()
+      this.#kept?.clear()
       room.forgetCredentials()
     }
   }

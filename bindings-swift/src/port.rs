@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -80,6 +80,8 @@ pub struct Port {
     asked: Mutex<HashMap<u64, Asked>>,
     hosts: Mutex<HashMap<u64, Host>>,
     open: AtomicBool,
+    /// How many calls have ended, taken or not.
+    ended: AtomicU64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -98,6 +100,7 @@ impl Port {
             asked: Mutex::default(),
             hosts: Mutex::default(),
             open: AtomicBool::new(true),
+            ended: AtomicU64::new(0),
         }
     }
 
@@ -124,6 +127,7 @@ impl Port {
             Ok(json) => Message::Answer { number, json },
             Err(error) => Message::Failure { number, json: to_json(&error) },
         });
+        self.ended.fetch_add(1, Ordering::SeqCst);
     }
 
     pub fn ask(&self, asked: Asked) {
@@ -210,6 +214,15 @@ pub fn port_open() -> u64 {
 #[uniffi::export]
 pub fn port_take(port: u64, wait: u64) -> Result<Vec<Message>, Failed> {
     raised(|| Ok(Port::of(port)?.take(Duration::from_millis(wait))))
+}
+
+/// How many calls have ended in it, whether they were taken or not: for tests, which hold up the thread that takes.
+///
+/// # Errors
+/// `closed` when there is no such port.
+#[uniffi::export]
+pub fn port_ended(port: u64) -> Result<u64, Failed> {
+    raised(|| Ok(Port::of(port)?.ended.load(Ordering::SeqCst)))
 }
 
 /// Ends everything that is under way, and the port.

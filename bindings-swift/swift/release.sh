@@ -29,11 +29,13 @@ fi
 find "$into" -mindepth 1 -maxdepth 1 ! -name .git -exec rm -rf {} +
 mkdir -p "$into/bindings-swift/swift"
 cp "$root/Package.swift" "$root/LICENSE" "$into"
-cp "$here/README.md" "$into/README.md"
+sed "s/from: \"[^\"]*\"/from: \"$version\"/" "$here/README.md" >"$into/README.md"
 cp -r "$here/Sources" "$here/Examples" "$into/bindings-swift/swift"
 # SwiftPM wants every target's folder, also in a package that is only used.
 mkdir -p "$into/bindings-swift/swift/Tests/SmaltTests"
 echo 'import Smalt' >"$into/bindings-swift/swift/Tests/SmaltTests/Empty.swift"
+# Without an archive to name, the library itself has to be there: a package for this machine, as the tests' other project adds it.
+if [ -z "$url" ] && [ -d "$here/SmaltFFI.xcframework" ]; then cp -R "$here/SmaltFFI.xcframework" "$into/bindings-swift/swift"; fi
 if [ -n "$url" ]; then
 	line="let released: (url: String, checksum: String)? = (\"$url\", \"$checksum\")"
 	sed -i.orig "s|^let released:.*|$line|" "$into/Package.swift"

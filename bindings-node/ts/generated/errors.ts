@@ -332,7 +332,10 @@ export class InternalError extends SmaltError {
   declare readonly code: 'internal'
 }
 
-/** Any error of Smalt. `switch (error.kind)` tells its class, and so does a `code`: each is of one kind. */
+/**
+ * Any error of Smalt. `switch (error.kind)` tells its class, and so does a `code`: each is of one kind. There are no others: what a newer
+ * server says in a code that this version does not know arrives as what its status means, e.g. `server_error`.
+ */
 export type AnySmaltError =
   | InvalidError
   | UnauthenticatedError

@@ -20,7 +20,7 @@ const CLASSES: Readonly<Record<string, new (record: ErrorRecord, cause?: unknown
   internal: errors.InternalError,
 }
 
-/** The class of a kind of error. */
+/** The class of a kind of error. The addon knows no other kind than these; what it could not name would be a fault in Smalt itself. */
 export function classOf(kind: string): new (record: ErrorRecord, cause?: unknown) => SmaltError {
   return CLASSES[kind] ?? errors.InternalError
 }

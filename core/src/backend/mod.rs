@@ -244,6 +244,10 @@ fn errors_in(lines: &[&str]) -> Vec<String> {
     named.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
+/// Begins what the reader of a language says of a value that is larger than it takes. The rest is repeated to the caller: nothing of the value
+/// may stand in it.
+pub const TOO_LARGE: &str = "too large: ";
+
 /// Reads a request. What it says of a mistake repeats no value: any of them may be a secret.
 fn read<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(operation: Operation, request: D) -> Result<T> {
     T::deserialize(request).map_err(|error| {
@@ -253,7 +257,10 @@ fn read<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(operation:
         match said.split('`').nth(1).filter(|field| names_a_field && field.len() <= 64) {
             Some(field) if said.starts_with("unknown") => err!(InvalidRequest, "`{name}` has no field `{}`", field.escape_default()),
             Some(field) => err!(InvalidRequest, "`{name}` needs the field `{}` once", field.escape_default()),
-            None => err!(InvalidRequest, "a field of `{name}` holds a value of another type than it takes"),
+            None => match said.strip_prefix(TOO_LARGE) {
+                Some(limit) => err!(InvalidRequest, "`{name}` is asked for too much: {limit}"),
+                None => err!(InvalidRequest, "a field of `{name}` holds a value of another type than it takes"),
+            },
         }
     })
 }
@@ -482,6 +489,28 @@ mod tests {
         ] {
             let said = refused(json);
             assert!(said.contains(named) && !said.contains("canary"), "{said}");
+        }
+    }
+
+    /// A reader that refuses whatever it is asked for.
+    struct Full(&'static str);
+
+    impl<'de> serde::Deserializer<'de> for Full {
+        type Error = serde::de::value::Error;
+        fn deserialize_any<V: serde::de::Visitor<'de>>(self, _: V) -> std::result::Result<V::Value, Self::Error> {
+            Err(serde::de::Error::custom(self.0))
+        }
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct newtype_struct seq tuple
+            tuple_struct map struct enum identifier ignored_any
+        }
+    }
+
+    #[test]
+    fn a_request_that_is_too_large_says_so() {
+        for (said, told) in [("too large: at most 7 items", "at most 7 items"), ("at most 7 items", "another type")] {
+            let error = read::<PutAccount, _>(Operation::CreateAccount, Full(said)).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
         }
     }
 }

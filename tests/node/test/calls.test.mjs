@@ -90,6 +90,10 @@ test('a mistaken argument is refused by its name, and never repeats a value', as
   await refused(() => account.startConnect('sandbox-oauth', { return_to: 'canary' }), /`return_to`/)
   await refused(() => smalt.createAccount({ canary: 'canary' }), /another type/)
   await refused(() => account.connectKey('sandbox-key', { key: { reveal: 'canary' } }), /another type/)
+  // What is too much for the addon is no other type.
+  const deep = Array.from({ length: 200 }).reduce((inner) => [inner], 'canary')
+  await refused(() => account.runWorkflow('sandbox-oauth', 'none', deep), /128 deep at most/)
+  await refused(() => smalt.createWebhook({ url: 'https://canary.example', events: Object.assign([], { length: 2 ** 21 }) }), /1048576 items at most/)
   await refused(() => Smalt.embedded({ throwawayKey: true, canarias: 'canary' }), /`canarias`/)
 })
 

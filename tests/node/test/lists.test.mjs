@@ -68,6 +68,19 @@ test('events and lists are fetched as they are read', async (t) => {
   assert.equal(asked.list_accounts, 2)
 })
 
+test('all that is in the log is read where nothing else holds up the process', async () => {
+  // More than a page has, twice.
+  const ended = await child(`
+    import { Smalt } from 'smalt'
+    const smalt = await Smalt.sandbox()
+    for (let n = 0; n < 230; n++) await smalt.createAccount('a-' + n)
+    let read = 0
+    process.on('exit', () => console.log(read))
+    for await (const { type } of smalt.events()) if (type === 'account.created') read += 1`)
+  // Node's own status where the program's last line waits for what does not hold it.
+  assert.deepEqual([ended.code, ended.stdout], [13, '230\n'], ended.stderr)
+})
+
 test('an error of events is told where nothing else holds up the process', async () => {
   const ended = await child(`
     import { Smalt } from 'smalt'

@@ -58,7 +58,7 @@ test('a token that is due is not answered from memory, but renewed', async (t) =
   }
 })
 
-for (const which of ['the one that was opened', 'one that acts for another']) {
+for (const which of ['the one that was opened', 'one that acts for another', 'one that asks for a session']) {
   test(`closing ${which} forgets everybody's`, async (t) => {
     const seats = addon.readySeats()
     const { smalt, account } = await connected(t)
@@ -67,7 +67,9 @@ for (const which of ['the one that was opened', 'one that acts for another']) {
     for (const one of accounts) await ready(one)
     assert.equal(kept(worker).size, 3)
     assert.equal(addon.readySeats(), seats + 3)
-    const closing = (which === 'the one that was opened' ? smalt : worker).close()
+    const { token } = await account.session()
+    const closes = { 'the one that was opened': smalt, 'one that acts for another': worker, 'one that asks for a session': smalt.withToken(token) }
+    const closing = closes[which].close()
     // Until it is closed, it may answer.
     await Promise.allSettled(accounts.map((one) => one.credential('sandbox-oauth')))
     await closing

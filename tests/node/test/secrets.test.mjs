@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { format, inspect } from 'node:util'
 import { Secret, Smalt } from 'smalt'
-import { visit } from 'smalt/testing'
-import { connected } from './helpers.mjs'
+import { Sandbox, visit } from 'smalt/testing'
+import { connected, folder } from './helpers.mjs'
 
 /** Every way in which a value gets into a log by accident. */
 function shown(value) {
@@ -112,8 +112,145 @@ test('s41: no way of printing shows a secret', async (t) => {
   }
   assert.equal(JSON.stringify({ secret: master }), '{"secret":"Secret(…)"}')
   assert.equal(inspect(master), 'Secret(…)')
-  // Where a browser is sent holds the claim: it is there for whoever asks for it.
+  // Where a browser is sent holds the claim: it is there for whoever asks for it, as a property like the others.
+  assert.ok(Object.hasOwn(parked, 'returnTo') && !Object.keys(parked).includes('returnTo'))
   assert.equal(new URL(parked.returnTo).searchParams.get('claim'), parked.claim.reveal())
+})
+
+/** The types of answers of which core's schema says what printing hides, by their names: the members, as they are called here. */
+function hidden() {
+  const read = (name) => JSON.parse(readFileSync(join(process.env.SMALT_ROOT, 'docs/schema', name), 'utf8'))
+  const { operations, $defs } = read('operations-1.json')
+  const reached = new Set()
+  const reach = (schema) => {
+    if (typeof schema !== 'object' || schema === null) return
+    for (const [key, value] of Object.entries(schema)) {
+      const name = key === '$ref' ? value.split('/').at(-1) : undefined
+      if (name === undefined) reach(value)
+      else if (!reached.has(name)) {
+        reached.add(name)
+        reach($defs[name])
+      }
+    }
+  }
+  for (const { answer } of Object.values(operations)) reach(answer)
+  const camel = (name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
+  const rows = Object.entries(read('bridge-1.json').hidden).filter(([name]) => reached.has(name))
+  return Object.fromEntries(rows.map(([name, members]) => [name, members.map(camel)]))
+}
+
+test('s41: what may hold a secret of a user\'s is not printed, and is there all the same', async (t) => {
+  const sandbox = await Sandbox.start()
+  t.after(() => sandbox.stop())
+  await sandbox.control({ do: 'register_client', client_id: 'tv-client', client_secret: 'tv-client-secret' })
+  const secret = join(folder(t), 'client-secret')
+  writeFileSync(secret, 'tv-client-secret', { mode: 0o600 })
+  const page = 'https://app.example/connected'
+  const tv = {
+    manifest: 1,
+    slug: 'tv',
+    name: 'Tv',
+    description: 'A test application at the sandbox.',
+    api: { base_url: `${sandbox.origin}/api/` },
+    oauth2: {
+      authorize_url: `${sandbox.origin}/authorize`,
+      token_url: `${sandbox.origin}/token`,
+      scopes: { default: ['profile'] },
+      identity: { url: `${sandbox.origin}/userinfo`, id: '/sub' },
+      device: { url: `${sandbox.origin}/device` },
+    },
+  }
+  const fields = [
+    { id: 'pass', name: 'Pass', type: 'password' },
+    { id: 'note', name: 'Note', type: 'text', default: 'default-canary' },
+  ]
+  const prompts = []
+  const { smalt, account } = await connected(t, {
+    runner: {
+      run({ workflow }) {
+        if (workflow === 'fails') throw new Error('reason-canary')
+        return { answer: 'answer-canary' }
+      },
+    },
+    manifests: [tv],
+    project: {
+      version: 1,
+      org: { public_url: 'https://app.example', return_to: [page] },
+      network: { allow: [sandbox.origin.replace('http://', '')] },
+      sandbox: { enabled: true, url: sandbox.origin },
+      apps: {
+        'sandbox-oauth': { fields, workflows: ['echo', 'fails'].map((id) => ({ id, name: id, enabled: true, fields })) },
+        tv: { client: { test: { id: 'tv-client', secret: { file: secret } } } },
+      },
+    },
+  })
+  await account.config('sandbox-oauth')
+  const update = { fields: { pass: 'password-canary', note: 'value-canary' }, workflows: { echo: { fields: { note: 'inner-canary' } } } }
+  const config = await account.updateConfig('sandbox-oauth', update)
+  const redirectUri = 'http://127.0.0.1/callback'
+  const started = await account.startConnect('sandbox-oauth', { redirectUri, returnTo: page })
+  const device = await account.startConnect('tv', { device: true })
+  const parked = await smalt.parkCallback(await visit(`${started.authorizeUrl}&sandbox_user=ada&sandbox_decision=allow`), { cookie: started.cookie.value })
+  const link = await account.portalUrl({ properties: { name: 'property-canary' }, returnTo: page })
+  const hook = await smalt.createWebhook({ url: 'https://93.184.216.34/hooks', events: ['connection.created'], kind: 'custom', body: { text: 'body-canary' } })
+  const answer = await account.request('sandbox-oauth', 'GET', 'echo', { headers: { 'x-canary': 'header-canary' } })
+  const listed = await account.requestPage('sandbox-oauth', 'GET', 'channels', { query: { limit: '3' } })
+  const echo = await account.executeWorkflow('sandbox-oauth', 'echo', null, { wait: true })
+  const fails = await account.executeWorkflow('sandbox-oauth', 'fails', null, { wait: true })
+  const holders = {
+    ApiAnswer: [answer, listed.answer],
+    ApiPage: [listed],
+    DevicePrompt: [device.device],
+    Executed: [echo, fails],
+    Field: [...config.fields, ...config.workflows[0].fields, await account.configField('sandbox-oauth', 'note')],
+    NameValue: answer.headers,
+    ParkedCallback: [parked],
+    Portal: [await smalt.openPortal(link.url.reveal().split('/').pop())],
+    StartedConnect: [started, device],
+    Webhook: [hook.webhook, ...(await smalt.listWebhooks())],
+  }
+  const members = hidden()
+  assert.deepEqual(Object.keys(holders).sort(), Object.keys(members).sort(), 'every type is here')
+  const printed = (value) => [inspect(value, { depth: 20 }), inspect(value, { depth: 20, showHidden: true, getters: true }), format('%s %o %O', value, value, value)].join('\n')
+  const nested = [config, hook, listed, device, new Map([['config', config]])]
+  for (const [type, held] of Object.entries(holders)) {
+    for (const member of members[type]) {
+      const set = held.filter((one) => one[member] !== null && one[member] !== undefined)
+      assert.ok(set.length > 0, `${type} has ${member}`)
+      for (const one of set) {
+        assert.match(printed(one), new RegExp(`${member}: …`), `${type}: ${member} is printed`)
+        // A claim is a secret: where it stands is serialised no more than it is. All else is data.
+        const data = JSON.parse(JSON.stringify(one))
+        assert.equal(member in data, type !== 'ParkedCallback', `${type}: ${member} as JSON`)
+      }
+    }
+    for (const one of held) assert.ok(Object.keys(one).length > 0 && Object.getOwnPropertySymbols({ ...one }).length === 0, 'a copy is plain data')
+  }
+  const shown = printed([...Object.values(holders), ...nested])
+  const { userCode } = device.device
+  const state = new URL(started.authorizeUrl).searchParams.get('state')
+  for (const text of [userCode, state, 'default-canary', 'value-canary', 'inner-canary', 'property-canary', 'answer-canary', 'reason-canary', 'body-canary', 'header-canary', listed.items[0].name]) {
+    assert.ok(typeof text === 'string' && text.length > 3, `${text}`)
+    assert.ok(!shown.includes(text), `${text} stands in ${shown.slice(0, 4000)}`)
+  }
+  // What is compared and read is as it was.
+  assert.deepEqual(config.fields.find(({ id }) => id === 'note').value, 'value-canary')
+  assert.deepEqual(hook.webhook.body, { text: 'body-canary' })
+  assert.deepEqual({ ...started.cookie, ...echo.answer }.answer, 'answer-canary')
+  assert.match(fails.reason, /reason-canary/)
+  // Nor does a presenter print what it is to show.
+  const presenter = {
+    present(request) {
+      prompts.push(printed(request), request.authorizeUrl)
+      throw new Error('it was seen')
+    },
+  }
+  const other = await Smalt.sandbox({ presenter })
+  t.after(() => other.close())
+  await other.account('acme-1').ensure()
+  await assert.rejects(other.account('acme-1').connect('sandbox-oauth'), { code: 'plugin_failed' })
+  assert.match(prompts[0], /authorizeUrl: …/)
+  assert.ok(!prompts[0].includes(new URL(prompts[1]).searchParams.get('state')))
 })
 
 test('s41: a refused secret is not in its error', async (t) => {

@@ -50,6 +50,16 @@ extension Discreet {
     public var customMirror: Mirror { Mirror(self, children: []) }
 }
 
+/// The same for what has data of the name `description`.
+public protocol DiscreetData: TextOutputStreamable, CustomDebugStringConvertible, CustomReflectable {}
+
+extension DiscreetData {
+    /// As its debug description.
+    public func write<Target: TextOutputStream>(to target: inout Target) { target.write(debugDescription) }
+    /// Nothing to look into.
+    public var customMirror: Mirror { Mirror(self, children: []) }
+}
+
 /// Stands in a description for what is not shown.
 struct Hidden: CustomStringConvertible {
     var description: String { "…" }

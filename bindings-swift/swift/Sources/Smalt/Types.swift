@@ -3522,7 +3522,7 @@ public struct Webhook: Sendable, Hashable, Codable {
     }
 }
 
-extension Webhook: CustomDebugStringConvertible, CustomReflectable {
+extension Webhook: DiscreetData {
     /// Without what may hold a secret of a user's.
     public var debugDescription: String {
         described(
@@ -3547,8 +3547,6 @@ extension Webhook: CustomDebugStringConvertible, CustomReflectable {
                 "oldSecretUntil": oldSecretUntil,
             ])
     }
-    /// Nothing to look into.
-    public var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// One event on its way to a webhook, and what became of it.

@@ -2,7 +2,7 @@
     import AuthenticationServices
     import Foundation
 
-    /// Shows authorize pages in the system's own sheet (`ASWebAuthenticationSession`), on iOS, macOS and visionOS.
+    /// Shows authorize pages in the system's own sheet (`ASWebAuthenticationSession`), on iOS and macOS.
     ///
     /// ```swift
     /// let presenter = WebAuthenticationPresenter(redirectURI: "com.example.app:/connected")
@@ -69,7 +69,7 @@
             guard scheme == "https" else {
                 return ASWebAuthenticationSession(url: page.authorizeURL, callbackURLScheme: scheme, completionHandler: ended)
             }
-            guard #available(iOS 17.4, macOS 14.4, visionOS 1.1, *), let host = callback?.host else {
+            guard #available(iOS 17.4, macOS 14.4, *), let host = callback?.host else {
                 let words = "An https redirect URI needs iOS 17.4 or macOS 14.4. Use one of a private scheme for older systems."
                 throw SmaltError(.unsupported, .unsupported, words)
             }

@@ -78,24 +78,26 @@ import Testing
         }
     }
 
-    @Test func s41_whatUsersAndWorkflowsWroteIsNotShown() {
-        let text = "sk-very-secret-4711"
-        let at = Date(timeIntervalSince1970: 0)
-        let execution = Execution(
-            id: "1", accountID: "a", application: "sandbox-key", configID: "c", workflow: "w", waited: true, status: .unknown, createdAt: at)
-        let executed = Executed(execution: execution, answer: .string(text), reason: text)
-        #expect(!everything(executed).contains(text))
-        let session = SessionInfo(id: "1", accountID: "a", token: Secret(text), createdAt: at, expiresAt: at)
-        let portal = Portal(
-            session: session, environment: .test, properties: ["key": .string(text)], returnTo: "https://app.example/\(text)",
-            ticket: Secret(text))
-        #expect(!everything(portal).contains(text))
-        let webhook = Webhook(
-            id: "1", url: Secret(text), events: [], enabled: true, method: "POST", kind: .custom, headers: ["x-key": Secret(text)],
-            workflows: [], createdAt: at, updatedAt: at, body: .string(text), description: "for people")
-        #expect(!everything(webhook).contains(text))
-        // It has a property of that name; what is printed has the others, too.
-        #expect("\(webhook)".contains("for people") && "\(webhook)".contains("POST"))
+    /// Whether what stands wherever a secret could in bindings-swift/shown.json is there, as text or as bytes.
+    private func shows(_ text: String) -> Bool {
+        text.contains("canary-4711") || text.contains(Data("canary-4711".utf8).base64EncodedString())
+    }
+
+    @Test func s41_noTypeThatHoldsASecretShowsIt() throws {
+        let file = repository.appendingPathComponent("bindings-swift/shown.json")
+        let json = try JSONDecoder().decode(JSON.self, from: Data(contentsOf: file))
+        let samples = try #require(json.object)
+        #expect(samples.count >= 20 && Set(samples.keys) == Set(holders.keys))
+        for (name, sample) in samples {
+            let read = try #require(holders[name])
+            let value = try read(try JSONEncoder().encode(sample))
+            // It is in it: what goes to the core has it.
+            let held = String(decoding: try Codec.data(value), as: UTF8.self)
+            #expect(shows(held), "\(name) holds nothing")
+            for shown in [everything(value), everything([value]), everything(["a": value]), everything(Optional.some(value) as Any)] {
+                #expect(!shows(shown), "\(name): \(shown)")
+            }
+        }
     }
 
     @Test func optionsThatExcludeEachOtherAreRefusedBeforeAnythingIsOpened() async throws {

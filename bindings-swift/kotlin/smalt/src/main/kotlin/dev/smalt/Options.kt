@@ -26,7 +26,7 @@ public abstract class ServerOptions internal constructor() {
     /** Allows plain http to an address that is not this machine. */
     public var plainHttp: Boolean = false
 
-    /** A certificate authority to trust beside the platform's: PEM. */
+    /** A certificate authority to trust beside the platform's: PEM. On Android in place of the device's, which are trusted otherwise. */
     public var certificateAuthority: String? = null
 
     /** Whether the proxies of the environment are used. Default true. */
@@ -47,7 +47,7 @@ public abstract class ServerOptions internal constructor() {
         into.putSome("retries", retries) { json(it) }
         into.putSome("max_answer", maxAnswer) { json(it) }
         into.put("plain_http", json(plainHttp))
-        into.putSome("certificate_authority", certificateAuthority) { json(it) }
+        into.putSome("certificate_authority", certificateAuthority ?: Trust.ofDevice()) { json(it) }
         into.put("proxy", json(proxy))
     }
 }

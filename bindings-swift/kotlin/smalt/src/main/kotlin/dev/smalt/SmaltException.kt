@@ -98,13 +98,13 @@ public sealed class SmaltException private constructor(
      */
     public class Unavailable internal constructor(info: ErrorInfo) : SmaltException(info)
 
-    /** A plugin failed Codes: `plugin_failed`, `plugin_timeout`, `plugin_panicked`, `plugin_answer`, `reentrant`. */
+    /** A plugin failed. Codes: `plugin_failed`, `plugin_timeout`, `plugin_panicked`, `plugin_answer`, `reentrant`. */
     public class Plugin internal constructor(info: ErrorInfo) : SmaltException(info)
 
     /** This backend or set-up cannot do that. Codes: `unsupported`. */
     public class Unsupported internal constructor(info: ErrorInfo) : SmaltException(info)
 
-    /** The caller's call was cancelled elsewhere; a task's own cancellation is `asyncio.CancelledError`. Codes: `cancelled`. */
+    /** The caller's call was cancelled elsewhere. Codes: `cancelled`. */
     public class Cancelled internal constructor(info: ErrorInfo) : SmaltException(info)
 
     /** A fault in Smalt itself. Codes: `internal`. */

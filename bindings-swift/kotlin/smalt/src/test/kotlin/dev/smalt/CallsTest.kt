@@ -38,6 +38,9 @@ internal class CallsTest {
     /** Whether it is the thread that takes. The name of the coroutine that it runs stands behind its own. */
     private fun isPort(): Boolean = Thread.currentThread().name.startsWith("smalt-port")
 
+    /** How many calls the core has ended, whether they were taken or not. */
+    private fun ended(): Long = dev.smalt.ffi.portEnded(Port.number.toULong()).toLong()
+
     @Test
     fun `a cancelled coroutine sends nothing`() =
         running {
@@ -191,9 +194,10 @@ internal class CallsTest {
                         }
                     assertTrue(withContext(Dispatchers.IO) { held.await(60, TimeUnit.SECONDS) })
                     val (wakes, ends) = Port.taken
+                    val endedBefore = ended()
                     all.forEach { it.cancel() }
                     // The core ends them meanwhile.
-                    delay(3.seconds)
+                    until { ended() >= endedBefore + 1_000 }
                     assertEquals(wakes to ends, Port.taken)
                     free.countDown()
                     holder.join()

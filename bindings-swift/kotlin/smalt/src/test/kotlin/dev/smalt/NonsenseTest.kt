@@ -96,7 +96,7 @@ internal class NonsenseTest {
                 val handles = listOf(smalt.withTimeout(2.seconds).handle, smalt.account("a").session().withTimeout(2.seconds).handle)
                 val room = Semaphore(32)
                 coroutineScope {
-                    repeat(size(3_000, 100_000)) { number ->
+                    repeat(size(5_000, 100_000)) { number ->
                         val (name, fields) = operations[number % operations.size]
                         val handle = handles[random.nextInt(2)]
                         val given = if (number % 500 == 250 && fields.isNotEmpty()) JsonObject(mapOf(fields[0] to large)) else request(fields)
@@ -115,7 +115,7 @@ internal class NonsenseTest {
                     }
                 }
                 assertEquals(emptyList(), strange.toList())
-                assertTrue(refused.get() > size(1_500, 50_000), "$refused were refused")
+                assertTrue(refused.get() > size(2_500, 50_000), "$refused were refused")
                 assertEquals("goes-on", smalt.createAccount("goes-on").id)
                 smalt.shutdown()
             }

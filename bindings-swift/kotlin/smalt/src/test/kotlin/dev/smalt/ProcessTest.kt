@@ -1,10 +1,12 @@
 package dev.smalt
 
+import com.sun.jna.Platform
 import java.io.File
 import java.util.concurrent.TimeUnit
 import kotlin.system.exitProcess
 import kotlin.test.Test
 import kotlin.test.assertEquals
+import kotlin.test.assertNotNull
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CoroutineStart
@@ -14,6 +16,7 @@ import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Timeout
+import org.junit.jupiter.api.io.TempDir
 
 /** What only a machine of its own shows: how it ends, and what is changed in it. */
 @Timeout(600)
@@ -48,6 +51,18 @@ internal class ProcessTest {
         val (before, after) = said.split(" ").map { it.toLong() }
         assertEquals(0, status)
         assertTrue(after < before * 1.02 + (16 shl 20), "from $before to $after bytes")
+    }
+
+    @Test
+    fun `the native library is the one that the property names, and one that is not there is named`(
+        @TempDir folder: File,
+    ) {
+        val name = System.mapLibraryName("smalt_ffi")
+        val shipped = assertNotNull(javaClass.getResource("/${Platform.RESOURCE_PREFIX}/$name"))
+        val own = File(folder, "own-$name")
+        shipped.openStream().use { from -> own.outputStream().use { from.copyTo(it) } }
+        assertEquals(0 to "from there", run("library", "-Dsmalt.library=${own.path}"))
+        assertEquals(0 to "named", run("library", "-Dsmalt.library=${File(folder, "missing-$name").path}"))
     }
 
     @Test
@@ -98,6 +113,18 @@ internal object Child {
                 loop(smalt, size(1_000, 25_000))
                 println("$before ${resident()}")
                 smalt.shutdown()
+            }
+            return
+        }
+        if (args[0] == "library") {
+            val named = System.getProperty("smalt.library")
+            try {
+                assertTrue(Smalt.makeKey().reveal().isNotEmpty())
+                val maps = File("/proc/self/maps")
+                // Elsewhere than on Linux nobody tells.
+                println(if (!maps.exists() || maps.readLines().any { it.endsWith(named) }) "from there" else "from elsewhere")
+            } catch (refused: LinkageError) {
+                println(if (generateSequence<Throwable>(refused) { it.cause }.any { named in it.message.orEmpty() }) "named" else "$refused")
             }
             return
         }

@@ -3,15 +3,36 @@ package dev.smalt
 import java.util.concurrent.atomic.AtomicInteger
 import kotlin.test.Test
 import kotlin.test.assertEquals
+import kotlin.test.assertNotNull
 import kotlin.test.assertTrue
 import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.coroutineScope
+import kotlinx.serialization.json.jsonPrimitive
 import org.junit.jupiter.api.Timeout
 
 /** A session at a server, whose tokens come from the user's own backend. */
 @Timeout(180)
 internal class SessionTest {
+    @Test
+    fun `on Android the device's authorities are trusted, and the engine takes them`() {
+        assertEquals(null, Trust.ofDevice("OpenJDK 64-Bit Server VM"))
+        val authorities = assertNotNull(Trust.ofDevice("Dalvik"))
+        assertTrue(authorities.lines().count { it == "-----END CERTIFICATE-----" } > 50)
+        Smalt.remote("https://smalt.example.com", Secret("tk")) { certificateAuthority = authorities }.close()
+        val machine = System.getProperty("java.vm.name")
+        try {
+            // As it is there: without a word of the app's.
+            System.setProperty("java.vm.name", "Dalvik")
+            val described = SessionOptions().described("https://smalt.example.com", null)
+            assertEquals(authorities, described["certificate_authority"]?.jsonPrimitive?.content)
+            val own = SessionOptions().apply { certificateAuthority = "own" }.described("https://smalt.example.com", null)
+            assertEquals("own", own["certificate_authority"]?.jsonPrimitive?.content)
+        } finally {
+            System.setProperty("java.vm.name", machine)
+        }
+    }
+
     @Test
     fun `tokens are asked for once for all that wait, and again when one has ended`() =
         running {

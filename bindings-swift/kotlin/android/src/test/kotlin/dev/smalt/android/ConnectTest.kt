@@ -214,14 +214,6 @@ internal class ConnectTest {
             shadowOf(Looper.getMainLooper()).idle()
         }
 
-    @Test
-    fun `the device's authorities are a text that the engine takes`() {
-        Smalt.remote("https://smalt.example.com", dev.smalt.Secret("tk")) {
-            trustDevice()
-            assertTrue(certificateAuthority!!.lines().count { it == "-----END CERTIFICATE-----" } > 50)
-        }.use { }
-    }
-
     private companion object {
         const val RETURN = "com.example.app:/connected"
         val PAGE = AuthorizePage("https://provider.example/authorize", "", "Provider")
