@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use smalt::{
     Account, Code, Smalt, Timestamp,
-    backend::{ApiPageRequest, ApiRequest, Backend as _, Caller, ImportConnection, json_body},
+    backend::{ApiPageRequest, ApiRequest, Caller, ImportConnection, json_body},
     http::ScriptedTransport,
     model::Json,
     plugin::{Clock, FixedClock, HttpResponse, SystemClock, Upload},
