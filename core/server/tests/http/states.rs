@@ -126,7 +126,8 @@ async fn who_begins_is_who_ends() {
     let mut url = url::Url::parse(gone.header("location")).unwrap();
     url.query_pairs_mut().append_pair("sandbox_user", "ada").append_pair("sandbox_decision", "allow");
     let callback = smalt::sandbox::visit(url.as_str()).await.unwrap();
-    let stranger = world.send("GET", callback.strip_prefix(crate::world::PUBLIC).unwrap(), &[], b"").await;
+    let stranger = world.send("GET", callback.strip_prefix(PUBLIC).unwrap(), &[], b"").await;
+    let stranger = world.ends_on(&callback, &stranger).await.expect(200);
     assert!(stranger.text.contains("browser_mismatch"), "{}", stranger.text);
     assert_eq!(world.state(&session, "sandbox-oauth").await, stands(false, false, &[]));
 }
