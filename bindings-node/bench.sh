@@ -10,7 +10,7 @@ for suffix in so dylib; do [ -e "$target/release/libsmalt_node.$suffix" ] && add
 mkdir -p "$project"
 cp "$here"/bench/* "$project/"
 npm=(--no-audit --no-fund --ignore-scripts --loglevel=error --cache "$root/.cache/npm")
-(cd "$here" && [ -d node_modules ] || npm ci "${npm[@]}")
+(cd "$here" && [ -d node_modules/rollup ] || npm ci "${npm[@]}")
 node "$here/scripts/build.mjs"
 node "$here/scripts/pack.mjs" "$addon" "$project/packed"
 cd "$project"

@@ -80,7 +80,7 @@ async function pending() {
   const operator = await memory()
   const { smalt, account } = await sandbox()
   // What waits takes this way; a credential from memory takes a shorter one.
-  const { call } = require(join(package_, 'dist/handle.js'))
+  const { call } = require(join(package_, 'dist/bundle.js')).inner
   const spawned = () => call(account, 'credential', { account: 'customer-42', application: 'sandbox-oauth' })
   const [ours, theirs] = await interleaved(
     () => rate(50_000, 64, spawned),

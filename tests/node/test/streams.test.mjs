@@ -10,7 +10,7 @@ import { Smalt } from 'smalt'
 import { connected, listening } from './helpers.mjs'
 
 const require = createRequire(import.meta.url)
-const { room } = require(join(dirname(require.resolve('smalt/package.json')), 'dist/room.js'))
+const { room } = require(join(dirname(require.resolve('smalt/package.json')), 'dist/bundle.js')).inner
 const PATH = '/smalt/v1/events/stream'
 
 /** An engine whose API has room for one stream: a second one tells whether the first is over. */

@@ -9,7 +9,7 @@ import { connected } from './helpers.mjs'
 const require = createRequire(import.meta.url)
 const root = process.env.SMALT_ROOT
 const schema = JSON.parse(readFileSync(join(root, 'docs/schema/operations-1.json'), 'utf8'))
-const { METHOD_OF } = require(join(dirname(require.resolve('smalt/package.json')), 'dist/generated/methods.js'))
+const { METHOD_OF } = require(join(dirname(require.resolve('smalt/package.json')), 'dist/bundle.js')).inner
 
 test('every operation of the table has its method', () => {
   assert.deepEqual(Object.keys(METHOD_OF).sort(), Object.keys(schema.operations).sort())
