@@ -525,8 +525,10 @@ def operations() -> str:
         HEAD,
         '"""The operations as methods. What they decide is in the core; here they get their arguments."""\n',
         "from __future__ import annotations\n",
-        "from datetime import timedelta\nfrom typing import Any, Mapping, Sequence\n",
-        "from ._model import given, without_none\nfrom ._smalt import Secret\nfrom .types import (\n@NAMES@)\n",
+        "from ._given import given, without_none\n",
+        "# What stands in annotations only is not imported: it would take longer than all else.\nTYPE_CHECKING = False\nif TYPE_CHECKING:",
+        "    from datetime import timedelta\n    from typing import Any, Mapping, Sequence\n",
+        "    from ._smalt import Secret\n    from .types import (\n@NAMES@    )\n",
     ]
     body = []
     body += ["", "", *mixin("AsyncSharedOperations", "What an account and its session have in common.", shared, "account")]
@@ -538,7 +540,7 @@ def operations() -> str:
         name for name in DEFS if re.search(rf"\b{class_name(name)}\b", code) and name not in NATIVE and name not in REQUESTS and used(name)
     ]
     return (
-        "\n".join(out).replace("@NAMES@", "".join(f"    {name},\n" for name in sorted(set(map(class_name, names)))))
+        "\n".join(out).replace("@NAMES@", "".join(f"        {name},\n" for name in sorted(set(map(class_name, names)))))
         + "\n"
         + text.strip()
         + "\n"

@@ -15,14 +15,17 @@ from __future__ import annotations
 
 import atexit
 import os
-from typing import TYPE_CHECKING, Any
 
-from . import errors, types
+from . import errors
 from ._smalt import Secret, __version__, after_fork_in_child, after_fork_in_parent, before_fork, leave, make_key
 from ._sync import Account, Flow, Session, Smalt
 from .errors import SmaltError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from . import types
     from ._async import AsyncAccount, AsyncFlow, AsyncSession, AsyncSmalt
     from .plugins import AppManifest, Connector, Identity, KeyProvider, Option, Presenter, Rejected, WorkflowRunner
 
@@ -46,6 +49,7 @@ _LATER = {
     "Presenter": "plugins",
     "Rejected": "plugins",
     "WorkflowRunner": "plugins",
+    "types": "types",
 }
 
 __all__ = [
@@ -80,7 +84,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f"{__name__}.{module}"), name)
+    found = import_module(f"{__name__}.{module}")
+    value = found if module == name else getattr(found, name)
     globals()[name] = value
     return value
 

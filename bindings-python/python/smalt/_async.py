@@ -4,42 +4,44 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, AsyncIterator, Mapping, Sequence, TypeVar
 
 from . import _smalt
 from ._async_operations import AsyncAccountOperations, AsyncSharedOperations, AsyncSmaltOperations
+from ._given import without_none
 from ._loop import end, plugin_loop, scope_now
-from ._model import without_none
-from ._requests import Pairs, api_request
+from ._requests import api_request
 from ._scope import scope
 from ._smalt import Engine, FixedClock, Secret, Work
-from .types import (
-    ApiAnswer,
-    ApiPage,
-    AuthType,
-    Capabilities,
-    Connection,
-    ConnectFlow,
-    Credential,
-    Environment,
-    Event,
-    LinkedAccount,
-    Page,
-    Pagination,
-    Project,
-    Timings,
-)
 
+# What stands in annotations only is not imported: it would take longer than all else.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Generator
+    from datetime import datetime, timedelta
+    from types import TracebackType
+    from typing import Any, AsyncIterator, Generator, Mapping, Sequence, TypeVar
 
     from ._host import PluginHost
+    from ._requests import Pairs
     from .asgi import App
     from .plugins import AppManifest, Connector, KeyProvider, Presenter, WorkflowRunner
+    from .types import (
+        ApiAnswer,
+        ApiPage,
+        AuthType,
+        Capabilities,
+        Connection,
+        ConnectFlow,
+        Credential,
+        Environment,
+        Event,
+        LinkedAccount,
+        Page,
+        Pagination,
+        Project,
+        Timings,
+    )
 
-Handle = TypeVar("Handle", bound="_AsyncHandle")
+    Handle = TypeVar("Handle", bound="_AsyncHandle")
 
 __all__ = ["AsyncAccount", "AsyncEvents", "AsyncFlow", "AsyncPages", "AsyncSession", "AsyncSmalt"]
 
@@ -48,7 +50,7 @@ _scope = scope.get
 
 
 def _seconds(timeout: timedelta | float | None) -> float | None:
-    return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    return timeout if timeout is None or isinstance(timeout, (int, float)) else timeout.total_seconds()
 
 
 def _host_of(plugins: dict[str, object]) -> PluginHost | None:
@@ -454,7 +456,7 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
         path: str | os.PathLike[str] | None = None,
         *,
         project: str | os.PathLike[str] | Project | Mapping[str, Any] | None = None,
-        environment: Environment | str = Environment.TEST,
+        environment: Environment | str = "test",
         key: Secret | str | None = None,
         key_file: str | os.PathLike[str] | None = None,
         keys: KeyProvider | None = None,
@@ -619,7 +621,7 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
     def asgi(
         self,
         *,
-        environment: Environment | str = Environment.TEST,
+        environment: Environment | str = "test",
         public_url: str | None = None,
     ) -> App:
         """Smalt's whole HTTP API as an ASGI application, to be mounted inside your own: `app.mount("/smalt", smalt.asgi())`. Pages and
@@ -632,6 +634,7 @@ class AsyncSmalt(_AsyncHandle, AsyncSmaltOperations):
         Limits on bodies, rates and time are those of the project's `server` section.
         """
         from .asgi import App
+        from .types import Environment
 
         name = str(Environment(environment))
         return App(_smalt.Api([(name, self._engine)], public_url))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import threading
-from typing import TYPE_CHECKING, Any
+from _thread import allocate_lock
 
-from ._errors import made_here
 from ._scope import scope
 from ._smalt import Work, run
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
+    from typing import Any
 
 
 def end(work: Work, timeout: float | None = None) -> Any:
@@ -23,19 +23,22 @@ def scope_now() -> Any:
     """Nothing: a plugin that blocks would wait for what waits for it."""
     within = scope.get()
     if within is not None:
+        from ._errors import made_here
+
         reason = "A plugin made a blocking call while it was called itself. Use the context that it was given, or `AsyncSmalt`."
         raise made_here("reentrant", reason, plugin=within.plugin)
     return None
 
 
-_lock = threading.Lock()
+# A lock of `threading`, which takes its time to import.
+_lock = allocate_lock()
 _plugins: tuple[asyncio.AbstractEventLoop, bool] | None = None
 
 
 def _forget() -> None:
     """In a forked child: the parent's loop does not run here."""
     global _lock, _plugins
-    _lock, _plugins = threading.Lock(), None
+    _lock, _plugins = allocate_lock(), None
 
 
 if hasattr(os, "register_at_fork"):
@@ -46,6 +49,7 @@ def plugin_loop() -> tuple[asyncio.AbstractEventLoop, bool]:
     """The loop on which plugins of the blocking handles run: one for all of them, on a thread of its own; and whether it can watch
     descriptors."""
     import asyncio
+    import threading
 
     from ._ports import can_watch
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from datetime import timedelta
-from typing import Any, ClassVar, Mapping
 
 from ._model import Word
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from typing import Any, ClassVar, Mapping
 
 
 class Retry(Word):
@@ -92,6 +95,8 @@ def made(
     trace: str | None,
 ) -> SmaltError:
     """The exception of an error of the core."""
+    from datetime import timedelta
+
     from .errors import KINDS
 
     error = KINDS.get(kind, SmaltError)(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, ClassVar, Mapping, TypeVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, ClassVar, TypeVar
+
+    Self = TypeVar("Self", bound="Model")
+    _Value = TypeVar("_Value")
 
 set_ = object.__setattr__
-Self = TypeVar("Self", bound="Model")
-_Value = TypeVar("_Value")
 
 
 def read_only(values: Mapping[str, _Value]) -> Mapping[str, _Value]:
@@ -100,13 +105,3 @@ def _hashable(value: object) -> object:
 
 def _made_again(cls: type[Self], values: dict[str, Any]) -> Self:
     return cls(**values)
-
-
-def without_none(values: dict[str, Any]) -> dict[str, Any]:
-    """A request without what was not given."""
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def given(**values: Any) -> dict[str, Any]:
-    """The part of a request that these arguments are."""
-    return without_none(values)

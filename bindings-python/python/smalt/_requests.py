@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any, Iterable, Mapping, Union
+from collections.abc import Mapping
 
-from ._model import without_none
+from ._given import without_none
 
-Pairs = Union[Mapping[str, Any], Iterable["tuple[str, Any]"]]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from typing import Any, Iterable, Union
+
+    Pairs = Union[Mapping[str, Any], Iterable["tuple[str, Any]"]]
 
 
 def pairs(values: Pairs | None) -> list[dict[str, str]] | None:

@@ -4,39 +4,43 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Iterator, Mapping, Sequence, TypeVar
 
 from . import _smalt
 from ._sync_operations import AccountOperations, SharedOperations, SmaltOperations
+from ._given import without_none
 from ._block import end, plugin_loop, scope_now
-from ._model import without_none
-from ._requests import Pairs, api_request
+from ._requests import api_request
 from ._scope import scope
 from ._smalt import Engine, FixedClock, Secret, Work
-from .types import (
-    ApiAnswer,
-    ApiPage,
-    AuthType,
-    Capabilities,
-    Connection,
-    ConnectFlow,
-    Credential,
-    Environment,
-    Event,
-    LinkedAccount,
-    Page,
-    Pagination,
-    Project,
-    Timings,
-)
 
+# What stands in annotations only is not imported: it would take longer than all else.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._host import PluginHost
-    from .plugins import AppManifest, Connector, KeyProvider, Presenter, WorkflowRunner
+    from datetime import datetime, timedelta
+    from types import TracebackType
+    from typing import Any, Iterator, Mapping, Sequence, TypeVar
 
-Handle = TypeVar("Handle", bound="_AsyncHandle")
+    from ._host import PluginHost
+    from ._requests import Pairs
+    from .plugins import AppManifest, Connector, KeyProvider, Presenter, WorkflowRunner
+    from .types import (
+        ApiAnswer,
+        ApiPage,
+        AuthType,
+        Capabilities,
+        Connection,
+        ConnectFlow,
+        Credential,
+        Environment,
+        Event,
+        LinkedAccount,
+        Page,
+        Pagination,
+        Project,
+        Timings,
+    )
+
+    Handle = TypeVar("Handle", bound="_AsyncHandle")
 
 __all__ = ["Account", "Events", "Flow", "Pages", "Session", "Smalt"]
 
@@ -45,7 +49,7 @@ _scope = scope.get
 
 
 def _seconds(timeout: timedelta | float | None) -> float | None:
-    return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    return timeout if timeout is None or isinstance(timeout, (int, float)) else timeout.total_seconds()
 
 
 def _host_of(plugins: dict[str, object]) -> PluginHost | None:
@@ -452,7 +456,7 @@ class Smalt(_AsyncHandle, SmaltOperations):
         path: str | os.PathLike[str] | None = None,
         *,
         project: str | os.PathLike[str] | Project | Mapping[str, Any] | None = None,
-        environment: Environment | str = Environment.TEST,
+        environment: Environment | str = "test",
         key: Secret | str | None = None,
         key_file: str | os.PathLike[str] | None = None,
         keys: KeyProvider | None = None,

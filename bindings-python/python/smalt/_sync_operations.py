@@ -4,49 +4,53 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any, Mapping, Sequence
+from ._given import given, without_none
 
-from ._model import given, without_none
-from ._smalt import Secret
-from .types import (
-    ApiKey,
-    Application,
-    AuditEntry,
-    AuthType,
-    Config,
-    ConfigUpdate,
-    ConnectFlow,
-    Connection,
-    Delivery,
-    Executed,
-    Execution,
-    Field,
-    Handoff,
-    HandoffPreview,
-    KeyRotation,
-    Labels,
-    LinkedAccount,
-    NewApiKey,
-    NewWebhook,
-    OwnChange,
-    OwnCredentials,
-    Page,
-    ParkedCallback,
-    Portal,
-    PortalLink,
-    Project,
-    Receipt,
-    RuleColumns,
-    SessionInfo,
-    SiblingPolicy,
-    StartedConnect,
-    UpsertedAccount,
-    Webhook,
-    WebhookEvent,
-    WebhookKind,
-    WorkflowUpdate,
-)
+# What stands in annotations only is not imported: it would take longer than all else.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from typing import Any, Mapping, Sequence
+
+    from ._smalt import Secret
+    from .types import (
+        ApiKey,
+        Application,
+        AuditEntry,
+        AuthType,
+        Config,
+        ConfigUpdate,
+        ConnectFlow,
+        Connection,
+        Delivery,
+        Executed,
+        Execution,
+        Field,
+        Handoff,
+        HandoffPreview,
+        KeyRotation,
+        Labels,
+        LinkedAccount,
+        NewApiKey,
+        NewWebhook,
+        OwnChange,
+        OwnCredentials,
+        Page,
+        ParkedCallback,
+        Portal,
+        PortalLink,
+        Project,
+        Receipt,
+        RuleColumns,
+        SessionInfo,
+        SiblingPolicy,
+        StartedConnect,
+        UpsertedAccount,
+        Webhook,
+        WebhookEvent,
+        WebhookKind,
+        WorkflowUpdate,
+    )
 
 class SharedOperations:
     """What an account and its session have in common."""
