@@ -10,13 +10,11 @@ import { fixedClock } from 'smalt/testing'
 import { child, connected, folder } from './helpers.mjs'
 
 const require = createRequire(import.meta.url)
-const dist = join(dirname(require.resolve('smalt/package.json')), 'dist')
+const { inner } = require(join(dirname(require.resolve('smalt/package.json')), 'dist/bundle.js'))
 const full = process.env.SMALT_FULL === '1'
 
 test('s77: a panic in any exported function is an error, and the process lives', async (t) => {
-  const { addon } = require(join(dist, 'native.js'))
-  const { NATIVE } = require(join(dist, 'handle.js'))
-  const { room: shared, wait } = require(join(dist, 'room.js'))
+  const { addon, NATIVE, room: shared, wait } = inner
   const { smalt, account } = await connected(t)
   if (!addon.panicNext()) return t.skip('a release never panics on purpose')
   assert.throws(() => new addon.FixedClock(0), /on purpose/)
@@ -80,7 +78,7 @@ test('s77: every exported function catches panics', () => {
 })
 
 test('many ends come with few wake-ups', async (t) => {
-  const { room } = require(join(dist, 'room.js'))
+  const { room } = inner
   const { smalt } = await connected(t)
   let [wakes, ends] = [0, 0]
   room.take = () => {
