@@ -189,7 +189,11 @@ def test_a_stream_that_fails_both_ways_leaves_no_exception_behind(monkeypatch: p
         return b"piece"
 
     async def receive() -> Any:
-        raise OSError("the server lost the connection")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # A server's own words for being cancelled.
+            raise OSError("the server lost the connection")
 
     async def send(_: object) -> None:
         raise RuntimeError("nobody takes it")
@@ -203,6 +207,9 @@ def test_a_stream_that_fails_both_ways_leaves_no_exception_behind(monkeypatch: p
         rest: Any = Rest()
         with pytest.raises(RuntimeError, match="nobody takes it"):
             await asgi._stream(rest, receive, send)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            await asyncio.wait(left, timeout=60)
         gc.collect()
 
     monkeypatch.setattr(asgi, "end", piece)

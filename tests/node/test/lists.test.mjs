@@ -72,7 +72,11 @@ test('events and lists are fetched as they are read', async (t) => {
   const followed = remote.events({ keepAlive: true })
   while ((await followed.next()).value.accountId !== 'acme-4');
   for (const id of ['acme-5', 'acme-6']) {
+    const before = asked.events
     const next = followed.next()
+    while (asked.events === before) await new Promise(setImmediate)
+    // One that had not waited would be answered by now, with nothing.
+    for (let n = 0; n < 5; n++) await remote.countAccounts()
     await smalt.createAccount(id)
     assert.equal((await next).value.accountId, id)
   }
