@@ -11,6 +11,8 @@ import { connected, folder } from './helpers.mjs'
 function shown(value) {
   const ways = [
     () => inspect(value, { depth: 20, showHidden: true, getters: true }),
+    // As `console.dir` and the differences of `assert` are written, which ask no value.
+    () => inspect(value, { depth: 20, showHidden: true, customInspect: false }),
     () => JSON.stringify(value),
     () => format('%s %o %O %j', value, value, value, value),
     () => `${value}`,
