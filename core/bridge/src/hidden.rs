@@ -38,8 +38,8 @@ mod tests {
     use smalt::{
         backend::WebhookSettings,
         model::{
-            ApiAnswer, ApiBody, ApiPage, ConfigUpdate, DevicePrompt, Executed, Field, Json, NameValue, ParkedCallback, Portal, StartedConnect,
-            Webhook, WorkflowUpdate,
+            ApiAnswer, ApiBody, ApiPage, ConfigUpdate, DevicePrompt, Executed, Field, Json, NameValue, ParkedCallback, Portal,
+            StartedConnect, Webhook, WorkflowUpdate,
         },
         plugin::{OptionsRequest, PresentRequest, RuleRequest, WorkflowRun},
     };
@@ -47,7 +47,7 @@ mod tests {
     use super::HIDDEN;
 
     /// What core's `Debug` leaves out for brevity, and packages print.
-    const SHORT: [(&str, &[&str]); 6] = [
+    const SHORT: [(&str, &[&str]); 7] = [
         ("ApiBody", &["content_type"]),
         ("ApiPage", &["next"]),
         ("ConfigUpdate", &["labels"]),
@@ -153,10 +153,7 @@ mod tests {
             ("PresentRequest", (vec!["authorize_url", "redirect_uri", "application"], format!("{present:?}"))),
             (
                 "WorkflowRun",
-                (
-                    vec!["account_id", "application", "config_id", "workflow", "fields", "workflow_fields", "payload"],
-                    format!("{run:?}"),
-                ),
+                (vec!["account_id", "application", "config_id", "workflow", "fields", "workflow_fields", "payload"], format!("{run:?}")),
             ),
         ])
     }
@@ -279,8 +276,12 @@ mod tests {
         // The rest are requests, which say what they hide in another way.
         let requests = include_str!("../../src/backend/requests.rs");
         let operations = smalt::backend::schema();
-        let whole: BTreeSet<_> =
-            operations["operations"].as_object().unwrap().values().filter_map(|one| one["request"]["$ref"].as_str()?.rsplit('/').next()).collect();
+        let whole: BTreeSet<_> = operations["operations"]
+            .as_object()
+            .unwrap()
+            .values()
+            .filter_map(|one| one["request"]["$ref"].as_str()?.rsplit('/').next())
+            .collect();
         let parts: BTreeMap<_, _> = requests
             .lines()
             .filter_map(|line| line.trim().strip_prefix("pub struct ")?.split_once(" hides("))
