@@ -213,6 +213,13 @@ GIVEN = schema.reach({ref for op in OPERATIONS.values() for ref in schema.refere
 ANSWERED = schema.reach({ref for op in OPERATIONS.values() for ref in schema.references(op["answer"])} | {"Capabilities"})
 
 
+def shown_as(one: Property, hidden: bool) -> str:
+    """What stands for it in a text: nothing is not hidden."""
+    if not hidden:
+        return f"${{{one.name}}}" if one.name.startswith("`") else f"${one.name}"
+    return f"${{discreet({one.name})}}" if one.declared.endswith("?") or one.declared == "JsonElement" else "…"
+
+
 def write_record(name: str) -> list[str]:
     made, own = class_name(name), properties(name)
     about = object_form(name).get("description", name)
@@ -226,7 +233,7 @@ def write_record(name: str) -> list[str]:
     hidden = schema.HIDDEN.get(name, [])
     if not hidden:
         return [*lines, ")"]
-    shown = ", ".join(f"{camel(one.json)}={'…' if one.json in hidden else f'${{{one.name}}}' if one.name.startswith('`') else f'${one.name}'}" for one in own)
+    shown = ", ".join(f"{camel(one.json)}={shown_as(one, one.json in hidden)}" for one in own)
     lines += [") {", "    /** Without what may hold a secret of a user's. */", f'    override fun toString(): String = "{made}({shown})"', "}"]
     return lines
 

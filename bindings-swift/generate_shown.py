@@ -61,7 +61,32 @@ def record(name: str, secret: bool = False) -> dict[str, object]:
 
 
 def held() -> list[str]:
-    return [name for name in g.records() if not g.is_enum(g.DEFS[name]) and name in g.ANSWERED and holds(name)]
+    """Answers that hold one, and whatever the list names of what is given."""
+    reached = g.ANSWERED | (g.GIVEN & set(g.schema.HIDDEN))
+    return [name for name in g.records() if not g.is_enum(g.DEFS[name]) and name in reached and holds(name)]
+
+
+def kotlin_of(of: dict | bool, value: object) -> str:
+    """The value of a schema as it is made in Kotlin, which has no way from JSON to what is only given."""
+    if of is True or not isinstance(of, dict) or of == {}:
+        return f"JsonPrimitive({json.dumps(value)})"
+    of, _ = g.nullable(of)
+    name = g.ref(of)
+    if name == "Bytes":
+        return f"bytesOf(JsonPrimitive({json.dumps(value)}))"
+    if name and g.is_record(name):
+        return kotlin_record(name, value)
+    inner = of.get("additionalProperties") if of.get("type") == "object" else None
+    if inner is not None and isinstance(value, dict):
+        return "mapOf(" + ", ".join(f"{json.dumps(key)} to {kotlin_of(inner, one)}" for key, one in value.items()) + ")"
+    assert of.get("type") in ("string", "boolean", "integer"), f"no value of {of} is made in Kotlin"
+    return json.dumps(value)
+
+
+def kotlin_record(name: str, value: object) -> str:
+    assert isinstance(value, dict)
+    its = g.object_form(name)["properties"]
+    return f"{g.class_name(name)}({', '.join(f'{g.named(field)} = {kotlin_of(its[field], one)}' for field, one in value.items())})"
 
 
 def files() -> dict[Path, str]:
@@ -69,8 +94,13 @@ def files() -> dict[Path, str]:
     samples = {name: record(name) for name in names}
     table = "\n".join([swift.HEAD, "@testable import Smalt", "", "/// How a value of each type in bindings-swift/shown.json is read.", "let holders: [String: @Sendable (Data) throws -> any Encodable] = ["])
     table += "\n" + "".join(f'    "{name}": {{ try Codec.value({swift.class_name(name)}.self, $0) }},\n' for name in names) + "]\n"
-    reads = [g.type_of({"$ref": f"#/$defs/{name}"}).read.removesuffix("(it)") for name in names]
-    kotlin = [g.HEAD, "package dev.smalt", "", "import kotlinx.serialization.json.JsonElement", ""]
-    kotlin += ["/** How a value of each type in bindings-swift/shown.json is read. */", "internal val HOLDERS: Map<String, (JsonElement) -> Any> =", "    mapOf("]
-    kotlin += [f'        "{name}" to ::{read},' for name, read in zip(names, reads, strict=True)] + ["    )", ""]
+    kotlin = [g.HEAD, "package dev.smalt", "", "import kotlinx.serialization.json.JsonElement", "import kotlinx.serialization.json.JsonPrimitive", ""]
+    kotlin += ["/** How a value of each type in bindings-swift/shown.json is read, or made where it is only given. */"]
+    kotlin += ["internal val HOLDERS: Map<String, (JsonElement) -> Any> =", "    mapOf("]
+    for name in names:
+        if name in g.ANSWERED:
+            kotlin.append(f'        "{name}" to ::{g.type_of({"$ref": f"#/$defs/{name}"}).read.removesuffix("(it)")},')
+        else:
+            kotlin.append(f'        "{name}" to {{ _: JsonElement -> {kotlin_record(name, samples[name])} }},')
+    kotlin += ["    )", ""]
     return {SAMPLES: json.dumps(samples, indent=2) + "\n", SWIFT: table, KOTLIN: "\n".join(kotlin)}

@@ -135,6 +135,11 @@ def literal(opening: str, first: str, entries: list[str], indent: str) -> list[s
     return [f"{indent}{opening}(", f"{indent}    {first},", f"{indent}    [", *inner, f"{indent}    ])"]
 
 
+def hiding(one: Property) -> str:
+    """Nothing is not hidden."""
+    return f"Hidden.of({quoted(one.name)})" if one.declared.endswith("?") or one.declared == "JSON" else "Hidden()"
+
+
 def write_struct(name: str) -> list[str]:
     made, own, hidden = class_name(name), properties(name), schema.HIDDEN.get(name, [])
     lines = [*doc(g.object_form(name).get("description", name), ""), f"public struct {made}: Sendable, Hashable, Codable {{"]
@@ -155,7 +160,7 @@ def write_struct(name: str) -> list[str]:
         lines += ["        var its = encoder.container(keyedBy: CodingKeys.self)", *[f"        {writing(one)}" for one in own], "    }"]
     lines.append("}")
     if hidden:
-        parts = [f'"{one.name}": ' + ("Hidden()" if one.json in hidden else quoted(one.name)) for one in own]
+        parts = [f'"{one.name}": ' + (hiding(one) if one.json in hidden else quoted(one.name)) for one in own]
         # Data of this name leaves no room for the usual one.
         kind, told = ("DiscreetData", "debugDescription") if any(one.name == "description" for one in own) else ("Discreet", "description")
         lines += ["", f"extension {made}: {kind} {{", "    /// Without what may hold a secret of a user's.", f"    public var {told}: String {{"]

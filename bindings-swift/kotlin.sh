@@ -34,16 +34,14 @@ case "$(uname -s)-$(uname -m)" in
 	*) echo "There is no native library for this system." >&2; exit 1 ;;
 esac
 shipped="$made/native/$platform/$(basename "$library")"
-# Which library of this platform was put there by the lines below: it is that of the tests, which is for nobody else.
-tests="$made/library-of-the-tests"
-of_tests() { [ -e "$shipped" ] && [ "$(cksum <"$shipped")" = "$(cat "$tests" 2>/dev/null)" ]; }
-if [ "${1:-}" = release ] && [ -e "$shipped" ] && ! of_tests; then
+# The release's workflow notes what it has built in `built.sum`. Any other library is that of the tests, which is for nobody else.
+of_tests() { ! (cd "$made" && grep -F "  native/$platform/$(basename "$library")" built.sum | sha256sum --quiet --check -) >/dev/null 2>&1; }
+if [ "${1:-}" = release ] && ! of_tests; then
 	echo "The library of $platform is the one that was built for the release." >&2
 elif [ ! "$shipped" -nt "$library" ]; then
 	mkdir -p "$(dirname "$shipped")"
 	if ! strip -x -o "$shipped" "$library" 2>/dev/null; then cp "$library" "$shipped"; fi
 	touch "$shipped"
-	cksum <"$shipped" >"$tests"
 fi
 
 # Maven takes no classes out of an AAR: they become jars in the local repository that only this build knows.
@@ -78,10 +76,13 @@ published() {
 	awk '{ print } /<artifactId>smalt-ffi<\/artifactId>/ { glue = 1 } glue && /<version>/ { print "      <scope>runtime</scope>"; glue = 0 }' "$1/pom.xml"
 }
 
+# The version that is built, which all modules have.
+version_here() { sed -n 's#^  <version>\(.*\)</version>#\1#p' pom.xml; }
+
 # All that is published, by its name, in .cache/kotlin/release.
 released() {
 	local into="$made/release" documented="$made/documented" version name module
-	version="$(sed -n 's#^  <version>\(.*\)</version>#\1#p' pom.xml)"
+	version="$(version_here)"
 	rm -rf "$into" "$documented"
 	mkdir -p "$into" "$documented"
 	documentation
@@ -155,8 +156,8 @@ fi
 if [ "$#" = 0 ]; then
 	documentation
 	# Another project, which knows nothing but the jars. The POM is the published one, and nothing of the glue is there to compile against.
-	installed=("$root"/.cache/maven/dev/smalt/smalt/*/smalt-*.pom)
-	published smalt >"${installed[0]}"
+	installed="$root/.cache/maven/dev/smalt/smalt/$(version_here)"
+	published smalt >"$installed/smalt-$(version_here).pom"
 	"${maven[@]}" -f consumer/pom.xml clean test "$plugins:maven-dependency-plugin:3.8.1:list" -DincludeArtifactIds=smalt-ffi "-DoutputFile=$made/glue.txt"
 	if ! grep -q ':runtime' "$made/glue.txt"; then
 		cat "$made/glue.txt" >&2

@@ -381,7 +381,10 @@ ${rows.join('\n')}
   }
 }
 
-/** What printing hides, and the way to it within answers. */
+/** What plugins are asked with, and what else is in it that hides something. */
+const ASKED = { OptionsRequest: {}, PresentRequest: { device: 'DevicePrompt' }, RuleRequest: {}, WorkflowRun: {} }
+
+/** What printing hides, and the way to it within answers and what plugins are asked with. */
 function printsFile() {
   const hidden = (name) => bridge.hidden[name] ?? []
   /** The type that a member's schema speaks of, itself or in a list. */
@@ -414,6 +417,15 @@ function printsFile() {
     const within = members(name).filter(([, type]) => type && reaches(type)).map(([member, type]) => `${camel(member)}: ${quoted(type)}`)
     return `  ${name}: { hidden: ${list(hidden(name))}, within: {${within.length > 0 ? ` ${within.join(', ')} ` : ''}} },`
   })
+  // What plugins are asked with is described by hand, and in no schema.
+  for (const [name, within] of Object.entries(ASKED)) {
+    if (defs[name] || hidden(name).length === 0) fails(`${name} is no longer what plugins alone are asked with`)
+    const held = Object.entries(within).map(([member, type]) => `${member}: ${quoted(reaches(type) ? type : fails(`${type} hides nothing`))}`)
+    rows.push(`  ${name}: { hidden: ${list(hidden(name))}, within: {${held.length > 0 ? ` ${held.join(', ')} ` : ''}} },`)
+  }
+  rows.sort()
+  const unknown = Object.keys(bridge.hidden).filter((name) => !defs[name] && !ASKED[name])
+  if (unknown.length > 0) fails(`nothing here is ${unknown.join(', ')}`)
   const operationsOf = Object.entries(operations.operations).map(([name, { answer }]) => [name, typeOf(answer)])
   const asked = operationsOf.filter(([, type]) => type && reaches(type)).map(([name, type]) => `  ${name}: ${quoted(type)},`)
   return `${HEAD}

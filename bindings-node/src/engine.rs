@@ -8,7 +8,7 @@ use napi_derive::napi;
 use serde::Deserialize;
 use smalt::{
     Code, Error, Result, Secret,
-    backend::{Caller, GetCredential, TOO_LARGE},
+    backend::{Caller, GetCredential, Misread},
 };
 use smalt_bridge::{ConnectOptions, contained};
 
@@ -24,21 +24,13 @@ use crate::{
 /// Reads a value of the host. What is said of a mistake repeats no value.
 pub fn read<'de, T: Deserialize<'de>>(what: &str, value: Unknown<'_>) -> Result<T> {
     T::deserialize(Reader::new(value)).map_err(|error| {
-        let said = error.to_string();
-        let names_a_field = ["unknown field `", "missing field `"].iter().any(|start| said.starts_with(start));
-        match said.split('`').nth(1).filter(|field| names_a_field && field.len() <= 64) {
-            Some(field) if said.starts_with("unknown") => {
-                Error::new(Code::InvalidRequest, format!("{what} have no `{}`", field.escape_default()))
-            }
-            Some(field) => Error::new(Code::InvalidRequest, format!("{what} need `{}`", field.escape_default())),
-            None => {
-                let reason = match said.strip_prefix(TOO_LARGE) {
-                    Some(limit) => format!("{what}: {limit}"),
-                    None => format!("{what} hold a value of another type than they take"),
-                };
-                Error::new(Code::InvalidRequest, reason)
-            }
-        }
+        let reason = match Misread::of(&error.to_string()) {
+            Misread::Unknown(field) => format!("{what} have no `{}`", field.escape_default()),
+            Misread::Needed(field) => format!("{what} need `{}`", field.escape_default()),
+            Misread::TooLarge(limit) => format!("{what}: {limit}"),
+            Misread::OtherType => format!("{what} hold a value of another type than they take"),
+        };
+        Error::new(Code::InvalidRequest, reason)
     })
 }
 

@@ -6,7 +6,7 @@ use napi::{
     bindgen_prelude::{FromNapiValue, Function, JsObjectValue, Object, Uint8Array},
 };
 use serde::de::{self, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, Visitor, value::Error};
-use smalt::backend::TOO_LARGE;
+use smalt::backend::too_large;
 
 use crate::write::DOCUMENTS;
 
@@ -25,11 +25,6 @@ pub struct Reader<'env> {
 
 fn failed(_: napi::Error) -> Error {
     Error::custom("a value cannot be read")
-}
-
-/// It is told to the caller as it is.
-fn too_large(limit: std::fmt::Arguments<'_>) -> Error {
-    Error::custom(format_args!("{TOO_LARGE}{limit}"))
 }
 
 /// `returnTo` to `return_to`.

@@ -22,18 +22,22 @@ export interface EventsPageOptions extends CallOptions {
 /** How long one reading waits where nothing was left to read. Whoever stops in the meantime ends it at once. */
 const WAIT = 30_000
 
+/** How many events one reading takes. One that took fewer took all that there were. */
+const MOST = 100
+
 /** Follows the log. @internal */
 export async function* follow(handle: Handle, options: EventsOptions): AsyncGenerator<Event, void, void> {
   const { signal, keepAlive = false } = options
   let { since } = options
   // A reading that does not wait for an event is waited for in any case: its error is told also where nothing else goes on, and what is in
-  // the log is read to its end. Only when there was nothing more is the next one a listener's.
+  // the log is read to its end. Once there was nothing more, the next one is a listener's.
   for (let wait = 0; ;) {
-    const page: Page<Event> = await call(handle, 'events', { since, wait }, { signal, keepAlive: keepAlive || wait === 0 } as CallOptions)
+    const asked = { since, limit: MOST, wait }
+    const page: Page<Event> = await call(handle, 'events', asked, { signal, keepAlive: keepAlive || wait === 0 } as CallOptions)
     for (const event of page.items) {
       yield event
       since = event.cursor
     }
-    wait = page.items.length > 0 ? 0 : WAIT
+    wait = page.items.length < MOST ? WAIT : 0
   }
 }

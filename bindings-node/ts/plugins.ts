@@ -200,8 +200,7 @@ function ask({ connectors, presenter, keys, runner }: Plugins, call: HostCall, s
   const given = call.arguments as never
   switch (call.what) {
     case 'present':
-      // It has the same to hide as what a flow is started with.
-      return presenter?.present(discreet('StartedConnect', { ...(given as PresentRequest), signal }))
+      return presenter?.present(discreet('PresentRequest', { ...(given as PresentRequest), signal }))
     case 'key_id':
       return keys?.keyId()
     case 'wrap':
@@ -211,7 +210,7 @@ function ask({ connectors, presenter, keys, runner }: Plugins, call: HostCall, s
       return keys?.unwrap(keyId, wrapped, aad)
     }
     case 'run':
-      return runner?.run({ ...(given as WorkflowRun), signal })
+      return runner?.run(discreet('WorkflowRun', { ...(given as WorkflowRun), signal }))
     default: {
       const connector = connectors.find((connector) => slugOf(connector) === call.plugin)
       const at = context(call, signal)
@@ -219,9 +218,9 @@ function ask({ connectors, presenter, keys, runner }: Plugins, call: HostCall, s
         case 'verify':
           return connector?.verify?.(at)
         case 'options':
-          return connector?.options?.(at, given)
+          return connector?.options?.(at, discreet('OptionsRequest', given as OptionsRequest))
         case 'rule_columns':
-          return connector?.ruleColumns?.(at, given)
+          return connector?.ruleColumns?.(at, discreet('RuleRequest', given as RuleRequest))
         case 'revoke':
           return connector?.revoke?.(at, given)
       }

@@ -150,10 +150,11 @@ impl Engine {
     fn close(&self, py: Python<'_>) -> Work {
         here();
         let _inside = Inside::enter(py);
-        // At once: the wait for the end may be given up. Where that was before it began, the engine goes on, and keeps nothing.
-        self.kept.close(py);
+        // At once: the wait for the end may be given up.
+        let closing = self.kept.close(py);
         let engine = self.engine.clone();
         Work::new(async move {
+            closing.begins();
             engine.close().await;
             Ok(Answer::Closed)
         })

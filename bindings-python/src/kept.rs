@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
@@ -25,7 +25,32 @@ struct Inner {
     objects_sweep: Sweep,
     ready: Py<PyDict>,
     ready_sweep: Sweep,
-    closed: AtomicBool,
+    /// How often it is being closed, or was.
+    closes: Arc<AtomicUsize>,
+}
+
+impl Inner {
+    fn is_closed(&self) -> bool {
+        self.closes.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// A close that was asked for. Nothing is kept from then on; one that is given up before it has begun never was.
+pub struct Closing(Option<Arc<AtomicUsize>>);
+
+impl Closing {
+    /// It cannot be taken back any more.
+    pub fn begins(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if let Some(closes) = self.0.take() {
+            closes.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
 }
 
 /// What is kept for one engine, whoever asks it.
@@ -41,7 +66,7 @@ impl Kept {
             objects_sweep: Sweep::default(),
             ready: PyDict::new(py).unbind(),
             ready_sweep: Sweep::default(),
-            closed: AtomicBool::new(false),
+            closes: Arc::default(),
         }))
     }
 
@@ -52,7 +77,7 @@ impl Kept {
 
     /// The credential's object: the kept one while core answers the very same credential, or a new one.
     pub fn object<'py>(&self, py: Python<'py>, credential: &Arc<Credential>) -> PyResult<Bound<'py, PyAny>> {
-        let Inner { objects, objects_sweep: sweep, closed, .. } = &*self.0;
+        let Inner { objects, objects_sweep: sweep, .. } = &*self.0;
         let place = Arc::as_ptr(credential) as usize;
         if let Ok(kept) = objects.lock()
             && let Some((known, object)) = kept.get(&place)
@@ -67,7 +92,7 @@ impl Kept {
         }
         let mut dead = Vec::new();
         if let Ok(mut kept) = objects.lock()
-            && !closed.load(Ordering::SeqCst)
+            && !self.0.is_closed()
         {
             if sweep.is_due(kept.len()) {
                 // What core let go of goes here, too: its secrets are wiped with the last reference.
@@ -90,7 +115,7 @@ impl Kept {
         credential: &Arc<Credential>,
         ready: smalt_bridge::Ready,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let Inner { ready: known, ready_sweep: sweep, closed, .. } = &*self.0;
+        let Inner { ready: known, ready_sweep: sweep, .. } = &*self.0;
         let (known, object) = (known.bind(py), self.object(py, credential)?);
         if sweep.is_due(known.len()) {
             // A list of its own: dropping objects can run Python code.
@@ -105,20 +130,22 @@ impl Kept {
             }
         }
         known.set_item(key, Ready { ready, credential: Arc::downgrade(credential), object: object.clone().unbind() })?;
-        if closed.load(Ordering::SeqCst) {
+        if self.0.is_closed() {
             // It was closed meanwhile, and cleared before this came.
             known.clear();
         }
         Ok(object)
     }
 
-    /// Forgets them all, and keeps none any more.
-    pub fn close(&self, py: Python<'_>) {
+    /// Forgets them all, and keeps none any more, unless the close is given up before it begins.
+    pub fn close(&self, py: Python<'_>) -> Closing {
         // First: whoever keeps one meanwhile looks at it afterwards, or under the lock.
-        self.0.closed.store(true, Ordering::SeqCst);
+        self.0.closes.fetch_add(1, Ordering::SeqCst);
+        let closing = Closing(Some(self.0.closes.clone()));
         self.0.ready.bind(py).clear();
         let dead = self.0.objects.lock().map(|mut kept| std::mem::take(&mut *kept));
         drop(dead);
+        closing
     }
 }
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from smalt import AsyncSmalt, Smalt, _ports, make_key
+from smalt import AsyncSmalt, Smalt, _ports, asgi, make_key
 from smalt.testing import Sandbox
 
 PROJECT: dict[str, Any] = {
@@ -179,6 +179,42 @@ def test_a_stream_ends_with_its_reader(leave: Callable[[Client], Awaitable[None]
             gc.collect()
 
     asyncio.run(life())
+    assert not reported, reported
+
+
+def test_a_stream_that_fails_both_ways_leaves_no_exception_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[Any] = []
+
+    async def piece(_: object) -> bytes:
+        return b"piece"
+
+    async def receive() -> Any:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # A server's own words for being cancelled.
+            raise OSError("the server lost the connection")
+
+    async def send(_: object) -> None:
+        raise RuntimeError("nobody takes it")
+
+    class Rest:
+        def next(self) -> None:
+            """What is awaited by `piece`."""
+
+    async def life() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+        rest: Any = Rest()
+        with pytest.raises(RuntimeError, match="nobody takes it"):
+            await asgi._stream(rest, receive, send)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            await asyncio.wait(left, timeout=60)
+        gc.collect()
+
+    monkeypatch.setattr(asgi, "end", piece)
+    asyncio.run(life())
+    gc.collect()
     assert not reported, reported
 
 

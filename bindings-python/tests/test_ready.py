@@ -140,6 +140,20 @@ def test_what_is_asked_while_it_closes_is_not_kept() -> None:
             account.credential("sandbox-oauth")
 
 
+def test_a_close_that_never_begins_changes_nothing() -> None:
+    with Smalt.sandbox() as smalt:
+        account = connected(smalt)
+        first = ready(account)
+        assert smalt._engine.ready
+        closing, other = smalt._engine.close(), smalt._engine.close()
+        assert not smalt._engine.ready
+        del closing
+        assert account.credential("sandbox-oauth") is not None and not smalt._engine.ready, "the other one may begin yet"
+        del other
+        kept = ready(account)
+        assert kept.connection_id == first.connection_id and ready(account) is kept and smalt._engine.ready
+
+
 def test_threads_that_ask_while_it_is_closed_leave_nothing_behind() -> None:
     for _ in range(5):
         smalt = Smalt.sandbox()

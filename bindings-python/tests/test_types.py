@@ -107,6 +107,13 @@ def test_s41_what_is_of_any_shape_or_tells_is_hidden() -> None:
     assert TELLING <= hidden, TELLING - hidden
 
 
+def test_s41_nothing_is_shown_as_such_in_place_of_what_is_hidden() -> None:
+    prompt = types.DevicePrompt(user_code=CANARY, verification_uri="page", interval=5)
+    assert "user_code=…" in repr(prompt) and "verification_uri_complete=None" in repr(prompt)
+    answer = types.ApiAnswer(status=200, headers=(), body=b"")
+    assert repr(answer) == "ApiAnswer(status=200, headers=…, body=…)"
+
+
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_answers_are_immutable_values(cls: type[Model]) -> None:
     made, other = sample(cls), sample(cls)

@@ -16,11 +16,15 @@ export const PRINTS: Readonly<Record<string, Prints>> = {
   Field: { hidden: ['value', 'defaultValue'], within: {} },
   NameValue: { hidden: ['value'], within: {} },
   NewWebhook: { hidden: [], within: { webhook: 'Webhook' } },
+  OptionsRequest: { hidden: ['parentValue', 'search'], within: {} },
   ParkedCallback: { hidden: ['returnTo'], within: {} },
   Portal: { hidden: ['properties', 'returnTo'], within: {} },
+  PresentRequest: { hidden: ['authorizeUrl'], within: { device: 'DevicePrompt' } },
+  RuleRequest: { hidden: ['lhs'], within: {} },
   StartedConnect: { hidden: ['authorizeUrl'], within: { device: 'DevicePrompt' } },
   Webhook: { hidden: ['body'], within: {} },
   Workflow: { hidden: [], within: { fields: 'Field' } },
+  WorkflowRun: { hidden: ['fields', 'workflowFields', 'payload'], within: {} },
 }
 
 /** The operations whose answers are such, alone or as a list. */

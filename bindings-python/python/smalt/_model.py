@@ -59,7 +59,7 @@ class Model:
         return hash((type(self), *(_hashable(getattr(self, name)) for name in self._fields)))
 
     def __repr__(self) -> str:
-        shown = (f"{name}={'…' if name in self._hidden and _is_set(value) else _shown(value)}" for name, value in self._all())
+        shown = (f"{name}={'…' if name in self._hidden and value is not None else _shown(value)}" for name, value in self._all())
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def _all(self) -> list[tuple[str, Any]]:
@@ -78,10 +78,6 @@ class Model:
 
     def __deepcopy__(self: Self, memo: object) -> Self:
         return self
-
-
-def _is_set(value: object) -> bool:
-    return value is not None and value != () and value != {}
 
 
 def _shown(value: object) -> str:

@@ -87,10 +87,12 @@ def _quoted(path: str) -> str:
 async def _stream(rest: Rest, receive: Receive, send: Send) -> None:
     """Sends what comes until it ends, until nobody reads any more, or until this is cancelled. What `receive` raises ends it, too."""
     gone = asyncio.ensure_future(_gone(receive))
+    gone.add_done_callback(_seen)
     piece: asyncio.Future[Any] | None = None
     try:
         while True:
             piece = asyncio.ensure_future(end(rest.next()))
+            piece.add_done_callback(_seen)
             await asyncio.wait({piece, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not piece.done():
                 gone.result()
@@ -104,6 +106,12 @@ async def _stream(rest: Rest, receive: Receive, send: Send) -> None:
         if piece is not None:
             piece.cancel()
         del rest
+
+
+def _seen(ended: asyncio.Future[Any]) -> None:
+    """Where another one's exception ends the answer, asyncio would tell that nobody has asked for this one's."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 async def _gone(receive: Receive) -> None:

@@ -37,6 +37,8 @@ mod cancel;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod engine;
+#[cfg(feature = "embedded")]
+mod hidden;
 pub mod host;
 mod open;
 mod port;

@@ -2,6 +2,7 @@
 //! and bindings call it.
 
 mod found;
+mod misread;
 mod requests;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use found::Found;
+pub use misread::{Misread, too_large};
 pub use requests::*;
 
 pub use crate::model::{Handoff, HandoffPreview, ParkedCallback};
@@ -244,23 +246,15 @@ fn errors_in(lines: &[&str]) -> Vec<String> {
     named.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// Begins what the reader of a language says of a value that is larger than it takes. The rest is repeated to the caller: nothing of the value
-/// may stand in it.
-pub const TOO_LARGE: &str = "too large: ";
-
 /// Reads a request. What it says of a mistake repeats no value: any of them may be a secret.
 fn read<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(operation: Operation, request: D) -> Result<T> {
     T::deserialize(request).map_err(|error| {
         let name = operation.row().name;
-        let said = error.to_string();
-        let names_a_field = ["unknown field `", "missing field `", "duplicate field `"].iter().any(|start| said.starts_with(start));
-        match said.split('`').nth(1).filter(|field| names_a_field && field.len() <= 64) {
-            Some(field) if said.starts_with("unknown") => err!(InvalidRequest, "`{name}` has no field `{}`", field.escape_default()),
-            Some(field) => err!(InvalidRequest, "`{name}` needs the field `{}` once", field.escape_default()),
-            None => match said.strip_prefix(TOO_LARGE) {
-                Some(limit) => err!(InvalidRequest, "`{name}` is asked for too much: {limit}"),
-                None => err!(InvalidRequest, "a field of `{name}` holds a value of another type than it takes"),
-            },
+        match Misread::of(&error.to_string()) {
+            Misread::Unknown(field) => err!(InvalidRequest, "`{name}` has no field `{}`", field.escape_default()),
+            Misread::Needed(field) => err!(InvalidRequest, "`{name}` needs the field `{}` once", field.escape_default()),
+            Misread::TooLarge(limit) => err!(InvalidRequest, "`{name}` is asked for too much: {limit}"),
+            Misread::OtherType => err!(InvalidRequest, "a field of `{name}` holds a value of another type than it takes"),
         }
     })
 }

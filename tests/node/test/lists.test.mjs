@@ -66,6 +66,22 @@ test('events and lists are fetched as they are read', async (t) => {
   await accounts.return()
   await remote.countAccounts()
   assert.equal(asked.list_accounts, 2)
+
+  // A reading that took all that there was is not asked for again: each of these events is one question, which waited for it.
+  asked.events = 0
+  const followed = remote.events({ keepAlive: true })
+  while ((await followed.next()).value.accountId !== 'acme-4');
+  for (const id of ['acme-5', 'acme-6']) {
+    const before = asked.events
+    const next = followed.next()
+    while (asked.events === before) await new Promise(setImmediate)
+    // One that had not waited would be answered by now, with nothing.
+    for (let n = 0; n < 5; n++) await remote.countAccounts()
+    await smalt.createAccount(id)
+    assert.equal((await next).value.accountId, id)
+  }
+  await followed.return()
+  assert.equal(asked.events, 3)
 })
 
 test('all that is in the log is read where nothing else holds up the process', async () => {

@@ -11,6 +11,8 @@ import { connected, folder } from './helpers.mjs'
 function shown(value) {
   const ways = [
     () => inspect(value, { depth: 20, showHidden: true, getters: true }),
+    // As `console.dir` and the differences of `assert` are written, which ask no value.
+    () => inspect(value, { depth: 20, showHidden: true, customInspect: false }),
     () => JSON.stringify(value),
     () => format('%s %o %O %j', value, value, value, value),
     () => `${value}`,
@@ -251,6 +253,62 @@ test('s41: what may hold a secret of a user\'s is not printed, and is there all 
   await assert.rejects(other.account('acme-1').connect('sandbox-oauth'), { code: 'plugin_failed' })
   assert.match(prompts[0], /authorizeUrl: …/)
   assert.ok(!prompts[0].includes(new URL(prompts[1]).searchParams.get('state')))
+})
+
+test('s41: nor does what a plugin is asked with print what a user chose, typed or gave', async (t) => {
+  const { hidden } = JSON.parse(readFileSync(join(process.env.SMALT_ROOT, 'docs/schema/bridge-1.json'), 'utf8'))
+  const printed = {}
+  const keep = (type, request) => {
+    printed[type] = [inspect(request, { depth: 20, showHidden: true }), format('%s %o %O', request, request, request), JSON.stringify(request)]
+  }
+  const { account } = await connected(t, {
+    connectors: [
+      {
+        slug: 'sandbox-oauth',
+        options(_, request) {
+          keep('OptionsRequest', request)
+          return [{ value: 'a' }]
+        },
+        ruleColumns(_, request) {
+          keep('RuleRequest', request)
+          return null
+        },
+      },
+    ],
+    runner: {
+      run(run) {
+        keep('WorkflowRun', run)
+        return null
+      },
+    },
+    project: {
+      version: 1,
+      sandbox: { enabled: true },
+      apps: {
+        'sandbox-oauth': {
+          fields: [
+            { id: 'room', name: 'Room', type: 'select', options_from: 'rooms' },
+            { id: 'rule', name: 'Rule', type: 'rule_engine', options: [{ name: 'Stage', value: 'stage' }] },
+            { id: 'note', name: 'Note', type: 'text' },
+          ],
+          workflows: [{ id: 'echo', name: 'Echo', enabled: true, fields: [{ id: 'own', name: 'Own', type: 'text' }] }],
+        },
+      },
+    },
+  })
+  await account.config('sandbox-oauth')
+  await account.updateConfig('sandbox-oauth', { fields: { note: 'fields-canary' }, workflows: { echo: { fields: { own: 'workflowFields-canary' } } } })
+  await account.configField('sandbox-oauth', 'room', { parentValue: 'parentValue-canary', search: 'search-canary' })
+  await account.ruleColumns('sandbox-oauth', 'rule', 'lhs-canary')
+  await account.runWorkflow('sandbox-oauth', 'echo', { text: 'payload-canary' })
+  assert.deepEqual(Object.keys(printed).sort(), ['OptionsRequest', 'RuleRequest', 'WorkflowRun'])
+  for (const [type, [inspected, formatted, data]] of Object.entries(printed)) {
+    for (const member of hidden[type].map((name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase()))) {
+      for (const shown of [inspected, formatted]) assert.match(shown, new RegExp(`\\b${member}: …`), `${type}: ${member} is printed`)
+      assert.ok(!`${inspected} ${formatted}`.includes(`${member}-canary`), inspected)
+      assert.ok(data.includes(`${member}-canary`), `${type}: ${member} is data: ${data}`)
+    }
+  }
 })
 
 test('s41: a refused secret is not in its error', async (t) => {

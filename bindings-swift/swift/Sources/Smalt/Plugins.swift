@@ -85,6 +85,17 @@ public struct OptionsRequest: Sendable, Hashable, Decodable {
     }
 }
 
+extension OptionsRequest: Discreet {
+    /// Without what a user chose or typed.
+    public var description: String {
+        described(
+            "OptionsRequest",
+            [
+                "field": field, "source": source, "workflow": workflow, "parentValue": Hidden.of(parentValue), "search": Hidden.of(search),
+            ])
+    }
+}
+
 /// What a rule's columns are asked for with.
 public struct RuleRequest: Sendable, Hashable, Decodable {
     /// The field's id.
@@ -93,6 +104,11 @@ public struct RuleRequest: Sendable, Hashable, Decodable {
     public var workflow: String?
     /// The left side's value.
     public var lhs: JSON
+}
+
+extension RuleRequest: Discreet {
+    /// Without what a user chose.
+    public var description: String { described("RuleRequest", ["field": field, "workflow": workflow, "lhs": Hidden.of(lhs)]) }
 }
 
 /// Which grant is to be ended.
@@ -204,7 +220,8 @@ public struct DeviceCode: Sendable, Hashable, Decodable {
 extension DeviceCode: Discreet {
     /// Without the code.
     public var description: String {
-        described("DeviceCode", ["userCode": Hidden(), "verificationURI": verificationURI, "verificationURIComplete": Hidden()])
+        let complete = Hidden.of(verificationURIComplete)
+        return described("DeviceCode", ["userCode": Hidden(), "verificationURI": verificationURI, "verificationURIComplete": complete])
     }
 }
 
@@ -256,7 +273,7 @@ extension WorkflowRun: Discreet {
             "WorkflowRun",
             [
                 "accountID": accountID, "application": application, "configID": configID, "workflow": workflow, "fields": Hidden(),
-                "workflowFields": Hidden(), "payload": Hidden(),
+                "workflowFields": Hidden(), "payload": Hidden.of(payload),
             ])
     }
 }

@@ -63,6 +63,12 @@ extension DiscreetData {
 /// Stands in a description for what is not shown.
 struct Hidden: CustomStringConvertible {
     var description: String { "…" }
+
+    /// Only where there is something.
+    static func of(_ value: Any?) -> Any? {
+        if value == nil || (value as? JSON) == JSON.null { return nil }
+        return Hidden()
+    }
 }
 
 func described(_ type: String, _ parts: KeyValuePairs<String, Any?>) -> String {

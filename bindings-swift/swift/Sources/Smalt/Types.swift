@@ -1773,7 +1773,7 @@ extension Portal: Discreet {
                 "environment": environment,
                 "properties": Hidden(),
                 "configID": configID,
-                "returnTo": Hidden(),
+                "returnTo": Hidden.of(returnTo),
                 "ticket": ticket,
             ])
     }
@@ -2200,7 +2200,7 @@ extension DevicePrompt: Discreet {
                 "userCode": Hidden(),
                 "verificationURI": verificationURI,
                 "interval": interval,
-                "verificationURIComplete": Hidden(),
+                "verificationURIComplete": Hidden.of(verificationURIComplete),
             ])
     }
 }
@@ -2325,7 +2325,7 @@ extension ParkedCallback: Discreet {
                 "flowID": flowID,
                 "accountID": accountID,
                 "handedOff": handedOff,
-                "returnTo": Hidden(),
+                "returnTo": Hidden.of(returnTo),
                 "claim": claim,
                 "error": error,
             ])
@@ -2800,6 +2800,13 @@ public struct WorkflowUpdate: Sendable, Hashable, Codable {
     }
 }
 
+extension WorkflowUpdate: Discreet {
+    /// Without what may hold a secret of a user's.
+    public var description: String {
+        described("WorkflowUpdate", ["enabled": enabled, "fields": Hidden()])
+    }
+}
+
 /// What the user of one linked account has set for one application.
 public struct Config: Sendable, Hashable, Codable {
     /// The application's slug.
@@ -2963,8 +2970,8 @@ extension Field: Discreet {
                 "multiple": multiple,
                 "helpText": helpText,
                 "placeholder": placeholder,
-                "value": Hidden(),
-                "defaultValue": Hidden(),
+                "value": Hidden.of(value),
+                "defaultValue": Hidden.of(defaultValue),
                 "options": options,
                 "labels": labels,
                 "parent": parent,
@@ -3115,7 +3122,7 @@ public struct Executed: Sendable, Hashable, Codable {
 extension Executed: Discreet {
     /// Without what may hold a secret of a user's.
     public var description: String {
-        described("Executed", ["execution": execution, "answer": Hidden(), "reason": Hidden()])
+        described("Executed", ["execution": execution, "answer": Hidden.of(answer), "reason": Hidden.of(reason)])
     }
 }
 
@@ -3538,7 +3545,7 @@ extension Webhook: DiscreetData {
                 "workflows": workflows,
                 "createdAt": createdAt,
                 "updatedAt": updatedAt,
-                "body": Hidden(),
+                "body": Hidden.of(body),
                 "description": description,
                 "group": group,
                 "application": application,

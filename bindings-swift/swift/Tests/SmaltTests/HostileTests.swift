@@ -100,6 +100,39 @@ import Testing
         }
     }
 
+    @Test func s41_whatPluginsAreAskedWithHidesWhatTheListSays() throws {
+        let file = repository.appendingPathComponent("docs/schema/bridge-1.json")
+        let list = try #require(try JSONDecoder().decode(JSON.self, from: Data(contentsOf: file))["hidden"])
+        let said = "canary-4711"
+        let page = try #require(URL(string: "https://app.example/\(said)"))
+        let code = DeviceCode(userCode: said, verificationURI: "page", verificationURIComplete: said)
+        let asked: [String: Any] = [
+            "OptionsRequest": OptionsRequest(field: "field", source: "source", workflow: nil, parentValue: .string(said), search: said),
+            "RuleRequest": RuleRequest(field: "field", workflow: nil, lhs: .string(said)),
+            "WorkflowRun": WorkflowRun(
+                accountID: "a", application: "b", configID: "c", workflow: "w", fields: ["a": .string(said)],
+                workflowFields: ["a": .string(said)], payload: .string(said)),
+            "PresentRequest": AuthorizePage(authorizeURL: page, redirectURI: "redirect", application: "app", device: code),
+            "DevicePrompt": code,
+        ]
+        let named = ["authorize_url": "authorizeURL", "verification_uri_complete": "verificationURIComplete"]
+        for (name, value) in asked {
+            let shown = everything(value)
+            #expect(!shows(shown), "\(name): \(shown)")
+            for member in try #require(list[name]?.array).compactMap(\.string) {
+                let words = member.split(separator: "_")
+                let own = named[member] ?? words[0] + words.dropFirst().map(\.capitalized).joined()
+                #expect(shown.contains("\(own): …"), "\(name): \(shown)")
+            }
+        }
+        // Nothing is shown as such.
+        let nothing = OptionsRequest(field: "f", source: "s", workflow: nil, parentValue: nil, search: nil)
+        #expect("\(nothing)" == "OptionsRequest(field: f, source: s, workflow: nil, parentValue: nil, search: nil)")
+        #expect("\(RuleRequest(field: "f", workflow: nil, lhs: .null))" == "RuleRequest(field: f, workflow: nil, lhs: nil)")
+        let prompt = DevicePrompt(userCode: "c", verificationURI: "page", interval: 5)
+        #expect("\(prompt)" == "DevicePrompt(userCode: …, verificationURI: page, interval: 5, verificationURIComplete: nil)")
+    }
+
     @Test func optionsThatExcludeEachOtherAreRefusedBeforeAnythingIsOpened() async throws {
         try await running {
             let before = (Engine.open.with { $0 }, Homes.shared.open)

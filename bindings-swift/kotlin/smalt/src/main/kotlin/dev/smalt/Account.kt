@@ -202,14 +202,16 @@ public class Session internal constructor(
 
     public companion object {
         /**
-         * One linked account's authority at a server, for a phone or a desktop, which holds no API key. No I/O: nobody is asked before the
-         * first call.
+         * One linked account's authority at a server, for a phone or a desktop, which holds no API key. Nobody is asked before the first
+         * call. No I/O, but on Android: the first session or server's handle of a process reads the device's certificate authorities, unless
+         * one is named. Make it off the main thread.
          *
          * @param server The server's address; it may end in a path.
          * @param configure What else can be set.
          * @param tokens Gives tokens, which your backend makes with `account.session()`: asked before the first call and whenever
          *   one has ended, once for all calls that wait.
          * @throws SmaltException.Invalid `address_refused` for plain http to another machine.
+         * @throws SmaltException.Unsupported `unsupported` on an Android device whose certificate authorities can't be read.
          */
         @JvmStatic
         @JvmName("at")
@@ -241,9 +243,9 @@ public class Session internal constructor(
             options: JsonObject,
             token: Secret,
         ): Session {
-            val text = options.toString() + (home?.described(null) ?: obj {}).toString()
             val engine =
                 try {
+                    val text = options.toString() + (home?.described(null) ?: obj {}).toString()
                     native.openSession(Port.number, text.encodeToByteArray())
                 } catch (refused: Throwable) {
                     home?.let { Homes.remove(it) }

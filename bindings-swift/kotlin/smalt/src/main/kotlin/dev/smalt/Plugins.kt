@@ -79,7 +79,11 @@ public data class OptionsRequest(
     public val parentValue: JsonElement?,
     /** What the user typed. */
     public val search: String?,
-)
+) {
+    /** Without what a user chose or typed. */
+    override fun toString(): String =
+        "OptionsRequest(field=$field, source=$source, workflow=$workflow, parentValue=${discreet(parentValue)}, search=${discreet(search)})"
+}
 
 /** What a rule's columns are asked for with. */
 public data class RuleRequest(
@@ -89,7 +93,10 @@ public data class RuleRequest(
     public val workflow: String?,
     /** The left side's value. */
     public val lhs: JsonElement,
-)
+) {
+    /** Without what a user chose. */
+    override fun toString(): String = "RuleRequest(field=$field, workflow=$workflow, lhs=${discreet(lhs)})"
+}
 
 /** Which grant is to be ended. */
 public data class RevokeRequest(
@@ -252,7 +259,8 @@ internal class Home(
     val runner: WorkflowRunner? = null,
     val tokens: TokenProvider? = null,
 ) {
-    val number: Long = Homes.put(this)
+    /** Registered when the native half is told of it: what fails before leaves nothing. */
+    val number: Long by lazy { Homes.put(this) }
 
     /** The engine, as soon as it is open. */
     @Volatile

@@ -1,6 +1,7 @@
 package dev.smalt
 
 import java.security.MessageDigest
+import kotlinx.serialization.json.JsonNull
 
 /**
  * A text that nobody shows by accident: [toString] and logs have none of it.
@@ -21,3 +22,6 @@ public class Secret(text: String) {
 
     override fun toString(): String = "Secret(…)"
 }
+
+/** What stands in a text for what is not shown: nothing is shown as such. */
+internal fun discreet(value: Any?): String = if (value == null || value == JsonNull) "null" else "…"

@@ -154,7 +154,8 @@ public class Smalt internal constructor(
             }
 
         /**
-         * The organisation's authority at a server: `smalt serve`, or the hosted service. No I/O: whether it is there shows at the first call.
+         * The organisation's authority at a server: `smalt serve`, or the hosted service. Whether it is there shows at the first call. No I/O,
+         * but on Android, as of a [Session].
          *
          * @param server The server's address; it may end in a path.
          * @param apiKey The organisation's API key, which also says which environment is meant. Absent: the variable `SMALT_API_KEY`.

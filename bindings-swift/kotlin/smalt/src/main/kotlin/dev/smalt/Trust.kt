@@ -10,10 +10,20 @@ import javax.net.ssl.X509TrustManager
  * app's network security configuration says beside that (pins, an authority of its own) is not read.
  */
 internal object Trust {
-    /** The device's authorities on Android; elsewhere nothing, since the library knows the platform's. */
-    fun ofDevice(machine: String? = System.getProperty("java.vm.name")): String? =
+    /** The device's authorities on Android, read once; elsewhere nothing, since the library knows the platform's. */
+    fun ofDevice(
+        machine: String? = System.getProperty("java.vm.name"),
+        read: () -> String = { authorities },
+    ): String? {
         // Android's machine has had this name since its first one.
-        if (machine == "Dalvik") authorities.ifEmpty { null } else null
+        if (machine != "Dalvik") return null
+        return try {
+            read().ifEmpty { null }
+        } catch (broken: Exception) {
+            val reason = "The certificate authorities of this device can't be read. Name those to trust with `certificateAuthority`."
+            throw failure("unsupported", "unsupported", reason).apply { initCause(broken) }
+        }
+    }
 
     private val authorities: String by lazy {
         val factory = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm())

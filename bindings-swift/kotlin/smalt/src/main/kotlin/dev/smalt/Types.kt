@@ -730,7 +730,7 @@ public data class Portal(
     public val ticket: Secret? = null,
 ) {
     /** Without what may hold a secret of a user's. */
-    override fun toString(): String = "Portal(session=$session, environment=$environment, properties=…, configId=$configId, returnTo=…, ticket=$ticket)"
+    override fun toString(): String = "Portal(session=$session, environment=$environment, properties=…, configId=$configId, returnTo=${discreet(returnTo)}, ticket=$ticket)"
 }
 
 /** A new API key. */
@@ -968,7 +968,7 @@ public data class DevicePrompt(
     public val verificationUriComplete: String? = null,
 ) {
     /** Without what may hold a secret of a user's. */
-    override fun toString(): String = "DevicePrompt(userCode=…, verificationUri=$verificationUri, interval=$interval, verificationUriComplete=…)"
+    override fun toString(): String = "DevicePrompt(userCode=…, verificationUri=$verificationUri, interval=$interval, verificationUriComplete=${discreet(verificationUriComplete)})"
 }
 
 /**
@@ -1023,7 +1023,7 @@ public data class ParkedCallback(
     public val error: String? = null,
 ) {
     /** Without what may hold a secret of a user's. */
-    override fun toString(): String = "ParkedCallback(flowId=$flowId, accountId=$accountId, handedOff=$handedOff, returnTo=…, claim=$claim, error=$error)"
+    override fun toString(): String = "ParkedCallback(flowId=$flowId, accountId=$accountId, handedOff=$handedOff, returnTo=${discreet(returnTo)}, claim=$claim, error=$error)"
 }
 
 /** One attempt to connect. It survives restarts, and any process on the store can finish it. */
@@ -1269,7 +1269,10 @@ public data class WorkflowUpdate(
     public val enabled: Boolean? = null,
     /** Values by field id; `null` clears. */
     public val fields: Map<String, JsonElement> = emptyMap(),
-)
+) {
+    /** Without what may hold a secret of a user's. */
+    override fun toString(): String = "WorkflowUpdate(enabled=$enabled, fields=…)"
+}
 
 /** What the user of one linked account has set for one application. */
 public data class Config(
@@ -1329,7 +1332,7 @@ public data class Field(
     public val mapping: FieldMapping? = null,
 ) {
     /** Without what may hold a secret of a user's. */
-    override fun toString(): String = "Field(id=$id, name=$name, fieldType=$fieldType, required=$required, hidden=$hidden, multiple=$multiple, helpText=$helpText, placeholder=$placeholder, value=…, defaultValue=…, options=$options, labels=$labels, parent=$parent, page=$page, labelObject=$labelObject, mapping=$mapping)"
+    override fun toString(): String = "Field(id=$id, name=$name, fieldType=$fieldType, required=$required, hidden=$hidden, multiple=$multiple, helpText=$helpText, placeholder=$placeholder, value=${discreet(value)}, defaultValue=${discreet(defaultValue)}, options=$options, labels=$labels, parent=$parent, page=$page, labelObject=$labelObject, mapping=$mapping)"
 }
 
 /** A workflow that the organisation offers, and its switch. */
@@ -1409,7 +1412,7 @@ public data class Executed(
     public val reason: String? = null,
 ) {
     /** Without what may hold a secret of a user's. */
-    override fun toString(): String = "Executed(execution=$execution, answer=…, reason=…)"
+    override fun toString(): String = "Executed(execution=$execution, answer=${discreet(answer)}, reason=${discreet(reason)})"
 }
 
 /** One run of a workflow. What it was given and what it answered is not kept. */
@@ -1682,7 +1685,7 @@ public data class Webhook(
     public val oldSecretUntil: Instant? = null,
 ) {
     /** Without what may hold a secret of a user's. */
-    override fun toString(): String = "Webhook(id=$id, url=$url, events=$events, enabled=$enabled, method=$method, kind=$kind, headers=$headers, workflows=$workflows, createdAt=$createdAt, updatedAt=$updatedAt, body=…, description=$description, group=$group, application=$application, failingSince=$failingSince, disabledBecause=$disabledBecause, oldSecretUntil=$oldSecretUntil)"
+    override fun toString(): String = "Webhook(id=$id, url=$url, events=$events, enabled=$enabled, method=$method, kind=$kind, headers=$headers, workflows=$workflows, createdAt=$createdAt, updatedAt=$updatedAt, body=${discreet(body)}, description=$description, group=$group, application=$application, failingSince=$failingSince, disabledBecause=$disabledBecause, oldSecretUntil=$oldSecretUntil)"
 }
 
 /** One event on its way to a webhook, and what became of it. */

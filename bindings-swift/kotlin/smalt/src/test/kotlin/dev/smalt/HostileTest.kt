@@ -10,8 +10,11 @@ import kotlin.test.assertTrue
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonArray
 import kotlinx.serialization.json.JsonElement
+import kotlinx.serialization.json.JsonNull
 import kotlinx.serialization.json.JsonPrimitive
+import kotlinx.serialization.json.jsonArray
 import kotlinx.serialization.json.jsonObject
+import kotlinx.serialization.json.jsonPrimitive
 import org.junit.jupiter.api.Timeout
 
 /** What stands wherever a secret could in bindings-swift/shown.json, as text and as bytes. */
@@ -105,6 +108,33 @@ internal class HostileTest {
                 assertFalse(CANARIES.any { it in shown }, "$name: $shown")
             }
         }
+    }
+
+    @Test
+    fun `s41 what plugins are asked with hides what the list says, and nothing is shown as such`() {
+        val bridge = Json.parseToJsonElement(REPOSITORY.resolve("docs/schema/bridge-1.json").toFile().readText()).jsonObject
+        val said = JsonPrimitive(CANARIES[0])
+        val asked =
+            mapOf(
+                "OptionsRequest" to OptionsRequest("field", "source", "workflow", said, CANARIES[0]),
+                "RuleRequest" to RuleRequest("field", "workflow", said),
+                // These say nothing of themselves.
+                "WorkflowRun" to WorkflowRun("account", "app", "config", "workflow", mapOf("a" to said), mapOf("a" to said), said),
+                "PresentRequest" to AuthorizePage(CANARIES[0], "redirect", "app", DeviceCode(CANARIES[0], "page", CANARIES[0])),
+                "DevicePrompt" to DeviceCode(CANARIES[0], "page", CANARIES[0]),
+            )
+        for ((name, value) in asked) {
+            val shown = "$value ${listOf(value)}"
+            assertFalse(CANARIES.any { it in shown }, shown)
+            for (member in bridge.getValue("hidden").jsonObject.getValue(name).jsonArray) {
+                val own = Regex("_([a-z])").replace(member.jsonPrimitive.content) { it.groupValues[1].uppercase() }
+                if (value::class.isData) assertTrue("$own=…" in shown, "$name: $shown")
+            }
+        }
+        assertTrue(asked.getValue("OptionsRequest")::class.isData && asked.getValue("RuleRequest")::class.isData)
+        assertEquals("RuleRequest(field=f, workflow=null, lhs=null)", "${RuleRequest("f", null, JsonNull)}")
+        assertTrue("parentValue=null, search=null" in "${OptionsRequest("f", "s", null, null, null)}")
+        assertTrue("userCode=…" in "${DevicePrompt("c", "page", 5)}" && "verificationUriComplete=null" in "${DevicePrompt("c", "page", 5)}")
     }
 
     /** Whether what must not be shown is there to be read. */

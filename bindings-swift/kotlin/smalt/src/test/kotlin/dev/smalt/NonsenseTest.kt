@@ -88,37 +88,35 @@ internal class NonsenseTest {
                 return JsonObject(request)
             }
 
-            withTimeout(size(240, 3_600).seconds) {
-                val smalt = Smalt.sandbox()
-                smalt.account("a").ensure()
-                smalt.account("a").connect("sandbox-oauth")
-                // What waits on purpose does not wait for long.
-                val handles = listOf(smalt.withTimeout(2.seconds).handle, smalt.account("a").session().withTimeout(2.seconds).handle)
-                val room = Semaphore(32)
-                coroutineScope {
-                    repeat(size(5_000, 100_000)) { number ->
-                        val (name, fields) = operations[number % operations.size]
-                        val handle = handles[random.nextInt(2)]
-                        val given = if (number % 500 == 250 && fields.isNotEmpty()) JsonObject(mapOf(fields[0] to large)) else request(fields)
-                        room.acquire()
-                        launch {
-                            try {
-                                // A credential is no JSON; whatever else comes must be.
-                                if (name == "credential") handle.waited(name, given) else handle.operation(name, given)
-                            } catch (error: SmaltException) {
-                                refused.incrementAndGet()
-                                if (error.code == "internal" || error.reason.isEmpty()) strange += "$name: $error"
-                            } finally {
-                                room.release()
-                            }
+            val smalt = Smalt.sandbox()
+            smalt.account("a").ensure()
+            smalt.account("a").connect("sandbox-oauth")
+            // What waits on purpose does not wait for long.
+            val handles = listOf(smalt.withTimeout(2.seconds).handle, smalt.account("a").session().withTimeout(2.seconds).handle)
+            val room = Semaphore(32)
+            coroutineScope {
+                repeat(size(5_000, 100_000)) { number ->
+                    val (name, fields) = operations[number % operations.size]
+                    val handle = handles[random.nextInt(2)]
+                    val given = if (number % 500 == 250 && fields.isNotEmpty()) JsonObject(mapOf(fields[0] to large)) else request(fields)
+                    room.acquire()
+                    launch {
+                        try {
+                            // A credential is no JSON; whatever else comes must be.
+                            if (name == "credential") handle.waited(name, given) else handle.operation(name, given)
+                        } catch (error: SmaltException) {
+                            refused.incrementAndGet()
+                            if (error.code == "internal" || error.reason.isEmpty()) strange += "$name: $error"
+                        } finally {
+                            room.release()
                         }
                     }
                 }
-                assertEquals(emptyList(), strange.toList())
-                assertTrue(refused.get() > size(2_500, 50_000), "$refused were refused")
-                assertEquals("goes-on", smalt.createAccount("goes-on").id)
-                smalt.shutdown()
             }
+            assertEquals(emptyList(), strange.toList())
+            assertTrue(refused.get() > size(2_500, 50_000), "$refused were refused")
+            assertEquals("goes-on", smalt.createAccount("goes-on").id)
+            smalt.shutdown()
         }
 
     @Test

@@ -1,5 +1,6 @@
 package dev.smalt
 
+import java.security.KeyStoreException
 import java.util.concurrent.atomic.AtomicInteger
 import kotlin.test.Test
 import kotlin.test.assertEquals
@@ -32,6 +33,25 @@ internal class SessionTest {
             System.setProperty("java.vm.name", machine)
         }
     }
+
+    @Test
+    fun `what a device can't say is an error in words, and what was not opened leaves no plugin`() =
+        running {
+            val broken = thrown<SmaltException.Unsupported> { Trust.ofDevice("Dalvik") { throw KeyStoreException("no such store") } }
+            assertTrue("certificateAuthority" in broken.reason && broken.cause is KeyStoreException, "$broken")
+            assertEquals(null, Trust.ofDevice("OpenJDK 64-Bit Server VM") { throw KeyStoreException("no such store") })
+            val before = Homes.open
+            val nameless =
+                object : Presenter {
+                    override val name: String get() = throw IllegalStateException("it has no name")
+
+                    override suspend fun present(page: AuthorizePage): String? = null
+                }
+            thrown<IllegalStateException> { Session("https://smalt.example.com", Secret("t")) { presenter = nameless } }
+            thrown<IllegalStateException> { Session("https://smalt.example.com", { presenter = nameless }) { Secret("t") } }
+            thrown<IllegalStateException> { Smalt.remote("https://smalt.example.com", Secret("tk")) { presenter = nameless } }
+            assertEquals(before, Homes.open)
+        }
 
     @Test
     fun `tokens are asked for once for all that wait, and again when one has ended`() =

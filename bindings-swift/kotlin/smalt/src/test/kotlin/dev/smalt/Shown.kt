@@ -3,8 +3,9 @@
 package dev.smalt
 
 import kotlinx.serialization.json.JsonElement
+import kotlinx.serialization.json.JsonPrimitive
 
-/** How a value of each type in bindings-swift/shown.json is read. */
+/** How a value of each type in bindings-swift/shown.json is read, or made where it is only given. */
 internal val HOLDERS: Map<String, (JsonElement) -> Any> =
     mapOf(
         "SessionInfo" to ::sessionInfoOf,
@@ -18,8 +19,11 @@ internal val HOLDERS: Map<String, (JsonElement) -> Any> =
         "ParkedCallback" to ::parkedCallbackOf,
         "Credential" to ::credentialOf,
         "NameValue" to ::nameValueOf,
+        "ApiBody" to { _: JsonElement -> ApiBody(contentType = "plain", content = bytesOf(JsonPrimitive("Y2FuYXJ5LTQ3MTE="))) },
         "ApiAnswer" to ::apiAnswerOf,
         "ApiPage" to ::apiPageOf,
+        "ConfigUpdate" to { _: JsonElement -> ConfigUpdate(fields = mapOf("key" to JsonPrimitive("canary-4711")), workflows = mapOf("key" to WorkflowUpdate(enabled = true, fields = mapOf("key" to JsonPrimitive("canary-4711")))), version = 1) },
+        "WorkflowUpdate" to { _: JsonElement -> WorkflowUpdate(enabled = true, fields = mapOf("key" to JsonPrimitive("canary-4711"))) },
         "Config" to ::configOf,
         "Field" to ::fieldOf,
         "Workflow" to ::workflowOf,
