@@ -1,6 +1,7 @@
 //! The HTTP API as clients meet it: in process, and over sockets where the sockets are what is asked about.
 #![allow(clippy::unwrap_used)]
 
+mod crossing;
 mod endpoints;
 mod engines;
 #[cfg(unix)]

@@ -1,6 +1,6 @@
 //! S-35 over HTTP: every endpoint, with another account's or another environment's id in every place where one may stand. What
 //! is answered is what an id answers that nobody has, nothing of the victim shows, and nothing of it changes. The endpoints are those of the
-//! OpenAPI document.
+//! OpenAPI document; Smalt's own operations and streams, which name ids in places of their own, are in `crossing.rs`.
 
 use serde_json::json;
 use smalt::{
@@ -17,17 +17,17 @@ use crate::{
 };
 
 /// An account with one of everything.
-struct Victim {
-    smalt: Smalt,
-    account: String,
-    canary: String,
-    config: String,
-    execution: String,
-    webhook: String,
+pub struct Victim {
+    pub smalt: Smalt,
+    pub account: String,
+    pub canary: String,
+    pub config: String,
+    pub execution: String,
+    pub webhook: String,
 }
 
 impl Victim {
-    async fn new(smalt: &Smalt, account: &str, app: &str) -> Victim {
+    pub async fn new(smalt: &Smalt, account: &str, app: &str) -> Victim {
         let (canary, config) = (format!("canary-of-{account}"), format!("config-of-{account}"));
         let handle = smalt.account(account);
         let update = AccountUpdate { name: Some(canary.clone()), ..AccountUpdate::default() };
@@ -58,7 +58,7 @@ impl Victim {
     }
 
     /// Everything that it has.
-    async fn stands(&self, app: &str) -> String {
+    pub async fn stands(&self, app: &str) -> String {
         let account = self.smalt.account(&self.account);
         format!(
             "{:?} {:?} {:?} {:?} {:?} {:?}",
@@ -73,7 +73,7 @@ impl Victim {
 }
 
 /// An answer without what was asked and without what is new with each.
-fn alike(text: &str, asked: &[&str]) -> String {
+pub fn alike(text: &str, asked: &[&str]) -> String {
     let mut text = text.to_owned();
     // The longest first: an account's name stands in its config's.
     let mut asked = asked.to_vec();
