@@ -273,7 +273,8 @@ fn s60_bodies_that_are_too_large_cost_no_memory() {
     const LARGE: usize = 8 * 1024 * 1024;
     let folder = Folder::initialised();
     // 200 at once, none of which comes so far that its key is looked at, would count as guesses; and a busy machine takes long to send them.
-    let settings = "\n[server]\nhead_time = 300\nbody_time = 300\nrequest_time = 300\n[server.rates]\nguesses = 0\naddress = 0\nkey = 0\ntenant = 0\n";
+    let settings =
+        "\n[server]\nhead_time = 300\nbody_time = 300\nrequest_time = 300\n[server.rates]\nguesses = 0\naddress = 0\nkey = 0\ntenant = 0\n";
     folder.write("smalt.toml", &format!("{}{settings}", folder.read("smalt.toml")));
     let key = folder.run(&["keys", "api", "create", "--json"]).ok().json()["key"].as_str().unwrap().to_owned();
     let mut serving = folder.begin(&["serve", "--listen", "127.0.0.1:0", "--json"]);

@@ -76,7 +76,11 @@ impl Person {
         };
         let (session, keys) = (smalt.verify_session(&*self.ids["token"]).await.is_ok(), smalt.api_keys().await.unwrap());
         let mine = keys.iter().find(|key| key.id == self.ids["api_key"]).map(|key| key.name.clone());
-        format!("{} {flow} {handoff} {session} {mine:?} {:?}", self.is.stands(self.app).await, account.receipt(&*self.ids["receipt"]).await.unwrap())
+        format!(
+            "{} {flow} {handoff} {session} {mine:?} {:?}",
+            self.is.stands(self.app).await,
+            account.receipt(&*self.ids["receipt"]).await.unwrap()
+        )
     }
 }
 
@@ -199,10 +203,12 @@ async fn s35_no_operation_over_http_crosses_accounts_or_environments() {
                                     }
                                     Some(_) => None,
                                     // A key application has no such connects, and would be refused for that.
-                                    None if field.as_str() == "application" => {
-                                        Some(if name.ends_with("_connect") && !attacker.is_live { "sandbox-oauth" } else { attacker.app }.into())
+                                    None if field.as_str() == "application" => Some(
+                                        if name.ends_with("_connect") && !attacker.is_live { "sandbox-oauth" } else { attacker.app }.into(),
+                                    ),
+                                    None if field.as_str() == "inputs" && name == "connect_key" && !attacker.is_live => {
+                                        value(field, "", "")
                                     }
-                                    None if field.as_str() == "inputs" && name == "connect_key" && !attacker.is_live => value(field, "", ""),
                                     None if required.contains(&field.as_str()) => {
                                         value(field, &attacker.is.account, &attacker.ids["token"]).or_else(|| empty(property))
                                     }
@@ -264,7 +270,8 @@ fn streams(path: &str, attacker: &Person, account: &str, connection: &str, flow:
         }
         "/smalt/v1/request/stream" => {
             let head = |account: &str, connection: Option<&str>| {
-                let call = json!({"account": account, "application": attacker.app, "connection": connection, "method": "GET", "path": "echo"});
+                let call =
+                    json!({"account": account, "application": attacker.app, "connection": connection, "method": "GET", "path": "echo"});
                 vec![("smalt-request", Base64UrlUnpadded::encode_string(call.to_string().as_bytes()))]
             };
             vec![(path.to_owned(), head(account, None)), (path.to_owned(), head(own, Some(connection)))]

@@ -54,9 +54,9 @@ async fn a_sessions_calls_read_their_own_environments_store_only() {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
     let reads = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
     let master = LocalKey::generate().unwrap().text();
-    let stores = reads.each_ref().map(|reads| -> Arc<dyn Store> {
-        Arc::new(Counting(SqliteStore::memory(StoreOptions::default()).unwrap(), reads.clone()))
-    });
+    let stores = reads
+        .each_ref()
+        .map(|reads| -> Arc<dyn Store> { Arc::new(Counting(SqliteStore::memory(StoreOptions::default()).unwrap(), reads.clone())) });
     let open = async |environment, store: &Arc<dyn Store>| {
         // What looks at the store each second would be counted, too.
         let timings = Timings { ahead: None, ..Timings::default() };

@@ -135,7 +135,11 @@ async fn s23_revocation_holds_at_once_here_and_soon_elsewhere() {
                     for call in calls {
                         assert!(matches!(call.status, 200 | 401), "{}", call.status);
                         let is_late = call.began > bound || call.began > first_refusal;
-                        assert!(call.status == 401 || !is_late, "{:?} after the revocation, at {node}, revoked at {here}", call.began.saturating_duration_since(revoked));
+                        assert!(
+                            call.status == 401 || !is_late,
+                            "{:?} after the revocation, at {node}, revoked at {here}",
+                            call.began.saturating_duration_since(revoked)
+                        );
                     }
                 }
             });

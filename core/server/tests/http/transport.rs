@@ -335,7 +335,8 @@ async fn s27_whatever_is_wrong_with_a_key_or_token_the_answer_is_the_same() {
     let long = "t".repeat(9000);
     let of_umbrella = umbrella.create_api_key("backend").await.unwrap();
     let of_umbrella = of_umbrella.key.expose();
-    let keys = ["x", "tk", "pk", &other.key, &other.production_key, of_umbrella, ended.key.expose(), &flipped, cut, &upper, &swapped, &long];
+    let keys =
+        ["x", "tk", "pk", &other.key, &other.production_key, of_umbrella, ended.key.expose(), &flipped, cut, &upper, &swapped, &long];
     let mut faces = std::collections::BTreeSet::new();
     for key in keys {
         let headers = [("x-api-key", key), ("linked_account_id", "ada")];

@@ -144,7 +144,15 @@ pub async fn measure(ours: (&Path, Requests), theirs: (&Path, Requests)) -> Vec<
     let other = overloaded("http-peer-shedding", theirs.0, &theirs.1).await;
     let peer = "axum + rusqlite";
     vec![
-        Row::at_most("overload-p99", "at 3x what it bears, p99 of what it takes", mine.taken, "the same at half of it", mine.calm, "ms", 3.0),
+        Row::at_most(
+            "overload-p99",
+            "at 3x what it bears, p99 of what it takes",
+            mine.taken,
+            "the same at half of it",
+            mine.calm,
+            "ms",
+            3.0,
+        ),
         Row::at_most("overload-p99-peer", "the same beside a peer with as many places", mine.taken, peer, other.taken, "ms", 1.5),
         Row::at_least("overload-rate", "answered in full meanwhile", mine.rate, peer, other.rate, "calls/s", 0.7),
         Row::budget("overload-recovery", "until it answers as before", mine.recovery, 10.0, "s"),
