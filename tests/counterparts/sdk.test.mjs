@@ -195,7 +195,7 @@ test('account, applications and configs, in Chromium', async () => {
     const details = await page.evaluate(() => cobalt.getAccountDetails());
     assert.equal(details.linked_account_id, account);
     assert.equal(details.linked_account.name, `Name of ${account}`);
-    assert.deepEqual((await page.evaluate(() => cobalt.getApp())).map(({ slug }) => slug).sort(), ['slack', 'twilio']);
+    assert.deepEqual((await page.evaluate(() => cobalt.getApp())).map(({ slug }) => slug).sort(), ['sandbox-key', 'sandbox-oauth', 'slack', 'twilio']);
     const app = await page.evaluate(() => cobalt.getApp('slack'));
     assert.deepEqual([app.slug, app.auth_type, app.connected, app.connected_accounts], ['slack', 'oauth2', false, []]);
     await assert.rejects(page.evaluate(() => cobalt.getApp('nothing')), /Not Found/);

@@ -32,9 +32,12 @@ impl Victim {
         let handle = smalt.account(account);
         let update = AccountUpdate { name: Some(canary.clone()), ..AccountUpdate::default() };
         smalt.upsert_account(account, update).await.unwrap();
-        let _ = handle.import(serde_json::from_value(json!({
-            "account": account, "application": app, "values": {"key": smalt::sandbox::API_KEY, "workspace": "acme", "sid": "AC0123456789abcdef0123456789abcdef", "token": "0123456789abcdef0123456789abcdef"}
-        })).unwrap()).await;
+        let values = match app {
+            "twilio" => json!({"sid": "AC0123456789abcdef0123456789abcdef", "token": "0123456789abcdef0123456789abcdef"}),
+            _ => json!({"key": smalt::sandbox::API_KEY, "workspace": "acme"}),
+        };
+        let import = json!({"account": account, "application": app, "values": values});
+        handle.import(serde_json::from_value(import).unwrap()).await.unwrap();
         let update: ConfigUpdate = serde_json::from_value(json!({"fields": {"colour": canary}, "workflows": {"digest": true}})).unwrap();
         let find = json!({"account": account, "application": app, "config_id": config, "seed": serde_json::to_value(&update).unwrap()});
         handle.find_config(serde_json::from_value(find).unwrap()).await.unwrap();
