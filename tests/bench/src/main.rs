@@ -31,11 +31,9 @@ fn main() {
         && role.starts_with("http-")
     {
         match role.as_str() {
-            "http-ours" => runtime.block_on(http::serve_ours(path, false, 0)),
-            "http-cold" => runtime.block_on(http::serve_ours(path, true, 0)),
-            "http-shedding" => runtime.block_on(http::serve_ours(path, false, http::PLACES)),
-            "http-peer-shedding" => runtime.block_on(http::serve_peer(path, http::PLACES)),
-            _ => runtime.block_on(http::serve_peer(path, 0)),
+            "http-ours" => runtime.block_on(http::serve_ours(path, false)),
+            "http-cold" => runtime.block_on(http::serve_ours(path, true)),
+            _ => runtime.block_on(http::serve_peer(path)),
         }
         return;
     }
@@ -75,9 +73,6 @@ fn main() {
     }
     if wanted("http", "the HTTP API beside axum routes, callbacks, stalled clients") {
         rows.extend(runtime.block_on(http::measure()));
-    }
-    if wanted("overload", "three times what the HTTP API bears, for five minutes, and for as long beside axum routes") {
-        rows.extend(runtime.block_on(http::measure_overload()));
     }
     if wanted("remote", "the remote backend beside reqwest, and 10,000 waiting calls") {
         rows.extend(runtime.block_on(http::measure_remote()));

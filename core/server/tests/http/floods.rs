@@ -110,7 +110,7 @@ async fn s62_a_flood_of_connections_leaves_no_trace() {
     let since = Instant::now();
     let answered = tokio::time::timeout(HANG, serving.get()).await.expect("it recovers");
     assert!(answered.starts_with("HTTP/1.1 200 OK\r\n"));
-    // Shown, not asserted: how long it takes says more of the machine. `make reliability` prints it; the bench `overload` measures it.
+    // Shown, not asserted: how long it takes says more of the machine. `make reliability` prints it.
     eprintln!("S-62: {} ms after the flood until the first good answer", since.elapsed().as_millis());
     // All places are free again, not one of them alone.
     let empty = async {

@@ -1,7 +1,6 @@
 //! The HTTP API as clients meet it: in process, and over sockets where the sockets are what is asked about.
 #![allow(clippy::unwrap_used)]
 
-mod crossing;
 mod endpoints;
 mod engines;
 #[cfg(unix)]

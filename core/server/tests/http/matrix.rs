@@ -336,7 +336,7 @@ async fn s29_every_route_with_every_credential() {
 }
 
 /// A value for a field that the operation needs, or that makes it concern the account, of which `token` is a session's.
-pub fn value(name: &str, account: &str, token: &str) -> Option<Json> {
+fn value(name: &str, account: &str, token: &str) -> Option<Json> {
     Some(match name {
         "account" => account.into(),
         "application" => "sandbox-key".into(),
@@ -358,7 +358,7 @@ pub fn value(name: &str, account: &str, token: &str) -> Option<Json> {
 }
 
 /// What is nothing in particular, of a property's type.
-pub fn empty(property: &Json) -> Option<Json> {
+fn empty(property: &Json) -> Option<Json> {
     Some(match property["type"].as_str()? {
         "boolean" => false.into(),
         "object" => json!({}),

@@ -1,6 +1,6 @@
 //! S-35 over HTTP: every endpoint, with another account's or another environment's id in every place where one may stand. What
 //! is answered is what an id answers that nobody has, nothing of the victim shows, and nothing of it changes. The endpoints are those of the
-//! OpenAPI document; Smalt's own operations and streams, which name ids in places of their own, are in `crossing.rs`.
+//! OpenAPI document. Smalt's own operations are tried where the API calls them, in `tests/security/tenants`.
 
 use serde_json::json;
 use smalt::{
@@ -17,27 +17,24 @@ use crate::{
 };
 
 /// An account with one of everything.
-pub struct Victim {
-    pub smalt: Smalt,
-    pub account: String,
-    pub canary: String,
-    pub config: String,
-    pub execution: String,
-    pub webhook: String,
+struct Victim {
+    smalt: Smalt,
+    account: String,
+    canary: String,
+    config: String,
+    execution: String,
+    webhook: String,
 }
 
 impl Victim {
-    pub async fn new(smalt: &Smalt, account: &str, app: &str) -> Victim {
+    async fn new(smalt: &Smalt, account: &str, app: &str) -> Victim {
         let (canary, config) = (format!("canary-of-{account}"), format!("config-of-{account}"));
         let handle = smalt.account(account);
         let update = AccountUpdate { name: Some(canary.clone()), ..AccountUpdate::default() };
         smalt.upsert_account(account, update).await.unwrap();
-        let values = match app {
-            "twilio" => json!({"sid": "AC0123456789abcdef0123456789abcdef", "token": "0123456789abcdef0123456789abcdef"}),
-            _ => json!({"key": smalt::sandbox::API_KEY, "workspace": "acme"}),
-        };
-        let import = json!({"account": account, "application": app, "values": values});
-        handle.import(serde_json::from_value(import).unwrap()).await.unwrap();
+        let _ = handle.import(serde_json::from_value(json!({
+            "account": account, "application": app, "values": {"key": smalt::sandbox::API_KEY, "workspace": "acme", "sid": "AC0123456789abcdef0123456789abcdef", "token": "0123456789abcdef0123456789abcdef"}
+        })).unwrap()).await;
         let update: ConfigUpdate = serde_json::from_value(json!({"fields": {"colour": canary}, "workflows": {"digest": true}})).unwrap();
         let find = json!({"account": account, "application": app, "config_id": config, "seed": serde_json::to_value(&update).unwrap()});
         handle.find_config(serde_json::from_value(find).unwrap()).await.unwrap();
@@ -61,7 +58,7 @@ impl Victim {
     }
 
     /// Everything that it has.
-    pub async fn stands(&self, app: &str) -> String {
+    async fn stands(&self, app: &str) -> String {
         let account = self.smalt.account(&self.account);
         format!(
             "{:?} {:?} {:?} {:?} {:?} {:?}",
@@ -76,7 +73,7 @@ impl Victim {
 }
 
 /// An answer without what was asked and without what is new with each.
-pub fn alike(text: &str, asked: &[&str]) -> String {
+fn alike(text: &str, asked: &[&str]) -> String {
     let mut text = text.to_owned();
     // The longest first: an account's name stands in its config's.
     let mut asked = asked.to_vec();

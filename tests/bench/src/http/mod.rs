@@ -3,7 +3,6 @@
 mod callback;
 mod load;
 mod ours;
-mod overload;
 mod peer;
 mod stalled;
 
@@ -22,7 +21,7 @@ use self::{
     load::{Wire, rate, request},
     ours::APP,
 };
-pub use self::{ours::serve as serve_ours, overload::PLACES, peer::serve as serve_peer};
+pub use self::{ours::serve as serve_ours, peer::serve as serve_peer};
 use crate::{
     report::{Row, median},
     small,
@@ -185,21 +184,6 @@ pub async fn measure() -> Vec<Row> {
     rows.extend(callback::measure(ours.address, &asked).await);
     rows.push(stalled::measure(ours.address, &mine).await);
     rows
-}
-
-/// Servers that are asked for more than they bear.
-pub async fn measure_overload() -> Vec<Row> {
-    let folder = tempfile::Builder::new().tempdir_in("target").unwrap();
-    let (mine, other) = (folder.path().join("ours"), folder.path().join("theirs"));
-    std::fs::create_dir(&mine).unwrap();
-    std::fs::create_dir(&other).unwrap();
-    let asked = seed(&mine).await;
-    copy(&mine, &other);
-    let target = format!("/api/v2/f-sdk/application/{APP}");
-    let with = |token: &str| request("GET", &target, &[("authorization", &format!("Bearer {token}"))], "");
-    let ours: Requests = Arc::new(asked.sessions.iter().map(|(_, token, _)| with(token)).collect());
-    let theirs: Requests = Arc::new(asked.sessions.iter().map(|(account, _, id)| with(&peer::token(account, id))).collect());
-    overload::measure((&mine, ours), (&other, theirs)).await
 }
 
 /// The remote backend against a server of its own.

@@ -32,15 +32,14 @@ pub fn project(folder: &Path, public_url: &str) -> Project {
     project
 }
 
-/// `is_cold`: no credential stays in memory, so that each is read and opened. `places`: requests at once, more are told to come later; 0 is any.
-pub async fn serve(folder: &str, is_cold: bool, places: usize) {
+/// `is_cold`: no credential stays in memory, so that each is read and opened.
+pub async fn serve(folder: &str, is_cold: bool) {
     let folder = Path::new(folder);
     let keys = LocalKey::from_file(folder.join("key")).unwrap();
     let limits = Limits::from(&project(folder, NOWHERE).server);
     let server = Server::bind("127.0.0.1:0".parse().unwrap(), limits).await.unwrap();
     let public_url = format!("http://{}", server.address().unwrap());
-    let mut project = project(folder, &public_url);
-    project.server.requests = places;
+    let project = project(folder, &public_url);
     let mut timings = Timings::default();
     if is_cold {
         timings.cached_credentials = 0;

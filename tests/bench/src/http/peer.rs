@@ -10,8 +10,7 @@ use std::{
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::{Path as InPath, Request, State},
-    middleware::{self, Next},
+    extract::{Path as InPath, State},
     routing::{get, post},
 };
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -31,7 +30,7 @@ use smalt::{
     vault::{Aad, LocalKey, Vault},
     wire,
 };
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::ours::APP;
 
@@ -335,20 +334,7 @@ async fn session(State(peer): State<Arc<Peer>>, headers: HeaderMap, body: Bytes)
     answer(StatusCode::OK, json!({"token": token, "refresh_token": "", "expires_in": LIFE, "refresh_expires_in": 0}))
 }
 
-/// More at once than there are places are told to come later, before anything else is done for them.
-async fn shed(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response<Body> {
-    match places.try_acquire() {
-        Ok(_place) => next.run(request).await,
-        Err(_) => {
-            let mut refused = answer(StatusCode::SERVICE_UNAVAILABLE, json!({"message": "too many requests are being answered"}));
-            refused.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
-            refused
-        }
-    }
-}
-
-/// `places` as ours has them.
-pub async fn serve(folder: &str, places: usize) {
+pub async fn serve(folder: &str) {
     let folder = Path::new(folder);
     let db = folder.join("smalt.db");
     let keys = LocalKey::from_file(folder.join("key")).unwrap();
@@ -368,10 +354,6 @@ pub async fn serve(folder: &str, places: usize) {
         .route("/smalt/v1/credential", post(credential))
         .route("/api/v2/public/session-token", post(session))
         .with_state(Arc::new(peer));
-    let router = match places {
-        0 => router,
-        places => router.layer(middleware::from_fn_with_state(Arc::new(Semaphore::new(places)), shed)),
-    };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap());
     loop {
