@@ -157,7 +157,7 @@ function page(token, load, script = '') {
     <script type="module">
       const { Session, connectButton } = globalThis.Smalt;
       globalThis.session = new Session({ server: ${JSON.stringify(server.url)}, token: ${JSON.stringify(token)} });
-      globalThis.told = (promise) => (globalThis.result = promise.then((done) => ({ done }), (error) => ({ code: error.code, message: error.message, url: error.url })));
+      globalThis.told = (promise) => (globalThis.result = promise.then((done) => ({ done }), (error) => ({ code: error.code, message: error.message, url: error.url, flow: error.flow })));
       document.getElementById('go').onclick = () => told(session.connect('sandbox-oauth'));
       globalThis.resumed = session.resume().then((done) => ({ done }), (error) => ({ code: error.code }));
       ${script}
@@ -306,6 +306,139 @@ describe('on a page of another site', () => {
     });
   });
 
+  describe('s12: no message passes between windows', () => {
+    /** What a page of ours might be told, if it listened. */
+    const lies = (flow) =>
+      [
+        { type: 'smalt', flow, outcome: 'connected' },
+        { smaltFlow: flow, status: 'connected', claim: 'made-up' },
+        JSON.stringify({ flow, outcome: 'claim', claim: 'made-up' }),
+        'success',
+        { close: true },
+      ];
+
+    /** Opens an address, tells it lies, listens to anybody, and looks into the window for as long as it can. */
+    const opener = (url, flow) => `<!doctype html><title>opener</title><button id="go">Go</button><script>
+      var smaltFlow = ${JSON.stringify(flow)}, heard = [], read = [], told = 0;
+      addEventListener('message', (event) => heard.push([event.origin, event.data]));
+      postMessage('that it hears', '*');
+      document.getElementById('go').onclick = () => {
+        const opened = open(${JSON.stringify(url)});
+        setInterval(() => {
+          for (const lie of ${JSON.stringify(lies(flow))}) { opened.postMessage(lie, '*'); told += 1; }
+          try { if (opened.location.href !== 'about:blank') read.push(opened.location.href); } catch {}
+          try { if (opened.smaltFlow !== undefined) read.push(opened.smaltFlow); } catch {}
+        }, 20);
+      };
+    </script>`;
+    const attribute = (html) => html.replaceAll('&', '&amp;').replaceAll('"', '&quot;');
+    /** A frame that may do everything but have an origin: its messages come from `null`. */
+    const without = (html) =>
+      `<!doctype html><title>around</title><iframe sandbox="allow-scripts allow-popups allow-popups-to-escape-sandbox" srcdoc="${attribute(html)}"></iframe>`;
+
+    /** Notes every page that listens for messages: a page that does not is told nothing. */
+    async function noting(context) {
+      const listening = [];
+      await context.exposeBinding('noteListener', (_source, where) => void listening.push(where));
+      await context.addInitScript(() => {
+        window.noteListener(`looked at ${location.href}`);
+        const add = EventTarget.prototype.addEventListener;
+        EventTarget.prototype.addEventListener = function (type, ...rest) {
+          if (type === 'message' && (this === undefined || this === window)) window.noteListener(location.href);
+          return add.call(this ?? window, type, ...rest);
+        };
+        Object.defineProperty(window, 'onmessage', { set: () => window.noteListener(location.href) });
+      });
+      return listening;
+    }
+
+    test('s12: a hostile opener hears nothing and is not heard, whether it opens a connect or the hosted page', async () => {
+      const stranger = await host();
+      const openers = [
+        ['a page of a stranger', stranger, (html) => html],
+        ['a frame without an origin', stranger, without],
+        ['a page of a listed origin', product, (html) => html],
+        ['such a frame there', product, without],
+      ];
+      const tries = process.env.SMALT_FULL ? 50 : 10;
+      try {
+        for (let at = 0; at < tries; at += 1) {
+          const [who, site, around] = openers[at % openers.length];
+          const account = `opened-${at}`;
+          const token = await server.session(account);
+          const isHosted = Math.floor(at / openers.length) % 2 === 1;
+          const made = isHosted
+            ? (await server.call('POST', '/api/v2/public/connect-url', { token, body: {} })).body.hosted_url
+            : (await server.call('GET', '/api/v1/sandbox-oauth/integrate', { token })).body.auth_url;
+          const { body: other } = await server.call('POST', '/smalt/v1/hand_off_connect', { token, body: { account, application: 'sandbox-oauth' } });
+          await inBrowser(async (opened, context) => {
+            const listening = await noting(context);
+            site.routes['/opener'] = around(opener(made, other.flow_id));
+            await opened.goto(`${site.origin}/opener`);
+            const frame = around === without ? opened.frames()[1] : opened.mainFrame();
+            const [popup] = await Promise.all([context.waitForEvent('page'), frame.locator('#go').click()]);
+            if (isHosted) {
+              const [asked] = await Promise.all([context.waitForEvent('page'), popup.locator('[data-app=sandbox-oauth] .brand').click()]);
+              await asked.waitForURL(atProvider);
+              const closed = asked.waitForEvent('close');
+              await asked.locator('button.yes').click({ noWaitAfter: true });
+              await closed;
+              await popup.getByText('is connected as').first().waitFor();
+            } else {
+              // Whatever the opener says of itself, the user presses the button.
+              const button = popup.locator('main button');
+              await button.waitFor();
+              assert.equal(new URL(popup.url()).pathname.startsWith('/connect/go/'), true, who);
+              await button.click();
+              await popup.waitForURL(atProvider);
+              const closed = popup.waitForEvent('close');
+              await popup.locator('button.yes').click({ noWaitAfter: true });
+              await closed;
+            }
+            await frame.waitForFunction(() => told >= 50);
+            const seen = await frame.evaluate(() => [heard.map(([, data]) => data), read]);
+            assert.deepEqual(seen, [['that it hears'], []], `${who}, ${made}`);
+            const ours = listening.filter((where) => where.startsWith(server.url));
+            assert.deepEqual(ours, [], 'no page of ours listens');
+            assert.ok(listening.includes(`looked at ${made}`), 'and it was looked at');
+            // A page that listens is noticed: the opener, where it is no frame.
+            if (around !== without) assert.ok(listening.includes(`${site.origin}/opener`));
+          });
+          const app = (await server.call('GET', '/api/v2/f-sdk/application/sandbox-oauth', { token })).body;
+          assert.equal(app.connected, true, `${who}: the user is served all the same`);
+          assert.equal((await server.call('POST', '/smalt/v1/get_flow', { token, body: { account, flow: other.flow_id } })).body.status, 'pending');
+        }
+      } finally {
+        await stranger.close();
+      }
+    });
+
+    test('s12: what a frame tells a page with the client, and what its opener does, counts for nothing', async () => {
+      const stranger = await host();
+      try {
+        const token = await server.session('told-1');
+        const lie = (target) => `<!doctype html><title>liar</title><script>
+          var told = 0;
+          setInterval(() => { for (const lie of ${JSON.stringify(lies('any'))}) { ${target}.postMessage(lie, '*'); told += 1; } }, 20);
+        </script>`;
+        stranger.routes['/frame'] = lie('parent');
+        await inBrowser(async (opened, context) => {
+          const listening = await noting(context);
+          const script = `const frame = document.createElement('iframe'); frame.src = ${JSON.stringify(`${stranger.origin}/frame`)}; document.body.append(frame);`;
+          await visit(opened, token, { script });
+          const popup = await begin(opened, context);
+          await opened.frames()[1].waitForFunction(() => told >= 50);
+          await popup.close();
+          assert.equal((await result(opened)).code, 'user_cancelled', 'told of an end as often as it was, it knows better');
+          assert.deepEqual(listening.filter((where) => !where.startsWith('looked at ')), []);
+          assert.ok(listening.includes(`looked at ${product.origin}/`));
+        });
+      } finally {
+        await stranger.close();
+      }
+    });
+  });
+
   test('s11: a native app is sent its claim, and nobody else can use it', async () => {
     const [token, other] = [await server.session('native-1'), await server.session('native-2')];
     const begin = (return_to) => server.call('POST', '/smalt/v1/start_connect', { token, body: { account: 'native-1', application: 'sandbox-oauth', return_to } });
@@ -403,5 +536,81 @@ describe('on a page of another site', () => {
       assert.equal(await button.evaluate((element) => getComputedStyle(element).backgroundColor), 'rgb(8, 66, 160)');
       await shot(opened, 'button-hover');
     });
+  });
+});
+
+describe('in a frame of a listed origin, on another host than the server, within a page of a third one', () => {
+  /** `127.0.0.1` is another site than the frame's `localhost`, and another origin than the server's. */
+  async function framed(opened, token, { site = product, script } = {}) {
+    site.routes['/inner'] = page(token, asModule(), script);
+    const outer = new URL(`${site.origin}/outer`);
+    outer.hostname = '127.0.0.1';
+    site.routes['/outer'] = `<!doctype html><title>outer</title><iframe title="inner" src="${site.origin}/inner"></iframe>`;
+    await opened.goto(outer.href);
+    const frame = opened.frames()[1];
+    await frame.waitForFunction(() => globalThis.ready);
+    const where = await frame.evaluate(() => [location.origin, window.top === window, [...location.ancestorOrigins]]);
+    assert.deepEqual(where, [site.origin, false, [outer.origin]]);
+    assert.notEqual(new URL(site.origin).hostname, new URL(server.url).hostname);
+    return frame;
+  }
+
+  test('keys, settings, a popup, and the end', async () => {
+    const token = await server.session('framed-1');
+    await inBrowser(async (opened, context, seen) => {
+      const frame = await framed(opened, token);
+      const said = await frame.evaluate(async (keys) => {
+        const made = await session.connect('sandbox-key', keys, { authType: 'keybased' });
+        const config = await session.config('sandbox-key');
+        const changed = await session.updateConfig('sandbox-key', { fields: { colour: 'red' } });
+        return [await session.accountId(), made.status, config.version, changed.fields[0].value, (await session.apps()).map(({ status }) => status)];
+      }, KEYS);
+      assert.deepEqual(said, ['framed-1', 'active', 1, 'red', ['connected', 'not_connected']]);
+      const [popup] = await Promise.all([context.waitForEvent('page'), frame.locator('#go').click()]);
+      await popup.locator('main button').click();
+      await popup.waitForURL(atProvider);
+      const closed = popup.waitForEvent('close');
+      await popup.locator('button.yes').click({ noWaitAfter: true });
+      await closed;
+      const { done } = await frame.evaluate(() => globalThis.result);
+      assert.deepEqual([done.application, done.status], ['sandbox-oauth', 'active']);
+      const receipt = await frame.evaluate(() => session.disconnect('sandbox-oauth'));
+      assert.equal(receipt.revocation, 'revoked');
+      assert.deepEqual(seen, []);
+    });
+  });
+
+  test('a popup that is blocked: an address to show as a link, and a flow to wait for', async () => {
+    const token = await server.session('framed-2');
+    await inBrowser(async (opened, context) => {
+      await opened.addInitScript(() => (window.open = () => null));
+      const frame = await framed(opened, token);
+      await frame.locator('#go').click();
+      const { code, url, flow } = await frame.evaluate(() => globalThis.result);
+      assert.equal(code, 'popup_blocked');
+      assert.equal(opened.frames()[1].url(), `${product.origin}/inner`, 'the frame goes nowhere');
+      // Such a frame may have no storage, so that nothing is found again by `resume`.
+      const waited = frame.evaluate(async (flow) => (await session.waitFlow(flow)).status, flow);
+      const tab = await context.newPage();
+      await tab.goto(url);
+      await tab.locator('main button').click();
+      await tab.waitForURL(atProvider);
+      await tab.locator('button.yes').click({ noWaitAfter: true });
+      assert.equal(await waited, 'active');
+    });
+  });
+
+  test('of an origin that is not listed it reads nothing', async () => {
+    const stranger = await host();
+    try {
+      const token = await server.session('framed-3');
+      await inBrowser(async (opened) => {
+        const frame = await framed(opened, token, { site: stranger });
+        const code = await frame.evaluate(() => session.apps().then(() => 'read', (error) => error.code));
+        assert.equal(code, 'unreachable');
+      });
+    } finally {
+      await stranger.close();
+    }
   });
 });

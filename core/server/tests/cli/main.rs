@@ -12,4 +12,8 @@ mod serve;
 mod setup;
 mod show;
 #[cfg(unix)]
+mod stop;
+#[cfg(unix)]
 mod upkeep;
+#[cfg(unix)]
+mod variables;

@@ -53,19 +53,23 @@ impl Store for Counting {
 async fn a_sessions_calls_read_their_own_environments_store_only() {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
     let reads = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
-    let open = async |environment, reads: &Arc<AtomicUsize>| {
-        let store = Counting(SqliteStore::memory(StoreOptions::default()).unwrap(), reads.clone());
+    let master = LocalKey::generate().unwrap().text();
+    let stores = reads
+        .each_ref()
+        .map(|reads| -> Arc<dyn Store> { Arc::new(Counting(SqliteStore::memory(StoreOptions::default()).unwrap(), reads.clone())) });
+    let open = async |environment, store: &Arc<dyn Store>| {
         // What looks at the store each second would be counted, too.
         let timings = Timings { ahead: None, ..Timings::default() };
-        let builder = Smalt::on_store(Arc::new(store)).keys(LocalKey::generate().unwrap()).timings(timings);
+        let builder = Smalt::on_store(store.clone()).keys(LocalKey::parse(&master).unwrap()).timings(timings);
         builder.project_value(project(&sandbox.origin())).environment(environment).open().await.unwrap()
     };
-    let test = open(Environment::Test, &reads[0]).await;
-    let production = open(Environment::Production, &reads[1]).await;
+    let test = open(Environment::Test, &stores[0]).await;
+    let production = open(Environment::Production, &stores[1]).await;
     let api_key = async |smalt: &Smalt| smalt.create_api_key("backend").await.unwrap().key.expose().to_owned();
     let (key, production_key) = (api_key(&test).await, api_key(&production).await);
     let api = Api::new([(Environment::Test, test.clone()), (Environment::Production, production.clone())], ApiOptions::default());
-    let world = World { sandbox, test, production, api, key, production_key };
+    let [store, _] = stores;
+    let world = World { store, master, sandbox, test, production, api, key, production_key };
 
     world.production.account("customer-42").ensure().await.unwrap();
     let begun = [("x-api-key", world.production_key.as_str())];

@@ -234,6 +234,23 @@ async fn health_and_readiness() {
     world.send("GET", "/healthz", &[], b"").await.expect(200);
 }
 
+/// No handler goes on for ever, whatever it waits for: here the organisation's own runner, which never ends.
+#[tokio::test]
+async fn s62_a_handler_without_an_end_is_answered_at_its_deadline() {
+    let world = World::with(ApiOptions::default(), |project| project.server.request_time = 3.0).await;
+    let session = world.account("ada").await;
+    world.connect_key(&session).await.expect(200);
+    let on = json!({"slug": "sandbox-key", "workflows": [{"id": "digest", "enabled": true}]});
+    world.call("POST", "/api/v2/f-sdk/config", &[("authorization", &session)], on).await.expect(200);
+    let headers = [("authorization", &*session), ("sync_execution", "true"), ("slug", "sandbox-key")];
+    let path = "/api/v2/public/workflow/digest/execute";
+    world.call("POST", path, &headers, json!({"hang": false})).await.expect(200);
+    let said = world.call("POST", path, &headers, json!({"hang": true})).await.expect(504);
+    assert!(said.message().contains("no answer within 3 s"), "{}", said.text);
+    assert!(world.api.metrics().contains("smalt_http_requests_under_way 0\n"), "nothing of it holds a place");
+    world.call("GET", APPS, &headers[..1], Json::Null).await.expect(200);
+}
+
 #[derive(Default)]
 struct Seen(Mutex<Vec<String>>);
 

@@ -1,21 +1,38 @@
 //! S-29: every route and every operation, with every kind of credential. The rows are those of the OpenAPI document, and who may call them is
 //! what it says: one that is new is in here by itself. What only embedded engines offer does not stand there, and is tried beside.
 
+use std::time::Duration;
+
 use base64ct::{Base64UrlUnpadded, Encoding};
 use serde_json::json;
 use smalt::{
+    Smalt,
     backend::schema,
-    model::Json,
+    model::{Environment, Json},
     operations::{Operation, Scope},
 };
-use smalt_server::{Access, ApiOptions};
+use smalt_server::{Access, Api, ApiOptions};
 
 use crate::{
     endpoints::{Endpoint, document, endpoints, operations},
     world::{Said, World, is_page},
 };
 
-const WHO: [&str; 7] = ["nobody", "session", "key", "revoked key", "revoked session", "production key", "other session"];
+const WHO: [&str; 10] = [
+    "nobody",
+    "session",
+    "key",
+    "revoked key",
+    "revoked session",
+    "expired session",
+    "production key",
+    "other session",
+    "foreign key",
+    "foreign session",
+];
+
+/// A session of 24 hours that was made so long ago is over; the 30 s of leeway are, too.
+const LONG_AGO: Duration = Duration::from_secs(25 * 3600);
 
 /// A word that only the account of a row knows.
 const CANARY: &str = "canary-of-the-account";
@@ -25,6 +42,11 @@ struct Matrix {
     other: String,
     revoked_session: String,
     revoked_key: String,
+    /// Makes sessions whose time is over by now.
+    earlier: Smalt,
+    /// Another organisation on the same store, under the same key: what it issues is good there, and there only.
+    foreign: Smalt,
+    foreign_key: String,
     rows: usize,
 }
 
@@ -32,6 +54,9 @@ struct Matrix {
 struct Row {
     account: String,
     session: String,
+    expired_session: String,
+    /// Of the foreign organisation's account of this name.
+    foreign_session: String,
     /// A run of its workflow.
     execution: String,
     flow: String,
@@ -52,7 +77,11 @@ impl Matrix {
         world.call("POST", "/api/v2/public/session-token/revoke", &[("authorization", &revoked_session)], Json::Null).await.expect(200);
         let ended = world.test.create_api_key("ended").await.unwrap();
         world.test.revoke_api_key(ended.info.id).await.unwrap();
-        Matrix { world, other, revoked_session, revoked_key: ended.key.expose().to_owned(), rows: 0 }
+        let earlier = world.earlier(LONG_AGO).await;
+        let foreign = world.beside(|builder| builder.organisation("umbrella")).await;
+        let foreign_key = foreign.create_api_key("backend").await.unwrap().key.expose().to_owned();
+        let revoked_key = ended.key.expose().to_owned();
+        Matrix { world, other, revoked_session, revoked_key, earlier, foreign, foreign_key, rows: 0 }
     }
 
     async fn row(&mut self) -> Row {
@@ -71,7 +100,14 @@ impl Matrix {
         let begun =
             self.world.backend("POST", "/smalt/v1/start_connect", json!({"account": account, "application": "sandbox-oauth"})).await;
         let flow = begun.expect(200).json()["flow_id"].as_str().unwrap().to_owned();
-        Row { account, session, execution, flow }
+        let bearer = async |smalt: &Smalt| {
+            let session = smalt.account(&account).session_with(true).await.unwrap();
+            format!("Bearer {}", session.token().expose())
+        };
+        let expired_session = bearer(&self.earlier).await;
+        self.foreign.account(&account).ensure().await.unwrap();
+        let foreign_session = bearer(&self.foreign).await;
+        Row { account, session, expired_session, foreign_session, execution, flow }
     }
 
     fn credential<'a>(&'a self, who: &str, row: &'a Row) -> Option<(&'static str, &'a str)> {
@@ -82,6 +118,9 @@ impl Matrix {
             "revoked session" => ("authorization", &*self.revoked_session),
             "production key" => ("x-api-key", &*self.world.production_key),
             "other session" => ("authorization", &*self.other),
+            "expired session" => ("authorization", &*row.expired_session),
+            "foreign key" => ("x-api-key", &*self.foreign_key),
+            "foreign session" => ("authorization", &*row.foreign_session),
             _ => return None,
         })
     }
@@ -106,6 +145,31 @@ impl Matrix {
         let own = self.world.test.account(&row.account).own_credentials().await.map(|own| own.values["token"].expose().to_owned());
         format!("{own:?} {account} {} {webhooks}", read("/api/v2/public/slug/sandbox-key/config?linked_account_id=").await)
     }
+}
+
+/// What a credential of each row is refused for is what its column says, and nothing else.
+#[tokio::test]
+async fn the_columns_of_the_matrix_are_what_they_say() {
+    let mut matrix = Matrix::new().await;
+    let row = matrix.row().await;
+    let elsewhere = Api::new([(Environment::Test, matrix.foreign.clone())], ApiOptions::default());
+    let ask = async |api: &Api, path: &str, who: &str| {
+        let (name, value) = matrix.credential(who, &row).unwrap();
+        let request = http::Request::get(path).header(name, value).body(axum::body::Body::empty()).unwrap();
+        api.answer(request).await.status().as_u16()
+    };
+    let (accounts, apps) = ("/api/v2/public/linked-account", "/api/v2/f-sdk/application");
+    for (path, who, here, there) in [
+        (accounts, "key", 200, 401),
+        (accounts, "foreign key", 401, 200),
+        (apps, "session", 200, 401),
+        (apps, "foreign session", 401, 200),
+        (apps, "expired session", 401, 401),
+    ] {
+        assert_eq!((ask(&matrix.world.api, path, who).await, ask(&elsewhere, path, who).await), (here, there), "{who}");
+    }
+    // The expired one is refused for its age alone: for whom it is still that day it is good.
+    assert!(matrix.earlier.verify_session(row.expired_session.strip_prefix("Bearer ").unwrap()).await.is_ok());
 }
 
 /// A request that this route can answer, were it not for the credential.
@@ -199,7 +263,7 @@ fn expected(route: &Endpoint, who: &str) -> u16 {
         (Public, _) if matches!(route.path, "/connect/{ticket}" | "/connect/open") => 404,
         (Public, _) => 200,
         (Doorway, _) => unreachable!("operations have a matrix of their own"),
-        (_, "nobody" | "revoked key" | "revoked session") => 401,
+        (_, "nobody" | "revoked key" | "revoked session" | "expired session" | "foreign key" | "foreign session") => 401,
         (Session, "key" | "production key") => 401,
         (Organisation | Backend, "session") => 403,
         // The header names the row's account, which is not theirs.
@@ -266,15 +330,15 @@ async fn s29_every_route_with_every_credential() {
             }
         }
     }
-    assert_eq!(cells, 7 * rows.len());
+    assert_eq!(cells, WHO.len() * rows.len());
     assert!(rows.len() > 80, "{}", rows.len());
     assert!(deviations.is_empty(), "{}", deviations.join("\n"));
 }
 
-/// A value for a field that the operation needs, or that makes it concern the account.
-fn value(name: &str, row: &Row) -> Option<Json> {
+/// A value for a field that the operation needs, or that makes it concern the account, of which `token` is a session's.
+fn value(name: &str, account: &str, token: &str) -> Option<Json> {
     Some(match name {
-        "account" => row.account.as_str().into(),
+        "account" => account.into(),
         "application" => "sandbox-key".into(),
         "method" => "GET".into(),
         "path" => "items".into(),
@@ -284,7 +348,7 @@ fn value(name: &str, row: &Row) -> Option<Json> {
         "name" => "backend".into(),
         "inputs" | "values" => json!({"key": smalt::sandbox::API_KEY, "workspace": "acme"}),
         "update" | "payload" => json!({}),
-        "token" => row.session.trim_start_matches("Bearer ").into(),
+        "token" => token.into(),
         "id" | "connection" | "flow" | "receipt" | "key" | "ticket" | "callback_url" | "config_id" | "webhook" | "delivery"
         | "execution" => "nobodys".into(),
         "settings" => json!({}),
@@ -310,7 +374,7 @@ fn operations_request(request: &Json, operation: Operation, row: &Row) -> Json {
         if name == "account" || required.contains(&&**name) {
             body.insert(
                 name.clone(),
-                value(name, row)
+                value(name, &row.account, row.session.trim_start_matches("Bearer "))
                     .or_else(|| empty(property))
                     .unwrap_or_else(|| panic!("{operation:?} needs `{name}`: say here what it may be")),
             );
@@ -324,7 +388,7 @@ fn operations_expected(operation: Operation, is_described: bool, may_session: bo
     match who {
         // Whoever is known is told why not.
         "key" | "production key" | "session" | "other session" if !is_described => Some(501),
-        "nobody" | "revoked key" | "revoked session" => Some(401),
+        "nobody" | "revoked key" | "revoked session" | "expired session" | "foreign key" | "foreign session" => Some(401),
         "session" | "other session" if !may_session => Some(403),
         "other session" if body.get("account").is_some() => Some(403),
         // A session ends itself only.

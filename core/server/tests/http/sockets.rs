@@ -251,6 +251,78 @@ async fn s69_ambiguous_messages_are_refused() {
     serving.end().await;
 }
 
+/// What can be read as a request is answered as any error is, with all of its keys; what cannot never comes to us, and is answered by the HTTP
+/// library with a status alone. The connection ends with it. `docs/http-api.md` says so.
+#[tokio::test]
+async fn what_is_no_request_is_refused_as_the_page_says() {
+    let world = World::new().await;
+    let serving = serve(world.api.clone(), Limits::default()).await;
+    let get = |line: &str, headers: &str| format!("{line}\r\nhost: smalt\r\nconnection: close\r\n{headers}\r\n").into_bytes();
+    let post = |headers: &str, body: &str| {
+        let head = "POST /smalt/v1/get_account HTTP/1.1\r\nhost: smalt\r\nconnection: close\r\n";
+        format!("{head}x-api-key: {}\r\ncontent-type: application/json\r\n{headers}\r\n{body}", world.key).into_bytes()
+    };
+    let below = [
+        b"hello\r\n\r\n".to_vec(),
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a client that speaks TLS \r\n\r\n".to_vec(),
+        get("GET /healthz", ""),
+        get("GET /healthz HTTP/9.9", ""),
+        get("GET /heal thz HTTP/1.1", ""),
+        get("G\u{1}T /healthz HTTP/1.1", ""),
+        get("GET http://[ HTTP/1.1", ""),
+        get("GET /healthz HTTP/1.1", "no colon\r\n"),
+        get("GET /healthz HTTP/1.1", "x-folded: a\r\n b\r\n"),
+        get("GET /healthz HTTP/1.1", "x-nul: a\u{0}b\r\n"),
+        get("GET /healthz HTTP/1.1", ": no name\r\n"),
+        get(&format!("GET /{} HTTP/1.1", "x".repeat(70_000)), ""),
+        post("content-length: 2\r\ncontent-length: 3\r\n", "{}"),
+        post("content-length: two\r\n", "{}"),
+        post("transfer-encoding: identity, x\r\n", "{}"),
+    ];
+    for message in below {
+        let mut stream = serving.open().await;
+        let _ = stream.write_all(&message).await;
+        let said = Serving::rest(&mut stream).await;
+        let shown = String::from_utf8_lossy(&message[..message.len().min(80)]).into_owned();
+        // The end of a connection takes an answer away from who goes on sending.
+        if said.is_empty() && message.len() > 60_000 {
+            continue;
+        }
+        let status = said.get(9..12).unwrap_or_default();
+        assert!(matches!(status, "400" | "414" | "431"), "{shown:?}: {said:?}");
+        assert!(said.ends_with("\r\n\r\n") && said.contains("content-length: 0\r\n"), "{shown:?}: {said:?}");
+    }
+    let ours = [
+        (get("BREW /healthz HTTP/1.1", ""), 405),
+        (get("GET /nowhere HTTP/1.1", ""), 404),
+        (get("GET /api/v2/public/application/%ff/icon HTTP/1.1", ""), 400),
+        (post("content-length: 2\r\n", "{]"), 400),
+        (post("transfer-encoding: chunked\r\n", "zz\r\n{}\r\n0\r\n\r\n"), 400),
+        (post("transfer-encoding: chunked\r\n", "2\r\n{}{}\r\n0\r\n\r\n"), 400),
+        (get("GET /healthz HTTP/1.1", &format!("x-long: {}\r\n", "x".repeat(17_000))), 431),
+    ];
+    for (message, expected) in ours {
+        let mut stream = serving.open().await;
+        let _ = stream.write_all(&message).await;
+        let said = Serving::rest(&mut stream).await;
+        let (head, body) = said.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {said:?}"));
+        assert!(head.starts_with(&format!("HTTP/1.1 {expected} ")), "not {expected}: {said}");
+        let body: smalt::model::Json = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {said}"));
+        assert_eq!(body["status_code"], expected, "{said}");
+        for name in ["http_error_type", "error_type", "error_code", "error", "message", "code", "request_id"] {
+            assert!(body[name].as_str().is_some_and(|text| !text.is_empty()), "`{name}`: {said}");
+        }
+    }
+    // A body that its sender breaks off.
+    let mut stream = serving.open().await;
+    stream.write_all(&post("content-length: 100\r\n", "{\"account\":")).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let said = Serving::rest(&mut stream).await;
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 400 ") && said.contains("cut off"), "{said}");
+    assert!(serving.get().await.starts_with("HTTP/1.1 200 OK\r\n"));
+    serving.end().await;
+}
+
 /// One request is under way and one connection is idle when the server is stopped: the one is answered, the other closed.
 #[tokio::test]
 async fn a_stop_lets_requests_end() {

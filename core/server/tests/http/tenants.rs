@@ -1,6 +1,6 @@
 //! S-35 over HTTP: every endpoint, with another account's or another environment's id in every place where one may stand. What
 //! is answered is what an id answers that nobody has, nothing of the victim shows, and nothing of it changes. The endpoints are those of the
-//! OpenAPI document.
+//! OpenAPI document. Smalt's own operations are tried where the API calls them, in `tests/security/tenants`.
 
 use serde_json::json;
 use smalt::{

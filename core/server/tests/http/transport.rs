@@ -1,5 +1,7 @@
 //! The rules that every endpoint obeys, whatever it does.
 
+use std::time::Duration;
+
 use http_body_util::BodyExt;
 use serde_json::json;
 use smalt::{Smalt, model::Json};
@@ -286,7 +288,37 @@ async fn s27_whatever_is_wrong_with_a_key_or_token_the_answer_is_the_same() {
     let long = format!("Bearer {}", "x".repeat(9000));
     let (doubled, swapped) =
         (format!("{session}{}", &session[7..]), format!("{}.{}.{}", parts[0], foreign.split('.').nth(1).unwrap(), parts[2]));
-    let tokens = ["Bearer x", "x", "Basic eDp5", &foreign, &revoked, &deleted, &flipped, &unsigned, &none, &long, &doubled, &swapped];
+    // Of this account, made by this organisation, and older than a day by a little more than the leeway.
+    let made = async |ago: u64| {
+        let smalt = world.earlier(Duration::from_secs(ago)).await;
+        format!("Bearer {}", smalt.account("ada").session_with(true).await.unwrap().token().expose())
+    };
+    let (old, expired, long_expired) = (made(23 * 3600).await, made(24 * 3600 + 31).await, made(48 * 3600).await);
+    world.call("GET", "/api/v2/f-sdk/application", &[("authorization", &old)], Json::Null).await.expect(200);
+    // A good one, too, but of another organisation on the same store.
+    let umbrella = world.beside(|builder| builder.organisation("umbrella")).await;
+    let issued = async |smalt: &Smalt| {
+        smalt.account("ada").ensure().await.unwrap();
+        format!("Bearer {}", smalt.account("ada").session().await.unwrap().token().expose())
+    };
+    let of_umbrella = issued(&umbrella).await;
+    let tokens = [
+        "Bearer x",
+        "x",
+        "Basic eDp5",
+        &foreign,
+        &of_umbrella,
+        &revoked,
+        &deleted,
+        &expired,
+        &long_expired,
+        &flipped,
+        &unsigned,
+        &none,
+        &long,
+        &doubled,
+        &swapped,
+    ];
     let mut faces = std::collections::BTreeSet::new();
     for token in tokens {
         let said = world.call("GET", "/api/v2/f-sdk/application", &[("authorization", token)], Json::Null).await.expect(401);
@@ -301,7 +333,10 @@ async fn s27_whatever_is_wrong_with_a_key_or_token_the_answer_is_the_same() {
     let flipped = format!("{}{}", &world.key[..world.key.len() - 1], if world.key.ends_with('0') { "1" } else { "0" });
     let (cut, upper, swapped) = (&world.key[..20], world.key.to_uppercase(), format!("pk{}", &world.key[2..]));
     let long = "t".repeat(9000);
-    let keys = ["x", "tk", "pk", &other.key, &other.production_key, ended.key.expose(), &flipped, cut, &upper, &swapped, &long];
+    let of_umbrella = umbrella.create_api_key("backend").await.unwrap();
+    let of_umbrella = of_umbrella.key.expose();
+    let keys =
+        ["x", "tk", "pk", &other.key, &other.production_key, of_umbrella, ended.key.expose(), &flipped, cut, &upper, &swapped, &long];
     let mut faces = std::collections::BTreeSet::new();
     for key in keys {
         let headers = [("x-api-key", key), ("linked_account_id", "ada")];

@@ -1,14 +1,18 @@
-//! Two engines in memory, one per environment, a sandbox that the test holds in its hand, and the API over them.
+//! Two engines on one store in memory, one per environment, a sandbox that the test holds in its hand, and the API over them.
+
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use serde_json::json;
 use smalt::{
-    Smalt,
+    Secret, Smalt, SmaltBuilder,
+    engine::Timings,
     model::{Environment, Json},
-    plugin::{Fault, WorkflowRun, WorkflowRunner},
+    plugin::{Clock, Fault, FixedClock, Store, SystemClock, WorkflowRun, WorkflowRunner},
     project::{Project, RateSettings},
     sandbox::{Sandbox, SandboxOptions},
+    store::{SqliteStore, StoreOptions},
     vault::LocalKey,
 };
 use smalt_server::{Api, ApiOptions, Peer};
@@ -17,6 +21,9 @@ use smalt_server::{Api, ApiOptions, Peer};
 pub const PUBLIC: &str = "https://smalt.example/backend";
 
 pub struct World {
+    /// What both engines, and those beside them, work on.
+    pub store: Arc<dyn Store>,
+    pub master: Secret,
     pub sandbox: Sandbox,
     pub test: Smalt,
     pub production: Smalt,
@@ -26,12 +33,15 @@ pub struct World {
     pub production_key: String,
 }
 
-/// Says what it ran.
+/// Says what it ran; or never, if it is asked for that.
 struct Echo;
 
 #[async_trait::async_trait]
 impl WorkflowRunner for Echo {
     async fn run(&self, run: WorkflowRun) -> Result<Json, Fault> {
+        if run.payload["hang"] == true {
+            std::future::pending::<()>().await;
+        }
         Ok(json!({"ran": run.workflow, "payload": run.payload}))
     }
 }
@@ -97,15 +107,31 @@ impl World {
         let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
         let mut project = project(&sandbox.origin());
         change(&mut project);
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::memory(StoreOptions::default()).unwrap());
+        let master = LocalKey::generate().unwrap().text();
         let open = async |environment| {
-            let builder = Smalt::in_memory().keys(LocalKey::generate().unwrap()).project_value(project.clone());
+            let builder = Smalt::on_store(store.clone()).keys(LocalKey::parse(&master).unwrap()).project_value(project.clone());
             builder.environment(environment).workflow_runner(Echo).open().await.unwrap()
         };
         let (test, production) = (open(Environment::Test).await, open(Environment::Production).await);
         let key = async |smalt: &Smalt| smalt.create_api_key("backend").await.unwrap().key.expose().to_owned();
         let (key, production_key) = (key(&test).await, key(&production).await);
         let engines = [(Environment::Test, test.clone()), (Environment::Production, production.clone())];
-        World { sandbox, test, production, api: Api::new(engines, options), key, production_key }
+        World { store, master, sandbox, test, production, api: Api::new(engines, options), key, production_key }
+    }
+
+    /// One more engine on the same store and under the same key, which the API knows nothing of.
+    pub async fn beside(&self, change: impl FnOnce(SmaltBuilder) -> SmaltBuilder) -> Smalt {
+        let builder = Smalt::on_store(self.store.clone()).keys(LocalKey::parse(&self.master).unwrap());
+        // It renews nothing by itself: its clock may be a wrong one.
+        let timings = Timings { ahead: None, ..Timings::default() };
+        change(builder.project_value(project(&self.sandbox.origin())).timings(timings)).open().await.unwrap()
+    }
+
+    /// An engine of the test environment for which it is so much earlier: what is made there has been there for so long.
+    pub async fn earlier(&self, by: Duration) -> Smalt {
+        let clock = FixedClock::at(SystemClock::default().now().minus(by));
+        self.beside(|builder| builder.clock(clock)).await
     }
 
     /// One request. Whatever the answer is, it has what every answer has.

@@ -238,8 +238,9 @@ fn org(report: &mut Report<'_>, p: &Project) {
     }
     for (list, origins) in [(["org", "origins"], &org.origins), (["portal", "embed"], &p.portal.embed)] {
         for (index, origin) in origins.iter().enumerate() {
-            if !plain(origin) || !is_origin(origin) || Url::parse(origin).map_or(true, |url| url.origin().ascii_serialization() != *origin)
-            {
+            // To the parser a host may have a `*`, and to a policy's list of frames it would mean any.
+            let is_written = Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
+            if !plain(origin) || !is_origin(origin) || !is_written || origin.contains('*') {
                 let cure =
                     "write scheme, host and port as a browser sends them, e.g. `https://app.example.com`; `*` and `null` do not exist";
                 report.error(&[list[0], list[1], &index.to_string()], "is not an origin", cure);
