@@ -29,7 +29,9 @@ fi
 find "$into" -mindepth 1 -maxdepth 1 ! -name .git -exec rm -rf {} +
 mkdir -p "$into/bindings-swift/swift"
 cp "$root/Package.swift" "$root/LICENSE" "$into"
-sed "s/from: \"[^\"]*\"/from: \"$version\"/" "$here/README.md" >"$into/README.md"
+# The package's own address is that of its releases, where there is one.
+address="$(sed -nE 's|^(https://[^/]+/[^/]+/[^/]+)/releases/.*|\1|p' <<<"$url")"
+sed -e "s/from: \"[^\"]*\"/from: \"$version\"/" -e "s|https://example.com/smalt.git|${address:-https://example.com/smalt.git}|" "$here/README.md" >"$into/README.md"
 cp -r "$here/Sources" "$here/Examples" "$into/bindings-swift/swift"
 # SwiftPM wants every target's folder, also in a package that is only used.
 mkdir -p "$into/bindings-swift/swift/Tests/SmaltTests"
