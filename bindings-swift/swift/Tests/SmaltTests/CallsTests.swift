@@ -232,7 +232,8 @@ import Testing
             }
             let sources = repository.appendingPathComponent("bindings-swift/src")
             var exported: Set<String> = []
-            for file in try FileManager.default.contentsOfDirectory(atPath: sources.path) where file.hasSuffix(".rs") && file != "bench.rs" {
+            let files = try FileManager.default.contentsOfDirectory(atPath: sources.path)
+            for file in files where file.hasSuffix(".rs") && file != "bench.rs" {
                 let text = try String(contentsOf: sources.appendingPathComponent(file), encoding: .utf8)
                 for part in text.components(separatedBy: "#[uniffi::export]\npub fn ").dropFirst() {
                     exported.insert(String(part.prefix { $0 != "(" }))
