@@ -22,7 +22,8 @@
 
             /// Whether it stays as it is; `earlier` is half a window ago.
             func settled(_ earlier: Sizes) -> Bool {
-                heap - earlier.heap < left * times * rounds / 2 && memory - earlier.memory < earlier.memory / 50
+                let calls = LeaksTests.times * LeaksTests.rounds / 2
+                return heap - earlier.heap < LeaksTests.left * calls && memory - earlier.memory < earlier.memory / 50
             }
 
             init() throws {
