@@ -36,19 +36,22 @@
             /// `mallinfo2` is in no module, and `malloc_info` writes the same as XML: what the system gave, without what is free of it.
             private static func inUse() throws -> Int {
                 typealias Tells = @convention(c) (CInt, UnsafeMutableRawPointer) -> CInt
-                let tells = unsafeBitCast(try #require(dlsym(nil, "malloc_info")), to: Tells.self)
+                let symbol = try #require(dlsym(nil, "malloc_info"))
+                let tells = unsafeBitCast(symbol, to: Tells.self)
                 var (text, length) = (UnsafeMutablePointer<CChar>?.none, 0)
-                let file = try #require(open_memstream(&text, &length))
-                #expect(tells(0, UnsafeMutableRawPointer(file)) == 0)
+                guard let file = open_memstream(&text, &length) else { throw POSIXError(.ENOMEM) }
+                let failed = tells(0, UnsafeMutableRawPointer(file))
                 fclose(file)
+                #expect(failed == 0)
                 let told = String(cString: try #require(text))
                 free(text)
                 // The sums stand behind what is said of each arena.
                 let sums = try #require(told.components(separatedBy: "</heap>").last)
                 func sum(_ name: String) throws -> Int {
-                    let line = try #require(sums.split(separator: "\n").first { $0.contains("type=\"\(name)\"") })
-                    let size = try #require(line.components(separatedBy: "size=\"").last)
-                    return try #require(Int(size.prefix { $0.isNumber }))
+                    let line = sums.split(separator: "\n").first { $0.contains("type=\"\(name)\"") }
+                    let size = try #require(line).components(separatedBy: "size=\"").last ?? ""
+                    let number = Int(size.prefix { $0.isNumber })
+                    return try #require(number)
                 }
                 return try sum("current") - sum("fast") - sum("rest") + sum("mmap")
             }
