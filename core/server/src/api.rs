@@ -36,7 +36,11 @@ use crate::{
     pack, path, port,
     project::in_force,
     rates::Rates,
-    routes::{Access, PASSING, Route, routes},
+    routes::{
+        Access, PASSING, Route,
+        pages::{Came, gone_on},
+        routes,
+    },
     settings::{Current, Settings, most, time},
     waits::Waits,
     who,
@@ -237,6 +241,12 @@ impl Api {
         Ok(url.trim_end_matches('/').to_owned())
     }
 
+    /// The same, where anybody said it.
+    pub(crate) async fn home(&self) -> Option<String> {
+        let smalt = self.0.hosts.all().next().map(|(_, smalt)| smalt.clone())?;
+        self.public_url(&smalt).await.ok()
+    }
+
     async fn find(&self, target: &str) -> Option<Matched> {
         use tower_service::Service;
         let request = Request::builder().uri(target).body(Body::empty()).ok()?;
@@ -264,13 +274,15 @@ impl Api {
         });
         let mut place = Place::nowhere();
         let is_direct = self.0.options.port_secret.as_ref().map_or(Ok(()), |_| port::is_direct(&head));
+        let target = path::normal(&head.uri);
+        let from_provider = matches!(head.method, Method::GET | Method::POST) && path::is_callback(&target);
         let mut response = if let Err(trouble) = is_direct {
             refused(&trouble, None, &request_id)
         } else if head.method == Method::OPTIONS {
             preflight()
         } else {
             // A body that passes through has its own times; its answer begins when it has been sent.
-            let is_passing = path::normal(&head.uri).split('?').next() == Some(PASSING);
+            let is_passing = target.split('?').next() == Some(PASSING);
             let limits = &settings.server;
             let deadline = time(if is_passing { limits.stream_time } else { limits.request_time });
             let work = self.handle(&settings, client, &mut place, head, body);
@@ -278,13 +290,16 @@ impl Api {
                 Some(deadline) => tokio::time::timeout(deadline, work).await,
                 None => Ok(work.await),
             };
+            let done = done.unwrap_or_else(|_| {
+                let seconds = settings.server.request_time;
+                let text = format!("no answer within {seconds} s; what was begun goes on: read its outcome later");
+                Err((Trouble::Plain(504, "SERVER_ERROR", text), None))
+            });
             match done {
-                Ok(Ok(response)) => response,
-                Ok(Err((trouble, allow))) => refused(&trouble, allow.as_deref(), &request_id),
-                Err(_) => {
-                    let seconds = settings.server.request_time;
-                    let text = format!("no answer within {seconds} s; what was begun goes on: read its outcome later");
-                    refused(&Trouble::Plain(504, "SERVER_ERROR", text), None, &request_id)
+                Ok(response) => response,
+                Err((trouble, allow)) => {
+                    let refused = refused(&trouble, allow.as_deref(), &request_id);
+                    if from_provider { self.led_on(&target, &trouble).await } else { refused }
                 }
             }
         };
@@ -310,6 +325,16 @@ impl Api {
             });
         }
         response
+    }
+
+    /// A browser that comes back from a provider stays at no address with its code and state, refused or not (S-08).
+    async fn led_on(&self, target: &str, trouble: &Trouble) -> Response<Body> {
+        let came = match trouble.code() {
+            // What was begun goes on: whoever waits for the connect learns its end.
+            Code::ServerTimeout => Came::Waiting,
+            code => Came::Failed(code),
+        };
+        gone_on(self, target, came).await.into_response()
     }
 
     async fn handle<B>(
