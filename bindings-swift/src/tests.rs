@@ -147,21 +147,28 @@ fn s77_a_panic_in_any_exported_function_ends_there() {
     assert!(exported.iter().all(|name| known.contains(name)), "{exported:?}");
 }
 
-/// Answers one call with this, and tells what it was.
-fn serves(answer: &'static str) -> (String, JoinHandle<String>) {
+/// Says what it can do, answers one call with this, and tells what that was.
+fn serves(operation: &'static str, answer: &'static str) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
+    let able =
+        json!({"backend": "embedded", "version": "1", "operations": [operation], "workflows": false, "presenter": false}).to_string();
     let serving = std::thread::spawn(move || {
-        let mut caller = BufReader::new(listener.accept().unwrap().0);
         let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            assert!(caller.read_line(&mut head).unwrap() > 0, "the call has no end: {head}");
+        for body in [able.as_str(), answer] {
+            let mut caller = BufReader::new(listener.accept().unwrap().0);
+            head.clear();
+            while !head.ends_with("\r\n\r\n") {
+                assert!(caller.read_line(&mut head).unwrap() > 0, "the call has no end: {head}");
+            }
+            head.make_ascii_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+            caller.read_exact(&mut vec![0; length]).unwrap();
+            let length = body.len();
+            let told =
+                format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
+            caller.get_mut().write_all(told.as_bytes()).unwrap();
         }
-        let head = head.to_ascii_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
-        caller.read_exact(&mut vec![0; length]).unwrap();
-        let length = answer.len();
-        write!(caller.get_mut(), "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{answer}").unwrap();
         head
     });
     (url, serving)
@@ -170,7 +177,7 @@ fn serves(answer: &'static str) -> (String, JoinHandle<String>) {
 #[test]
 fn a_session_and_a_handle_speak_to_a_server() {
     let host = Host::new();
-    let (url, serving) = serves("[]");
+    let (url, serving) = serves("list_apps", "[]");
     let options = json!({"url": url, "token": "of-a-session", "proxy": false});
     let session = open_session(host.0, format!("{options}{{}}").into_bytes()).unwrap();
     let head = json!({"op": "list_apps", "token": "of-a-session"});
@@ -178,7 +185,7 @@ fn a_session_and_a_handle_speak_to_a_server() {
     assert_eq!(host.ended(2).unwrap(), json!([]));
     assert!(serving.join().unwrap().contains("authorization: bearer of-a-session"));
     engine_release(session);
-    let (url, serving) = serves("3");
+    let (url, serving) = serves("count_accounts", "3");
     let options = json!({"url": url, "api_key": "of-an-organisation", "proxy": false});
     let engine = open_remote(host.0, format!("{options}{{}}").into_bytes()).unwrap();
     assert_eq!(host.call(engine, "count_accounts", json!({})).unwrap(), 3);

@@ -36,22 +36,23 @@
             /// `mallinfo2` is in no module, and `malloc_info` writes the same as XML: what the system gave, without what is free of it.
             private static func inUse() throws -> Int {
                 typealias Tells = @convention(c) (CInt, UnsafeMutableRawPointer) -> CInt
-                let symbol = try #require(dlsym(nil, "malloc_info"))
+                guard let symbol = dlsym(nil, "malloc_info") else { throw POSIXError(.ENOSYS) }
                 let tells = unsafeBitCast(symbol, to: Tells.self)
                 var (text, length) = (UnsafeMutablePointer<CChar>?.none, 0)
                 guard let file = open_memstream(&text, &length) else { throw POSIXError(.ENOMEM) }
                 let failed = tells(0, UnsafeMutableRawPointer(file))
                 fclose(file)
                 #expect(failed == 0)
-                let told = String(cString: try #require(text))
+                guard let text else { throw POSIXError(.ENOMEM) }
+                let told = String(cString: text)
                 free(text)
                 // The sums stand behind what is said of each arena.
-                let sums = try #require(told.components(separatedBy: "</heap>").last)
+                let sums = told.components(separatedBy: "</heap>").last ?? ""
                 func sum(_ name: String) throws -> Int {
                     let line = sums.split(separator: "\n").first { $0.contains("type=\"\(name)\"") }
-                    let size = try #require(line).components(separatedBy: "size=\"").last ?? ""
-                    let number = Int(size.prefix { $0.isNumber })
-                    return try #require(number)
+                    let size = line?.components(separatedBy: "size=\"").last ?? ""
+                    guard let number = Int(size.prefix { $0.isNumber }) else { throw POSIXError(.EINVAL) }
+                    return number
                 }
                 return try sum("current") - sum("fast") - sum("rest") + sum("mmap")
             }

@@ -133,8 +133,10 @@ class JavaTest {
         var asked = new ConcurrentLinkedQueue<String>();
         var server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
         server.createContext("/", exchange -> {
-            asked.add(String.valueOf(exchange.getRequestHeaders().getFirst("Authorization")));
-            var body = "[]".getBytes(StandardCharsets.UTF_8);
+            var looks = exchange.getRequestURI().getPath().endsWith("/capabilities");
+            if (!looks) asked.add(String.valueOf(exchange.getRequestHeaders().getFirst("Authorization")));
+            var able = "{\"backend\":\"embedded\",\"version\":\"1\",\"operations\":[\"list_apps\"],\"workflows\":false,\"presenter\":false}";
+            var body = (looks ? able : "[]").getBytes(StandardCharsets.UTF_8);
             exchange.getResponseHeaders().add("Content-Type", "application/json");
             exchange.sendResponseHeaders(200, body.length);
             try (var answer = exchange.getResponseBody()) {
