@@ -276,7 +276,7 @@ import Testing
         try await running {
             let before = Homes.shared.open
             let error = try await thrown { _ = try await Smalt.embedded(options: .init(keys: Held { throw Shelf() })) }
-            #expect(error.code == .pluginFailed && error.context["plugin"] == "key_provider" && error.underlying is Shelf)
+            #expect(error.code == .pluginFailed && error.context["plugin"] == "keys" && error.underlying is Shelf)
             #expect(Homes.shared.open == before)
         }
     }

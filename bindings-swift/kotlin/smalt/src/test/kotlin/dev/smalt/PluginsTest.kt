@@ -309,7 +309,7 @@ internal class PluginsTest {
     fun `a key provider that throws ends the opening, and what it threw is the cause`() =
         running {
             val error = thrown<SmaltException.Plugin> { Smalt.embedded { keys = Held { throw IllegalStateException("no vault") } } }
-            assertEquals("plugin_failed" to "key_provider", error.code to error.context["plugin"])
+            assertEquals("plugin_failed" to "keys", error.code to error.context["plugin"])
             assertEquals("no vault", assertIs<IllegalStateException>(error.cause).message)
             assertEquals(0, Homes.open)
         }
