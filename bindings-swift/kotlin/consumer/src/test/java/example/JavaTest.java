@@ -17,6 +17,7 @@ import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CancellationException;
@@ -66,7 +67,6 @@ class JavaTest {
     void optionsAndTheirOverloads() throws Exception {
         var project = new Project(1);
         try (Smalt smalt = Smalt.openSandbox(options -> options.setProject(project)).get()) {
-            smalt.getFutures().setProject(new Project(1)).get();
             var account = smalt.account("a").getFutures();
             account.ensure().get();
             var inputs = Map.of("key", new Secret("sandbox-key-good"), "workspace", new Secret("acme"));
@@ -76,6 +76,10 @@ class JavaTest {
             assertEquals(first.getId(), again.getId());
             var session = smalt.account("a").getFutures().session().get();
             assertEquals("a", smalt.getFutures().session(session.getToken()).get().getAccountId());
+            // One that enables nothing.
+            smalt.getFutures().setProject(project).get();
+            var failed = assertThrows(ExecutionException.class, () -> account.connect("sandbox-key", inputs).get());
+            assertEquals("application_not_found", assertInstanceOf(SmaltException.NotFound.class, failed.getCause()).getCode());
         }
     }
 
@@ -128,13 +132,12 @@ class JavaTest {
         }
     }
 
-    @Test
-    void aSessionAsksForItsTokenLater() throws Exception {
-        var asked = new ConcurrentLinkedQueue<String>();
+    /** A server with one operation; it keeps what it was shown as authority. */
+    private static HttpServer serves(Collection<String> shown) throws Exception {
         var server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
         server.createContext("/", exchange -> {
             var looks = exchange.getRequestURI().getPath().endsWith("/capabilities");
-            if (!looks) asked.add(String.valueOf(exchange.getRequestHeaders().getFirst("Authorization")));
+            if (!looks) shown.add(String.valueOf(exchange.getRequestHeaders().getFirst("Authorization")));
             var able = "{\"backend\":\"embedded\",\"version\":\"1\",\"operations\":[\"list_apps\"],\"workflows\":false,\"presenter\":false}";
             var body = (looks ? able : "[]").getBytes(StandardCharsets.UTF_8);
             exchange.getResponseHeaders().add("Content-Type", "application/json");
@@ -144,13 +147,24 @@ class JavaTest {
             }
         });
         server.start();
+        return server;
+    }
+
+    private static String address(HttpServer server) {
+        return "http://127.0.0.1:" + server.getAddress().getPort();
+    }
+
+    @Test
+    void aSessionAsksForItsTokenLater() throws Exception {
+        var shown = new ConcurrentLinkedQueue<String>();
+        var server = serves(shown);
         var token = new CompletableFuture<Secret>();
-        try (var session = Session.open("http://127.0.0.1:" + server.getAddress().getPort(), () -> token, options -> options.timeout(Duration.ofMinutes(2)))) {
+        try (var session = Session.open(address(server), () -> token, options -> options.timeout(Duration.ofMinutes(2)))) {
             var apps = session.getFutures().listApps();
             assertTrue(!apps.isDone());
             token.complete(new Secret("from-java"));
             assertTrue(apps.get().isEmpty());
-            assertEquals(List.of("Bearer from-java"), List.copyOf(asked));
+            assertEquals(List.of("Bearer from-java"), List.copyOf(shown));
         } finally {
             server.stop(0);
         }
@@ -158,11 +172,16 @@ class JavaTest {
 
     @Test
     void aTokenThatCannotBeHadIsThePluginsFault() throws Exception {
+        var shown = new ConcurrentLinkedQueue<String>();
+        var server = serves(shown);
         var cause = new IllegalStateException("the backend is away");
-        try (var session = Session.open("http://127.0.0.1:9", () -> CompletableFuture.failedFuture(cause))) {
+        try (var session = Session.open(address(server), () -> CompletableFuture.failedFuture(cause))) {
             var failed = assertThrows(ExecutionException.class, () -> session.getFutures().listApps().get());
             var error = assertInstanceOf(SmaltException.Plugin.class, failed.getCause());
             assertTrue(error.getReason().contains("the backend is away"), error.getReason());
+            assertTrue(shown.isEmpty());
+        } finally {
+            server.stop(0);
         }
     }
 }

@@ -115,7 +115,7 @@ internal object Looping {
         val memory = own.sumOf { line -> line.filter { it.isDigit() }.toLong() } * 1024
         // After the last collection: what threads have taken ahead since counts as used, too.
         val pools = ManagementFactory.getMemoryPoolMXBeans().filter { it.type == MemoryType.HEAP }
-        return Sizes(pools.sumOf { it.collectionUsage?.used ?: 0 }, native, memory)
+        return Sizes(pools.sumOf { it.collectionUsage?.used ?: 0L }, native, memory)
     }
 
     private val kept = ArrayList<ByteArray>()
