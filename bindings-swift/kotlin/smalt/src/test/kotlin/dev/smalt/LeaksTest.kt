@@ -145,6 +145,8 @@ internal object Looping {
         runBlocking {
             val smalt = Child.used()
             val sizes = ArrayList<Sizes>()
+            // Classes are loaded and code is compiled, for which megabytes are taken and left again.
+            repeat(ROUNDS) { round(smalt, "loop") }
             // What leaks does so in every window; what settles late, on a busy machine, is still in a later one.
             val windows = if (role == "loop") 6 else 2
             val settled =
