@@ -45,7 +45,7 @@ internal object Looping {
     private const val ROUNDS = 8
 
     /** So often each round does each sort. */
-    private val TIMES = size(250, 3_200)
+    private var times = 250
 
     /** Of all sorts. */
     private const val CALLS = 9
@@ -96,7 +96,7 @@ internal object Looping {
     ) {
         /** Whether it stays as it is; `earlier` is half a window ago. */
         fun settled(earlier: Sizes): Boolean {
-            val left = LEFT * TIMES * ROUNDS / 2
+            val left = LEFT * times * ROUNDS / 2
             return heap - earlier.heap < left && native - earlier.native < left && memory - earlier.memory < earlier.memory / 50
         }
     }
@@ -126,7 +126,7 @@ internal object Looping {
         role: String,
     ) {
         val account = smalt.account("a")
-        repeat(TIMES) {
+        repeat(times) {
             repeat(5) { account.credential("sandbox-oauth") }
             waited(account)
             account.get()
@@ -142,6 +142,7 @@ internal object Looping {
     @JvmStatic
     fun main(args: Array<String>) {
         val role = args[0]
+        if (role == "loop") times = size(250, 3_200)
         runBlocking {
             val smalt = Child.used()
             val sizes = ArrayList<Sizes>()
