@@ -88,9 +88,10 @@ lint: tools ## formatting, and every warning as an error
 	cargo fmt --all --check
 	cargo clippy -q --workspace --all-targets -- -D warnings
 	cargo check -q -p smalt --no-default-features --features remote
-	cargo check -q -p smalt-ffi --no-default-features
+	cargo test -q -p smalt-ffi --no-default-features
 	python3 bindings-python/generate.py --check
 	python3 bindings-swift/generate.py --check
+	python3 bindings-swift/versions.py
 	node bindings-node/scripts/generate.mjs --check
 	python3 tests/parity/parity.py
 	python3 tests/parity/lines.py

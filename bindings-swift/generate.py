@@ -225,7 +225,9 @@ def write_record(name: str) -> list[str]:
     about = object_form(name).get("description", name)
     if name == "Page":
         return []
-    lines = [*kdoc(about, ""), f"public data class {made}("]
+    # For Java, which knows no defaults. Kotlin makes no such overloads where a time of its own is among the arguments.
+    overloads = name in GIVEN and any(one.default is not None for one in own) and not any("Duration" in one.declared for one in own)
+    lines = [*kdoc(about, ""), f"public data class {made}{' @JvmOverloads constructor' if overloads else ''}("]
     for one in own:
         lines += kdoc(one.about or one.json, "    ")
         default = "" if one.default is None else f" = {one.default}"

@@ -97,12 +97,17 @@ released() {
 				cp "$module/published.pom" "$into/$name.pom"
 				;;
 			smalt) published smalt >"$into/$name.pom" ;;
+			natives)
+				# Maven would put the libraries in once more: their sources are no Java's.
+				jar cf "$into/$name-sources.jar" -C "$documented" .
+				cp natives/pom.xml "$into/$name.pom"
+				;;
 			*) cp "$module/pom.xml" "$into/$name.pom" ;;
 		esac
 		# What is documented is `smalt`; the others say where.
 		if [ "$module" = smalt ]; then jar cf "$into/$name-javadoc.jar" -C smalt/target/dokka .; else jar cf "$into/$name-javadoc.jar" -C "$documented" .; fi
 	done
-	ls "$into"
+	python3 published.py "$into"
 	if of_tests; then echo "A trial, not to be published: the library of $platform is that of the tests." >&2; fi
 }
 
@@ -129,6 +134,7 @@ case "${1:-}" in
 		android
 		"${maven[@]}" -Pandroid,release clean install -DskipTests
 		released
+		ls "$made/release"
 		exit 0
 		;;
 esac
@@ -141,9 +147,9 @@ all=()
 case "${1:-}" in
 	"")
 		android
-		all=(-Pandroid)
+		all=(-Pandroid,release)
 		# The sample screen is drawn by a library for this platform.
-		if [ "$platform" = linux-x86-64 ]; then all=(-Pandroid,compose); fi
+		if [ "$platform" = linux-x86-64 ]; then all=(-Pandroid,release,compose); fi
 		;;
 	jvm) shift ;;
 esac
@@ -154,7 +160,8 @@ if ! compgen -G "smalt/target/surefire-reports/TEST-*.xml" >/dev/null; then
 	exit 1
 fi
 if [ "$#" = 0 ]; then
-	documentation
+	# What would be published, and whether it is what it should be; without Android's it can't be put together.
+	if [ "${#all[@]}" != 0 ]; then released; else documentation; fi
 	# Another project, which knows nothing but the jars. The POM is the published one, and nothing of the glue is there to compile against.
 	installed="$root/.cache/maven/dev/smalt/smalt/$(version_here)"
 	published smalt >"$installed/smalt-$(version_here).pom"

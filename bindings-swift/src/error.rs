@@ -22,13 +22,14 @@ impl From<Error> for Failed {
     }
 }
 
-#[cfg(test)]
+// No library that is given away has it.
+#[cfg(any(test, debug_assertions))]
 thread_local!(pub static PANIC: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
 
-/// Every function that the host can call is this or [`quiet`]: a panic in it is an error. Tests let the next one panic.
+/// Every function that the host can call is this or [`quiet`]: a panic in it is an error. Tests let the next one of their thread panic.
 pub fn raised<T>(work: impl FnOnce() -> smalt::Result<T>) -> Result<T, Failed> {
     let work = || {
-        #[cfg(test)]
+        #[cfg(any(test, debug_assertions))]
         assert!(!PANIC.take(), "on purpose");
         work()
     };

@@ -1,6 +1,15 @@
 //! The surface as a host uses it, without one.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(feature = "embedded")]
+mod engine;
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    thread::JoinHandle,
+};
+
 use serde_json::{Value, json};
 use smalt::{
     Secret, Timestamp,
@@ -46,29 +55,6 @@ impl Host {
         }
     }
 
-    /// As it crosses.
-    fn credential(&self, engine: u64, application: &str) -> Vec<u8> {
-        let request = json!({"account": "a", "application": application});
-        call_start(engine, 3, format!("{}{request}", json!({"op": "credential"})).into_bytes()).unwrap();
-        loop {
-            for message in port_take(self.0, 60_000).unwrap() {
-                match message {
-                    Message::Answer { number: 3, json } => return json,
-                    Message::Failure { json, .. } => panic!("{}", String::from_utf8_lossy(&json)),
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    fn open(&self) -> u64 {
-        let project = json!({"version": 1, "apps": {"sandbox-key": {"workflows": [{"id": "sync", "name": "Sync", "enabled": true}]}}});
-        let options = json!({"sandbox": true, "throwaway_key": true, "project": project});
-        let own = json!({"home": 7, "runner": true});
-        open_embedded(self.0, 1, format!("{options}{own}").into_bytes()).unwrap();
-        self.ended(1).unwrap().as_u64().unwrap()
-    }
-
     fn call(&self, engine: u64, op: &str, request: Value) -> Result<Value, Value> {
         call_start(engine, 2, format!("{}{request}", json!({"op": op})).into_bytes()).unwrap();
         self.ended(2)
@@ -84,69 +70,6 @@ impl Drop for Host {
 fn code(failed: &Failed) -> String {
     let Failed::Smalt { json } = failed;
     serde_json::from_slice::<Value>(json).unwrap()["code"].as_str().unwrap().to_owned()
-}
-
-#[test]
-fn a_life_in_numbers_and_bytes() {
-    let host = Host::new();
-    let engine = host.open();
-    assert_eq!(host.call(engine, "upsert_account", json!({"id": "a"})).unwrap()["account"]["id"], "a");
-    let inputs = json!({"key": "sandbox-key-good", "workspace": "acme"});
-    let connect = json!({"account": "a", "application": "sandbox-key", "inputs": inputs});
-    assert_eq!(host.call(engine, "connect", connect).unwrap()["application"], "sandbox-key");
-    let seat = seat_take(engine, br#"{"op":"credential"}{"account":"a","application":"sandbox-key"}"#.to_vec()).unwrap();
-    assert_eq!(seat_ready(engine, seat), WAITS, "the first one is audited, which waits");
-    let waited = host.credential(engine, "sandbox-key");
-    let number = seat_ready(engine, seat);
-    assert!(![WAITS, GONE].contains(&number));
-    assert_eq!(seat_ready(engine, seat), number, "it is the same one");
-    let ready = seat_answer(engine, seat, number).unwrap();
-    assert_eq!((&ready[..4], &ready[4..]), (&[0; 4][..], &waited[..]), "nobody let go of anything");
-    assert!(waited.windows(16).any(|part| part == b"sandbox-key-good"));
-    assert_eq!((seat_answer(engine, seat, number + 1), seat_answer(engine, seat + 1, number)), (None, None));
-    assert_eq!(seat_ready(engine, seat + 1), GONE);
-    host.call(engine, "config", json!({"account": "a", "application": "sandbox-key"})).unwrap();
-    let run = json!({"account": "a", "application": "sandbox-key", "workflow": "sync", "payload": {"n": 1}});
-    assert_eq!(host.call(engine, "run_workflow", run).unwrap(), json!({"n": 1}));
-    call_start(engine, 2, br#"{"op":"close"}"#.to_vec()).unwrap();
-    assert_eq!(host.ended(2).unwrap(), Value::Null);
-    engine_release(engine);
-    assert_eq!((seat_ready(engine, seat), seat_answer(engine, seat, number)), (GONE, None));
-    assert_eq!(code(&seat_take(engine, Vec::new()).unwrap_err()), "closed");
-    assert_eq!(code(&engine_capabilities(engine).unwrap_err()), "closed");
-}
-
-#[test]
-fn a_seat_is_told_what_core_has_let_go_of() {
-    let host = Host::new();
-    let engine = host.open();
-    host.call(engine, "upsert_account", json!({"id": "a"})).unwrap();
-    let inputs = json!({"key": "sandbox-key-good", "workspace": "acme"});
-    let connect = |inputs: &Value| {
-        let connect = json!({"account": "a", "application": "sandbox-key", "inputs": inputs});
-        host.call(engine, "connect", connect).unwrap()
-    };
-    connect(&inputs);
-    let take = || seat_take(engine, br#"{"op":"credential"}{"account":"a","application":"sandbox-key"}"#.to_vec()).unwrap();
-    let (one, other) = (take(), take());
-    host.credential(engine, "sandbox-key");
-    let number = seat_ready(engine, one);
-    assert!(seat_answer(engine, one, number).is_some());
-    host.call(engine, "disconnect", json!({"account": "a", "application": "sandbox-key"})).unwrap();
-    assert_eq!(seat_ready(engine, one), WAITS);
-    assert_eq!(seat_answer(engine, one, number), None, "what is gone is not handed out");
-    connect(&inputs);
-    host.credential(engine, "sandbox-key");
-    let next = seat_ready(engine, other);
-    assert_ne!(next, number);
-    let mut told = seat_answer(engine, other, next).unwrap();
-    told.truncate(12);
-    assert_eq!(told, [&1u32.to_le_bytes()[..], &one.to_le_bytes()[..]].concat(), "the other seat's was let go of");
-    seats_clear(engine);
-    assert_eq!((seat_ready(engine, one), seat_ready(engine, other)), (GONE, GONE));
-    assert!(seat_take(engine, b"{\"op\":\"credential\"}{}".to_vec()).is_err());
-    engine_release(engine);
-    seats_clear(engine);
 }
 
 /// Both languages read the same file.
@@ -166,41 +89,6 @@ fn a_packed_credential_is_what_its_readers_read() {
     };
     let hex: String = packed::credential(&credential).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, include_str!("../packed.hex").replace('\n', ""));
-}
-
-#[test]
-fn mistakes_name_no_value_and_end_their_own_call() {
-    let host = Host::new();
-    let engine = host.open();
-    for text in ["", "{", "[]", r#"{"op":"no_such"}{}"#, r#"{"op":"get_account"}"#, r#"{"op":"get_account"}{"account":"hush","x":1}"#] {
-        call_start(engine, 2, text.as_bytes().to_vec()).unwrap();
-        let error = host.ended(2).unwrap_err();
-        assert!(matches!(error["code"].as_str(), Some("invalid_request" | "unsupported")), "{text}: {error}");
-        assert!(!error.to_string().contains("hush"), "{error}");
-    }
-    let options = json!({"key": {"hush": 1}, "pat": "x"});
-    open_embedded(host.0, 3, format!("{options}{{}}").into_bytes()).unwrap();
-    let error = host.ended(3).unwrap_err();
-    assert_eq!((&error["code"], error.to_string().contains("hush")), (&json!("invalid_request"), false));
-    assert!(open_remote(host.0, br#"{"url":"ftp://x","api_key":"tk"}{}"#.to_vec()).is_err());
-    assert_eq!(host.call(engine, "count_accounts", json!({})).unwrap(), 0);
-}
-
-#[test]
-fn s77_a_panic_and_a_cancel_end_their_own_call() {
-    let host = Host::new();
-    let engine = host.open();
-    assert_eq!(host.call(engine, "panic", json!({})).unwrap_err()["code"], "internal");
-    call_start(engine, 2, br#"{"op":"events"}{"since":"now","wait":600}"#.to_vec()).unwrap();
-    let ended = port_ended(host.0).unwrap();
-    call_cancel(host.0, 2).unwrap();
-    assert_eq!(host.ended(2).unwrap_err()["code"], "cancelled");
-    // It is counted behind what tells of it.
-    while port_ended(host.0).unwrap() == ended {
-        std::thread::yield_now();
-    }
-    call_cancel(host.0, 2).unwrap();
-    assert_eq!(host.call(engine, "count_accounts", json!({})).unwrap(), 0);
 }
 
 /// Every function that the host can call, with arguments that mean nothing: a panic in it is an error or nothing, and passes no further.
@@ -259,21 +147,74 @@ fn s77_a_panic_in_any_exported_function_ends_there() {
     assert!(exported.iter().all(|name| known.contains(name)), "{exported:?}");
 }
 
+/// Says what it can do, answers one call with this, and tells what that was.
+fn serves(operation: &'static str, answer: &'static str) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let able =
+        json!({"backend": "embedded", "version": "1", "operations": [operation], "workflows": false, "presenter": false}).to_string();
+    let serving = std::thread::spawn(move || {
+        let mut head = String::new();
+        for body in [able.as_str(), answer] {
+            let mut caller = BufReader::new(listener.accept().unwrap().0);
+            head.clear();
+            while !head.ends_with("\r\n\r\n") {
+                assert!(caller.read_line(&mut head).unwrap() > 0, "the call has no end: {head}");
+            }
+            head.make_ascii_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+            caller.read_exact(&mut vec![0; length]).unwrap();
+            let length = body.len();
+            let told =
+                format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
+            caller.get_mut().write_all(told.as_bytes()).unwrap();
+        }
+        head
+    });
+    (url, serving)
+}
+
 #[test]
-fn a_closed_port_takes_nothing_and_holds_nobody() {
+fn a_session_and_a_handle_speak_to_a_server() {
     let host = Host::new();
-    let engine = host.open();
-    call_start(engine, 2, br#"{"op":"events"}{"since":"now","wait":600}"#.to_vec()).unwrap();
-    port_close(host.0);
-    assert!(port_take(host.0, 60_000).is_err());
-    assert!(call_cancel(host.0, 2).is_err());
+    let (url, serving) = serves("list_apps", "[]");
+    let options = json!({"url": url, "token": "of-a-session", "proxy": false});
+    let session = open_session(host.0, format!("{options}{{}}").into_bytes()).unwrap();
+    let head = json!({"op": "list_apps", "token": "of-a-session"});
+    call_start(session, 2, format!("{head}{}", json!({"account": ""})).into_bytes()).unwrap();
+    assert_eq!(host.ended(2).unwrap(), json!([]));
+    assert!(serving.join().unwrap().contains("authorization: bearer of-a-session"));
+    engine_release(session);
+    let (url, serving) = serves("count_accounts", "3");
+    let options = json!({"url": url, "api_key": "of-an-organisation", "proxy": false});
+    let engine = open_remote(host.0, format!("{options}{{}}").into_bytes()).unwrap();
+    assert_eq!(host.call(engine, "count_accounts", json!({})).unwrap(), 3);
+    assert!(serving.join().unwrap().contains("of-an-organisation"));
     engine_release(engine);
+}
+
+#[cfg(not(feature = "embedded"))]
+#[test]
+fn what_needs_the_engine_says_that_there_is_none() {
+    let host = Host::new();
+    assert_eq!(code(&make_key().unwrap_err()), "unsupported");
+    assert_eq!(code(&load_manifest("/no/such/file.toml".into()).unwrap_err()), "unsupported");
+    open_embedded(host.0, 2, b"{}{}".to_vec()).unwrap();
+    assert_eq!(host.ended(2).unwrap_err()["code"], "unsupported");
+    sandbox_start(host.0, 2).unwrap();
+    assert_eq!(host.ended(2).unwrap_err()["code"], "unsupported");
+    sandbox_visit(host.0, 2, "http://127.0.0.1:9/".into()).unwrap();
+    assert_eq!(host.ended(2).unwrap_err()["code"], "unsupported");
 }
 
 #[test]
 fn tools_need_no_engine() {
-    assert!(!version().is_empty() && !make_key().unwrap().is_empty());
-    assert_eq!(code(&load_manifest("/no/such/file.toml".into()).unwrap_err()), "manifest_invalid");
+    assert!(!version().is_empty());
+    #[cfg(feature = "embedded")]
+    {
+        assert!(!make_key().unwrap().is_empty());
+        assert_eq!(code(&load_manifest("/no/such/file.toml".into()).unwrap_err()), "manifest_invalid");
+    }
     let clock = clock_open(1_000);
     assert_eq!(clock_advance(clock, 500).unwrap(), 1_500);
     clock_release(clock);

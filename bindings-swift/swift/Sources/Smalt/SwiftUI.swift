@@ -16,11 +16,12 @@
     public final class SheetPresenter: Presenter {
         /// For errors.
         public nonisolated let name = "web authentication session"
-        /// What the sheet catches: a private scheme's.
+        /// What the sheet catches.
         public nonisolated let redirectURI: String?
         var web: WebAuthenticationSession?
 
-        /// A presenter that catches this redirect URI, of a private scheme.
+        /// A presenter that catches this redirect URI: a private scheme's, or from iOS 17.4 and macOS 14.4 on an `https` one of a domain that the
+        /// app is associated with (`webcredentials`).
         public nonisolated init(redirectURI: String) { self.redirectURI = redirectURI }
 
         /// Shows a page until it leads back, the user closes it, or the task is cancelled.
@@ -29,11 +30,15 @@
             guard page.device == nil else {
                 throw SmaltError(.unsupported, .unsupported, "A code is entered on another device. Show it with a presenter of your own.")
             }
-            guard let web, let scheme = URLComponents(string: page.redirectURI)?.scheme else {
+            guard let web, let callback = URLComponents(string: page.redirectURI), let scheme = callback.scheme else {
                 throw SmaltError(.plugin, .pluginFailed, "No view presents the page. Put `.presents(presenter)` on one that is shown.")
             }
             do {
-                return try await web.authenticate(using: page.authorizeURL, callbackURLScheme: scheme)
+                guard scheme == "https" else { return try await web.authenticate(using: page.authorizeURL, callbackURLScheme: scheme) }
+                guard #available(iOS 17.4, macOS 14.4, visionOS 1.1, *), let host = callback.host else { throw SmaltError.noHTTPSCallback }
+                return try await web.authenticate(
+                    using: page.authorizeURL, callback: .https(host: host, path: callback.path), preferredBrowserSession: nil,
+                    additionalHeaderFields: [:])
             } catch let error as ASWebAuthenticationSessionError where error.code == .canceledLogin {
                 try Task.checkCancellation()
                 throw SmaltError.userCancelled

@@ -69,10 +69,7 @@
             guard scheme == "https" else {
                 return ASWebAuthenticationSession(url: page.authorizeURL, callbackURLScheme: scheme, completionHandler: ended)
             }
-            guard #available(iOS 17.4, macOS 14.4, *), let host = callback?.host else {
-                let words = "An https redirect URI needs iOS 17.4 or macOS 14.4. Use one of a private scheme for older systems."
-                throw SmaltError(.unsupported, .unsupported, words)
-            }
+            guard #available(iOS 17.4, macOS 14.4, visionOS 1.1, *), let host = callback?.host else { throw SmaltError.noHTTPSCallback }
             return ASWebAuthenticationSession(
                 url: page.authorizeURL, callback: .https(host: host, path: callback?.path ?? "/"), completionHandler: ended)
         }
@@ -88,6 +85,14 @@
                 return .failure(SmaltError.userCancelled)
             }
             return .failure(error ?? unable)
+        }
+    }
+
+    extension SmaltError {
+        /// Before that a sheet catches private schemes only.
+        static var noHTTPSCallback: SmaltError {
+            let words = "An https redirect URI needs iOS 17.4 or macOS 14.4. Use one of a private scheme for older systems."
+            return SmaltError(.unsupported, .unsupported, words)
         }
     }
 

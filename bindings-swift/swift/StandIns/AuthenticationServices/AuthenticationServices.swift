@@ -62,5 +62,14 @@ public struct ASWebAuthenticationSessionError: Error, Sendable {
 
     public init(_ answers: @escaping @MainActor @Sendable (URL, String) async throws -> URL) { self.answers = answers }
 
-    public func authenticate(using url: URL, callbackURLScheme: String) async throws -> URL { try await answers(url, callbackURLScheme) }
+    public struct BrowserSession: Sendable { public static let ephemeral = BrowserSession() }
+
+    public func authenticate(
+        using url: URL, callbackURLScheme: String, preferredBrowserSession: BrowserSession? = nil
+    ) async throws -> URL { try await answers(url, callbackURLScheme) }
+
+    public func authenticate(
+        using url: URL, callback: ASWebAuthenticationSession.Callback, preferredBrowserSession: BrowserSession? = nil,
+        additionalHeaderFields: [String: String]
+    ) async throws -> URL { try await answers(url, callback.text) }
 }

@@ -217,4 +217,97 @@ import Testing
             #expect(error.kind == .invalid)
         }
     }
+
+    private struct Presenting: Presenter {
+        let name = "window"
+        let presenting: @Sendable (AuthorizePage) async throws -> URL?
+
+        func present(_ page: AuthorizePage) async throws -> URL? { try await presenting(page) }
+    }
+
+    private static func other(_ account: Account) async throws {
+        _ = try await account.connect("sandbox-key", inputs: ["key": Secret("sandbox-key-good"), "workspace": Secret("acme")])
+    }
+
+    /// Waits until it is cancelled, and says so.
+    private static func hangs(_ ended: Locked<Bool>) async throws {
+        do { while true { try await Task.sleep(for: .seconds(3600)) } } catch {
+            ended.with { $0 = error is CancellationError }
+            throw error
+        }
+    }
+
+    @Test func aPresenterThatThrowsIsNamedAndHarmsNobody() async throws {
+        let presenter = Presenting { _ in throw Shelf() }
+        try await Self.with(EmbeddedOptions(presenter: presenter), consents: nil) { account in
+            let error = try await thrown { _ = try await account.connect("sandbox-oauth") }
+            #expect(error.code == .pluginFailed && error.context["plugin"] == "presenter window")
+            #expect(error.reason.contains("the shelf is empty") && error.underlying is Shelf)
+            try await Self.other(account)
+        }
+    }
+
+    @Test func aPresenterThatHangsIsCancelledWithWhoeverWaitsForIt() async throws {
+        let (shown, ended) = (Locked(false), Locked(false))
+        let presenter = Presenting { _ in
+            shown.with { $0 = true }
+            try await Self.hangs(ended)
+            return nil
+        }
+        try await Self.with(EmbeddedOptions(presenter: presenter), consents: nil) { account in
+            let connect = Task { try await account.connect("sandbox-oauth") }
+            try await until { shown.with { $0 } }
+            try await Self.other(account)
+            connect.cancel()
+            await #expect(throws: CancellationError.self) { _ = try await connect.value }
+            try await until { ended.with { $0 } }
+        }
+    }
+
+    private struct Held: KeyProvider {
+        let held: @Sendable () async throws -> String
+
+        func keyID() async throws -> String { try await held() }
+        func wrap(_ dataKey: Data, aad: Data) async throws -> Data { dataKey }
+        func unwrap(_ wrapped: Data, keyID: String, aad: Data) async throws -> Data { wrapped }
+    }
+
+    @Test func aKeyProviderThatThrowsEndsTheOpening() async throws {
+        try await running {
+            let before = Homes.shared.open
+            let error = try await thrown { _ = try await Smalt.embedded(options: .init(keys: Held { throw Shelf() })) }
+            #expect(error.code == .pluginFailed && error.context["plugin"] == "keys" && error.underlying is Shelf)
+            #expect(Homes.shared.open == before)
+        }
+    }
+
+    @Test func aKeyProviderThatHangsIsGivenUpByItsDeadlineOrWithTheOpening() async throws {
+        try await running {
+            let (asked, ended, late) = (Locked(false), Locked(false), Locked(false))
+            let before = Homes.shared.open
+            let deadline = Task {
+                try await thrown {
+                    let keys = Held {
+                        try await Self.hangs(late)
+                        return ""
+                    }
+                    _ = try await Smalt.embedded(options: .init(keys: keys))
+                }
+            }
+            let keys = Held {
+                asked.with { $0 = true }
+                try await Self.hangs(ended)
+                return ""
+            }
+            let opening = Task { _ = try await Smalt.embedded(options: .init(keys: keys)) }
+            try await until { asked.with { $0 } }
+            opening.cancel()
+            await #expect(throws: CancellationError.self) { try await opening.value }
+            try await until { ended.with { $0 } }
+            let error = try await deadline.value
+            #expect(error.code == .pluginTimeout && error.context["plugin"] == "key_provider")
+            try await until { late.with { $0 } && Homes.shared.busy == 0 }
+            #expect(Homes.shared.open == before)
+        }
+    }
 }

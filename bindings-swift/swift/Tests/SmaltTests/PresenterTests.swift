@@ -98,5 +98,25 @@
             presenter.web = WebAuthenticationSession { _, _ in callback }
             #expect(try await presenter.present(page) == callback)
         }
+
+        @Test func aRedirectOfHttpsIsCaughtByItsHostInAView() async throws {
+            let its = try #require(URL(string: "https://app.example.com/connected?code=1"))
+            let page = AuthorizePage(authorizeURL: page.authorizeURL, redirectURI: "https://app.example.com/connected", application: "Acme")
+            let presenter = SheetPresenter(redirectURI: page.redirectURI)
+            presenter.web = WebAuthenticationSession { _, callback in
+                #expect(callback == "https://app.example.com/connected")
+                return its
+            }
+            #expect(try await presenter.present(page) == its)
+        }
+
+        @Test func aRedirectOfNoHostIsRefused() async throws {
+            let page = AuthorizePage(authorizeURL: page.authorizeURL, redirectURI: "https:/connected", application: "Acme")
+            let (sheet, presenter) = (SheetPresenter(redirectURI: page.redirectURI), presenter(page.redirectURI))
+            let callback = callback
+            sheet.web = WebAuthenticationSession { _, _ in callback }
+            #expect(try await thrown { _ = try await sheet.present(page) }.code == .unsupported)
+            #expect(try await thrown { _ = try await presenter.present(page) }.code == .unsupported)
+        }
     }
 #endif

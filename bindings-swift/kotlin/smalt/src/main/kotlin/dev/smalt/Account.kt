@@ -1,9 +1,13 @@
 package dev.smalt
 
 import java.time.Instant
+import java.util.concurrent.CompletionStage
+import java.util.function.Consumer
+import java.util.function.Supplier
 import kotlin.time.Duration
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.future.await
 import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonObject
 
@@ -222,7 +226,7 @@ public class Session internal constructor(
         ): Session {
             val options = SessionOptions().apply(configure)
             val home = Home(presenter = options.presenter, tokens = tokens)
-            return open(home, options.described(server, null), Secret(""))
+            return made(home, options.described(server, null), Secret(""))
         }
 
         /** The same with a token that is known; when it ends, calls answer `invalid_token`. */
@@ -235,10 +239,28 @@ public class Session internal constructor(
         ): Session {
             val options = SessionOptions().apply(configure)
             val home = options.presenter?.let { Home(presenter = it) }
-            return open(home, options.described(server, token), token)
+            return made(home, options.described(server, token), token)
         }
 
-        private fun open(
+        /** The same for Java: [tokens] gives the token later, and blocks nobody. */
+        @JvmStatic
+        @JvmOverloads
+        public fun open(
+            server: String,
+            tokens: Supplier<out CompletionStage<Secret>>,
+            configure: Consumer<SessionOptions> = Consumer {},
+        ): Session = invoke(server, { configure.accept(this) }) { tokens.get().await() }
+
+        /** The same for Java with a token that is known. */
+        @JvmStatic
+        @JvmOverloads
+        public fun open(
+            server: String,
+            token: Secret,
+            configure: Consumer<SessionOptions> = Consumer {},
+        ): Session = invoke(server, token) { configure.accept(this) }
+
+        private fun made(
             home: Home?,
             options: JsonObject,
             token: Secret,

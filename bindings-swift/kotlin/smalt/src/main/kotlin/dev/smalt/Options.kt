@@ -3,6 +3,7 @@ package dev.smalt
 import dev.smalt.testing.FixedClock
 import kotlin.time.Duration
 import kotlin.time.DurationUnit
+import kotlin.time.toKotlinDuration
 import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonObject
 
@@ -34,6 +35,21 @@ public abstract class ServerOptions internal constructor() {
 
     /** Opens authorize pages. */
     public var presenter: Presenter? = null
+
+    /** [timeout] for Java. */
+    public fun timeout(time: java.time.Duration) {
+        timeout = time.toKotlinDuration()
+    }
+
+    /** [attemptTimeout] for Java. */
+    public fun attemptTimeout(time: java.time.Duration) {
+        attemptTimeout = time.toKotlinDuration()
+    }
+
+    /** [connectTimeout] for Java. */
+    public fun connectTimeout(time: java.time.Duration) {
+        connectTimeout = time.toKotlinDuration()
+    }
 
     internal fun shared(
         into: Entries,

@@ -195,6 +195,17 @@ public class Smalt internal constructor(
 
         /** [sandbox] for Java. */
         @JvmStatic
-        public fun openSandbox(): java.util.concurrent.CompletableFuture<Smalt> = future { sandbox() }
+        @JvmOverloads
+        public fun openSandbox(
+            configure: java.util.function.Consumer<EmbeddedOptions> = java.util.function.Consumer {},
+        ): java.util.concurrent.CompletableFuture<Smalt> = future { sandbox { configure.accept(this) } }
+
+        /** [remote] for Java, with options. */
+        @JvmStatic
+        public fun openRemote(
+            server: String,
+            apiKey: Secret?,
+            configure: java.util.function.Consumer<RemoteOptions>,
+        ): Smalt = remote(server, apiKey) { configure.accept(this) }
     }
 }

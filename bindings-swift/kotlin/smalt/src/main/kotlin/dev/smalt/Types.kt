@@ -16,7 +16,7 @@ public data class Identity(
 )
 
 /** One choice. */
-public data class FieldOption(
+public data class FieldOption @JvmOverloads constructor(
     /** What is stored: a string, number or boolean. */
     public val value: JsonElement,
     /** What people see. */
@@ -42,7 +42,7 @@ public data class RuleColumn(
 )
 
 /** The whole project. */
-public data class Project(
+public data class Project @JvmOverloads constructor(
     /** The project file's version: 1. */
     public val version: Int,
     /** The organisation. */
@@ -68,7 +68,7 @@ public data class Project(
 )
 
 /** The organisation. */
-public data class Org(
+public data class Org @JvmOverloads constructor(
     /** Its id; part of every row. Default `default`. */
     public val id: String = "default",
     /** Its name, for people. */
@@ -87,25 +87,25 @@ public data class Org(
 )
 
 /** Session tokens. */
-public data class Sessions(
+public data class Sessions @JvmOverloads constructor(
     /** Seconds that a token lives. Default 86,400. */
     public val lifetime: Long = 86400,
 )
 
 /** The hosted page, on which users connect and set applications. */
-public data class PortalSettings(
+public data class PortalSettings @JvmOverloads constructor(
     /** Exact origins whose pages may show it in a frame. Empty: none; it can be redirected to all the same. */
     public val embed: List<String> = emptyList(),
 )
 
 /** Where requests may go. */
-public data class Network(
+public data class Network @JvmOverloads constructor(
     /** Hosts (`host` or `host:port`) that may be private, and be called over plain http, e.g. a provider on your own network. */
     public val allow: List<String> = emptyList(),
 )
 
 /** How tokens are renewed before they end, by engines that stay open. */
-public data class RefreshSettings(
+public data class RefreshSettings @JvmOverloads constructor(
     /** Whether they are; otherwise a token is renewed when somebody asks for it. Default true. */
     public val ahead: Boolean = true,
     /** Seconds over which renewals are spread before they are due. Default 600. */
@@ -129,7 +129,7 @@ public data class RefreshSettings(
 )
 
 /** The built-in sandbox applications. */
-public data class SandboxSettings(
+public data class SandboxSettings @JvmOverloads constructor(
     /** Whether they exist; never in the production environment. */
     public val enabled: Boolean = false,
     /** The origin of a sandbox that runs already (`smalt sandbox`); otherwise one is started in this process when needed. */
@@ -147,7 +147,7 @@ public data class WorkflowReceiver(
 )
 
 /** How much the HTTP API bears. A limit of 0 is none. Times are seconds and may have fractions. */
-public data class ServerSettings(
+public data class ServerSettings @JvmOverloads constructor(
     /** Connections at once; more wait in the operating system's queue. Counts from the next start. Default 4,096. */
     public val connections: Long = 4096,
     /**
@@ -213,7 +213,7 @@ public data class ServerSettings(
 )
 
 /** How often somebody may call, per minute; 0 is no limit. Who was quiet may make the calls of ten seconds at once. */
-public data class RateSettings(
+public data class RateSettings @JvmOverloads constructor(
     /**
      * Credentials that are tried and wrong, from one address, and of API keys with the same first ten characters. Credentials
      * that were good a while ago are not held up by it; the whole minute's may come at once. Default 100.
@@ -240,7 +240,7 @@ public data class RateSettings(
 )
 
 /** One application's settings. */
-public data class AppSettings(
+public data class AppSettings @JvmOverloads constructor(
     /** Whether it is offered. Default true. */
     public val enabled: Boolean = true,
     /** The OAuth client, per environment. */
@@ -264,7 +264,7 @@ public data class AppSettings(
 )
 
 /** An OAuth client that the organisation registered. */
-public data class Client(
+public data class Client @JvmOverloads constructor(
     /** The client's id. */
     public val id: String,
     /** The client's secret; absent for a public client. */
@@ -281,7 +281,7 @@ public data class Client(
 )
 
 /** One value that the user enters to connect. */
-public data class InputField(
+public data class InputField @JvmOverloads constructor(
     /** The key in `connect(app, inputs)`. */
     public val name: String,
     /** The label for people. */
@@ -319,7 +319,7 @@ public data class InputOption(
 )
 
 /** How an application looks. */
-public data class Brand(
+public data class Brand @JvmOverloads constructor(
     /** The icon: an https URL or a `data:` URI. Absent where the licence forbids shipping one; the project supplies it. */
     public val icon: String? = null,
     /** The brand colour, `#rrggbb`. */
@@ -329,7 +329,7 @@ public data class Brand(
 )
 
 /** A branded connect button. */
-public data class BrandButton(
+public data class BrandButton @JvmOverloads constructor(
     /** At rest. */
     public val normal: ButtonState = ButtonState(),
     /** Under the pointer. */
@@ -341,7 +341,7 @@ public data class BrandButton(
 )
 
 /** One state of the button: an image, or text and colours. */
-public data class ButtonState(
+public data class ButtonState @JvmOverloads constructor(
     /** The provider's own artwork, an https URL or a `data:` URI. */
     public val image: String? = null,
     /** The text. */
@@ -355,7 +355,7 @@ public data class ButtonState(
 )
 
 /** One setting that the user of a linked account can make. */
-public data class FieldDef(
+public data class FieldDef @JvmOverloads constructor(
     /** Unique within the application's fields or the workflow. */
     public val id: String = "",
     /** The label for people. */
@@ -436,7 +436,7 @@ public enum class FieldType(
 }
 
 /** One left-hand entry of a `map`. */
-public data class Label(
+public data class Label @JvmOverloads constructor(
     /** The key in the field's value. */
     public val value: JsonElement,
     /** What people see. */
@@ -454,7 +454,7 @@ public data class FieldMapping(
 )
 
 /** One side of a `map_v2`. */
-public data class MappingSide(
+public data class MappingSide @JvmOverloads constructor(
     /** The column's heading. */
     public val name: String,
     /** The choices; free text when absent. */
@@ -464,7 +464,7 @@ public data class MappingSide(
 )
 
 /** The columns of a rule for one left side. */
-public data class RuleDef(
+public data class RuleDef @JvmOverloads constructor(
     /** The left side's value; absent: for every left side. */
     public val lhs: JsonElement? = null,
     /** The operators; default `eq`, `neq`, `start_with`, `end_with`, `greater_or_equal`, `less_or_equal`. */
@@ -474,7 +474,7 @@ public data class RuleDef(
 )
 
 /** One workflow that the organisation offers. */
-public data class WorkflowDef(
+public data class WorkflowDef @JvmOverloads constructor(
     /** The workflow's id. */
     public val id: String = "",
     /** The name for people. */
@@ -517,7 +517,7 @@ public enum class Environment(
 }
 
 /** How a list comes in pages. */
-public data class Pagination(
+public data class Pagination @JvmOverloads constructor(
     /** How the next page is named. */
     public val style: PageStyle,
     /** JSON pointer of the list in a page, `""` for the page itself. Absent: the page itself, or the only list in it. */
@@ -652,7 +652,7 @@ public data class Capabilities(
 )
 
 /** What to set on a linked account; absent keys stay as they are. */
-public data class AccountUpdate(
+public data class AccountUpdate @JvmOverloads constructor(
     /** A name for people. */
     public val name: String? = null,
     /** Replaces the whole set when present. */
@@ -1249,7 +1249,7 @@ public data class RevokedConnection(
 )
 
 /** What to change; everything that is not listed stays. */
-public data class ConfigUpdate(
+public data class ConfigUpdate @JvmOverloads constructor(
     /** Values by field id; `null` clears. */
     public val fields: Map<String, JsonElement> = emptyMap(),
     /** Switches and values by workflow id. */
@@ -1264,7 +1264,7 @@ public data class ConfigUpdate(
 }
 
 /** A workflow's change. */
-public data class WorkflowUpdate(
+public data class WorkflowUpdate @JvmOverloads constructor(
     /** The switch; absent keeps it. */
     public val enabled: Boolean? = null,
     /** Values by field id; `null` clears. */

@@ -7,6 +7,7 @@ import java.util.concurrent.atomic.AtomicInteger
 import kotlin.coroutines.CoroutineContext
 import kotlin.test.Test
 import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
 import kotlin.test.assertFalse
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.milliseconds
@@ -219,6 +220,59 @@ internal class CallsTest {
                 smalt.account("goes-on").ensure()
             }
         }
+
+    /** With arguments that mean nothing, by the glue itself. The native half lets the next call of this thread panic. */
+    @Test
+    fun `s77 a panic in any function of the glue is an error, or nothing where it can say none`() {
+        val none = ByteArray(0)
+        val raised: Map<String, () -> Any?> =
+            mapOf(
+                "call_start" to { dev.smalt.ffi.callStart(0u, 0u, none) },
+                "engine_capabilities" to { dev.smalt.ffi.engineCapabilities(0u) },
+                "seat_take" to { dev.smalt.ffi.seatTake(0u, none) },
+                "host_answer" to { dev.smalt.ffi.hostAnswer(0u, 0u, none) },
+                "open_embedded" to { dev.smalt.ffi.openEmbedded(0u, 0u, none) },
+                "open_remote" to { dev.smalt.ffi.openRemote(0u, none) },
+                "open_session" to { dev.smalt.ffi.openSession(0u, none) },
+                "port_take" to { dev.smalt.ffi.portTake(0u, 0u) },
+                "port_ended" to { dev.smalt.ffi.portEnded(0u) },
+                "call_cancel" to { dev.smalt.ffi.callCancel(0u, 0u) },
+                "clock_advance" to { dev.smalt.ffi.clockAdvance(0u, 0) },
+                "sandbox_start" to { dev.smalt.ffi.sandboxStart(0u, 0u) },
+                "sandbox_visit" to { dev.smalt.ffi.sandboxVisit(0u, 0u, "") },
+                "make_key" to { dev.smalt.ffi.makeKey() },
+                "load_manifest" to { dev.smalt.ffi.loadManifest("") },
+                "verify_webhook" to { dev.smalt.ffi.verifyWebhook(none) },
+            )
+        val quiet: Map<String, () -> Any?> =
+            mapOf(
+                "engine_release" to { dev.smalt.ffi.engineRelease(0u) },
+                "seat_ready" to { dev.smalt.ffi.seatReady(0u, 0u) },
+                "seat_answer" to { dev.smalt.ffi.seatAnswer(0u, 0u, 0u) },
+                "seats_clear" to { dev.smalt.ffi.seatsClear(0u) },
+                "port_open" to { dev.smalt.ffi.portOpen() },
+                "port_close" to { dev.smalt.ffi.portClose(0u) },
+                "clock_open" to { dev.smalt.ffi.clockOpen(0) },
+                "clock_release" to { dev.smalt.ffi.clockRelease(0u) },
+                "sandbox_stop" to { dev.smalt.ffi.sandboxStop(0u) },
+                "version" to { dev.smalt.ffi.version() },
+            )
+        for ((name, call) in raised) {
+            dev.smalt.ffi.callStart(0u, 0u, "panic next".encodeToByteArray())
+            val failed = assertFailsWith<dev.smalt.ffi.Failed.Smalt>(name) { call() }
+            val error = exceptionOf(parsed(failed.json))
+            assertTrue(error is SmaltException.Internal && "panicked" in error.reason, "$name: $error")
+        }
+        for ((name, call) in quiet) {
+            dev.smalt.ffi.callStart(0u, 0u, "panic next".encodeToByteArray())
+            assertTrue(call() in listOf(Unit, 0uL, null, ""), name)
+            // It was this one that panicked.
+            assertEquals(ULong.MAX_VALUE, dev.smalt.ffi.seatReady(0u, 0u), name)
+        }
+        val sources = REPOSITORY.resolve("bindings-swift/src").toFile().listFiles().orEmpty().filter { it.isFile && it.name !in setOf("bench.rs", "tests.rs") }
+        val exported = sources.flatMap { Regex("#\\[uniffi::export\\]\\s*pub fn (\\w+)").findAll(it.readText()).map { found -> found.groupValues[1] } }
+        assertEquals(exported.toSet(), raised.keys + quiet.keys)
+    }
 
     @Test
     fun `whoever goes on in no thread of its own does not hold up others`() =

@@ -1,6 +1,7 @@
 package dev.smalt
 
 import dev.smalt.testing.Sandbox
+import java.util.concurrent.CountDownLatch
 import java.util.concurrent.atomic.AtomicInteger
 import kotlin.experimental.xor
 import kotlin.test.Test
@@ -10,7 +11,11 @@ import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitCancellation
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.serialization.json.JsonPrimitive
 import kotlinx.serialization.json.jsonPrimitive
@@ -227,6 +232,141 @@ internal class PluginsTest {
                 account.config("sandbox-oauth")
                 account.updateConfig("sandbox-oauth", workflows = mapOf("digest" to WorkflowUpdate(enabled = true)))
                 assertEquals(JsonPrimitive("a digest 7"), account.runWorkflow("sandbox-oauth", "digest", payload = JsonPrimitive("7")))
+            }
+        }
+
+    /** Presents by what it is given. */
+    private class Presenting(
+        private val presenting: suspend (AuthorizePage) -> String?,
+    ) : Presenter {
+        override val name = "window"
+
+        override suspend fun present(page: AuthorizePage): String? = presenting(page)
+    }
+
+    @Test
+    fun `a presenter that throws is named, and what it threw is the cause`() =
+        running {
+            with({
+                consents = null
+                presenter = Presenting { throw IllegalStateException("no screen") }
+            }) { account ->
+                val error = thrown<SmaltException.Plugin> { account.connect("sandbox-oauth") }
+                assertEquals("plugin_failed" to "presenter window", error.code to error.context["plugin"])
+                assertTrue("no screen" in error.reason, error.reason)
+                assertEquals("no screen", assertIs<IllegalStateException>(error.cause).message)
+                account.connect("sandbox-key", inputs = mapOf("key" to Secret("sandbox-key-good"), "workspace" to Secret("acme")))
+            }
+        }
+
+    @Test
+    fun `a presenter that hangs is cancelled with whoever waits for it, and harms nobody`() =
+        running {
+            val shown = CompletableDeferred<Unit>()
+            val ended = CompletableDeferred<Throwable>()
+            with({
+                consents = null
+                presenter =
+                    Presenting {
+                        try {
+                            shown.complete(Unit)
+                            awaitCancellation()
+                        } catch (cancelled: CancellationException) {
+                            ended.complete(cancelled)
+                            throw cancelled
+                        }
+                    }
+            }) { account ->
+                coroutineScope {
+                    val connect = launch { account.connect("sandbox-oauth") }
+                    shown.await()
+                    account.connect("sandbox-key", inputs = mapOf("key" to Secret("sandbox-key-good"), "workspace" to Secret("acme")))
+                    connect.cancelAndJoin()
+                }
+                assertIs<CancellationException>(ended.await())
+                until { Homes.busy == 0 }
+            }
+        }
+
+    private class Held(
+        private val held: suspend () -> String,
+    ) : KeyProvider {
+        override suspend fun keyId() = held()
+
+        override suspend fun wrap(
+            dataKey: ByteArray,
+            aad: ByteArray,
+        ) = dataKey
+
+        override suspend fun unwrap(
+            keyId: String,
+            wrapped: ByteArray,
+            aad: ByteArray,
+        ) = wrapped
+    }
+
+    @Test
+    fun `a key provider that throws ends the opening, and what it threw is the cause`() =
+        running {
+            val error = thrown<SmaltException.Plugin> { Smalt.embedded { keys = Held { throw IllegalStateException("no vault") } } }
+            assertEquals("plugin_failed" to "keys", error.code to error.context["plugin"])
+            assertEquals("no vault", assertIs<IllegalStateException>(error.cause).message)
+            assertEquals(0, Homes.open)
+        }
+
+    @Test
+    fun `a key provider that hangs is given up and cancelled, by its deadline or with the opening`() =
+        running {
+            val ended = CompletableDeferred<Throwable>()
+            val asked = CompletableDeferred<Unit>()
+            val hanging =
+                Held {
+                    try {
+                        asked.complete(Unit)
+                        awaitCancellation()
+                    } catch (cancelled: CancellationException) {
+                        ended.complete(cancelled)
+                        throw cancelled
+                    }
+                }
+            coroutineScope {
+                val late = async { thrown<SmaltException.Plugin> { Smalt.embedded { keys = Held { awaitCancellation() } } } }
+                val opening = launch { Smalt.embedded { keys = hanging } }
+                asked.await()
+                opening.cancelAndJoin()
+                assertIs<CancellationException>(ended.await())
+                assertEquals("plugin_timeout" to "key_provider", late.await().let { it.code to it.context["plugin"] })
+            }
+            until { Homes.busy == 0 }
+            assertEquals(0, Homes.open)
+        }
+
+    @Test
+    fun `one that blocks its thread is given up, and keeps that thread alone`() =
+        running {
+            val (blocked, let) = CountDownLatch(1) to CountDownLatch(1)
+            try {
+                hanging({
+                    blocked.countDown()
+                    // Deaf to being cancelled.
+                    while (true) {
+                        try {
+                            let.await()
+                            break
+                        } catch (interrupted: InterruptedException) {
+                            continue
+                        }
+                    }
+                    null
+                }) { account ->
+                    assertEquals("plugin_timeout", thrown<SmaltException.Plugin> { account.connect("sandbox-oauth") }.code)
+                    assertEquals(0, blocked.count)
+                    account.connect("sandbox-key", inputs = mapOf("key" to Secret("sandbox-key-good"), "workspace" to Secret("acme")))
+                    let.countDown()
+                    until { Homes.busy == 0 }
+                }
+            } finally {
+                let.countDown()
             }
         }
 }

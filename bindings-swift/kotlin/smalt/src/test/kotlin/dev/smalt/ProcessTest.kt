@@ -9,14 +9,27 @@ import kotlin.test.assertEquals
 import kotlin.test.assertNotNull
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.seconds
-import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.DelicateCoroutinesApi
 import kotlinx.coroutines.GlobalScope
-import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Timeout
 import org.junit.jupiter.api.io.TempDir
+
+/** Another machine: what it ends with, and what it said. */
+internal fun machine(
+    main: Class<*>,
+    role: String,
+    vararg options: String,
+): Pair<Int, String> {
+    val java = File(System.getProperty("java.home"), "bin/java").path
+    val classes = System.getProperty("surefire.test.class.path") ?: System.getProperty("java.class.path")
+    val repository = "-Dsmalt.repository=$REPOSITORY"
+    val child = ProcessBuilder(java, *options, repository, "-cp", classes, main.name, role).redirectError(ProcessBuilder.Redirect.INHERIT).start()
+    val said = child.inputReader().readText()
+    if (!child.waitFor(240, TimeUnit.SECONDS)) throw AssertionError("$role: it does not end").also { child.destroyForcibly() }
+    return child.exitValue() to said.trim()
+}
 
 /** What only a machine of its own shows: how it ends, and what is changed in it. */
 @Timeout(600)
@@ -24,15 +37,7 @@ internal class ProcessTest {
     private fun run(
         role: String,
         vararg options: String,
-    ): Pair<Int, String> {
-        val java = File(System.getProperty("java.home"), "bin/java").path
-        val classes = System.getProperty("surefire.test.class.path") ?: System.getProperty("java.class.path")
-        val repository = "-Dsmalt.repository=$REPOSITORY"
-        val child = ProcessBuilder(java, *options, repository, "-cp", classes, Child::class.java.name, role).redirectError(ProcessBuilder.Redirect.INHERIT).start()
-        val said = child.inputReader().readText()
-        if (!child.waitFor(240, TimeUnit.SECONDS)) throw AssertionError("$role: it does not end").also { child.destroyForcibly() }
-        return child.exitValue() to said.trim()
-    }
+    ): Pair<Int, String> = machine(Child::class.java, role, *options)
 
     @Test
     fun `a machine exits with calls in flight`() = repeat(size(2, 30)) { assertEquals(7 to "in flight", run("exit")) }
@@ -42,16 +47,6 @@ internal class ProcessTest {
 
     @Test
     fun `an exception that nobody catches ends it as any other does`() = assertEquals(1 to "in flight", run("throw"))
-
-    @Test
-    fun `s79 calls in a loop leave no memory behind`() {
-        if (!File("/proc/self/statm").exists()) return
-        // All of the heap is there from the beginning, so that what grows is the native half's and the machine's own.
-        val (status, said) = run("loop", "-Xms96m", "-Xmx96m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC")
-        val (before, after) = said.split(" ").map { it.toLong() }
-        assertEquals(0, status)
-        assertTrue(after < before * 1.02 + (16 shl 20), "from $before to $after bytes")
-    }
 
     @Test
     fun `the native library is the one that the property names, and one that is not there is named`(
@@ -78,44 +73,16 @@ internal object Child {
         File("/proc/self/status").readLines().filter { it.matches(Regex("Sig(Blk|Ign|Cgt):.*")) } +
             File("/proc/self/limits").readLines() + Thread.getDefaultUncaughtExceptionHandler()
 
-    private suspend fun used(): Smalt {
+    suspend fun used(): Smalt {
         val smalt = Smalt.sandbox()
         smalt.account("a").ensure()
         smalt.account("a").connect("sandbox-oauth")
         return smalt
     }
 
-    private fun resident(): Long = File("/proc/self/statm").readText().split(" ")[1].toLong() * 4096
-
-    /** Calls of each sort: from memory, waited for, refused, cancelled. */
-    private suspend fun loop(
-        smalt: Smalt,
-        rounds: Int,
-    ) {
-        val account = smalt.account("a")
-        repeat(rounds) {
-            repeat(5) { account.credential("sandbox-oauth") }
-            waited(account)
-            account.get()
-            thrown<SmaltException.NotFound> { smalt.account("nobody").get() }
-            coroutineScope { launch(start = CoroutineStart.UNDISPATCHED) { smalt.countAccounts() }.cancel() }
-        }
-    }
-
     @OptIn(DelicateCoroutinesApi::class)
     @JvmStatic
     fun main(args: Array<String>) {
-        if (args[0] == "loop") {
-            runBlocking {
-                val smalt = used()
-                loop(smalt, 1_000)
-                val before = resident()
-                loop(smalt, size(1_000, 25_000))
-                println("$before ${resident()}")
-                smalt.shutdown()
-            }
-            return
-        }
         if (args[0] == "library") {
             val named = System.getProperty("smalt.library")
             try {
