@@ -99,6 +99,7 @@ lint: tools ## formatting, and every warning as an error
 	(cd tests/parity && python3 -m unittest -q)
 	tests/conformance/grid.py check
 	(cd tests/conformance && python3 -m unittest -q)
+	node --test tests/report.test.mjs >/dev/null || { node --test tests/report.test.mjs; exit 1; }
 	for script in .ci/run tests/conformance/*.sh tests/counterparts/*.sh tests/faults/*.sh tests/fuzz/*.sh tests/contract/*.sh bindings-python/*.sh bindings-swift/*.sh bindings-swift/swift/*.sh tests/node/*.sh; do bash -n "$$script"; done
 	for module in tests/*.mjs tests/counterparts/*.mjs core/portal/*/*.mjs tests/node/*.mjs tests/node/test/*.mjs tests/node/runtimes/*.mjs tests/node/cjs/*.cjs bindings-node/scripts/*.mjs bindings-node/bench/*.mjs bindings-node/examples/*.mjs examples/*/*.mjs; do node --check "$$module"; done
 
@@ -114,30 +115,34 @@ conformance: ## every case of tests/conformance in every language against every 
 	if [ -n "$${CASE:-}$${BACKEND:-}" ]; then echo "CASE and BACKEND choose: there is no grid"; else tests/conformance/grid.py readme || failed+=" grid"; fi
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-# Tests that prove a numbered requirement are named after it (`s50_...`, `r09_...`). One at a time: they use all cores themselves.
+# Tests that prove a numbered requirement are named after it (`s50_...`, `r09_...`); so does that of bad networks, in each language. One at a time: they use
+# all cores themselves. Each part runs, whatever became of the one before; the report says of each test whether it held, failed or was not run.
 reliability: counterparts ## the reliability and security requirements at their full figures (hours); writes target/reliability.json
 	@cargo test -q --workspace --lib --bins --tests --no-run
-	cargo test -q --workspace --lib --bins --tests -- --list --format terse | sed -nE 's/^((.*::)?[rs][0-9]{2}[a-z0-9_]*): test$$/\1/p' > "$(TARGET)/reliability.names"
+	cargo test -q --workspace --lib --bins --tests -- --list --format terse | sed -nE 's/^((.*::)?([rs][0-9]{2}[a-z0-9_]*|every_fault_ends_as_it_should)): test$$/\1/p' > "$(TARGET)/reliability.names"
 	mapfile -t names < <(sort -u "$(TARGET)/reliability.names")
 	if [ "$${#names[@]}" -eq 0 ]; then echo "no test is named after a requirement" >&2; exit 1; fi
 	echo "== $${#names[@]} tests at full size"
-	export SMALT_FULL=1 failed=""
-	# Each part runs, whatever became of the one before; what a dead binary left out, the report misses.
+	export SMALT_FULL=1 failed="" logs="$(TARGET)/reliability"
+	rm -rf "$$logs" && mkdir -p "$$logs"
 	cargo test --workspace --lib --bins --tests --no-fail-fast -- --exact --test-threads=1 "$${names[@]}" | tee "$(TARGET)/reliability.log" || failed+=" tests"
-	node tests/report.mjs "$(TARGET)/reliability.log" "$(TARGET)/reliability.names" > "$(TARGET)/reliability.json" || failed+=" rows"
-	bindings-python/test.sh -k "s41 or s77 or s78 or s79 or s80 or interpreter_ends" || failed+=" python"
-	{ tests/node/install.sh && tests/node/run.sh test; } || failed+=" node"
-	bindings-swift/kotlin.sh jvm '-Dtest=*#s41*+s77*+s78*+s79*+*loop*' || failed+=" kotlin"
+	npm --prefix tests/counterparts test --silent 2>&1 | tee "$$logs/counterparts.log" || failed+=" counterparts"
+	bindings-python/test.sh -vv -k "s41 or s77 or s78 or s79 or s80 or interpreter_ends or every_fault" 2>&1 | tee "$$logs/python.log" || failed+=" python"
+	{ tests/node/install.sh && tests/node/run.sh test; } 2>&1 | tee "$$logs/node.log" || failed+=" node"
+	rm -rf bindings-swift/kotlin/*/target/surefire-reports
+	bindings-swift/kotlin.sh jvm '-Dtest=*#s41*+s77*+s78*+s79*+*loop*+everyFault*' || failed+=" kotlin"
+	cat bindings-swift/kotlin/*/target/surefire-reports/TEST-*.xml > "$$logs/kotlin.log" 2>/dev/null || true
 	swift=0
-	bindings-swift/swift.sh test --filter 's41_|s77_|s78_|s79_|Loop' || swift=$$?
+	bindings-swift/swift.sh test --filter 's41_|s77_|s78_|s79_|Loop|everyFault' 2>&1 | tee "$$logs/swift.log" || swift=$$?
 	if [ "$$swift" = 69 ] && [ -z "$${CI:-}" ]; then echo "NOT RUN: the Swift package's rows, since Swift can't be had here." >&2; elif [ "$$swift" != 0 ]; then failed+=" swift"; fi
+	node tests/report.mjs "$(TARGET)/reliability.log" "$(TARGET)/reliability.names" "$$logs" > "$(TARGET)/reliability.json" || failed+=" rows"
 	unset SMALT_FULL
 	tests/contract/run.sh 20 || failed+=" contract"
 	tests/fuzz/run.sh 60 || failed+=" fuzz"
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-fuzz: ## look for inputs that break what reads them, a minute for each target
-	@tests/fuzz/run.sh 60
+fuzz: ## look for inputs that break what reads them, a minute for each target (FUZZ_SECONDS); with KEEP=1 what reaches new code joins tests/fuzz/corpus
+	@tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)
 
 bench: ## measure against named peers; writes target/bench.json
 	@cargo run -q --profile fast -p smalt-bench

@@ -10,8 +10,8 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime},
 };
@@ -126,6 +126,9 @@ fn as_a_child() {
     let Ok(role) = std::env::var("SMALT_CHILD") else { return };
     let path = PathBuf::from(std::env::var_os("SMALT_CHILD_STORE").unwrap());
     let name = std::env::var("SMALT_CHILD_NAME").unwrap();
+    if role == "old-program" {
+        return old_program(&path, name.parse().unwrap());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         if role == "migrate" {
@@ -609,52 +612,144 @@ async fn r11_of_several_starters_one_migrates() {
     }
 }
 
-/// A rolling restart: a program of the old schema has the store open, a new one comes and migrates, and both work on.
-#[tokio::test]
+/// What ends an old program, beside its store.
+fn stop_of(path: &Path) -> PathBuf {
+    path.with_file_name("stop")
+}
+
+/// A program of an old schema, under load: two connections do over and over all that such a program does, and make accounts by its own statements, each told when it is
+/// acknowledged; until it is stopped. At its end it says how many accounts of the new program it sees. All that it knows of the schema are those statements.
+fn old_program(path: &Path, version: u32) {
+    let (statements, path, stop) = (&statements(version), &path, &stop_of(path));
+    let open = || {
+        let conn = Connection::open(path).unwrap();
+        conn.busy_timeout(Duration::from_secs(60)).unwrap();
+        conn.execute_batch("PRAGMA foreign_keys = ON").unwrap();
+        conn
+    };
+    std::thread::scope(|threads| {
+        for worker in 0..2 {
+            threads.spawn(move || {
+                let conn = open();
+                for round in 0.. {
+                    if stop.exists() {
+                        return;
+                    }
+                    let id = format!("old-{worker}-{round}");
+                    assert!(play(&conn, statements, &id) >= 2, "an account and a connection were put");
+                    tell(&format!("ack {id}"));
+                }
+            });
+        }
+    });
+    let sees: i64 = open().query_row("SELECT count(*) FROM accounts WHERE id LIKE 'new-%'", [], |row| row.get(0)).unwrap();
+    tell(&format!("sees {sees}"));
+}
+
+/// Every statement of the program, once: each is understood, what reads answers, and what puts rows puts back some of those that were read. An account is
+/// put under a new id. How many were put back.
+fn play(conn: &Connection, statements: &[String], id: &str) -> usize {
+    let mut put_back = 0;
+    for statement in statements {
+        let (table, sql) = statement.split_once('\t').unwrap();
+        let mut prepared = conn.prepare(sql).unwrap_or_else(|error| panic!("{table}: {error}: {sql}"));
+        if !sql.starts_with("SELECT") {
+            continue;
+        }
+        let names: Vec<String> = prepared.column_names().map(str::to_owned).collect();
+        let read = |row: &rusqlite::Row<'_>| (0..names.len()).map(|at| row.get(at)).collect::<Result<Vec<rusqlite::types::Value>, _>>();
+        let rows: Vec<Vec<rusqlite::types::Value>> = prepared.query_map([], read).unwrap().take(3).collect::<Result<_, _>>().unwrap();
+        drop(prepared);
+        let put = statements
+            .iter()
+            .find_map(|s| s.strip_prefix(&format!("{table}\t")).filter(|s| s.starts_with("INSERT") && s.contains("ON CONFLICT")));
+        let Some(put) = put else { continue };
+        if table == "accounts" {
+            let mut row = rows[0].clone();
+            for (value, name) in row.iter_mut().zip(&names).filter(|(_, name)| ["id", "record_id"].contains(&name.as_str())) {
+                assert!(matches!(value, rusqlite::types::Value::Text(_)), "{name}");
+                *value = id.to_owned().into();
+            }
+            conn.execute(put, rusqlite::params_from_iter(row)).unwrap();
+        }
+        for row in rows {
+            conn.execute(put, rusqlite::params_from_iter(row)).unwrap();
+            put_back += 1;
+        }
+    }
+    put_back
+}
+
+/// A rolling restart: a process with a program of the old schema is under load, a new one comes, migrates, and is under load too; both work on, and neither loses a
+/// write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r11_old_and_new_programs_work_side_by_side() {
+    let enough = if full() { 400 } else { 20 };
     for (version, sql) in fixtures() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("smalt.db");
         make(&path, &sql);
-        let old = Connection::open(&path).unwrap();
-        old.busy_timeout(Duration::from_secs(30)).unwrap();
-        old.execute_batch("PRAGMA foreign_keys = ON").unwrap();
-        old.query_row("SELECT count(*) FROM connections", [], |_| Ok(())).unwrap();
-        let new = open(&path).unwrap();
-        let row = new.read_with(|tx| tx.connection(&tenant(), "c1")).await.unwrap().unwrap();
-        let mut tried = 0;
-        for statement in statements(version) {
-            // What an old program reads and writes is what it always was.
-            let (table, sql) = statement.split_once('\t').unwrap();
-            let mut prepared = old.prepare(sql).unwrap_or_else(|error| panic!("schema {version}, {table}: {error}: {sql}"));
-            if !sql.starts_with("SELECT") {
-                continue;
-            }
-            let columns = prepared.column_count();
-            let read =
-                |row: &rusqlite::Row<'_>| (0..columns).map(|at| row.get::<_, rusqlite::types::Value>(at)).collect::<Result<Vec<_>, _>>();
-            let rows: Vec<_> = prepared.query_map([], read).unwrap().collect::<Result<_, _>>().unwrap();
-            drop(prepared);
-            let put =
-                statements(version).into_iter().find_map(|s| s.strip_prefix(&format!("{table}\tINSERT")).map(|s| format!("INSERT{s}")));
-            if let Some(put) = put.filter(|put| put.contains("ON CONFLICT")) {
-                for row in rows {
-                    old.execute(&put, rusqlite::params_from_iter(row)).unwrap();
-                    tried += 1;
+        let mut process = child("old-program", &path, &version.to_string());
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let said: Arc<Mutex<Vec<String>>> = Arc::default();
+        let heard = said.clone();
+        let listener = std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| heard.lock().unwrap().push(line)));
+        let old_acks = || said.lock().unwrap().iter().filter(|line| line.starts_with("ack ")).count();
+        let until = async |count: usize| {
+            for _ in 0..12_000 {
+                if old_acks() >= count || listener.is_finished() {
+                    return;
                 }
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
+            panic!("schema {version}: the old program hangs: {:?}", said.lock().unwrap());
+        };
+        until(10).await;
+        // In the middle of it the new one comes.
+        let options = StoreOptions { lock_wait: Duration::from_secs(60), ..StoreOptions::default() };
+        let new: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, options).unwrap());
+        let (came, stop, next) = (old_acks(), Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let writers: Vec<_> = (0..4)
+            .map(|_| {
+                let (new, stop, next) = (new.clone(), stop.clone(), next.clone());
+                tokio::spawn(async move {
+                    let mut acks = Vec::new();
+                    while acks.len() < enough || !stop.load(Ordering::SeqCst) {
+                        let id = format!("new-{}", next.fetch_add(1, Ordering::SeqCst));
+                        let row = account(&id);
+                        new.write_with(move |tx| tx.put_account(&tenant(), &row)).await.unwrap();
+                        acks.push(id);
+                    }
+                    acks
+                })
+            })
+            .collect();
+        until(came + enough).await;
+        stop.store(true, Ordering::SeqCst);
+        let mut acknowledged = Vec::new();
+        for writer in writers {
+            acknowledged.extend(writer.await.unwrap());
         }
-        assert!(tried >= 2, "an account and a connection were put");
-        // Each sees what the other wrote.
-        old.execute("UPDATE connections SET identity_label = 'by the old one' WHERE id = 'c1'", []).unwrap();
-        let seen = new.read_with(|tx| tx.connection(&tenant(), "c1")).await.unwrap().unwrap();
-        assert_eq!(seen, ConnectionRow { identity_label: Some("by the old one".into()), ..row });
-        new.write_with(|tx| tx.put_account(&tenant(), &account("by-the-new-one"))).await.unwrap();
-        assert_eq!(old.query_row("SELECT count(*) FROM accounts WHERE id = 'by-the-new-one'", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+        // The new one sees what the old one wrote, and the other way round.
+        let seen = new.read_with(|tx| tx.account(&tenant(), "old-0-0")).await.unwrap();
+        assert!(seen.is_some(), "schema {version}");
+        fs::write(stop_of(&path), "").unwrap();
+        listener.join().unwrap();
+        let said = std::mem::take(&mut *said.lock().unwrap());
+        assert!(process.wait().unwrap().success(), "schema {version}: {said:?}");
+        let (acks, others): (Vec<_>, Vec<_>) = said.iter().partition(|line| line.starts_with("ack "));
+        let written = acknowledged.len();
+        assert_eq!(others, [&format!("sees {written}")], "schema {version}");
+        assert!(acks.len() >= came + enough, "schema {version}: the old program did {} beside the new one", acks.len() - came);
+        acknowledged.extend(acks.iter().map(|line| line["ack ".len()..].to_owned()));
+        let there = names(&path, "SELECT id FROM accounts");
+        let lost: Vec<_> = acknowledged.iter().filter(|id| !there.contains(*id)).collect();
+        assert!(lost.is_empty(), "schema {version} lost {lost:?}");
         // The store still lets them in, as long as nothing that they cannot know was done.
         let info = schema_info(&path).unwrap();
-        assert!(info.oldest_reader <= version, "{info:?}");
+        assert!(info.oldest_reader <= version && info.schema == info.known, "{info:?}");
         new.close().await;
+        holds(&path, &format!("schema {version}, side by side")).await;
     }
 }
 

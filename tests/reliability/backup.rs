@@ -20,40 +20,60 @@ use smalt_tests::size;
 
 use crate::stage::{HOUR, SANDBOX, Stage, connect_sandbox, sandbox, timings, token};
 
-/// Two processes' worth of writers on one store, and what they were told was written.
+/// How many tasks write while a backup is made.
+const TASKS: usize = 8;
+
+/// Writers on one store, each with an account of its own, and what they were told was written.
 struct Load {
     stop: Arc<AtomicBool>,
-    acknowledged: Arc<AtomicU64>,
-    writer: tokio::task::JoinHandle<()>,
+    acknowledged: Arc<[AtomicU64; TASKS]>,
+    writers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+fn loaded(round: usize, task: usize) -> String {
+    format!("load-{round}-{task}")
 }
 
 impl Load {
     fn on(smalt: &Smalt, round: usize) -> Load {
-        let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (smalt, stopped, told) = (smalt.clone(), stop.clone(), acknowledged.clone());
-        let writer = tokio::spawn(async move {
-            let mut n = 0;
-            while !stopped.load(Ordering::SeqCst) {
-                n += 1;
-                let update = AccountUpdate { name: Some(n.to_string()), ..AccountUpdate::default() };
-                smalt.upsert_account(format!("load-{round}"), update).await.unwrap();
-                told.store(n, Ordering::SeqCst);
-            }
-        });
-        Load { stop, acknowledged, writer }
+        let stop = Arc::new(AtomicBool::new(false));
+        let acknowledged: Arc<[AtomicU64; TASKS]> = Arc::default();
+        let writer = |task: usize| {
+            let (smalt, stopped, told) = (smalt.clone(), stop.clone(), acknowledged.clone());
+            tokio::spawn(async move {
+                let mut n = 0;
+                while !stopped.load(Ordering::SeqCst) {
+                    n += 1;
+                    let update = AccountUpdate { name: Some(n.to_string()), ..AccountUpdate::default() };
+                    smalt.upsert_account(loaded(round, task), update).await.unwrap();
+                    told[task].store(n, Ordering::SeqCst);
+                }
+            })
+        };
+        let writers = (0..TASKS).map(writer).collect();
+        Load { stop, acknowledged, writers }
     }
 
-    /// Waits until something is written.
-    async fn begun(&self, more_than: u64) -> u64 {
-        while self.acknowledged.load(Ordering::SeqCst) <= more_than {
+    fn so_far(&self) -> [u64; TASKS] {
+        std::array::from_fn(|task| self.acknowledged[task].load(Ordering::SeqCst))
+    }
+
+    /// Waits until each task has written more than it had then.
+    async fn beyond(&self, then: [u64; TASKS]) -> [u64; TASKS] {
+        loop {
+            let now = self.so_far();
+            if now.iter().zip(then).all(|(now, then)| *now > then) {
+                return now;
+            }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        self.acknowledged.load(Ordering::SeqCst)
     }
 
     async fn end(self) {
         self.stop.store(true, Ordering::SeqCst);
-        self.writer.await.unwrap();
+        for writer in self.writers {
+            writer.await.unwrap();
+        }
     }
 }
 
@@ -71,11 +91,11 @@ async fn r10_a_backup_under_load_comes_back() {
         smalt.account("fresh").connect("sandbox-key").input("key", smalt::sandbox::API_KEY).input("workspace", "acme").await.unwrap();
         let session = smalt.account("fresh").session().await.unwrap();
         let load = Load::on(&smalt, round);
-        let before = load.begun(round as u64).await;
+        let before = load.beyond([round as u64; TASKS]).await;
         let file = stage.folder.path().join("backup.smalt");
         let (from, to) = (stage.store(), file.clone());
         let made = tokio::task::spawn_blocking(move || backup(from, to, false)).await.unwrap().unwrap();
-        load.begun(load.acknowledged.load(Ordering::SeqCst)).await;
+        load.beyond(load.so_far()).await;
         assert_eq!(verify_backup(&file).unwrap(), made);
         // Life goes on, and one refresh token is spent.
         let first = smalt.events_page(ListEvents { limit: Some(1000), ..ListEvents::default() }).await.unwrap();
@@ -99,8 +119,10 @@ async fn r10_a_backup_under_load_comes_back() {
         let smalt = stage.open().await;
         let ok: String = stage.sql().query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(ok, "ok");
-        let named: u64 = smalt.account(format!("load-{round}")).get().await.unwrap().name.unwrap().parse().unwrap();
-        assert!(named >= before, "{named} is there, {before} was acknowledged before the backup");
+        for (task, before) in before.into_iter().enumerate() {
+            let named: u64 = smalt.account(loaded(round, task)).get().await.unwrap().name.unwrap().parse().unwrap();
+            assert!(named >= before, "task {task}: {named} is there, {before} was acknowledged before the backup");
+        }
         assert!(!smalt.account("fresh").credential("sandbox-key").await.unwrap().values.is_empty());
         assert_eq!(smalt.verify_session(session.token().clone()).await.unwrap_err().code(), Code::InvalidToken);
         // The spent refresh token is presented once; nobody goes on asking.

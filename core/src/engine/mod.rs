@@ -45,6 +45,8 @@ mod signing;
 mod steps;
 mod stream;
 mod token;
+#[cfg(test)]
+mod unreached;
 mod upkeep;
 mod webhooks;
 

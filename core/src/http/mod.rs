@@ -15,5 +15,5 @@ pub use policy::{AddressPolicy, HostPort, is_public};
 pub use scripted::ScriptedTransport;
 pub use server::{ServerOptions, ServerTransport};
 #[cfg(test)]
-pub(crate) use transport::Lookup;
+pub(crate) use transport::{Looking, Lookup};
 pub use transport::{ReqwestTransport, TransportOptions};

@@ -52,7 +52,7 @@ pub(super) const LARGEST_HEAD: u32 = 64 * 1024;
 /// The identities whose connections are kept. With more of them those that come again begin anew.
 const MOST_IDENTITIES: usize = 64;
 
-pub(super) type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+pub(crate) type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 pub(crate) type Lookup = Arc<dyn Fn(String) -> Looking + Send + Sync>;
 
 /// What can be set about the transport.

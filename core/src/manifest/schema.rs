@@ -40,12 +40,21 @@ pub(crate) fn with_id(generated: Json, name: &str, title: &str) -> Json {
     schema
 }
 
-/// Objects that name their properties take no others: a typo is a mistake that an editor should show.
+/// Objects that name their properties take no others: a typo is a mistake that an editor should show. The word by which a table's kind is chosen is described as
+/// the table is, so that an editor has something to show for it.
 fn close(schema: &mut Json) {
     match schema {
         Json::Object(map) => {
             if map.get("properties").is_some_and(Json::is_object) && map.get("type").is_some_and(|t| t == "object") {
                 map.entry("additionalProperties").or_insert(Json::Bool(false));
+                let about = map.get("description").cloned();
+                for property in map.get_mut("properties").and_then(Json::as_object_mut).into_iter().flat_map(|all| all.values_mut()) {
+                    if let (Json::Object(property), Some(about)) = (property, &about)
+                        && property.contains_key("const")
+                    {
+                        property.entry("description").or_insert_with(|| about.clone());
+                    }
+                }
             }
             map.values_mut().for_each(close);
         }
@@ -95,12 +104,7 @@ mod tests {
         assert!(all.len() > 100, "{}", all.len());
         let silent: Vec<&String> = all
             .iter()
-            .filter(|(path, property)| {
-                let described = property["description"].as_str().is_some_and(|text| text.len() > 5);
-                // The tag of a table: its description is the table's own.
-                let tag = property.get("const").is_some() && path.ends_with(".in");
-                !described && !tag
-            })
+            .filter(|(_, property)| property["description"].as_str().is_none_or(|text| text.len() <= 5))
             .map(|(path, _)| path)
             .collect();
         assert!(silent.is_empty(), "{silent:?}");
@@ -127,6 +131,72 @@ mod tests {
                 assert!(fits, "{path}: {example}");
             }
         }
+    }
+
+    /// All that a place in the schema may be, through references and alternatives.
+    fn all_of<'s>(schema: &'s Json, place: &'s Json) -> Vec<&'s Json> {
+        let (mut found, mut open) = (Vec::new(), vec![place]);
+        while let Some(place) = open.pop() {
+            found.push(place);
+            if let Some(name) = place["$ref"].as_str() {
+                open.push(schema.pointer(name.strip_prefix('#').unwrap()).unwrap());
+            }
+            for alternatives in ["anyOf", "oneOf", "allOf"] {
+                open.extend(place[alternatives].as_array().into_iter().flatten());
+            }
+        }
+        found
+    }
+
+    /// Looks each key of a manifest up as an editor does that has the pointer on it, or completes it: it is one of the names that the schema offers there, and it
+    /// has something to show.
+    fn look_up(schema: &Json, place: &Json, value: &toml::Value, at: &str, seen: &mut std::collections::BTreeSet<String>) {
+        let here = all_of(schema, place);
+        match value {
+            toml::Value::Table(table) => {
+                for (key, value) in table {
+                    let at = format!("{at}.{key}");
+                    let named: Vec<&Json> = here.iter().filter_map(|place| place["properties"].get(key)).collect();
+                    let free = here.iter().filter_map(|place| place.get("additionalProperties")).filter(|free| free.is_object());
+                    let free: Vec<&Json> = free.collect();
+                    assert!(!named.is_empty() || !free.is_empty(), "an editor would offer no `{at}`");
+                    if !named.is_empty() {
+                        let shown = named.iter().flat_map(|place| all_of(schema, place)).any(|place| place["description"].is_string());
+                        assert!(shown, "an editor has nothing to show for `{at}`");
+                        seen.insert(at.clone());
+                    }
+                    for place in named.into_iter().chain(free) {
+                        look_up(schema, place, value, &at, seen);
+                    }
+                }
+            }
+            toml::Value::Array(items) => {
+                for item in items {
+                    here.iter().filter_map(|place| place.get("items")).for_each(|place| look_up(schema, place, item, at, seen));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Each shipped manifest names its schema on the first line, by a path that leads to the checked-in one; and an editor that follows it knows each key.
+    #[test]
+    fn editors_find_the_schema_of_each_manifest_and_each_key_in_it() {
+        let apps = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("apps");
+        let (mut seen, mut manifests) = (std::collections::BTreeSet::new(), 0);
+        for entry in std::fs::read_dir(&apps).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|end| end != "toml") {
+                continue;
+            }
+            let (text, name) = (std::fs::read_to_string(&path).unwrap(), path.display());
+            let place = text.lines().next().and_then(|line| line.strip_prefix("#:schema ")).unwrap_or_else(|| panic!("{name}: no schema"));
+            let schema: Json = serde_json::from_str(&std::fs::read_to_string(apps.join(place)).unwrap()).unwrap();
+            assert_eq!(schema["$id"], format!("{}manifest-1.json", super::SCHEMA_BASE), "{name}");
+            look_up(&schema, &schema, &toml::Value::Table(toml::from_str(&text).unwrap()), "", &mut seen);
+            manifests += 1;
+        }
+        assert!(manifests >= 60 && seen.len() >= 120, "{manifests} manifests, {} keys", seen.len());
     }
 
     #[test]

@@ -451,21 +451,29 @@ fn addresses_are_read_once_and_strictly() {
     assert!(Smalt::remote(BASE).api_key(KEY).certificate_authority("no pem").open().is_err());
 }
 
-/// A name server that never answers. Nothing was sent, so a write may be tried again too; each try has its time, and the call's code
-/// is that of a server that cannot be reached, never that nobody knows how a write ended.
-#[tokio::test]
-async fn r30_a_silent_name_server_ends_in_time() {
+/// A remote account whose name server answers like this, and how often it was asked.
+fn named_by(
+    answer: impl Fn() -> crate::http::Looking + Send + Sync + 'static,
+    connect_timeout: Duration,
+    change: impl FnOnce(super::RemoteSmalt) -> super::RemoteSmalt,
+) -> (crate::Account, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
-    let silent: crate::http::Lookup = Arc::new(move |name| {
+    let lookup: crate::http::Lookup = Arc::new(move |name| {
         assert_eq!(name, "smalt.test");
         counted.fetch_add(1, Ordering::SeqCst);
-        Box::pin(std::future::pending())
+        answer()
     });
-    let options = ServerOptions { connect_timeout: Some(Duration::from_millis(200)), no_proxy: true, ..ServerOptions::default() };
-    let transport = ServerTransport::with_lookup(&options, Some(silent)).unwrap();
-    let smalt = Smalt::remote(BASE).api_key(KEY).retries(fast()).transport(transport).open().unwrap();
-    let account = smalt.account("acme-1");
+    let options = ServerOptions { connect_timeout: Some(connect_timeout), no_proxy: true, ..ServerOptions::default() };
+    let transport = ServerTransport::with_lookup(&options, Some(lookup)).unwrap();
+    let smalt = change(Smalt::remote(BASE).api_key(KEY).retries(fast())).transport(transport).open().unwrap();
+    (smalt.account("acme-1"), asked)
+}
+
+/// Nothing was sent, so a write may be tried again as a read is; and the call's code is that of a server that cannot be reached, never that nobody knows how a
+/// write ended.
+async fn is_unreachable(account: &crate::Account, asked: &AtomicUsize) -> Vec<Error> {
+    let mut errors = Vec::new();
     // The first verb asks what the server is; it never learns that, so each asks anew.
     for tries in [3, 6] {
         let error = match tries {
@@ -476,42 +484,33 @@ async fn r30_a_silent_name_server_ends_in_time() {
         assert!(error.is(Code::ServerUnreachable), "{error:?}");
         assert_eq!(error.info().context.get("server").map(String::as_str), Some("smalt.test"), "{error:?}");
         assert_eq!(asked.load(Ordering::SeqCst), tries, "the call and two more");
+        errors.push(error);
     }
+    errors
+}
+
+/// A name server that never answers: each try has its time.
+#[tokio::test]
+async fn r30_a_silent_name_server_ends_in_time() {
+    let silent = || -> crate::http::Looking { Box::pin(std::future::pending()) };
+    let (account, asked) = named_by(silent, Duration::from_millis(200), |remote| remote);
+    is_unreachable(&account, &asked).await;
     // A connect that has more time than the try: the try's end is what counts.
-    let options = ServerOptions { connect_timeout: Some(Duration::from_secs(3600)), no_proxy: true, ..ServerOptions::default() };
-    let silent: crate::http::Lookup = Arc::new(|_| Box::pin(std::future::pending()));
-    let transport = ServerTransport::with_lookup(&options, Some(silent)).unwrap();
-    let smalt = Smalt::remote(BASE).api_key(KEY).retries(Retries { read: 0, ..fast() }).attempt_timeout(Duration::from_millis(300));
-    let smalt = smalt.transport(transport).open().unwrap();
-    let error = smalt.account("acme-1").get().await.unwrap_err();
+    let once = |remote: super::RemoteSmalt| remote.retries(Retries { read: 0, ..fast() }).attempt_timeout(Duration::from_millis(300));
+    let (account, _) = named_by(silent, Duration::from_secs(3600), once);
+    let error = account.get().await.unwrap_err();
     assert!(error.is(Code::ServerTimeout), "{error:?}");
 }
 
-/// A name server that answers that it failed (`SERVFAIL`): a resolver tells it as a failure that may pass, not as "no such name". Nothing
-/// was sent, so writes are tried again as well, and the code is that of a server that cannot be reached.
+/// A name server that answers that it failed (`SERVFAIL`): a resolver tells it as a failure that may pass, not as "no such name".
 #[tokio::test]
 async fn r30_a_failing_name_server_is_a_server_that_cannot_be_reached() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counted = asked.clone();
-    let failing: crate::http::Lookup = Arc::new(move |name| {
-        assert_eq!(name, "smalt.test");
-        counted.fetch_add(1, Ordering::SeqCst);
-        // What `getaddrinfo` makes of it: EAI_AGAIN.
+    // What `getaddrinfo` makes of it: EAI_AGAIN.
+    let failing = || -> crate::http::Looking {
         Box::pin(async { Err(std::io::Error::other("failed to lookup address information: Temporary failure in name resolution")) })
-    });
-    let options = ServerOptions { no_proxy: true, ..ServerOptions::default() };
-    let transport = ServerTransport::with_lookup(&options, Some(failing)).unwrap();
-    let smalt = Smalt::remote(BASE).api_key(KEY).retries(fast()).transport(transport).open().unwrap();
-    let account = smalt.account("acme-1");
-    for tries in [3, 6] {
-        let error = match tries {
-            3 => account.get().await.map(drop),
-            _ => account.import(ImportConnection { application: "slack".into(), ..ImportConnection::default() }).await.map(drop),
-        }
-        .unwrap_err();
-        assert!(error.is(Code::ServerUnreachable), "{error:?}");
-        assert_eq!(error.info().context.get("server").map(String::as_str), Some("smalt.test"), "{error:?}");
+    };
+    let (account, asked) = named_by(failing, Duration::from_secs(10), |remote| remote);
+    for error in is_unreachable(&account, &asked).await {
         assert!(error.to_string().contains("could not be resolved"), "{error}");
-        assert_eq!(asked.load(Ordering::SeqCst), tries, "the call and two more");
     }
 }

@@ -131,7 +131,6 @@ impl State {
                 "issuer": self.origin,
                 "authorization_endpoint": at("/authorize"),
                 "token_endpoint": at("/token"),
-                "device_authorization_endpoint": at("/device"),
                 "introspection_endpoint": at("/introspect"),
                 "userinfo_endpoint": at("/userinfo"),
                 "response_types_supported": ["code"],
@@ -140,6 +139,9 @@ impl State {
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt", "client_secret_jwt", "none"],
                 "authorization_response_iss_parameter_supported": self.ways.issuer_form != IssuerForm::Missing,
         });
+        if self.devices.ways.offered {
+            metadata["device_authorization_endpoint"] = at("/device").into();
+        }
         if self.ways.registration {
             metadata["registration_endpoint"] = at("/register").into();
         }

@@ -49,13 +49,21 @@ impl State {
         if let Some(refusal) = self.mistake(&params, &asked) {
             return Ok(self.refused(&asked, &refusal));
         }
-        let user = params.one("sandbox_user").map(str::to_owned);
-        match (params.one("sandbox_decision"), user.or_else(|| self.ways.auto_consent.clone())) {
+        let user = params.one("sandbox_user").map(str::to_owned).or_else(|| self.ways.auto_consent.clone());
+        match (params.one("sandbox_decision"), user.or_else(|| self.remembered(&params, &asked))) {
             (Some("deny"), _) => Ok(self.deny(&asked)),
             (Some("allow") | None, Some(user)) => self.consent(&asked, &user),
             _ if params.one("prompt") == Some("none") => Ok(self.refused(&asked, &Mistake::LoginRequired.into())),
             _ => self.show_page(asked),
         }
+    }
+
+    /// Who needs not be asked again.
+    fn remembered(&self, params: &Params, asked: &Asked) -> Option<String> {
+        if !self.ways.remembers_consent || asked.browser.is_empty() || params.one("prompt") == Some("consent") {
+            return None;
+        }
+        self.remembered.get(&(asked.browser.clone(), asked.client_id.clone())).map(|user| (*user).to_owned())
     }
 
     fn mistake(&self, params: &Params, asked: &Asked) -> Option<Refusal> {
@@ -117,6 +125,7 @@ impl State {
             return Ok(self.come_back(asked, &[("error", "access_denied"), ("error_description", "User disabled")]));
         }
         let mut asked = asked.clone();
+        self.remembered.insert((asked.browser.clone(), asked.client_id.clone()), user);
         if let Some(granted) = &self.ways.granted_scopes {
             asked.scope.retain(|s| granted.contains(s));
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    TokenKind, json_answer,
+    Mistake, TokenKind, json_answer,
     params::Params,
     refusal::Refusal,
     state::{State, USERS, known_user},
@@ -16,6 +16,7 @@ use crate::{
     error::bail,
     ids,
     listen::{Answer, Request},
+    model::words,
     present::{html_escape, page},
 };
 
@@ -24,10 +25,26 @@ pub(super) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_co
 /// What `slow_down` adds to the interval, in seconds.
 const SLOWER: f64 = 5.0;
 
+words! {
+    /// The form of user codes.
+    #[derive(Default)]
+    pub enum UserCodeForm {
+        /// Two groups of four letters with a dash between them, as Keycloak and oidc-provider give them.
+        #[default]
+        Dashed = "dashed",
+        /// Eight letters and digits, as Django OAuth Toolkit gives them.
+        Plain = "plain",
+    }
+}
+
 /// The standing ways of the device flow. In JSON absent ones have their default, unknown ones are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeviceWays {
+    /// Whether there is such a flow, as Gitea has none. Default true.
+    pub offered: bool,
+    /// The form of user codes.
+    pub user_code_form: UserCodeForm,
     /// Seconds between two polls, fractions included. Default 5.
     pub interval: f64,
     /// Whether the first answer states it, as oidc-provider does not. Default true.
@@ -42,11 +59,15 @@ pub struct DeviceWays {
     pub slow_down: bool,
     /// Whether an unknown code is answered with a bare 404, as Django OAuth Toolkit does. Default false.
     pub unknown_is_404: bool,
+    /// Whether a code whose tokens were fetched gives others when it comes again, as Django OAuth Toolkit does. Default false.
+    pub used_again: bool,
 }
 
 impl Default for DeviceWays {
     fn default() -> Self {
         Self {
+            offered: true,
+            user_code_form: UserCodeForm::default(),
             interval: 5.0,
             state_interval: true,
             lifetime: 600,
@@ -54,6 +75,7 @@ impl Default for DeviceWays {
             pkce_required: false,
             slow_down: true,
             unknown_is_404: false,
+            used_again: false,
         }
     }
 }
@@ -92,12 +114,21 @@ impl Devices {
     }
 }
 
-/// A code that people can read: two groups of four consonants (RFC 8628 section 6.1).
-fn user_code() -> Result<String> {
+/// A code that people can read: consonants in two groups of four (RFC 8628 section 6.1), or with digits among them, which are never all.
+fn user_code(form: UserCodeForm) -> Result<String> {
     const LETTERS: &[u8] = b"BCDFGHJKLMNPQRSTVWXZ";
-    let letters: Vec<char> = ids::random::<8>()?.iter().map(|byte| LETTERS[usize::from(*byte) % LETTERS.len()] as char).collect();
-    let (first, second) = letters.split_at(4);
-    Ok(format!("{}-{}", first.iter().collect::<String>(), second.iter().collect::<String>()))
+    const DIGITS: &[u8] = b"23456789";
+    let pick = |from: &[u8], byte: u8| char::from(from[usize::from(byte) % from.len()]);
+    let random = ids::random::<8>()?;
+    let dashed = form == UserCodeForm::Dashed;
+    let mut code = String::with_capacity(9);
+    for (at, byte) in random.into_iter().enumerate() {
+        if dashed && at == 4 {
+            code.push('-');
+        }
+        code.push(pick(if !dashed && at % 3 == 1 { DIGITS } else { LETTERS }, byte));
+    }
+    Ok(code)
 }
 
 impl State {
@@ -115,8 +146,8 @@ impl State {
             return Ok(self.refuse(refusal, request, &params));
         }
         let scope = params.one("scope").unwrap_or_default().split(' ').filter(|s| !s.is_empty()).map(str::to_owned).collect();
-        let (device_code, user_code) = (ids::new_token()?, user_code()?);
         let ways = self.devices.ways.clone();
+        let (device_code, user_code) = (ids::new_token()?, user_code(ways.user_code_form)?);
         let page = format!("{}/device", self.origin);
         let mut body = json!({"device_code": device_code, "user_code": user_code, "verification_uri": page, "expires_in": ways.lifetime});
         if ways.complete {
@@ -146,11 +177,7 @@ impl State {
         let (now, ways) = (self.now(), self.devices.ways.clone());
         let fingerprint = params.one("device_code").map(ids::fingerprint).unwrap_or_default();
         let Some(code) = self.devices.codes.get_mut(&fingerprint).filter(|code| code.client_id == client) else {
-            return Ok(if ways.unknown_is_404 {
-                Ok(Answer::empty(404))
-            } else {
-                Err(Refusal::plain(400, "invalid_grant", "Device code not valid"))
-            });
+            return Ok(if ways.unknown_is_404 { Ok(Answer::empty(404)) } else { Err(Mistake::UnknownDeviceCode.into()) });
         };
         let early = code.polled_at.is_some_and(|at| now.since(at).as_secs_f64() < code.interval);
         code.polled_at = Some(now);
@@ -168,7 +195,7 @@ impl State {
         let user = match code.decision {
             Decision::Open => return Ok(Err(Refusal::plain(400, "authorization_pending", "The authorization request is still pending"))),
             Decision::Denied => return Ok(Err(Refusal::plain(400, "access_denied", "The end user denied the authorization request"))),
-            Decision::Used => return Ok(Err(Refusal::plain(400, "invalid_grant", "Device code not valid"))),
+            Decision::Used => return Ok(Err(Mistake::UsedDeviceCode.into())),
             Decision::Allowed(user) => user,
         };
         let proven = match (&code.challenge, params.one("code_verifier")) {
@@ -179,7 +206,9 @@ impl State {
         if !proven {
             return Ok(Err(Refusal::plain(400, "invalid_grant", "PKCE verification failed")));
         }
-        code.decision = Decision::Used;
+        if !ways.used_again {
+            code.decision = Decision::Used;
+        }
         let scope = code.scope.clone();
         let grant = self.grant_in(client, user, "", "")?;
         let scope = self.effective(scope);

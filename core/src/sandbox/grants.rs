@@ -8,7 +8,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPu
 use serde_json::json;
 
 use super::{
-    TokenKind, json_answer,
+    Mistake, TokenKind, json_answer,
     params::Params,
     refusal::Refusal,
     state::{State, known_user},
@@ -32,6 +32,8 @@ const SERVICE: &str = "service";
 const LONGEST: i64 = 3600;
 /// How far clocks may be apart, in seconds.
 const LEEWAY: i64 = 30;
+/// Why a JWT is refused whose `jti` came before.
+const USED: &str = "The JWT was used before";
 
 /// Whose JWTs count, and which were seen.
 #[derive(Default)]
@@ -99,26 +101,27 @@ impl State {
         let Some(jti) = claims["jti"].as_str().filter(|jti| !jti.is_empty()) else { return Err("jti is missing") };
         if !self.jwts.seen.insert(jti.to_owned()) {
             self.stats.jti_replays += 1;
-            return Err("The JWT was used before");
+            return Err(USED);
         }
         Ok(())
     }
 
     /// The client that a JWT proves (RFC 7523 section 2.2).
     pub(super) fn asserted_client(&mut self, request: &Request, params: &Params) -> Result<String, Refusal> {
-        const REFUSED: Refusal = Refusal::plain(401, "invalid_client", "Client authentication failed");
+        let refused = || Refusal::from(Mistake::WrongAssertion);
         if basic(request).is_some()
             || params.one("client_secret").is_some()
             || params.one("client_assertion_type") != Some(CLIENT_ASSERTION)
         {
             return Err(Refusal::plain(400, "invalid_request", "The client used more than one way to authenticate, or an unknown one"));
         }
-        let jwt = params.one("client_assertion").and_then(parts).ok_or(REFUSED)?;
-        let id = jwt.claims["sub"].as_str().filter(|sub| jwt.claims["iss"].as_str() == Some(sub)).ok_or(REFUSED)?.to_owned();
+        let jwt = params.one("client_assertion").and_then(parts).ok_or_else(refused)?;
+        let id = jwt.claims["sub"].as_str().filter(|sub| jwt.claims["iss"].as_str() == Some(sub)).ok_or_else(refused)?.to_owned();
         if params.one("client_id").is_some_and(|stated| stated != id) || self.ways.disabled_clients.contains(&id) {
-            return Err(REFUSED);
+            return Err(refused());
         }
-        let client = self.clients.get(&id).filter(|client| client.secret_expires_at.is_none_or(|end| end > self.now())).ok_or(REFUSED)?;
+        let client = self.clients.get(&id).filter(|client| client.secret_expires_at.is_none_or(|end| end > self.now()));
+        let client = client.ok_or_else(refused)?;
         let proven = match (&client.key, &client.secret) {
             (Some(key), _) => key.verifies(&jwt.algorithm, jwt.text, &jwt.signature),
             (None, Some(secret)) if jwt.algorithm == "HS256" => {
@@ -128,9 +131,9 @@ impl State {
             _ => false,
         };
         if !proven {
-            return Err(REFUSED);
+            return Err(refused());
         }
-        self.timely(&jwt.claims).map_err(|why| Refusal::plain(401, "invalid_client", why))?;
+        self.timely(&jwt.claims).map_err(|why| if why == USED { Mistake::UsedAssertion.into() } else { refused().saying(why) })?;
         Ok(id)
     }
 

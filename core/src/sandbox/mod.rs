@@ -32,7 +32,7 @@ use serde_json::json;
 
 pub use connector::SandboxConnector;
 pub use control::{BodyKind, Control, Endpoint, Misbehaviour, SandboxControl};
-pub use device::DeviceWays;
+pub use device::{DeviceWays, UserCodeForm};
 pub use grants::PASSWORD;
 pub use oauth1::TBA_TOKEN;
 pub use refusal::Mistake;
@@ -251,6 +251,7 @@ fn work(shared: &Shared, endpoint: Endpoint, request: &Request) -> Answer {
         Endpoint::Api => Ok(state.api(request)),
         Endpoint::KeyCheck => Ok(state.key_check(request)),
         Endpoint::Login => state.login(request),
+        Endpoint::Device if !state.devices.ways.offered => Ok(nowhere()),
         Endpoint::Device => state.device_start(request),
         Endpoint::Oauth1 => state.oauth1_access(request),
         Endpoint::Inbox => Ok(state.receive(request)),

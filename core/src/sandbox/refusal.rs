@@ -44,6 +44,14 @@ words! {
         WiderScope = "wider_scope",
         /// The user is switched off.
         DisabledUser = "disabled_user",
+        /// The JWT that is to prove a client proves nothing: signature, time, audience, or who it speaks of.
+        WrongAssertion = "wrong_assertion",
+        /// The `jti` of the JWT that is to prove a client came before.
+        UsedAssertion = "used_assertion",
+        /// The device code was never issued, or not to this client.
+        UnknownDeviceCode = "unknown_device_code",
+        /// The device code's tokens were fetched before.
+        UsedDeviceCode = "used_device_code",
     }
 }
 
@@ -59,6 +67,11 @@ impl Refusal {
     /// One that is the same at every server.
     pub const fn plain(status: u16, error: &'static str, text: &'static str) -> Self {
         Self { mistake: None, status, error, text }
+    }
+
+    /// The same in other words, where the ways say none.
+    pub fn saying(self, text: &'static str) -> Self {
+        Self { text, ..self }
     }
 }
 
@@ -83,6 +96,9 @@ impl From<Mistake> for Refusal {
             Mistake::UsedRefreshToken => (400, "invalid_grant", "Refresh token was already used"),
             Mistake::WiderScope => (400, "invalid_scope", "The scope is wider than what was granted"),
             Mistake::DisabledUser => (400, "invalid_grant", "User disabled"),
+            Mistake::WrongAssertion => (401, "invalid_client", "Client authentication failed"),
+            Mistake::UsedAssertion => (401, "invalid_client", "The JWT was used before"),
+            Mistake::UnknownDeviceCode | Mistake::UsedDeviceCode => (400, "invalid_grant", "Device code not valid"),
         };
         Self { mistake: Some(mistake), status, error, text }
     }

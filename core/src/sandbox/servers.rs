@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{ErrorStyle, IssuerForm, Mistake, Refused, ScopeForm, Ways};
+use super::{DeviceWays, ErrorStyle, IssuerForm, Mistake, Refused, ScopeForm, UserCodeForm, Ways};
 use crate::model::words;
 
 words! {
@@ -34,12 +34,36 @@ impl ServerKind {
     }
 }
 
+impl ServerKind {
+    /// Its ways of the device flow, from the defaults on.
+    pub fn device_ways(self) -> DeviceWays {
+        let usual = DeviceWays::default();
+        match self {
+            Self::Keycloak => DeviceWays { pkce_required: true, ..usual },
+            Self::OidcProvider => DeviceWays { state_interval: false, slow_down: false, ..usual },
+            Self::DjangoOauthToolkit => DeviceWays {
+                user_code_form: UserCodeForm::Plain,
+                lifetime: 1800,
+                complete: false,
+                slow_down: false,
+                used_again: true,
+                ..usual
+            },
+            Self::Gitea => DeviceWays { offered: false, ..usual },
+        }
+    }
+}
+
 fn texts(all: &[&str]) -> Vec<String> {
     all.iter().map(|text| (*text).to_owned()).collect()
 }
 
 fn silent(mistakes: &[Mistake]) -> impl Iterator<Item = (Mistake, Refused)> {
     mistakes.iter().map(|mistake| (*mistake, Refused { description: Some(String::new()), ..Refused::default() }))
+}
+
+fn described<const N: usize>(all: [(Mistake, &str); N]) -> impl Iterator<Item = (Mistake, Refused)> {
+    all.map(|(mistake, text)| (mistake, Refused { description: Some(text.to_owned()), ..Refused::default() })).into_iter()
 }
 
 fn said_as(error: &str, mistakes: &[Mistake]) -> impl Iterator<Item = (Mistake, Refused)> {
@@ -49,7 +73,23 @@ fn said_as(error: &str, mistakes: &[Mistake]) -> impl Iterator<Item = (Mistake, 
 /// Grants live in a browser's session: what ends one ends all that the user made there. A dead grant, a user who is
 /// switched off for now, and a wrong secret look alike in status or code and mean different things.
 fn keycloak() -> Ways {
-    let refusals = said_as("unauthorized_client", &[Mistake::WrongSecret]).chain(silent(&[Mistake::LoginRequired, Mistake::Denied]));
+    let client = "Invalid client or Invalid client credentials";
+    let mut refusals: BTreeMap<Mistake, Refused> = described([
+        (Mistake::UsedCode, "Code not valid"),
+        (Mistake::WrongVerifier, "PKCE verification failed: Code mismatch"),
+        (Mistake::DisabledClient, client),
+        (Mistake::UsedRefreshToken, "Maximum allowed refresh token reuse exceeded"),
+    ])
+    .chain(silent(&[Mistake::LoginRequired, Mistake::Denied]))
+    .collect();
+    let of_clients = [
+        (Mistake::WrongSecret, None, Some("unauthorized_client"), client),
+        (Mistake::WrongAssertion, Some(400), None, "Invalid token audience"),
+        (Mistake::UsedAssertion, Some(400), None, "Token reuse detected"),
+    ];
+    for (mistake, status, error, text) in of_clients {
+        refusals.insert(mistake, Refused { status, error: error.map(str::to_owned), description: Some(text.to_owned()) });
+    }
     Ways {
         known_scopes: Some(texts(&["openid", "email", "profile", "offline_access", "items.read", "items.write"])),
         default_scopes: texts(&["email", "profile"]),
@@ -63,8 +103,9 @@ fn keycloak() -> Ways {
         id_tokens: true,
         session_state: true,
         shared_grants: true,
+        remembers_consent: true,
         revoke_tells_unknown: true,
-        refusals: refusals.collect(),
+        refusals,
         challenge: None,
         ..Ways::default()
     }
@@ -82,10 +123,14 @@ fn oidc_provider() -> Ways {
         Mistake::NoVerifier,
         Mistake::DeadRefreshToken,
         Mistake::UsedRefreshToken,
+        Mistake::UnknownDeviceCode,
+        Mistake::UsedDeviceCode,
     ];
     let of_grants = of_grants.map(|mistake| (mistake, Refused { description: Some(one.to_owned()), ..Refused::default() }));
-    let refusals = said_as("invalid_request", &[Mistake::NoRedirect]).chain(of_grants);
+    let of_clients = described([(Mistake::WrongSecret, "client authentication failed")]);
+    let refusals = said_as("invalid_request", &[Mistake::NoRedirect]).chain(of_grants).chain(of_clients);
     Ways {
+        remembers_consent: true,
         id_tokens: true,
         shared_grants: true,
         access_revocation_kills: true,
@@ -99,6 +144,12 @@ fn oidc_provider() -> Ways {
 fn django_oauth_toolkit() -> Ways {
     let mut refusals: BTreeMap<Mistake, Refused> =
         said_as("invalid_request", &[Mistake::NoVerifier, Mistake::WrongRedirect, Mistake::NoRedirect]).collect();
+    let said = [(Mistake::NoVerifier, "Code verifier required."), (Mistake::WrongRedirect, "Mismatching redirect URI.")];
+    for (mistake, text) in said {
+        refusals.entry(mistake).or_default().description = Some(text.to_owned());
+    }
+    let no_device = Refused { status: Some(404), error: Some("device_not_found".to_owned()), description: Some(String::new()) };
+    refusals.insert(Mistake::UnknownDeviceCode, no_device);
     refusals.extend(silent(&[
         Mistake::UnknownScope,
         Mistake::LoginRequired,
@@ -131,7 +182,7 @@ fn django_oauth_toolkit() -> Ways {
 /// One error code for everything, which only the description tells apart; no revocation, and one live refresh token per
 /// user and client.
 fn gitea() -> Ways {
-    let described = [
+    let refusals = described([
         (Mistake::WrongSecret, "invalid client secret"),
         (Mistake::UnknownCode, "client is not authorized"),
         (Mistake::UsedCode, "client is not authorized"),
@@ -140,9 +191,9 @@ fn gitea() -> Ways {
         (Mistake::WrongRedirect, "unexpected redirect URI"),
         (Mistake::DeadRefreshToken, "unable to parse refresh token"),
         (Mistake::UsedRefreshToken, "token was already used"),
-    ];
-    let refusals = described.map(|(mistake, text)| (mistake, Refused { description: Some(text.to_owned()), ..Refused::default() }));
+    ]);
     Ways {
+        remembers_consent: true,
         pkce_required: false,
         pkce_plain: true,
         code_length: 56,
@@ -160,7 +211,7 @@ fn gitea() -> Ways {
         revocation: false,
         issuer_form: IssuerForm::Missing,
         error_style: ErrorStyle::UnauthorizedClient,
-        refusals: refusals.into(),
+        refusals: refusals.collect(),
         challenge: None,
         api_challenge: false,
         ..Ways::default()

@@ -113,6 +113,8 @@ pub(super) struct State {
     pub grants: HashMap<String, Grant>,
     /// Consent pages that are open, by nonce.
     pub pages: HashMap<String, (Timestamp, Asked)>,
+    /// Who consented to which client in which browser.
+    pub remembered: HashMap<(String, String), &'static str>,
     tokens: HashMap<String, Token>,
     /// Fingerprints in the order of issue.
     issued: Vec<String>,
@@ -137,6 +139,7 @@ impl State {
             codes: HashMap::new(),
             grants: HashMap::new(),
             pages: HashMap::new(),
+            remembered: HashMap::new(),
             tokens: HashMap::new(),
             issued: Vec::new(),
             keys: HashMap::from([(ids::fingerprint(super::API_KEY), key)]),
@@ -223,6 +226,7 @@ impl State {
 
     pub fn behave_as(&mut self, server: ServerKind) {
         self.ways = Ways { auto_consent: self.ways.auto_consent.take(), ..server.ways() };
+        self.devices.ways = server.device_ways();
     }
 
     pub fn reset_stats(&mut self) {

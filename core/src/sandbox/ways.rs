@@ -102,6 +102,9 @@ pub struct Refused {
 pub struct Ways {
     /// Consents at once as this user (`ada`, `grace`, `linus`), without a page. Default none: the page is shown.
     pub auto_consent: Option<String>,
+    /// Whether a user who consented to this client in this browser is sent back at once the next time, with another code. The parameter
+    /// `sandbox_browser` of the authorize URL tells browsers apart; `prompt=consent` asks all the same. Default false.
+    pub remembers_consent: bool,
     /// The scopes that the user leaves on, of those asked for. Default none: all.
     pub granted_scopes: Option<Vec<String>>,
     /// The scopes that exist; others are `invalid_scope`. Default none: every scope exists.
@@ -207,6 +210,7 @@ impl Default for Ways {
     fn default() -> Self {
         Self {
             auto_consent: None,
+            remembers_consent: false,
             granted_scopes: None,
             known_scopes: None,
             default_scopes: Vec::new(),

@@ -3,6 +3,7 @@
 use std::{io::Write, time::Duration};
 
 use serde::Deserialize;
+use smalt::{Code, Error};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 /// What becomes of one request; `{"do": "arm", "fault": "reset", "times": 2}` asks for it.
@@ -42,6 +43,8 @@ pub(crate) enum Fault {
         #[serde(default)]
         body: String,
     },
+    /// What a server says when its work ends in this code, in its own form.
+    Says { code: String },
     /// 200 with a page.
     Html,
     /// A whole answer whose JSON ends early.
@@ -122,6 +125,12 @@ impl Fault {
             Fault::Status { status, retry_after, body } => {
                 let wait = retry_after.map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
                 return whole(stream, status, &format!("content-type: text/plain\r\n{wait}"), body.as_bytes()).await;
+            }
+            Fault::Says { code } => {
+                let code = Code::parse(&code).ok_or_else(|| std::io::Error::other(format!("there is no code `{code}`")))?;
+                let said = smalt::wire::failure(&Error::code_only(code), "faults");
+                let body = serde_json::to_vec(&said)?;
+                return whole(stream, said.status_code, "content-type: application/json\r\n", &body).await;
             }
             Fault::Html => return whole(stream, 200, "content-type: text/html\r\n", b"<!doctype html><title>Please log in</title>").await,
             Fault::HalfJson => return whole(stream, 200, "content-type: application/json\r\n", br#"{"id": "acme-1", "rec"#).await,

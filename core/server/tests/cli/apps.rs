@@ -37,6 +37,44 @@ fn a_discovery_document_becomes_a_manifest_that_works() {
     assert_eq!(folder.run(&["apps", "new", "other", "--discover", "missing.json"]).code, 3);
 }
 
+/// From a provider's own address: what it publishes there is fetched, becomes a manifest that lint reads back, and that manifest connects, renews and ends at the
+/// provider.
+#[test]
+fn a_providers_address_becomes_a_manifest_that_connects() {
+    let mut folder = with_browser("allow");
+    let sandbox = folder.sandbox();
+    let new = |slug: &str, place: &str| folder.run(&["apps", "new", slug, "--discover", place]);
+    // A provider on a private address is asked where the project says so, and nowhere else.
+    let refused = new("acme", &sandbox.url);
+    assert!(refused.code == 3 && refused.err.contains("network.allow") && !folder.path("apps/acme.toml").exists(), "{}", refused.all());
+    let port = sandbox.url.rsplit(':').next().unwrap().trim_end_matches('/');
+    let allowed = format!("\n[network]\nallow = [\"127.0.0.1:{port}\"]\n");
+    folder.write("smalt.toml", &format!("manifests = [\"apps\"]\n{}{allowed}", folder.read("smalt.toml")));
+    let nothing = new("acme", &format!("{}/.well-known/nothing", sandbox.url));
+    assert!(nothing.code == 3 && nothing.err.contains("status 404"), "{}", nothing.all());
+    let said = folder.run(&["apps", "new", "acme", "--discover", &sandbox.url, "--json"]).ok().json();
+    assert!(said["written"] == "apps/acme.toml" && said["findings"].as_array().unwrap().iter().all(|f| f["severity"] != "error"), "{said}");
+
+    let lint = folder.run(&["apps", "lint", "apps/acme.toml", "--json"]).ok().json();
+    assert_eq!(lint["errors"], 0, "{lint}");
+    let shown = folder.run(&["apps", "show", "acme", "--json"]).ok().json();
+    let oauth2 = &shown["oauth2"];
+    let at = |path: &str| json!(format!("{}{path}", sandbox.url));
+    assert_eq!((&oauth2["authorize_url"], &oauth2["token_url"], &oauth2["issuer"]), (&at("/authorize"), &at("/token"), &at("")));
+    assert_eq!((&oauth2["revoke"]["url"], &oauth2["identity"]["url"]), (&at("/revoke"), &at("/userinfo")), "{oauth2}");
+    let text = folder.read("apps/acme.toml");
+    assert!(text.contains(&format!("source = \"{}/.well-known/openid-configuration\"", sandbox.url)), "{text}");
+
+    let client = "\n[apps.acme.client.test]\nid = \"sandbox-client\"\nsecret = { env = \"ACME_SECRET\" }\n";
+    folder.write("smalt.toml", &format!("{}{client}", folder.read("smalt.toml")));
+    folder.variables.push(("ACME_SECRET".to_owned(), "sandbox-secret".to_owned()));
+    let report = folder.run(&["apps", "test", "acme", "--json"]).ok().json();
+    for name in ["connect", "renew", "disconnect"] {
+        assert_eq!(step(&report, name)["ok"], true, "{name}: {report}");
+    }
+    assert_eq!(exchange(&report, "disconnect", "/revoke")["status"], 200);
+}
+
 #[test]
 fn answers_become_a_manifest_and_may_come_from_a_pipe() {
     let folder = Folder::new();

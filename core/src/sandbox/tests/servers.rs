@@ -25,6 +25,12 @@ fn said(got: &Got) -> String {
     }
 }
 
+/// How it is described; empty where it is not.
+fn described(got: &Got) -> String {
+    let body: Value = serde_json::from_str(&got.body).unwrap_or_default();
+    body["error_description"].as_str().unwrap_or_default().to_owned()
+}
+
 fn challenge(got: &Got) -> String {
     let line = got.head.lines().find_map(|line| line.strip_prefix("www-authenticate: "));
     match line.and_then(|line| line.split(' ').next()) {
@@ -47,6 +53,19 @@ fn alive(got: &Got) -> &'static str {
 
 fn came_back(callback: &Value) -> String {
     format!("{} ({})", callback["error"].as_str().unwrap_or("a code"), keys(callback))
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    use base64ct::Encoding;
+    base64ct::Base64UrlUnpadded::encode_string(bytes)
+}
+
+/// The key of the conformance cases; of no use elsewhere.
+fn rsa_key() -> ring::signature::RsaKeyPair {
+    use base64ct::Encoding;
+    let pem = include_str!("../../../../tests/conformance/keys/rsa.pem");
+    let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    ring::signature::RsaKeyPair::from_pkcs8(&base64ct::Base64::decode_vec(&body).unwrap()).unwrap()
 }
 
 fn verifier() -> String {
@@ -119,6 +138,12 @@ impl Subject {
         let v = verifier();
         let callback = self.bench.code(&v, &[("scope", "items.read")]).await;
         self.see("callback", keys(&callback));
+        let issuer = match callback["iss"].as_str() {
+            Some(issuer) if issuer == self.bench.sandbox.origin() => "the issuer",
+            Some(_) => "another",
+            None => "no",
+        };
+        self.see("iss in the callback", issuer);
         self.see("code length", callback["code"].as_str().unwrap().len().to_string());
         let link = self.link().await;
         let body = link.answer.json();
@@ -135,30 +160,41 @@ impl Subject {
         let link = Link { access: answer.text("access_token"), refresh: answer.text("refresh_token"), answer };
         let again = self.bench.redeem(&code, &v).await;
         self.see("code again", said(&again));
+        self.see("code again, described as", described(&again));
         let after = format!("{}, {}", self.access(&link).await, self.refresh(&link).await);
         self.see("code again: access, refresh", after);
 
         let code = self.code(&v).await;
         let wrong = self.bench.redeem(&code, &verifier()).await;
         self.see("wrong verifier", said(&wrong));
+        self.see("wrong verifier, described as", described(&wrong));
         let right = self.bench.redeem(&code, &v).await;
         self.see("wrong verifier, then the right one", said(&right));
-        for (row, with) in [
-            ("no verifier", vec![]),
-            ("wrong redirect_uri", vec![("code_verifier", v.as_str()), ("redirect_uri", "http://127.0.0.1:9/other")]),
-            ("no redirect_uri", vec![("code_verifier", v.as_str()), ("redirect_uri", "")]),
+        for (row, text, with) in [
+            ("no verifier", Some("no verifier, described as"), vec![]),
+            (
+                "wrong redirect_uri",
+                Some("wrong redirect_uri, described as"),
+                vec![("code_verifier", v.as_str()), ("redirect_uri", "http://127.0.0.1:9/other")],
+            ),
+            ("no redirect_uri", None, vec![("code_verifier", v.as_str()), ("redirect_uri", "")]),
         ] {
             let code = self.code(&v).await;
             let got = self.exchange(&code, &with).await;
             self.see(row, said(&got));
+            if let Some(text) = text {
+                self.see(text, described(&got));
+            }
         }
         let code = self.code(&v).await;
         let got = self.exchange(&code, &[("code_verifier", &v), ("client_secret", "wrong")]).await;
         self.see("wrong secret", format!("{}, {}", said(&got), challenge(&got)));
+        self.see("wrong secret, described as", described(&got));
         let got = self.bench.redeem(&code, &v).await;
         self.see("wrong secret, then the right one", said(&got));
         let got = self.bench.redeem("junk", &v).await;
         self.see("unknown code", said(&got));
+        self.see("unknown code, described as", described(&got));
         let got = self.bench.token(&[("grant_type", "password")]).await;
         self.see("unknown grant_type", said(&got));
     }
@@ -195,6 +231,11 @@ impl Subject {
         self.bench.control.auto_consent(None);
         let callback = self.bench.code(&v, &[("prompt", "none")]).await;
         self.see("authorize: prompt=none, nobody there", came_back(&callback));
+        let browser = self.browser();
+        self.bench.code(&v, &[("sandbox_browser", &browser), ("sandbox_user", "ada")]).await;
+        // Nobody presses a button here: who is not remembered sees the page, and does not come back.
+        let again = visit(&self.bench.authorize_url(&v, &[("sandbox_browser", &browser)])).await;
+        self.see("second authorize, same browser", if again.is_ok() { "callback" } else { "the page first" });
         self.bench.control.auto_consent(Some("ada"));
     }
 
@@ -206,8 +247,9 @@ impl Subject {
         let old = self.access(&link).await;
         self.see("refresh: old access, refresh token", format!("{old}, {rotated}"));
         let newest = Link { access: got.text("access_token"), refresh: got.text("refresh_token"), answer: got };
-        let again = self.refresh(&link).await;
-        self.see("refresh token again", again);
+        let again = self.bench.refresh(&link.refresh).await;
+        self.see("refresh token again", said(&again));
+        self.see("refresh token again, described as", described(&again));
         let after = format!("{}, {}", self.access(&newest).await, self.refresh(&newest).await);
         self.see("refresh token again: newest access, refresh", after);
 
@@ -225,6 +267,7 @@ impl Subject {
         self.see("refresh with a wider scope", said(&got));
         let got = self.bench.refresh("junk").await;
         self.see("refresh, junk token", said(&got));
+        self.see("refresh, junk token, described as", described(&got));
         let got = self.bench.userinfo("junk").await;
         self.see("junk access token at the API", format!("{}, {}", got.status, challenge(&got)));
     }
@@ -278,19 +321,134 @@ impl Subject {
         self.see("linked in one browser: first's refresh", all);
     }
 
+    /// A client that proves itself by JWTs (RFC 7523 section 2.2): each answer in the table's order.
+    async fn assertions(&mut self) {
+        let rsa = rsa_key();
+        let public = ring::rsa::PublicKeyComponents::<Vec<u8>>::from(rsa.public());
+        let key = json!({"kty": "RSA", "n": base64url(&public.n), "e": base64url(&public.e)});
+        let order = json!({"do": "register_client", "client_id": "asserting", "public_key": key});
+        self.bench.control.apply_json(order).unwrap();
+        let origin = self.bench.sandbox.origin();
+        for (row, client, algorithm) in [("client assertion HS256", CLIENT_ID, "HS256"), ("client assertion RS256", "asserting", "RS256")] {
+            let sign = |text: &str| match algorithm {
+                "HS256" => {
+                    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, CLIENT_SECRET.as_bytes());
+                    base64url(ring::hmac::sign(&key, text.as_bytes()).as_ref())
+                }
+                _ => {
+                    let mut signature = vec![0; rsa.public().modulus_len()];
+                    let random = ring::rand::SystemRandom::new();
+                    rsa.sign(&ring::signature::RSA_PKCS1_SHA256, &random, text.as_bytes(), &mut signature).unwrap();
+                    base64url(&signature)
+                }
+            };
+            let mut all = Vec::new();
+            let used = ids::new_token().unwrap();
+            for (what, audience, jti) in [
+                ("other aud", "https://elsewhere.example".to_owned(), ids::new_token().unwrap()),
+                ("aud = issuer", origin.clone(), used.clone()),
+                ("same jti again", origin.clone(), used),
+                ("aud = token URL", format!("{origin}/token"), ids::new_token().unwrap()),
+            ] {
+                let now = self.bench.clock.now().seconds();
+                let claims = json!({"iss": client, "sub": client, "aud": audience, "jti": jti, "iat": now, "exp": now + 60});
+                let text = [json!({"alg": algorithm}), claims].map(|part| base64url(part.to_string().as_bytes())).join(".");
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                form.append_pair("grant_type", "client_credentials").append_pair("scope", "items.read");
+                form.append_pair("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+                form.append_pair("client_assertion", &format!("{text}.{}", sign(&text)));
+                let got = self.bench.call("POST", "/token", FORM, &form.finish()).await;
+                all.push(format!("{what}: {}", said(&got)));
+            }
+            self.see(row, all.join("; "));
+        }
+    }
+
+    async fn device_start(&self, challenge: Option<&str>) -> Got {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("client_id", CLIENT_ID).append_pair("client_secret", CLIENT_SECRET).append_pair("scope", "items.read");
+        if let Some(challenge) = challenge {
+            form.append_pair("code_challenge", challenge).append_pair("code_challenge_method", "S256");
+        }
+        self.bench.call("POST", "/device", FORM, &form.finish()).await
+    }
+
+    /// A poll that comes in time.
+    async fn device_poll(&self, code: &str, verifier: &str) -> Got {
+        self.bench.clock.advance_millis(20_000);
+        self.device_poll_at_once(code, verifier).await
+    }
+
+    async fn device_poll_at_once(&self, code: &str, verifier: &str) -> Got {
+        let grant = "urn:ietf:params:oauth:grant-type:device_code";
+        self.bench.token(&[("grant_type", grant), ("device_code", code), ("code_verifier", verifier)]).await
+    }
+
+    fn decide_device(&self, started: &Got, decision: &str) {
+        let order = json!({"do": "decide_device", "user_code": started.text("user_code"), "decision": decision});
+        self.bench.control.apply_json(order).unwrap();
+    }
+
+    async fn devices(&mut self) {
+        let without = self.device_start(None).await;
+        self.see("device: start without PKCE", said(&without));
+        let v = verifier();
+        let challenge = ids::fingerprint(&v);
+        let started = self.device_start(Some(&challenge)).await;
+        if started.status != 200 {
+            self.see("device: start", said(&started));
+            return;
+        }
+        let body = started.json();
+        let dashed = started.text("user_code").split_once('-').is_some_and(|(a, b)| a.len() == 4 && b.len() == 4);
+        let form = if dashed { "AAAA-AAAA" } else { "8 letters and digits" };
+        // A number in JSON, and one that is whole.
+        let interval = body["interval"].as_f64().map_or("None".to_owned(), |interval| interval.to_string());
+        let told = format!("{}; interval {interval} expires_in {}; user code {form}", keys(&body), body["expires_in"]);
+        self.see("device: start", told);
+        let complete = if body["verification_uri_complete"].is_string() { "yes" } else { "no" };
+        self.see("device: verification_uri_complete", complete);
+        let code = started.text("device_code");
+        let first = self.device_poll(&code, &v).await;
+        let again = self.device_poll_at_once(&code, &v).await;
+        self.see("device: poll; at once again", format!("{}; {}", said(&first), said(&again)));
+        self.decide_device(&started, "allow");
+        let got = self.device_poll(&code, &v).await;
+        let with = if got.json()["refresh_token"].is_string() { " with refresh token" } else { "" };
+        self.see("device: token", format!("{}{with}", said(&got)));
+        let after = self.device_poll(&code, &v).await;
+        self.see("device: poll after use", said(&after));
+        let junk = self.device_poll("junk", &v).await;
+        self.see("device: junk code", said(&junk));
+        let started = self.device_start(Some(&challenge)).await;
+        self.decide_device(&started, "deny");
+        let denied = self.device_poll(&started.text("device_code"), &v).await;
+        self.see("device: user denies", said(&denied));
+    }
+
     async fn people_and_clients(&mut self) {
         if self.bench.control.shared.state().ways.offline_access {
             let browser = self.browser();
             let body = self.link_in(&browser, "items.read offline_access").await.answer.json();
             let all = format!("{}, {}", body["refresh_expires_in"], body["scope"].as_str().unwrap());
             self.see("offline_access: refresh_expires_in, scope", all);
+            let browser = self.browser();
+            let link = self.link_in(&browser, "items.read offline_access").await;
+            let rotated = self.bench.refresh(&link.refresh).await.text("refresh_token") != link.refresh;
+            let all = format!("{}; {}", if rotated { "rotated" } else { "kept" }, self.refresh(&link).await);
+            self.see("offline_access: refresh, then its token again", all);
         }
         let set = |control: &SandboxControl, ways: Value| control.apply_json(json!({"do": "set", "ways": ways})).unwrap();
         let control = self.bench.control.clone();
         let link = self.link().await;
-        control.apply(Control::Withdraw { user: "ada".to_owned(), client_id: None }).unwrap();
+        control.apply(Control::Withdraw { user: "ada".to_owned(), client_id: Some(CLIENT_ID.to_owned()) }).unwrap();
         let after = format!("{}, {}", self.access(&link).await, self.refresh(&link).await);
         self.see("consent withdrawn: access, refresh", after);
+
+        let link = self.link().await;
+        control.apply(Control::Withdraw { user: "ada".to_owned(), client_id: None }).unwrap();
+        let after = format!("{}, {}", self.access(&link).await, self.refresh(&link).await);
+        self.see("sessions ended: access, refresh", after);
 
         let link = self.link().await;
         set(&control, json!({"disabled_users": ["ada"]}));
@@ -303,7 +461,9 @@ impl Subject {
 
         let link = self.link().await;
         set(&control, json!({"disabled_clients": [CLIENT_ID]}));
-        let before = self.refresh(&link).await;
+        let refused = self.bench.refresh(&link.refresh).await;
+        let before = said(&refused);
+        self.see("client disabled, described as", described(&refused));
         set(&control, json!({"disabled_clients": []}));
         let all = format!("{before}; {}", self.refresh(&link).await);
         self.see("client disabled: refresh; enabled again", all);
@@ -349,6 +509,8 @@ async fn every_server_answers_as_it_was_measured() {
         subject.refreshes().await;
         subject.revocations().await;
         subject.siblings().await;
+        subject.assertions().await;
+        subject.devices().await;
         subject.people_and_clients().await;
         for (row, cells) in rows {
             assert_eq!(cells.as_array().unwrap().len(), ServerKind::ALL.len(), "{row}");
