@@ -61,10 +61,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_script() -> None:
-    assert run("script.py").endswith("revoked\n")
-
-
 def test_the_lines_of_the_readme() -> None:
     assert run(str(REPOSITORY / "examples" / "ten-lines" / "ten_lines.py")).endswith(" 200\nrevoked\n")
 

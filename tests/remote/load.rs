@@ -191,7 +191,7 @@ async fn the_queue_has_an_end() {
     assert_eq!(good, full);
 
     let server = Server::start(false).await;
-    let smalt = server.client(Duration::from_secs(1));
+    let smalt = server.client(Duration::from_secs(5));
     for number in 0..2 * MOST_CALLS {
         calls.spawn(get(&smalt, number));
     }

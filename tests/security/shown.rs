@@ -158,7 +158,7 @@ async fn s41_debug_of_every_type_with_a_secret_shows_none() {
     }))
     .unwrap();
     let field: Field = serde_json::from_value(json!({
-        "id": "hook", "name": "Hook", "field_type": "password", "required": false, "hidden": false, "multiple": false,
+        "id": "hook", "name": "Hook", "field_type": "text", "required": false, "hidden": false, "multiple": false,
         "value": S, "default_value": S
     }))
     .unwrap();

@@ -69,7 +69,7 @@ fn s76_no_unsafe_code() {
 
 /// Whether it is named after a numbered requirement: `s76_…` in most languages, `s76: …` in JavaScript.
 fn is_of_row(name: &str) -> bool {
-    matches!(name.as_bytes(), [b'r' | b's', tens, ones, b'_' | b':', _, ..] if tens.is_ascii_digit() && ones.is_ascii_digit())
+    matches!(name.as_bytes(), [b'r' | b's', tens, ones, b'_' | b':' | b' ', _, ..] if tens.is_ascii_digit() && ones.is_ascii_digit())
 }
 
 /// The tests of rows that a file has: functions that it defines, and what JavaScript hands to its runner. What only speaks of one is none.
@@ -82,7 +82,11 @@ fn tests_in(text: &str) -> Vec<&str> {
             line.match_indices(word).filter(move |(at, _)| !line[..*at].ends_with(is_name)).map(move |(at, _)| &line[at + word.len()..])
         };
         for rest in ["fn ", "def ", "func ", "fun "].into_iter().flat_map(behind) {
-            let rest = rest.trim_start_matches('`');
+            // Kotlin's are sentences.
+            if let Some((name, _)) = rest.strip_prefix('`').and_then(|rest| rest.split_once('`')) {
+                found.push(name);
+                continue;
+            }
             // In Python a test's name has a word before.
             let rest = rest.strip_prefix("test_").unwrap_or(rest);
             found.push(&rest[..rest.find(|c: char| !is_name(c)).unwrap_or(rest.len())]);
@@ -99,8 +103,8 @@ fn tests_in(text: &str) -> Vec<&str> {
 #[test]
 fn tests_are_told_from_words_about_them() {
     let text = "// fn s01_a() is a comment\n  pub async fn s02_b(x: u8) {\n    call(s03_c); \"s04_d\"\n    def test_s05_e(self) -> None:\n  @Test func s06_f() {\n\
-                fun s07_g() =\ntest('s08: a b', async () => {\n  await t.test(\"s09: c\");\nwant(`s10: d`)\nlatest('s11: e')\nfn s1_f() {}\n* fn s12_g()";
-    assert_eq!(tests_in(text), ["s02_b", "s05_e", "s06_f", "s07_g", "s08: a b", "s09: c"]);
+                fun s07_g() =\n  fun `s13 a sentence`() {\n\n fun `a sentence`()\ntest('s08: a b', async () => {\n  await t.test(\"s09: c\");\nwant(`s10: d`)\nlatest('s11: e')\nfn s1_f() {}\n* fn s12_g()";
+    assert_eq!(tests_in(text), ["s02_b", "s05_e", "s06_f", "s07_g", "s13 a sentence", "s08: a b", "s09: c"]);
 }
 
 /// A test that the page names and nobody has would be a row that nobody runs.

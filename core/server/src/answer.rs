@@ -99,6 +99,16 @@ impl Trouble {
         }
     }
 
+    /// Its code among Smalt's own, as near as there is one.
+    pub(crate) fn code(&self) -> smalt::Code {
+        match self {
+            Trouble::Smalt(error) | Trouble::Known(error, ..) => error.code(),
+            Trouble::Plain(504, ..) => smalt::Code::ServerTimeout,
+            Trouble::Plain(500.., ..) => smalt::Code::ServerError,
+            Trouble::Plain(..) => smalt::Code::InvalidRequest,
+        }
+    }
+
     /// Its body.
     pub(crate) fn body(&self, request_id: &str) -> Failure {
         match self {

@@ -33,7 +33,11 @@ use crate::{
     pack, path, port,
     project::in_force,
     rates::Rates,
-    routes::{Access, PASSING, Route, asks_itself, routes},
+    routes::{
+        Access, PASSING, Route, asks_itself,
+        pages::{Came, gone_on},
+        routes,
+    },
     settings::{Current, Settings, most, time},
     waits::Waits,
     who,
@@ -223,6 +227,12 @@ impl Api {
         Ok(url.trim_end_matches('/').to_owned())
     }
 
+    /// The same, where anybody said it.
+    pub(crate) async fn home(&self) -> Option<String> {
+        let smalt = self.0.hosts.all().next().map(|(_, smalt)| smalt.clone())?;
+        self.public_url(&smalt).await.ok()
+    }
+
     fn find(&self, target: &str) -> Option<(&Served, Places)> {
         let found = self.0.router.at(target.split('?').next().unwrap_or_default()).ok()?;
         let decoded = |(name, value): (&str, &str)| {
@@ -252,28 +262,32 @@ impl Api {
         });
         let mut place = Place::nowhere();
         let is_direct = self.0.options.port_secret.as_ref().map_or(Ok(()), |_| port::is_direct(&head));
+        let target = path::normal(&head.uri);
+        let from_provider = matches!(head.method, Method::GET | Method::POST) && path::is_callback(&target);
         let mut response = if let Err(trouble) = is_direct {
             refused(&trouble, None, &request_id)
         } else if head.method == Method::OPTIONS {
             preflight()
         } else {
             // A body that passes through has its own times; its answer begins when it has been sent.
-            let target = path::normal(&head.uri);
             let is_passing = target.split('?').next() == Some(PASSING);
             let limits = &settings.server;
             let deadline = time(if is_passing { limits.stream_time } else { limits.request_time });
-            let work = self.handle(&settings, client, &mut place, target, head, body);
+            let work = self.handle(&settings, client, &mut place, &target, head, body);
             let done = match deadline {
                 Some(deadline) => tokio::time::timeout(deadline, work).await,
                 None => Ok(work.await),
             };
+            let done = done.unwrap_or_else(|_| {
+                let seconds = settings.server.request_time;
+                let text = format!("no answer within {seconds} s; what was begun goes on: read its outcome later");
+                Err((Trouble::Plain(504, "SERVER_ERROR", text), None))
+            });
             match done {
-                Ok(Ok(response)) => response,
-                Ok(Err((trouble, allow))) => refused(&trouble, allow.as_deref(), &request_id),
-                Err(_) => {
-                    let seconds = settings.server.request_time;
-                    let text = format!("no answer within {seconds} s; what was begun goes on: read its outcome later");
-                    refused(&Trouble::Plain(504, "SERVER_ERROR", text), None, &request_id)
+                Ok(response) => response,
+                Err((trouble, allow)) => {
+                    let refused = refused(&trouble, allow.as_deref(), &request_id);
+                    if from_provider { self.led_on(&target, &trouble).await } else { refused }
                 }
             }
         };
@@ -301,12 +315,22 @@ impl Api {
         response
     }
 
+    /// A browser that comes back from a provider stays at no address with its code and state, refused or not (S-08).
+    async fn led_on(&self, target: &str, trouble: &Trouble) -> Response<Body> {
+        let came = match trouble.code() {
+            // What was begun goes on: whoever waits for the connect learns its end.
+            Code::ServerTimeout => Came::Waiting,
+            code => Came::Failed(code),
+        };
+        gone_on(self, target, came).await.into_response()
+    }
+
     async fn handle<B>(
         &self,
         settings: &Arc<Settings>,
         client: Option<std::net::IpAddr>,
         place: &mut Place,
-        target: String,
+        target: &str,
         head: http::request::Parts,
         body: B,
     ) -> Result<Response<Body>, (Trouble, Option<String>)>
@@ -314,10 +338,10 @@ impl Api {
         B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
         head_fits(&head, &settings.server).map_err(|trouble| (trouble, None))?;
-        if !is_health(&target) {
+        if !is_health(target) {
             self.has_room(&settings.server).map_err(|trouble| (trouble, None))?;
         }
-        let found = self.find(&target);
+        let found = self.find(target);
         if let Some(secret) = &self.0.options.port_secret {
             let route = found.as_ref().and_then(|(routes, _)| routes.first()).map(|(_, route)| *route);
             port::knows(secret, &head.headers, route).map_err(|trouble| (trouble, None))?;
@@ -339,7 +363,7 @@ impl Api {
         let Some(params) = params else { return Err((Trouble::bad("the path is no UTF-8"), None)) };
         let operation = params.get("operation").and_then(|name| Operation::named(name));
         *place = operation.map_or_else(|| Place::route(at), Place::operation);
-        let found = Found { route, operation, target, params, client };
+        let found = Found { route, operation, target: target.to_owned(), params, client };
         self.run(settings, found, head, body).await.map_err(|trouble| (trouble, None))
     }
 

@@ -2,8 +2,12 @@
 //! address or a credential stands in it.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write,
-    sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -29,6 +33,8 @@ pub(crate) struct Metrics {
     rows: Vec<Row>,
     buckets: [AtomicU64; ENDS.len() + 1],
     refused: [AtomicU64; COUNTED.len()],
+    /// Callbacks by what came of them: their status does not tell.
+    callbacks: Mutex<BTreeMap<&'static str, u64>>,
     /// Requests under way.
     pub(crate) under_way: AtomicI64,
     /// Calls that wait for an event.
@@ -81,6 +87,7 @@ impl Metrics {
             rows: (0..count).map(|_| Row::default()).collect(),
             buckets: Default::default(),
             refused: Default::default(),
+            callbacks: Mutex::default(),
             under_way: AtomicI64::new(0),
             waiters: AtomicI64::new(0),
             connections: AtomicI64::new(0),
@@ -102,6 +109,11 @@ impl Metrics {
         if let Some(at) = COUNTED.iter().position(|one| one.as_str() == what.as_str()) {
             self.refused[at].fetch_add(1, Relaxed);
         }
+    }
+
+    /// A browser came back from a provider: `connected`, `waiting`, `returned`, or the code of an error.
+    pub(crate) fn came_back(&self, outcome: &'static str) {
+        *self.callbacks.lock().unwrap_or_else(PoisonError::into_inner).entry(outcome).or_default() += 1;
     }
 
     /// Everything as text.
@@ -142,6 +154,11 @@ impl Metrics {
         for (what, count) in COUNTED.iter().zip(&self.refused) {
             let _ = writeln!(text, "smalt_http_refused_total{{rate=\"{}\"}} {}", what.as_str(), count.load(Relaxed));
         }
+        let help = "Browsers that came back from a provider, by outcome: connected, waiting, returned, or the code of an error.";
+        head(&mut text, "callbacks_total", "counter", help);
+        for (outcome, count) in self.callbacks.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let _ = writeln!(text, "smalt_callbacks_total{{outcome=\"{outcome}\"}} {count}");
+        }
         for (name, help, value) in [
             ("http_requests_under_way", "Requests that are being answered, without those that wait for an event.", &self.under_way),
             ("http_waiters", "Calls that wait for an event.", &self.waiters),
@@ -172,6 +189,8 @@ mod tests {
         metrics.answered(Place::operation(Operation::Credential), 403, Duration::from_secs(60));
         metrics.answered(Place::nowhere(), 404, Duration::ZERO);
         metrics.refused(Counted::GuessesOf);
+        metrics.came_back("user_denied");
+        metrics.came_back("user_denied");
         let text = metrics.text();
         for line in [
             "smalt_http_requests_total{method=\"POST\",route=\"/smalt/v1/credential\",status=\"4xx\"} 1",
@@ -180,6 +199,7 @@ mod tests {
             "smalt_http_request_duration_seconds_bucket{le=\"+Inf\"} 3",
             "smalt_http_request_duration_seconds_count 3",
             "smalt_http_refused_total{rate=\"guesses\"} 1",
+            "smalt_callbacks_total{outcome=\"user_denied\"} 2",
         ] {
             assert!(text.lines().any(|one| one == line), "{line}\n{text}");
         }

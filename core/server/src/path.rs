@@ -19,6 +19,14 @@ pub(crate) fn normal(uri: &Uri) -> String {
     path
 }
 
+/// Whether a provider sends browsers to what `normal` answered.
+pub(crate) fn is_callback(target: &str) -> bool {
+    let path = target.split('?').next().unwrap_or_default();
+    path.strip_prefix("/api/v1/")
+        .and_then(|rest| rest.strip_suffix("/callback"))
+        .is_some_and(|slug| !slug.is_empty() && !slug.contains('/'))
+}
+
 /// The pairs of a query or of a form.
 pub(crate) fn pairs(text: &str) -> Vec<(String, String)> {
     let decode = |part: &str| percent_encoding::percent_decode_str(&part.replace('+', " ")).decode_utf8_lossy().into_owned();
@@ -41,6 +49,12 @@ mod tests {
         {
             assert_eq!(normal(&sent.parse().unwrap()), read, "{sent}");
         }
+    }
+
+    #[test]
+    fn callbacks_are_known_by_their_path() {
+        assert!(is_callback("/api/v1/slack/callback?code=a/b") && is_callback("/api/v1/slack/callback"));
+        assert!(!is_callback("/api/v1/callback") && !is_callback("/api/v1/a/b/callback") && !is_callback("/x?/api/v1/slack/callback"));
     }
 
     #[test]

@@ -106,17 +106,12 @@ pub struct Field {
     pub mapping: Option<Mapping>,
 }
 
-/// A password's value is not shown.
+/// Values are the user's, and may be secrets whatever the field's type: not shown.
 impl std::fmt::Debug for Field {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("Field");
         shown.field("id", &self.id).field("field_type", &self.field_type).field("required", &self.required).field("options", &self.options);
-        if self.field_type == FieldType::Password {
-            shown.field("set", &self.value.is_some());
-        } else {
-            shown.field("value", &self.value).field("default_value", &self.default_value);
-        }
-        shown.finish_non_exhaustive()
+        shown.field("set", &self.value.is_some()).finish_non_exhaustive()
     }
 }
 

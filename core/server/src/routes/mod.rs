@@ -9,7 +9,7 @@ mod fields;
 mod health;
 mod openapi;
 mod org;
-mod pages;
+pub(crate) mod pages;
 mod passing;
 mod portal;
 mod sessions;

@@ -48,7 +48,12 @@ fn parameters(route: &Route) -> Json {
 
 /// Pages for people, whose errors are pages, too.
 fn is_page(path: &str) -> bool {
-    matches!(path, "/connect" | "/connect/{ticket}" | "/connect/go/{ticket}") || path.ends_with("/callback")
+    matches!(path, "/connect" | "/connect/{ticket}" | "/connect/go/{ticket}")
+}
+
+/// Where providers send browsers.
+fn is_callback(path: &str) -> bool {
+    path.ends_with("/callback")
 }
 
 /// The media type of a good answer, where that is no JSON.
@@ -105,8 +110,11 @@ pub(super) fn document() -> Json {
             let schema = if media_type == "text/event-stream" { json!({}) } else { json!({"type": "string"}) };
             item["responses"]["200"]["content"] = json!({media_type: {"schema": schema}});
         }
-        if is_page(route.path) {
-            item["responses"]["303"] = json!({"description": "Goes on at the provider, or back to the caller's page."});
+        if is_callback(route.path) {
+            let about = "Whatever came of it: goes on to `/connect/done`, with `outcome` or `error`, or back to the caller's page. Other methods are refused.";
+            item["responses"] = json!({"303": {"description": about}, "default": item["responses"]["default"].take()});
+        } else if is_page(route.path) {
+            item["responses"]["303"] = json!({"description": "Goes on at the provider."});
             item["responses"]["default"]["content"]["text/html"] = json!({"schema": {"type": "string"}});
         }
         if media_type(route) == Some("text/event-stream") {
@@ -125,7 +133,8 @@ pub(super) fn document() -> Json {
             let bytes = json!({"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}});
             item["requestBody"] = json!({"required": false, "content": bytes});
         } else if matches!(route.method, "POST" | "PUT" | "PATCH") {
-            item["requestBody"] = json!({"required": false, "content": {"application/json": {"schema": {"type": "object"}}}});
+            let kind = if is_callback(route.path) { "application/x-www-form-urlencoded" } else { "application/json" };
+            item["requestBody"] = json!({"required": false, "content": {kind: {"schema": {"type": "object"}}}});
         }
         add(route.path.to_owned(), route.method, item);
     }

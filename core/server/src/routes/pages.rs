@@ -12,6 +12,7 @@ use smalt::{
 use super::DONE;
 use crate::{
     answer::{Answer, Page, Trouble},
+    api::Api,
     call::Call,
 };
 
@@ -148,17 +149,35 @@ pub(super) async fn go(call: Call) -> Result<Answer, Trouble> {
     }
 }
 
-/// Sends the browser on to a page whose address holds nothing of the callback's, so that code and state are in no address bar, history or
-/// referrer (S-08).
-fn gone_on(call: &Call, how: &str) -> Answer {
-    let path = call.target.split('?').next().unwrap_or_default();
-    // Relative to the folder in which the callback stands: a path before ours that a proxy took away stays as it is.
-    let up = "../".repeat(path.matches('/').count().saturating_sub(1));
-    Answer::Redirect { location: format!("{up}{}?{how}", DONE.trim_start_matches('/')), cookie: None }
+/// What came of a callback.
+pub(crate) enum Came {
+    Connected,
+    /// Whoever began it finishes it.
+    Waiting,
+    Failed(Code),
 }
 
-fn ended(call: &Call, error: &Error) -> Answer {
-    gone_on(call, &format!("error={}", error.code().as_str()))
+/// Sends the browser on to a page whose address holds nothing of the callback's, so that code and state are in no address bar, history or
+/// referrer (S-08). `target` is what was asked for.
+pub(crate) async fn gone_on(api: &Api, target: &str, came: Came) -> Answer {
+    let (name, outcome) = match came {
+        Came::Connected => ("outcome", "connected"),
+        Came::Waiting => ("outcome", "waiting"),
+        Came::Failed(code) => {
+            tracing::info!(code = code.as_str(), "a callback ended no connect");
+            ("error", code.as_str())
+        }
+    };
+    api.counters().came_back(outcome);
+    let page = match api.home().await {
+        Some(base) => format!("{base}{DONE}"),
+        // Nobody said where we are: relative to the folder in which the callback stands.
+        None => {
+            let path = target.split('?').next().unwrap_or_default();
+            format!("{}{}", "../".repeat(path.matches('/').count().saturating_sub(1)), DONE.trim_start_matches('/'))
+        }
+    };
+    Answer::Redirect { location: format!("{page}?{name}={outcome}"), cookie: None }
 }
 
 /// The page behind a callback. It knows what stands in its address, and no flow: anybody may open it and learns nothing.
@@ -197,7 +216,7 @@ pub(super) async fn callback(call: Call) -> Result<Answer, Trouble> {
     });
     let (smalt, parked) = match found.await {
         Ok(found) => found,
-        Err(error) => return Ok(ended(&call, &error)),
+        Err(error) => return Ok(gone_on(&call.api, &call.target, Came::Failed(error.code())).await),
     };
     if let (true, Some(claim)) = (parked.handed_off, &parked.claim) {
         let request = FinishConnect { account: parked.account_id.clone(), callback_url: None, cookie: None, claim: Some(claim.clone()) };
@@ -206,17 +225,15 @@ pub(super) async fn callback(call: Call) -> Result<Answer, Trouble> {
         let of = GetFlow { account: parked.account_id.clone(), flow: parked.flow_id.clone() };
         let flow = smalt.backend().get_flow(&caller, of).await;
         if let Some(location) = flow.ok().and_then(|flow| flow.return_url) {
+            call.api.counters().came_back("returned");
             return Ok(Answer::Redirect { location, cookie: None });
         }
-        return Ok(match finished {
-            Ok(_) => gone_on(&call, "outcome=connected"),
-            Err(error) => ended(&call, &error),
-        });
+        let came = finished.map_or_else(|error| Came::Failed(error.code()), |_| Came::Connected);
+        return Ok(gone_on(&call.api, &call.target, came).await);
     }
-    Ok(match parked.return_to {
-        Some(location) => Answer::Redirect { location, cookie: None },
-        None => gone_on(&call, "outcome=waiting"),
-    })
+    let Some(location) = parked.return_to else { return Ok(gone_on(&call.api, &call.target, Came::Waiting).await) };
+    call.api.counters().came_back("returned");
+    Ok(Answer::Redirect { location, cookie: None })
 }
 
 #[cfg(test)]

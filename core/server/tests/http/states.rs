@@ -1,7 +1,11 @@
 //! How an application stands, through the whole life of a connection.
 
 use serde_json::json;
-use smalt::{model::Json, sandbox::Control};
+use smalt::{
+    model::Json,
+    sandbox::{Control, Endpoint, Misbehaviour},
+};
+use smalt_server::ApiOptions;
 
 use crate::world::{PUBLIC, World};
 
@@ -91,6 +95,62 @@ async fn s08_the_page_behind_a_callback_knows_its_address_only() {
     }
 }
 
+/// A provider's address with a slash too many is the same callback; it leads to the same page.
+#[tokio::test]
+async fn s08_slashes_too_many_lead_to_the_same_page() {
+    let world = World::new().await;
+    for path in ["/api//v1/sandbox-oauth/callback", "//api/v1/sandbox-oauth/callback", "/api/v1/sandbox-oauth/callback/"] {
+        let target = format!("{path}?code=canary-code&state=canary-state");
+        let came = world.send("GET", &target, &[], b"").await;
+        world.ends_on(&format!("{PUBLIC}{target}"), &came).await.expect(200);
+    }
+}
+
+/// What the server refuses before any flow is looked for leaves code and state in no address bar either.
+#[tokio::test]
+async fn s08_a_callback_that_is_refused_leads_to_the_page_too() {
+    let limits = |project: &mut smalt::project::Project| {
+        project.server.rates.address = 60;
+        project.server.body_size = 100;
+    };
+    let world = World::with(ApiOptions::default(), limits).await;
+    let path = "/api/v1/sandbox-oauth/callback";
+    let target = format!("{path}?code=canary-code&state=canary-state");
+    let error = |came: &crate::world::Said| {
+        assert_eq!((came.status, came.text.as_str()), (303, ""));
+        let page = came.header("location").strip_prefix(PUBLIC).unwrap();
+        page.strip_prefix("/connect/done?error=").unwrap().to_owned()
+    };
+    let long = "x".repeat(20_000);
+    assert_eq!(error(&world.send("GET", &target, &[("x-long", &long)], b"").await), "invalid_request", "a head too large");
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let body = format!("code=canary-code&state={long}");
+    assert_eq!(error(&world.send("POST", path, &form, body.as_bytes()).await), "invalid_request", "a body too large");
+    let mut codes = std::collections::BTreeSet::new();
+    for _ in 0..200 {
+        codes.insert(error(&world.send_from(Some("192.0.2.1"), "GET", &target, &[], b"").await));
+    }
+    assert_eq!(codes.into_iter().collect::<Vec<_>>(), ["invalid_state", "rate_limited"]);
+    world.send("DELETE", &target, &[], b"").await.expect(405);
+    let metrics = world.api.metrics();
+    assert!(metrics.contains("smalt_callbacks_total{outcome=\"invalid_request\"} 2\n"), "{metrics}");
+}
+
+/// A provider that is slow: the browser does not wait for longer than the server's time, and the connect goes on.
+#[tokio::test]
+async fn s08_a_callback_that_takes_too_long_goes_on() {
+    let world = World::with(ApiOptions::default(), |project| project.server.request_time = 2.0).await;
+    let session = world.account("ada").await;
+    let ticket = world.integrate(&session).await;
+    let slow = Control::Misbehave { at: Endpoint::Token, with: Misbehaviour::Delay { millis: 4_000, after_work: false }, times: Some(1) };
+    world.sandbox.control().apply(slow).unwrap();
+    let page = world.go_on(&ticket, "allow").await.expect(200);
+    assert!(page.text.contains("Almost done"), "{}", page.text);
+    while world.state(&session, "sandbox-oauth").await != stands(true, false, &["active"]) {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_key_application_from_never_to_disconnected() {
     let world = World::new().await;
@@ -126,7 +186,8 @@ async fn who_begins_is_who_ends() {
     let mut url = url::Url::parse(gone.header("location")).unwrap();
     url.query_pairs_mut().append_pair("sandbox_user", "ada").append_pair("sandbox_decision", "allow");
     let callback = smalt::sandbox::visit(url.as_str()).await.unwrap();
-    let stranger = world.send("GET", callback.strip_prefix(crate::world::PUBLIC).unwrap(), &[], b"").await;
+    let stranger = world.send("GET", callback.strip_prefix(PUBLIC).unwrap(), &[], b"").await;
+    let stranger = world.ends_on(&callback, &stranger).await.expect(200);
     assert!(stranger.text.contains("browser_mismatch"), "{}", stranger.text);
     assert_eq!(world.state(&session, "sandbox-oauth").await, stands(false, false, &[]));
 }

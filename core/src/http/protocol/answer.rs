@@ -102,11 +102,13 @@ impl RawAnswer {
         }
     }
 
-    /// The texts at a pointer, of a list or of one value.
+    /// The texts at a pointer, of a list or of one value. What is there and says none has none.
     fn texts(&self, pointer: &str) -> Option<Vec<&str>> {
+        let one = |value| self.said(value).and_then(Json::as_str);
         match self.all(pointer)? {
-            Json::Array(items) => Some(items.iter().filter_map(|item| self.said(item)?.as_str()).collect()),
-            value => Some(vec![self.said(value)?.as_str()?]),
+            Json::Null => None,
+            Json::Array(items) => Some(items.iter().filter_map(one).collect()),
+            value => Some(one(value).into_iter().collect()),
         }
     }
 

@@ -344,7 +344,7 @@ fn xml_is_read_whatever_stands_there_twice() {
         ("<scope>a</scope><scope k='v'>b</scope>", list(&["a", "b"])),
         ("<scope k='v'/>", list(&[])),
         ("<scope/>", list(&[])),
-        ("<scope><name>a</name></scope>", None),
+        ("<scope><name>a</name></scope>", list(&[])),
         ("", None),
     ] {
         let body = format!("<r><status>true</status><session><id>t1</id></session>{scope}</r>");

@@ -153,28 +153,28 @@ fn built_in_manifests_have_only_the_findings_that_licences_force() {
 /// Where a note says how long a refresh token lives that nobody uses, the manifest says so too, in a number that keeps connections alive.
 #[test]
 fn what_notes_say_of_unused_refresh_tokens_is_stated() {
-    // Ends that using the token does not put off: an app in testing, from the consent on, a public client (which none of ours is).
-    const OTHERWISE: [&str; 3] = ["google", "linkedin", "slack"];
-    let life = regex_lite::Regex::new(r"[Rr]efresh tokens?[^.;:]*? (\d+) (hours|days|months)\b").unwrap();
-    let mut stated = Vec::new();
+    // Ends that using the token does not put off: of Google's family, LinkedIn and Slack (which is about public clients; none of ours is).
+    const OTHERWISE: [&str; 3] = ["An app in testing", "from the consent", "a public client"];
+    let life = regex_lite::Regex::new(r"[Rr]efresh tokens?[^.;:]*? (\d+) (hours|days|weeks|months|years)\b").unwrap();
+    let mut stated = std::collections::BTreeSet::new();
     for manifest in crate::manifest::Catalog::builtin().all() {
         let unused_life = manifest.oauth2.as_ref().and_then(|oauth2| oauth2.refresh.unused_life);
         let notes = manifest.facts.iter().filter(|fact| fact.about.iter().any(|about| about.starts_with("oauth2")));
-        for found in notes.filter_map(|fact| life.captures(fact.note.as_deref()?)) {
-            if OTHERWISE.contains(&&*manifest.slug) {
-                continue;
-            }
+        let notes = notes.filter_map(|fact| fact.note.as_deref()).filter(|note| !OTHERWISE.iter().any(|words| note.contains(words)));
+        for found in notes.filter_map(|note| life.captures(note)) {
             let unit = match &found[2] {
                 "hours" => 3_600,
                 "days" => 86_400,
-                _ => 30 * 86_400,
+                "weeks" => 7 * 86_400,
+                "months" => 30 * 86_400,
+                _ => 365 * 86_400,
             };
             assert_eq!(unused_life, Some(found[1].parse::<u64>().unwrap() * unit), "{}: `{}`", manifest.slug, &found[0]);
-            stated.push(manifest.slug.clone());
+            stated.insert(manifest.slug.clone());
         }
     }
     let all = ["airtable", "box", "docusign", "github", "greenhouse", "pipedrive", "quickbooks", "xero", "zoom"];
-    assert_eq!(stated, all);
+    assert!(all.iter().all(|slug| stated.contains(*slug)), "{stated:?}");
 }
 
 /// The first block of TOML in a page of the docs.
