@@ -41,6 +41,14 @@ pub(crate) trait Received: Sized + Send + 'static {
     /// # Errors
     /// When it is of another form. The error may repeat what stood there: say nothing of it.
     fn received(json: model::Json) -> serde_json::Result<Self>;
+
+    /// Reads it from its text. The answers of the busiest calls have a reader for that, see `busy`; the others are taken apart first.
+    ///
+    /// # Errors
+    /// As [`Self::received`], and where the text is no JSON.
+    fn read(text: &[u8]) -> serde_json::Result<Self> {
+        Self::received(serde_json::from_slice(text)?)
+    }
 }
 
 impl<T: Received> Received for Arc<T>
@@ -49,6 +57,10 @@ where
 {
     fn received(json: model::Json) -> serde_json::Result<Self> {
         T::received(json).map(Arc::new)
+    }
+
+    fn read(text: &[u8]) -> serde_json::Result<Self> {
+        T::read(text).map(Arc::new)
     }
 }
 
@@ -133,20 +145,44 @@ impl<T: Serialize> Expose for model::Page<T> {
 
 /// Types that hold no secret of Smalt's are written as they always are.
 macro_rules! plain {
-    ($($type:ty),* $(,)?) => { $(
+    ($($type:ty),* $(,)? $(; busy $($busy:ty),*)?) => {
+        $(
+            plain!(@exposed $type);
+            $crate::expose::received!($type);
+        )*
+        $($(
+            plain!(@exposed $busy);
+            $crate::expose::received!($busy, busy);
+        )*)?
+    };
+    (@exposed $type:ty) => {
         impl Expose for $type {
             fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 self.serialize(serializer)
             }
         }
+    };
+}
 
-        impl Received for $type {
+/// Reads a type. A `busy` one has a second reader, which goes through the text once and keeps nothing of it beside: a credential's token
+/// stands in no memory but its own.
+macro_rules! received {
+    ($type:ty $(, $busy:ident)?) => {
+        impl $crate::expose::Received for $type {
             fn received(json: $crate::model::Json) -> serde_json::Result<Self> {
                 serde_json::from_value(json)
             }
+
+            $($crate::expose::received!(@$busy);)?
         }
-    )* };
+    };
+    (@busy) => {
+        fn read(text: &[u8]) -> serde_json::Result<Self> {
+            serde_json::from_slice(text)
+        }
+    };
 }
+pub(crate) use received;
 
 impl Expose for () {
     fn write_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -155,12 +191,13 @@ impl Expose for () {
 }
 
 plain! {
-bool, u16, u32, u64, String, crate::Timestamp, model::Json, model::JsonMap, model::Environment, crate::manifest::Pagination, crate::project::Project, model::AccountUpdate, model::ApiKey, model::Application, model::AuthType, model::Config, model::ConfigUpdate, model::ConnectFlow, model::Connection, model::Field, model::HandoffPreview, model::KeyRotation, model::Labels, model::LinkedAccount, model::Receipt, model::RuleColumns, model::SiblingPolicy, model::UpsertedAccount, model::Delivery, model::WebhookEvent, model::WebhookKind, model::Execution, model::OwnChange,
+bool, u16, u32, u64, String, crate::Timestamp, model::Json, model::JsonMap, model::Environment, crate::manifest::Pagination, crate::project::Project, model::AccountUpdate, model::ApiKey, model::Application, model::AuthType, model::Config, model::ConfigUpdate, model::ConnectFlow, model::Connection, model::Field, model::HandoffPreview, model::KeyRotation, model::Labels, model::Receipt, model::RuleColumns, model::SiblingPolicy, model::UpsertedAccount, model::Delivery, model::WebhookEvent, model::WebhookKind, model::Execution, model::OwnChange;
+busy model::LinkedAccount
 }
 
-/// The fields of a struct, each exposed; a field that is forgotten here does not compile.
+/// The fields of a struct, each exposed; a field that is forgotten here does not compile. `=> busy`: see [`received`].
 macro_rules! exposes {
-    ($($name:ident { $($field:ident),* $(,)? })*) => { $(
+    ($($name:ident { $($field:ident),* $(,)? } $(=> $busy:ident)?)*) => { $(
         impl $crate::expose::Expose for $name {
             fn write_exposed<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeStruct;
@@ -173,11 +210,7 @@ macro_rules! exposes {
             }
         }
 
-        impl $crate::expose::Received for $name {
-            fn received(json: $crate::model::Json) -> serde_json::Result<Self> {
-                serde_json::from_value(json)
-            }
-        }
+        $crate::expose::received!($name $(, $busy)?);
     )* };
 }
 pub(crate) use exposes;

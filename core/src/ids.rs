@@ -35,6 +35,21 @@ pub(crate) fn is_id(text: &str) -> bool {
     text.len() == 24 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// A random UUID (RFC 9562, version 4), in lower case.
+pub(crate) fn new_uuid() -> Result<String> {
+    let mut bytes = random::<16>()?;
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.into_iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.extend(digits(byte));
+    }
+    Ok(text)
+}
+
 /// A token of 256 random bits, base64url without padding (43 characters): states, verifiers, cookies, claims.
 pub(crate) fn new_token() -> Result<String> {
     Ok(Base64UrlUnpadded::encode_string(&random::<32>()?))
@@ -42,9 +57,14 @@ pub(crate) fn new_token() -> Result<String> {
 
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    text.extend(bytes.iter().flat_map(|byte| digits(*byte)));
+    text
+}
+
+fn digits(byte: u8) -> [char; 2] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |four: u8| char::from(DIGITS[usize::from(four)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    [byte >> 4, byte & 15].map(|four| char::from(DIGITS[usize::from(four)]))
 }
 
 /// The form in which one-time values are stored: SHA-256, base64url.

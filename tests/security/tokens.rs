@@ -2,7 +2,7 @@
 
 use smalt::{
     Code, Error, Smalt,
-    backend::{Caller, GetAccount},
+    backend::{Caller, GetAccount, GetApp, RevokeSession},
     model::Environment,
     vault::LocalKey,
 };
@@ -15,18 +15,31 @@ fn told(error: &Error) -> String {
     format!("{error:?} {error} {:?}", error.info().context)
 }
 
-/// The token at two doors: asked about, and used.
-async fn refusals(smalt: &Smalt, account: &str, token: &str) -> [Option<Error>; 2] {
-    let used = smalt.backend().get_account(&Caller::Session(token.into()), GetAccount { account: account.to_owned() }).await;
-    [smalt.verify_session(token).await.err(), used.err()]
+/// Why the token may not read an application.
+async fn application(smalt: &Smalt, account: &str, token: &str, application: &str) -> Option<Error> {
+    let request = GetApp { account: account.to_owned(), application: application.to_owned() };
+    smalt.backend().get_app(&Caller::Session(token.into()), request).await.err()
+}
+
+/// The token at three doors: asked about, and used; where it is looked at before anything else, and where with what is read.
+async fn refusals(smalt: &Smalt, account: &str, token: &str) -> [Option<Error>; 3] {
+    let (caller, request) = (Caller::Session(token.into()), GetAccount { account: account.to_owned() });
+    let used = smalt.backend().get_account(&caller, request.clone()).await;
+    let listed = smalt.backend().list_apps(&caller, request).await;
+    [smalt.verify_session(token).await.err(), used.err(), listed.err()]
 }
 
 async fn refused(smalt: &Smalt, token: &str) -> String {
-    let [asked, used] = refusals(smalt, "customer-42", token).await;
-    let (asked, used) = (asked.expect("it is refused"), used.expect("it is refused"));
-    assert_eq!(asked.code(), Code::InvalidToken);
-    assert_eq!(told(&asked), told(&used));
-    told(&asked)
+    let mut refusals = Vec::from(refusals(smalt, "customer-42", token).await);
+    // Nor does it learn which applications there are.
+    for slug in ["sandbox-oauth", "nobody-knows-it"] {
+        refusals.push(application(smalt, "customer-42", token, slug).await);
+    }
+    let refusals: Vec<Error> = refusals.into_iter().map(|error| error.expect("it is refused")).collect();
+    assert_eq!(refusals[0].code(), Code::InvalidToken);
+    let told: Vec<String> = refusals.iter().map(told).collect();
+    assert!(told.iter().all(|one| *one == told[0]), "{told:?}");
+    told[0].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +89,7 @@ async fn s20_s21_s27_every_bad_token_gets_the_same_answer() {
             !world
                 .smalt
                 .backend()
-                .revoke_session(&Caller::Organisation("test".into()), smalt::backend::RevokeSession { token: token.as_str().into() })
+                .revoke_session(&Caller::Organisation("test".into()), RevokeSession { token: token.as_str().into() })
                 .await
                 .unwrap()
         );
@@ -99,6 +112,45 @@ async fn s23_a_revoked_session_ends_at_once_here_and_elsewhere() {
     }
     // The one that is handed out next is another one.
     assert!(account.session().await.unwrap().apps().await.is_ok());
+}
+
+/// What memory says of a token is no proof that its session still counts: whatever is done with it asks.
+#[tokio::test(flavor = "multi_thread")]
+async fn s23_a_session_that_nobody_asked_about_is_asked_about_at_each_use() {
+    let world = World::new().await;
+    let session = world.account("customer-42").await.session().await.unwrap();
+    let token = session.token().clone();
+    let (said, early) = world.smalt.try_session(&token).unwrap();
+    let known = world.smalt.verify_session(token.clone()).await.unwrap();
+    assert_eq!((&said.id, &said.account_id), (&known.id, &known.account_id));
+    assert_eq!((said.created_at, said.expires_at), (known.created_at, known.expires_at));
+    assert!(world.smalt.try_session(&format!("{}x", token.expose()).into()).is_none());
+    let backend = world.smalt.backend();
+    let account = |id: &str| GetAccount { account: id.to_owned() };
+    assert_eq!(backend.get_account(&early, account("customer-42")).await.unwrap().id, "customer-42");
+    assert!(backend.list_apps(&early, account("customer-42")).await.is_ok());
+    for refused in [
+        backend.get_account(&early, account("customer-43")).await.err(),
+        backend.list_apps(&early, account("customer-43")).await.err(),
+        backend.list_accounts(&early, Default::default()).await.err(),
+    ] {
+        assert_eq!(refused.unwrap().code(), Code::Forbidden);
+    }
+    assert!(session.revoke().await.unwrap());
+    let (_, late) = world.smalt.try_session(&token).expect("memory knows nothing of it");
+    for caller in [early, late] {
+        let own = RevokeSession { token: token.clone() };
+        let app = GetApp { account: "customer-42".to_owned(), application: "sandbox-oauth".to_owned() };
+        for refused in [
+            backend.get_account(&caller, account("customer-42")).await.err(),
+            backend.list_apps(&caller, account("customer-42")).await.err(),
+            backend.list_apps(&caller, account("customer-43")).await.err(),
+            backend.get_app(&caller, app).await.err(),
+            backend.revoke_session(&caller, own).await.err(),
+        ] {
+            assert_eq!(refused.unwrap().code(), Code::InvalidToken);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,11 +196,12 @@ async fn s24_environments_organisations_and_accounts_never_mix() {
             if at == from {
                 assert!(refusals(smalt, "customer-42", token).await.iter().all(Option::is_none));
                 // Another account answers the same whether it exists or not.
-                let [_, there] = refusals(smalt, "customer-43", token).await;
-                let [_, nowhere] = refusals(smalt, "customer-99", token).await;
-                let (there, nowhere) = (there.unwrap(), nowhere.unwrap());
-                assert_eq!(there.code(), Code::Forbidden);
-                assert_eq!(told(&there), told(&nowhere));
+                let [_, there, listed] = refusals(smalt, "customer-43", token).await;
+                let [_, nowhere, unlisted] = refusals(smalt, "customer-99", token).await;
+                for (there, nowhere) in [(there.unwrap(), nowhere.unwrap()), (listed.unwrap(), unlisted.unwrap())] {
+                    assert_eq!(there.code(), Code::Forbidden);
+                    assert_eq!(told(&there), told(&nowhere));
+                }
             } else {
                 refused(smalt, token).await;
             }

@@ -10,14 +10,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use axum::{
-    Router,
-    body::{Body, Bytes},
-    extract::{RawPathParams, rejection::RawPathParamsRejection},
-};
+use axum::body::{Body, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, Limited};
+use matchit::Router;
 use smalt::{
     Code, Error, Secret, Smalt,
     model::{Environment, Json},
@@ -37,7 +34,7 @@ use crate::{
     project::in_force,
     rates::Rates,
     routes::{
-        Access, PASSING, Route,
+        Access, PASSING, Route, asks_itself,
         pages::{Came, gone_on},
         routes,
     },
@@ -109,7 +106,7 @@ struct Inner {
     hosts: Hosts,
     options: ApiOptions,
     /// By pattern: the methods and their routes.
-    router: Router,
+    router: Router<Served>,
     current: Current,
     rates: Rates,
     metrics: Arc<Metrics>,
@@ -123,33 +120,22 @@ struct Inner {
 #[derive(Clone)]
 pub struct Api(Arc<Inner>);
 
-/// What a request to one pattern may become, and what stands in the pattern's places; `None` where that is no text.
-#[derive(Clone)]
-struct Matched(Arc<Vec<(usize, &'static Route)>>, Option<BTreeMap<String, String>>);
+/// What a request to one pattern may become, by the routes' places in the table.
+type Served = Vec<(usize, &'static Route)>;
+
+/// What stands in a pattern's places, decoded once; `None` where that is no text.
+type Places = Option<BTreeMap<String, String>>;
 
 impl Api {
     /// The API over these engines, one per environment.
     pub fn new(engines: impl IntoIterator<Item = (Environment, Smalt)>, options: ApiOptions) -> Self {
-        let mut by_path: BTreeMap<&str, Vec<(usize, &'static Route)>> = BTreeMap::new();
+        let mut by_path: BTreeMap<&str, Served> = BTreeMap::new();
         for (at, route) in routes().iter().enumerate() {
             by_path.entry(route.path).or_default().push((at, route));
         }
         let mut router = Router::new();
         for (pattern, routes) in by_path {
-            let routes = Arc::new(routes);
-            // The router only finds the pattern; what it found comes back with the response.
-            // It has decoded the segments, exactly once; bytes that are no UTF-8 it refuses.
-            let found = move |params: Result<RawPathParams, RawPathParamsRejection>| {
-                let routes = routes.clone();
-                async move {
-                    let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-                    let decoded = params.ok().map(|params| params.iter().map(own).collect());
-                    let mut response = Response::new(Body::empty());
-                    response.extensions_mut().insert(Matched(routes, decoded));
-                    response
-                }
-            };
-            router = router.route(pattern, axum::routing::any(found));
+            router.insert(pattern, routes).expect("no two patterns of the table stand in each other's way");
         }
         let metrics = Arc::new(Metrics::new());
         Self(Arc::new(Inner {
@@ -247,11 +233,13 @@ impl Api {
         self.public_url(&smalt).await.ok()
     }
 
-    async fn find(&self, target: &str) -> Option<Matched> {
-        use tower_service::Service;
-        let request = Request::builder().uri(target).body(Body::empty()).ok()?;
-        let Ok(mut response) = self.0.router.clone().call(request).await;
-        response.extensions_mut().remove()
+    fn find(&self, target: &str) -> Option<(&Served, Places)> {
+        let found = self.0.router.at(target.split('?').next().unwrap_or_default()).ok()?;
+        let decoded = |(name, value): (&str, &str)| {
+            let value = percent_encoding::percent_decode_str(value).decode_utf8().ok()?;
+            Some((name.to_owned(), value.into_owned()))
+        };
+        Some((found.value, found.params.iter().map(decoded).collect()))
     }
 
     /// Answers one request.
@@ -285,7 +273,7 @@ impl Api {
             let is_passing = target.split('?').next() == Some(PASSING);
             let limits = &settings.server;
             let deadline = time(if is_passing { limits.stream_time } else { limits.request_time });
-            let work = self.handle(&settings, client, &mut place, head, body);
+            let work = self.handle(&settings, client, &mut place, &target, head, body);
             let done = match deadline {
                 Some(deadline) => tokio::time::timeout(deadline, work).await,
                 None => Ok(work.await),
@@ -342,6 +330,7 @@ impl Api {
         settings: &Arc<Settings>,
         client: Option<std::net::IpAddr>,
         place: &mut Place,
+        target: &str,
         head: http::request::Parts,
         body: B,
     ) -> Result<Response<Body>, (Trouble, Option<String>)>
@@ -349,16 +338,15 @@ impl Api {
         B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
         head_fits(&head, &settings.server).map_err(|trouble| (trouble, None))?;
-        let target = path::normal(&head.uri);
-        if !is_health(&target) {
+        if !is_health(target) {
             self.has_room(&settings.server).map_err(|trouble| (trouble, None))?;
         }
-        let found = self.find(&target).await;
+        let found = self.find(target);
         if let Some(secret) = &self.0.options.port_secret {
-            let route = found.as_ref().and_then(|Matched(routes, _)| routes.first()).map(|(_, route)| *route);
+            let route = found.as_ref().and_then(|(routes, _)| routes.first()).map(|(_, route)| *route);
             port::knows(secret, &head.headers, route).map_err(|trouble| (trouble, None))?;
         }
-        let Some(Matched(routes, params)) = found else {
+        let Some((routes, params)) = found else {
             return Err((
                 Trouble::Plain(404, "RESOURCE_NOT_FOUND", format!("there is nothing at {} {}", head.method, shown(&head.uri))),
                 None,
@@ -375,7 +363,7 @@ impl Api {
         let Some(params) = params else { return Err((Trouble::bad("the path is no UTF-8"), None)) };
         let operation = params.get("operation").and_then(|name| Operation::named(name));
         *place = operation.map_or_else(|| Place::route(at), Place::operation);
-        let found = Found { route, operation, target, params, client };
+        let found = Found { route, operation, target: target.to_owned(), params, client };
         self.run(settings, found, head, body).await.map_err(|trouble| (trouble, None))
     }
 
@@ -385,7 +373,7 @@ impl Api {
     {
         let Found { route, operation, target, params, client } = found;
         let guard = Guard { rates: &self.0.rates, metrics: &self.0.metrics, limits: &settings.server.rates, client };
-        let guess = guard.before(route, &head.headers)?;
+        let mut guess = guard.before(route, &head.headers)?;
         let query = path::pairs(head.uri.query().unwrap_or_default());
         let (body, upload) = match route.path {
             PASSING => (Json::Null, Some(passing(body))),
@@ -399,14 +387,22 @@ impl Api {
         };
         let who = match route.access {
             Access::Public => None,
-            access => {
-                let proof = who::prove(&self.0.hosts, access, &head.headers, &query, &body).await;
-                guard.tried(guess, !proof.as_ref().is_err_and(Trouble::is_wrong_credential));
-                Some(proof?)
-            }
+            _ => match who::prove(&self.0.hosts, route, &head.headers, &query, &body).await {
+                Ok(who) => Some(who),
+                Err(trouble) => {
+                    guard.tried(guess, !trouble.is_wrong_credential());
+                    return Err(trouble);
+                }
+            },
         };
         if let Some(who) = &who {
-            guard.proved(route, operation, who)?;
+            if !asks_itself(route) {
+                guard.tried(guess.take(), true);
+            }
+            if let Err(trouble) = guard.proved(route, operation, who) {
+                guard.untried(guess);
+                return Err(trouble);
+            }
         }
         let settings = settings.clone();
         let is_packed = pack::asked_for(&head.headers);
@@ -414,7 +410,9 @@ impl Api {
         let call = Call { api: self.clone(), settings, method, target, params, query, headers, body, upload: Upload::new(upload), who };
         let (account, slug) = (call.who.as_ref().map(|who| (who.account.clone(), who.environment)), call.params.get("slug").cloned());
         let smalt = call.who.as_ref().map(|who| who.smalt.clone());
-        match (route.run)(call).await {
+        let done = (route.run)(call).await;
+        guard.tried(guess, !done.as_ref().is_err_and(Trouble::is_wrong_credential));
+        match done {
             Ok(answer) if pack::allowed(route, operation) => Ok(pack::packed(answer.into_response(), is_packed).await),
             Ok(answer) => Ok(answer.into_response()),
             // Smalt's own routes answer in Smalt's own words.
@@ -608,14 +606,7 @@ fn request_id(headers: &HeaderMap) -> String {
     if let Some(id) = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(is_plain) {
         return id.to_owned();
     }
-    let mut bytes = [0_u8; 16];
-    if getrandom::fill(&mut bytes).is_err() {
-        return "00000000-0000-4000-8000-000000000000".to_owned();
-    }
-    bytes[6] = (bytes[6] & 0x0f) | 0x40;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    smalt::remote::call_id().unwrap_or_else(|_| "00000000-0000-4000-8000-000000000000".to_owned())
 }
 
 impl<B> tower_service::Service<Request<B>> for Api

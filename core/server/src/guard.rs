@@ -10,7 +10,7 @@ use crate::{
     answer::Trouble,
     api::is_health,
     metrics::Metrics,
-    rates::{Counted, Rates},
+    rates::{Counted, Credential, Rates},
     routes::{Access, Route},
     who::{Who, bearer, header},
 };
@@ -64,16 +64,9 @@ pub(crate) struct Guard<'a> {
 
 /// A credential that is about to be tried, and was counted as a guess.
 pub(crate) struct Guess {
-    credential: String,
+    credential: Credential,
     prefix: Option<String>,
     counted: bool,
-}
-
-impl Drop for Guess {
-    fn drop(&mut self) {
-        use zeroize::Zeroize;
-        self.credential.zeroize();
-    }
 }
 
 impl Guard<'_> {
@@ -103,10 +96,10 @@ impl Guard<'_> {
                 None => Ok(None),
             };
         }
-        let credential = format!("{}\n{}", key.unwrap_or_default(), token.unwrap_or_default());
+        let credential = self.rates.credential((key, token));
         let prefix = key.map(|key| key.chars().take(KEY_PREFIX).collect::<String>());
         let mut guess = Guess { credential, prefix, counted: false };
-        if self.rates.was_good(&guess.credential) {
+        if self.rates.was_good(credential) {
             return Ok(Some(guess));
         }
         if let Some(client) = client {
@@ -128,7 +121,7 @@ impl Guard<'_> {
     pub(crate) fn tried(&self, guess: Option<Guess>, is_good: bool) {
         let Some(guess) = guess else { return };
         // Renewed at each use.
-        self.rates.note(&guess.credential, is_good);
+        self.rates.note(guess.credential, is_good);
         if is_good {
             self.untried(Some(guess));
         }

@@ -62,6 +62,10 @@ impl Counted {
     }
 }
 
+/// A credential, by a keyed hash that nobody else can tell.
+#[derive(Clone, Copy)]
+pub(crate) struct Credential(u64);
+
 /// The counters of one server.
 pub(crate) struct Rates {
     began: Instant,
@@ -122,16 +126,19 @@ impl Rates {
         }
     }
 
+    /// What a credential is known by here.
+    pub(crate) fn credential(&self, credential: impl Hash) -> Credential {
+        Credential(self.keys.hash_one(credential))
+    }
+
     /// Whether this credential was good a while ago.
-    pub(crate) fn was_good(&self, credential: impl Hash) -> bool {
-        let name = self.keys.hash_one(credential);
+    pub(crate) fn was_good(&self, Credential(name): Credential) -> bool {
         let now = self.now();
         self.shard(&self.good, name).get(&name).is_some_and(|until| *until > now)
     }
 
     /// Notes whether a credential is good.
-    pub(crate) fn note(&self, credential: impl Hash, is_good: bool) {
-        let name = self.keys.hash_one(credential);
+    pub(crate) fn note(&self, Credential(name): Credential, is_good: bool) {
         let now = self.now();
         let mut good = self.shard(&self.good, name);
         if !is_good {
@@ -202,10 +209,11 @@ mod tests {
     #[test]
     fn good_credentials_are_known_until_they_are_not() {
         let rates = Rates::new();
-        assert!(!rates.was_good("key"));
-        rates.note("key", true);
-        assert!(rates.was_good("key") && !rates.was_good("other"));
-        rates.note("key", false);
-        assert!(!rates.was_good("key"));
+        let (key, other) = (rates.credential("key"), rates.credential("other"));
+        assert!(!rates.was_good(key));
+        rates.note(key, true);
+        assert!(rates.was_good(key) && !rates.was_good(other));
+        rates.note(key, false);
+        assert!(!rates.was_good(key));
     }
 }

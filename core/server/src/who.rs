@@ -7,7 +7,11 @@ use smalt::{
     model::{Environment, Json, SessionInfo},
 };
 
-use crate::{answer::Trouble, api::Hosts, routes::Access};
+use crate::{
+    answer::Trouble,
+    api::Hosts,
+    routes::{Access, Route, asks_itself},
+};
 
 /// A caller that has proved who it is.
 pub(crate) struct Who {
@@ -66,14 +70,15 @@ fn named(headers: &HeaderMap, query: &[(String, String)], body: &Json) -> Option
     in_header.or_else(in_query).or_else(|| in_body("linked_account_id")).or_else(|| in_body("account_id"))
 }
 
-/// Proves the caller as the route asks for it.
+/// Proves the caller as the route asks for it. Of a session it may be left to the route's operation whether it still counts.
 pub(crate) async fn prove(
     hosts: &Hosts,
-    access: Access,
+    route: &Route,
     headers: &HeaderMap,
     query: &[(String, String)],
     body: &Json,
 ) -> Result<Who, Trouble> {
+    let access = route.access;
     let key = header(headers, "x-api-key");
     let token = bearer(headers);
     match (key, token) {
@@ -98,7 +103,15 @@ pub(crate) async fn prove(
         }
         (_, Some("")) => Err(missing_token()),
         (_, Some(token)) => {
-            let (smalt, environment, session, caller) = by_token(hosts, token).await?;
+            let in_query = query.iter().find(|(name, _)| name == "linked_account_id").map(|(_, value)| value.as_str());
+            let claimed = header(headers, "linked_account_id").or(in_query.filter(|id| !id.is_empty()));
+            // Whoever means another account is to be told first if the session has ended.
+            let said = if asks_itself(route) { said(hosts, token) } else { None };
+            let said = said.filter(|(_, _, session, _)| claimed.is_none_or(|claimed| claimed == session.account_id));
+            let (smalt, environment, session, caller) = match said {
+                Some(said) => said,
+                None => by_token(hosts, token).await?,
+            };
             if matches!(access, Access::Organisation | Access::Backend) {
                 return Err(smalt::Error::code_only(smalt::Code::Forbidden).into());
             }
@@ -108,8 +121,6 @@ pub(crate) async fn prove(
                 let name = named_caller(&caller, Some(&session));
                 return Ok(Who { smalt, caller, account, is_organisation: false, session: Some(session), environment, name });
             }
-            let in_query = query.iter().find(|(name, _)| name == "linked_account_id").map(|(_, value)| value.as_str());
-            let claimed = header(headers, "linked_account_id").or(in_query.filter(|id| !id.is_empty()));
             if claimed.is_some_and(|claimed| claimed != session.account_id) {
                 return Err(smalt::Error::code_only(smalt::Code::Forbidden).into());
             }
@@ -134,6 +145,15 @@ async fn by_key(hosts: &Hosts, key: &str) -> Result<(Smalt, Environment, Caller)
     let known = smalt.verify_api_key(key).await?;
     let name: std::sync::Arc<str> = format!("api_key:{}", known.id).into();
     Ok((smalt.acting_as(&name), environment, Caller::Organisation(name)))
+}
+
+/// What a token says, where its signature is good. Its operation asks whether the session still counts.
+fn said(hosts: &Hosts, token: &str) -> Option<(Smalt, Environment, SessionInfo, Caller)> {
+    let token = Secret::new(token);
+    hosts.all().find_map(|(environment, smalt)| {
+        let (session, caller) = smalt.try_session(&token)?;
+        Some((smalt.clone(), environment, session, caller))
+    })
 }
 
 /// Each environment signs with keys of its own: at most one knows the token. One that knows the token's key is asked alone; the others would

@@ -57,13 +57,15 @@ impl Caller {
     }
 }
 
-/// That an engine looked a session token up, and when: it counts there only, for a second. Afterwards the token counts as if it
+/// That an engine looked at a session token, and when: it counts there only, for a second. Afterwards the token counts as if it
 /// came alone.
 #[derive(Clone, Debug)]
 pub struct SessionProof {
     pub(crate) token: Secret,
     pub(crate) session_id: String,
     pub(crate) account_id: String,
+    /// Whether the store was asked, too: else only the signature is known to be good, and whoever acts by it asks.
+    pub(crate) asked: bool,
     /// The engine's own name.
     pub(crate) by: String,
     /// Its boot time, in milliseconds.
@@ -110,6 +112,13 @@ macro_rules! backend {
             fn knows_key_of(&self, token: &Secret) -> bool {
                 let _ = token;
                 false
+            }
+
+            /// What a session token says, from memory, if its signature is good, and the session's authority: whether the session still
+            /// counts each operation asks that is called with it. `None` where more would have to be asked for.
+            fn try_session(&self, token: &Secret) -> Option<(SessionInfo, Caller)> {
+                let _ = token;
+                None
             }
 
             /// The ready twin of [`Backend::credential`]: from memory, without waiting; `None` when the call has to wait.

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use super::{Inner, health, registration::Registered, require_account};
+use super::{Inner, health, registration::Registered, require_account, sessions::Reader};
 use crate::{
     Secret,
     backend::{GetAccount, GetApp},
@@ -380,10 +380,11 @@ impl Inner {
         slugs.into_iter().filter(|slug| may_be(slug) && self.catalog.has(slug)).map(ToOwned::to_owned).collect()
     }
 
-    pub(super) async fn list_apps(&self, request: GetAccount) -> Result<Vec<Application>> {
+    pub(super) async fn list_apps(&self, reader: Reader, request: GetAccount) -> Result<Vec<Application>> {
         let tenant = self.tenant.clone();
         let (rows, refused) = self
             .read(move |tx| {
+                reader.check(tx)?;
                 require_account(tx, &tenant, &request.account)?;
                 Ok((tx.connections(&tenant, &request.account, None)?, health::refused(tx, &tenant, None)?))
             })
@@ -403,11 +404,16 @@ impl Inner {
         Ok(described)
     }
 
-    pub(super) async fn get_app(&self, request: GetApp) -> Result<Application> {
-        let app = self.app(&request.application).await?;
+    pub(super) async fn get_app(&self, reader: Reader, request: GetApp) -> Result<Application> {
+        let app = match self.app(&request.application).await {
+            Ok(app) => app,
+            // Whoever has no authority learns nothing of the project.
+            Err(error) => return self.read(move |tx| reader.check(tx)).await.and(Err(error)),
+        };
         let tenant = self.tenant.clone();
         let (rows, refused) = self
             .read(move |tx| {
+                reader.check(tx)?;
                 require_account(tx, &tenant, &request.account)?;
                 let application = Some(request.application.as_str());
                 Ok((tx.connections(&tenant, &request.account, application)?, health::refused(tx, &tenant, application)?))

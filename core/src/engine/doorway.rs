@@ -76,6 +76,10 @@ doorway! {
         self.0.knows_key_of(token)
     }
 
+    fn try_session(&self, token: &Secret) -> Option<(SessionInfo, Caller)> {
+        self.0.try_session(token)
+    }
+
     fn try_credential(&self, caller: &Caller, request: &GetCredential) -> Option<Result<Arc<Credential>>> {
         // What is refused is refused in words, by the other twin.
         refuse_reentry(&self.0.tenant, &request.account, Some(&request.application)).ok()?;
@@ -185,6 +189,16 @@ doorway! {
         self.0.portal_properties(request).await
     }
 
+    async fn list_apps(&self, caller: &Caller, request: GetAccount) -> Result<Vec<Application>> {
+        let reader = self.0.reader(Operation::ListApps, caller, &request.account).await?;
+        self.0.list_apps(reader, request).await
+    }
+
+    async fn get_app(&self, caller: &Caller, request: GetApp) -> Result<Application> {
+        let reader = self.0.reader(Operation::App, caller, &request.account).await?;
+        self.0.get_app(reader, request).await
+    }
+
     async fn disconnect(&self, caller: &Caller, request: Disconnect) -> Result<Receipt> {
         let actor = self.0.authorize(Operation::Disconnect, caller, &request.account).await?;
         refuse_reentry(&self.0.tenant, &request.account, Some(&request.application))?;
@@ -288,8 +302,6 @@ doorway! {
         get_account: Account(GetAccount) -> LinkedAccount = |me, _actor, request| me.get_account(request);
         delete_account: DeleteAccount(GetAccount) -> () = |me, actor, request| to_the_end!(me.delete_account(actor, request));
         create_session: CreateSession(CreateSession) -> SessionInfo = |me, actor, request| me.create_session(actor, request);
-        list_apps: ListApps(GetAccount) -> Vec<Application> = |me, _actor, request| me.list_apps(request);
-        get_app: App(GetApp) -> Application = |me, _actor, request| me.get_app(request);
         start_connect: StartConnect(StartConnect) -> StartedConnect = |me, actor, request| me.start_connect(actor, request);
         hand_off_connect: HandOffConnect(StartConnect) -> Handoff = |me, actor, request| me.hand_off_connect(actor, request);
         finish_connect: FinishConnect(FinishConnect) -> Connection = (waits for None) |me, actor, request| to_the_end!(me.finish_connect(actor, request));

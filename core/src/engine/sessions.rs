@@ -8,7 +8,8 @@ use crate::{
     backend::{Caller, CreateSession, RevokeSession, SessionProof},
     error::Result,
     ids,
-    model::{EventType, SessionInfo},
+    model::{EventType, SessionInfo, Tenant},
+    operations::{Operation, Scope},
     plugin::Tx,
     store::rows::SessionRow,
 };
@@ -53,9 +54,42 @@ impl Inner {
     /// The row of a token, if that is good and neither revoked nor its account gone.
     pub(super) async fn session_of(&self, token: &Secret) -> Result<SessionRow> {
         let verified = self.verified(token).await?;
-        let (tenant, id) = (self.tenant.clone(), verified.session_id);
-        let row = self.read(move |tx| tx.session(&tenant, &id)).await?;
-        row.filter(|row| row.revoked_at.is_none() && row.account_id == verified.account_id).ok_or_else(token::refused)
+        self.standing(verified.session_id, verified.account_id).await
+    }
+
+    async fn standing(&self, session: String, account: String) -> Result<SessionRow> {
+        let tenant = self.tenant.clone();
+        self.read(move |tx| standing(tx, &tenant, &session, &account)).await
+    }
+
+    /// What a token says of its session, and the authority of it, if it is good as far as memory knows: whoever acts by it asks whether the
+    /// session still counts.
+    pub(super) fn try_session(&self, token: &Secret) -> Option<(SessionInfo, Caller)> {
+        let said = self.try_verified(token)?;
+        let expires_in = said.expires_at.since(self.now()).as_secs();
+        let (created_at, expires_at) = (said.issued_at, said.expires_at);
+        let session =
+            SessionInfo { token: token.clone(), id: said.session_id, account_id: said.account_id, created_at, expires_at, expires_in };
+        let caller = self.proved(&session, false);
+        Some((session, caller))
+    }
+
+    /// As [`Self::authorize`], for an operation that reads, and that may do so by a session: what only the store knows of it is asked in the
+    /// same transaction, by [`Reader::check`].
+    pub(super) async fn reader(&self, operation: Operation, caller: &Caller, account: &str) -> Result<Reader> {
+        let tenant = self.tenant.clone();
+        if operation.row().scope != Scope::Organisation && !self.is_closed() {
+            let said = match caller {
+                Caller::Session(token) => Some(self.verified(token).await?).map(|said| (said.session_id, said.account_id)),
+                Caller::Proved(proof) if !proof.asked && self.is_fresh(proof) => Some((proof.session_id.clone(), proof.account_id.clone())),
+                Caller::Proved(_) | Caller::Organisation(_) => None,
+            };
+            if let Some(session) = said.filter(|(_, own)| own == account) {
+                return Ok(Reader { tenant, session: Some(session) });
+            }
+        }
+        self.authorize(operation, caller, account).await?;
+        Ok(Reader { tenant, session: None })
     }
 
     pub(super) async fn verify_session(&self, token: &Secret) -> Result<SessionInfo> {
@@ -67,23 +101,33 @@ impl Inner {
     /// The session, and the authority of it for the calls that follow at once.
     pub(super) async fn prove_session(&self, token: &Secret) -> Result<(SessionInfo, Caller)> {
         let session = self.verify_session(token).await?;
-        let proof = SessionProof {
-            token: token.clone(),
+        let caller = self.proved(&session, true);
+        Ok((session, caller))
+    }
+
+    fn proved(&self, session: &SessionInfo, asked: bool) -> Caller {
+        Caller::Proved(Arc::new(SessionProof {
+            token: session.token.clone(),
             session_id: session.id.clone(),
             account_id: session.account_id.clone(),
+            asked,
             by: self.owner.clone(),
             at: self.clock.boot_millis(),
-        };
-        Ok((session, Caller::Proved(Arc::new(proof))))
+        }))
+    }
+
+    fn is_fresh(&self, proof: &SessionProof) -> bool {
+        proof.by == self.owner && (0..PROOF).contains(&(self.clock.boot_millis() - proof.at))
     }
 
     /// Id and account of a session that a caller has; a fresh proof of this engine's own stands for the look-up.
     pub(super) async fn session_behind(&self, token: &Secret, proof: Option<&SessionProof>) -> Result<(String, String)> {
-        let is_fresh = |proof: &&SessionProof| proof.by == self.owner && (0..PROOF).contains(&(self.clock.boot_millis() - proof.at));
-        match proof.filter(is_fresh) {
-            Some(proof) => Ok((proof.session_id.clone(), proof.account_id.clone())),
-            None => self.session_of(token).await.map(|row| (row.id, row.account_id)),
-        }
+        let row = match proof.filter(|proof| self.is_fresh(proof)) {
+            Some(proof) if proof.asked => return Ok((proof.session_id.clone(), proof.account_id.clone())),
+            Some(proof) => self.standing(proof.session_id.clone(), proof.account_id.clone()).await?,
+            None => self.session_of(token).await?,
+        };
+        Ok((row.id, row.account_id))
     }
 
     pub(super) async fn revoke_session(&self, actor: String, request: RevokeSession) -> Result<bool> {
@@ -98,6 +142,32 @@ impl Inner {
         })
         .await
     }
+}
+
+/// Who reads, as far as that is known without the store.
+pub(super) struct Reader {
+    tenant: Tenant,
+    /// A session that the store has not been asked about, and its account.
+    session: Option<(String, String)>,
+}
+
+impl Reader {
+    /// Part of the transaction that reads.
+    ///
+    /// # Errors
+    /// `invalid_token` where the session was revoked, or its account is gone.
+    pub(super) fn check(&self, tx: &mut dyn Tx) -> Result<()> {
+        match &self.session {
+            Some((session, account)) => standing(tx, &self.tenant, session, account).map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The row of a session that still counts.
+fn standing(tx: &mut dyn Tx, tenant: &Tenant, session: &str, account: &str) -> Result<SessionRow> {
+    let row = tx.session(tenant, session)?;
+    row.filter(|row| row.revoked_at.is_none() && row.account_id == account).ok_or_else(token::refused)
 }
 
 /// The account's newest session while half of its life remains, or a new one. None where another key signs by now.

@@ -70,6 +70,8 @@ struct Claims {
 pub(crate) struct Verified {
     pub(crate) session_id: String,
     pub(crate) account_id: String,
+    pub(crate) issued_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
 }
 
 /// The token of a session; the same row always gives the same token.
@@ -137,7 +139,13 @@ fn check(tenant: &Tenant, keys: &[SigningKey], now: Timestamp, token: &str) -> O
     let ours = claims.iss == ISSUER && claims.aud == AUDIENCE && claims.org_id == tenant.org && claims.environment == tenant.environment;
     let now = now.seconds();
     let in_time = claims.iat <= now + LEEWAY && claims.nbf <= now + LEEWAY && now <= claims.exp + LEEWAY;
-    (ours && in_time).then_some(Verified { session_id: claims.jti, account_id: claims.linked_account_id })
+    let at = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
+    (ours && in_time).then(|| Verified {
+        session_id: claims.jti,
+        account_id: claims.linked_account_id,
+        issued_at: at(claims.iat),
+        expires_at: at(claims.exp),
+    })
 }
 
 #[cfg(test)]

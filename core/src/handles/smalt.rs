@@ -487,6 +487,12 @@ impl Smalt {
         self.backend.knows_key_of(token)
     }
 
+    /// What a session token says, from memory, if its signature is good, and the session's authority: for servers that call an operation
+    /// with it, which asks whether the session still counts. Until then it proves nothing; `None` where the backend would have to ask.
+    pub fn try_session(&self, token: &Secret) -> Option<(SessionInfo, Caller)> {
+        self.backend.try_session(token)
+    }
+
     /// The project in force, from memory and not copied; absent where the backend would have to ask for it.
     pub fn try_project(&self) -> Option<Arc<LoadedProject>> {
         self.backend.try_project()

@@ -104,7 +104,7 @@ impl HttpTransport for ServerTransport {
             request.set_header("accept-encoding", "gzip")?;
         }
         let (time, max_body, host) = (request.timeout, request.max_body, named(&request.url));
-        let built = build(&self.client, request)?;
+        let built = build(request)?;
         match tokio::time::timeout(time, exchange(&self.client, built, max_body, &host, true)).await {
             Ok(answer) => answer,
             Err(_) => Err(err!(ProviderTimeout, "`{host}` did not answer within {time:?}").with("host", &host)),

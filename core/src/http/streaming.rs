@@ -70,7 +70,7 @@ impl ReqwestTransport {
 pub(super) async fn carry(client: &reqwest::Client, request: StreamRequest, host: &str) -> (Result<HttpStream>, Option<Shown>) {
     let StreamRequest { head, upload, silence, most } = request;
     let sent = Arc::new(Sent::default());
-    let built = match with_upload(client, head, upload, &sent, most) {
+    let built = match with_upload(head, upload, &sent, most) {
         Ok(built) => built,
         Err(error) => return (Err(error), None),
     };
@@ -99,14 +99,8 @@ pub(super) async fn carry(client: &reqwest::Client, request: StreamRequest, host
     (Ok(HttpStream::new(status, headers, body)), Some(Shown::Alive))
 }
 
-fn with_upload(
-    client: &reqwest::Client,
-    head: HttpRequest,
-    upload: Option<Upload>,
-    sent: &Arc<Sent>,
-    most: u64,
-) -> Result<reqwest::Request> {
-    let mut built = build(client, head)?;
+fn with_upload(head: HttpRequest, upload: Option<Upload>, sent: &Arc<Sent>, most: u64) -> Result<reqwest::Request> {
+    let mut built = build(head)?;
     if let Some(upload) = upload {
         if upload.length.is_some_and(|length| length > most) {
             bail!(InvalidRequest, "the upload is larger than {most} bytes");

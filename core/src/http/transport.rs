@@ -17,7 +17,6 @@ use reqwest::{
     header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue},
 };
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, crypto::CryptoProvider};
-use zeroize::Zeroizing;
 
 use super::{
     body::{Body, Unfit},
@@ -255,7 +254,7 @@ impl HttpTransport for ReqwestTransport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse> {
         let (client, host) = self.way(&request.url, request.identity.as_ref())?;
         let (time, max_body) = (request.timeout, request.max_body);
-        let built = build(&client, request)?;
+        let built = build(request)?;
         let pass = self.enter(&host)?;
         let ended = tokio::time::timeout(time, exchange(&client, built, max_body, &host, false)).await;
         match ended {
@@ -279,29 +278,29 @@ impl HttpTransport for ReqwestTransport {
     }
 }
 
-pub(super) fn build(client: &reqwest::Client, request: HttpRequest) -> Result<reqwest::Request> {
+pub(super) fn build(request: HttpRequest) -> Result<reqwest::Request> {
     let method = reqwest::Method::from_bytes(request.method.as_bytes()).ok().filter(|m| !matches!(m.as_str(), "CONNECT" | "TRACE"));
     let Some(method) = method else { bail!(InvalidRequest, "the method is none that can be sent") };
     let sends_body = !request.body.0.is_empty() || matches!(method.as_str(), "POST" | "PUT" | "PATCH");
-    let mut built = client.request(method, request.url);
-    for (name, value) in &request.headers {
+    let mut built = reqwest::Request::new(method, request.url);
+    for (name, value) in request.headers {
         // Checked again: the list can be filled without `set_header`.
         // The value's owner clears the memory when the request is gone.
-        let owned = Bytes::from_owner(Zeroizing::new(value.as_bytes().to_vec()));
-        let (Ok(name), Ok(mut value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_maybe_shared(owned)) else {
+        let value = HeaderValue::from_maybe_shared(Bytes::from_owner(value));
+        let (Ok(name), Ok(mut value)) = (HeaderName::from_bytes(name.as_bytes()), value) else {
             bail!(InvalidRequest, "the header `{}` holds characters that no header can carry", name.escape_default());
         };
         if FRAMING.contains(&name.as_str()) {
             bail!(InvalidRequest, "the header `{name}` is set by the client itself");
         }
         value.set_sensitive(true);
-        built = built.header(name, value);
+        built.headers_mut().append(name, value);
     }
     if sends_body {
         // The owner clears the memory when the last byte has gone out.
-        built = built.body(Bytes::from_owner(request.body.0));
+        *built.body_mut() = Some(Bytes::from_owner(request.body.0).into());
     }
-    built.build().map_err(|_| err!(InvalidRequest, "the URL cannot be requested"))
+    Ok(built)
 }
 
 /// Sends a request and reads its answer whole. Where `unpacks`, a body that came packed is unpacked: the limit is on what comes of it.

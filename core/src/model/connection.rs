@@ -160,7 +160,7 @@ pub struct Credential {
 }
 
 exposes! {
-    Credential { connection_id, application, auth_type, access_token, token_type, expires_at, scopes, values, properties }
+    Credential { connection_id, application, auth_type, access_token, token_type, expires_at, scopes, values, properties } => busy
 }
 
 impl Credential {

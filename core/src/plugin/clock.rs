@@ -1,5 +1,5 @@
 use std::sync::{
-    Arc,
+    Arc, LazyLock,
     atomic::{AtomicI64, Ordering},
 };
 
@@ -32,12 +32,17 @@ pub struct SystemClock {
     boot_id: Arc<str>,
 }
 
+/// Names this boot. Read once, since no process outlives it; and a file is no thing to read for a look at the clock.
+static BOOT_ID: LazyLock<Arc<str>> = LazyLock::new(|| {
+    // Elsewhere than on Linux a boot is told apart by when it began, to the minute.
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map_or_else(|_| format!("boot-{}", (wall_millis() - since_boot()).div_euclid(60_000)), |id| id.trim().to_owned())
+        .into()
+});
+
 impl Default for SystemClock {
     fn default() -> Self {
-        // Elsewhere than on Linux a boot is told apart by when it began, to the minute.
-        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .map_or_else(|_| format!("boot-{}", (wall_millis() - since_boot()).div_euclid(60_000)), |id| id.trim().to_owned());
-        Self { boot_id: boot_id.into() }
+        Self { boot_id: BOOT_ID.clone() }
     }
 }
 

@@ -197,7 +197,7 @@ impl Got {
     /// # Errors
     /// `server_answer`.
     pub(super) fn read<T: Received>(&self) -> Result<T, Error> {
-        T::received(self.any()?).map_err(|error| self.unreadable(&error))
+        T::read(&self.body).map_err(|error| self.unreadable(&error))
     }
 
     /// As [`Self::read`], for what is no answer of an operation.
@@ -205,11 +205,8 @@ impl Got {
     /// # Errors
     /// `server_answer`.
     pub(super) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_value(self.any()?).map_err(|error| self.unreadable(&error))
-    }
-
-    fn any(&self) -> Result<Json, Error> {
-        serde_json::from_slice(&self.body).map_err(|error| self.unreadable(&error))
+        let any: serde_json::Result<Json> = serde_json::from_slice(&self.body);
+        any.and_then(serde_json::from_value).map_err(|error| self.unreadable(&error))
     }
 
     /// Nothing of the body is repeated: it may be a credential.

@@ -134,13 +134,12 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<Zeroizing<Vec<u8>>> 
     Ok(body)
 }
 
-/// A random UUID (RFC 9562, version 4): the id of a call until the server has one of its own.
-fn call_id() -> Result<String> {
-    let mut bytes = ids::random::<16>()?;
-    bytes[6] = (bytes[6] & 0x0f) | 0x40;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let hex = ids::hex(&bytes);
-    Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+/// The id of a call until the server has one of its own, and the server's own: a random UUID (RFC 9562, version 4).
+///
+/// # Errors
+/// `internal` where the system gives no random bytes.
+pub fn call_id() -> Result<String> {
+    ids::new_uuid()
 }
 
 /// What a call is made with.

@@ -23,7 +23,7 @@ use tokio::sync::OnceCell;
 
 pub use builder::{RemoteSession, RemoteSmalt};
 pub use known::Poll;
-pub use link::{PORT_SECRET, port_secret};
+pub use link::{PORT_SECRET, call_id, port_secret};
 pub use places::{MOST_CALLS, MOST_WAITING, MOST_WAITS};
 pub use retry::Retries;
 

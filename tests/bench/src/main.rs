@@ -27,7 +27,8 @@ fn main() {
         runtime.block_on(scale::serve(reading, path, accounts.parse().unwrap()));
         return;
     }
-    if let [role, path, _] = &arguments[..]
+    if let [role, path, end] = &arguments[..]
+        && end.is_empty()
         && role.starts_with("http-")
     {
         match role.as_str() {
@@ -37,7 +38,8 @@ fn main() {
         }
         return;
     }
-    if let [role, address, _] = &arguments[..]
+    if let [role, address, end] = &arguments[..]
+        && end.is_empty()
         && role.starts_with("remote-")
     {
         match role.as_str() {
@@ -50,9 +52,11 @@ fn main() {
         runtime.block_on(provider::provide());
         return;
     }
-    // Names choose some of the benches; none means all.
+    // Names choose some of the benches; none means all. `http-` and `remote-` with more behind them is one row of those.
+    let of = |name: &str, argument: &str| argument.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    let row = |id: &str| arguments.is_empty() || arguments.iter().any(|argument| of(argument, id));
     let wanted = |name: &str, about: &str| {
-        let wanted = arguments.is_empty() || arguments.iter().any(|argument| argument == name);
+        let wanted = arguments.is_empty() || arguments.iter().any(|argument| of(name, argument));
         if wanted {
             println!("{name}: {about} …");
         }
@@ -72,10 +76,10 @@ fn main() {
         rows.extend(runtime.block_on(steady::measure()));
     }
     if wanted("http", "the HTTP API beside axum routes, callbacks, stalled clients") {
-        rows.extend(runtime.block_on(http::measure()));
+        rows.extend(runtime.block_on(http::measure(&row)));
     }
     if wanted("remote", "the remote backend beside reqwest, and 10,000 waiting calls") {
-        rows.extend(runtime.block_on(http::measure_remote()));
+        rows.extend(runtime.block_on(http::measure_remote(&row)));
     }
     if wanted("scale", "cold reads at 10^3 and 10^6 accounts; seeding takes some minutes") {
         rows.extend(runtime.block_on(scale::measure()));

@@ -19,13 +19,16 @@ pub(super) async fn document(_call: Call) -> Result<Answer, Trouble> {
     Ok(Answer::Json(super::openapi::document()))
 }
 
-pub(super) async fn operate(call: Call) -> Result<Answer, Trouble> {
+pub(super) async fn operate(mut call: Call) -> Result<Answer, Trouble> {
     let name = call.param("operation");
     let Some(operation) = Operation::named(&name) else {
         return Err(Trouble::Plain(404, "RESOURCE_NOT_FOUND", format!("there is no operation `{}`", name.escape_debug())));
     };
     operation.offered_remotely()?;
-    let mut request = if call.body.is_null() { Json::Object(serde_json::Map::new()) } else { call.body.clone() };
+    let mut request = match std::mem::take(&mut call.body) {
+        Json::Null => Json::Object(serde_json::Map::new()),
+        body => body,
+    };
     let who = call.who()?;
     // A session may leave its account out: it has one.
     if !who.is_organisation && request.get("account").and_then(Json::as_str) == Some("") {

@@ -175,6 +175,13 @@ table! {
     GET    "/api/v2/public/config/rule-engine/{field}" Account fields::rule "The same without a left side, for one old client.";
 }
 
+/// Whether a route calls, whatever its request says, an operation that asks about the caller's session in the transaction that reads its
+/// answer: then nobody asks before.
+pub(crate) fn asks_itself(route: &Route) -> bool {
+    let rest = route.path.strip_prefix("/api/v2/f-sdk/application").or_else(|| route.path.strip_prefix("/api/v2/public/application"));
+    route.access == Access::Account && matches!(rest, Some("" | "/{slug}"))
+}
+
 /// The page that callbacks lead to.
 pub(crate) const DONE: &str = "/connect/done";
 

@@ -14,14 +14,28 @@ pub(super) struct Queue<T> {
 
 struct State<T> {
     items: VecDeque<T>,
+    /// How many items were taken out one by one so far.
+    taken: u64,
     closed: bool,
     /// How many items a waiting consumer wants before it is woken.
     wanted: usize,
 }
 
+/// A place among what was pushed.
+#[derive(Clone, Copy)]
+pub(super) struct Mark(u64);
+
+impl<T> State<T> {
+    fn next(&mut self) -> Option<T> {
+        let item = self.items.pop_front()?;
+        self.taken += 1;
+        Some(item)
+    }
+}
+
 impl<T> Queue<T> {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::new(State { items: VecDeque::new(), closed: false, wanted: 1 }), filled: Condvar::new() }
+        Self { state: Mutex::new(State { items: VecDeque::new(), taken: 0, closed: false, wanted: 1 }), filled: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -46,16 +60,28 @@ impl<T> Queue<T> {
 
     /// Waits for an item; `None` when the queue is closed and empty.
     pub(super) fn pop(&self) -> Option<T> {
+        self.pop_marked().map(|(item, _)| item)
+    }
+
+    /// As [`Self::pop`], with a mark behind whatever was pushed so far. For queues from which nothing is gathered or drained.
+    pub(super) fn pop_marked(&self) -> Option<(T, Mark)> {
         let mut state = self.state();
         loop {
-            if let Some(item) = state.items.pop_front() {
-                return Some(item);
+            if let Some(item) = state.next() {
+                let mark = Mark(state.taken + state.items.len() as u64);
+                return Some((item, mark));
             }
             if state.closed {
                 return None;
             }
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// The next item, if it was pushed before this mark was set. Does not wait.
+    pub(super) fn pop_before(&self, mark: Mark) -> Option<T> {
+        let mut state = self.state();
+        if state.taken < mark.0 { state.next() } else { None }
     }
 
     /// Waits until so many items are there or the time is over, then appends what is there to `into`. For a queue with

@@ -1,4 +1,4 @@
-//! The threads that read: each job sees one snapshot.
+//! The threads that read: each job sees one snapshot, which it may share with those that waited beside it.
 
 use std::{cell::RefCell, time::Duration};
 
@@ -13,10 +13,12 @@ use super::{
 };
 use crate::{Result, plugin::ReadJob};
 
+type Answer = oneshot::Sender<Answered>;
+
 /// What the threads are asked for.
 pub(super) enum Request {
     /// A job.
-    Job { job: ReadJob, answer: oneshot::Sender<Answered> },
+    Job { job: ReadJob, answer: Answer },
     /// To close the connection while the process forks.
     Park(Parking),
 }
@@ -24,7 +26,9 @@ pub(super) enum Request {
 /// Works until the queue is closed and empty. `again` opens a connection in the place of one that was closed.
 pub(super) fn work(conn: Connection, queue: &Queue<Request>, lock_wait: Duration, again: impl Fn() -> Result<Connection>) {
     let mut held = Some(conn);
-    while let Some(request) = queue.pop() {
+    // What was taken while a snapshot was read, and is not for it.
+    let mut next = None;
+    while let Some((request, mark)) = next.take().or_else(|| queue.pop_marked()) {
         match request {
             Request::Park(parking) => {
                 held = None;
@@ -32,31 +36,60 @@ pub(super) fn work(conn: Connection, queue: &Queue<Request>, lock_wait: Duration
             }
             // Nobody waits any more: reading has no effect that would be missed.
             Request::Job { answer, .. } if answer.is_closed() => {}
-            Request::Job { job, answer } => {
-                let answered = held.take().map_or_else(&again, Ok).and_then(|conn| {
-                    let answered = read(&conn, job, lock_wait);
+            Request::Job { job, answer } => match held.take().map_or_else(&again, Ok) {
+                Ok(conn) => {
+                    next = read(&conn, (job, answer), lock_wait, || queue.pop_before(mark)).map(|request| (request, mark));
                     held = Some(conn);
-                    answered
-                });
-                let _ = answer.send(answered);
-            }
+                }
+                Err(error) => {
+                    let _ = answer.send(Err(error));
+                }
+            },
         }
     }
 }
 
-fn read(conn: &Connection, job: ReadJob, lock_wait: Duration) -> Answered {
+/// Takes a snapshot for this job, and runs those on it, too, that `more` gives: they were asked for before it was taken, so it holds whatever
+/// their callers had written. Answers what `more` gave and what is none of them.
+fn read(conn: &Connection, first: (ReadJob, Answer), lock_wait: Duration, more: impl Fn() -> Option<Request>) -> Option<Request> {
+    let (mut job, mut answer) = first;
     // The first row read takes the snapshot; only that can find the file locked (by recovery, or by a last closer).
-    patiently(lock_wait, || {
+    let begun = patiently(lock_wait, || {
         step(conn, "BEGIN DEFERRED")?;
         let looked = conn.prepare_cached("SELECT 1 FROM meta LIMIT 1").and_then(|mut s| s.query([])?.next().map(drop));
         if looked.is_err() {
             let _ = conn.execute_batch("ROLLBACK");
         }
         looked
-    })?;
-    let result = run(conn, &RefCell::default(), job);
-    if !conn.is_autocommit() && step(conn, "COMMIT").is_err() {
-        let _ = conn.execute_batch("ROLLBACK");
+    });
+    if let Err(error) = begun {
+        let _ = answer.send(Err(error));
+        return None;
     }
-    result
+    let meta = RefCell::default();
+    loop {
+        let answered = run(conn, &meta, job);
+        // Some faults end the transaction: then there is no snapshot for others.
+        let next = if conn.is_autocommit() { None } else { wanted(&more) };
+        if let Some(Request::Job { job: next_job, answer: next_answer }) = next {
+            let _ = answer.send(answered);
+            (job, answer) = (next_job, next_answer);
+            continue;
+        }
+        if !conn.is_autocommit() && step(conn, "COMMIT").is_err() {
+            let _ = conn.execute_batch("ROLLBACK");
+        }
+        let _ = answer.send(answered);
+        return next;
+    }
+}
+
+/// The next one that somebody waits for.
+fn wanted(more: impl Fn() -> Option<Request>) -> Option<Request> {
+    loop {
+        match more() {
+            Some(Request::Job { answer, .. }) if answer.is_closed() => {}
+            next => return next,
+        }
+    }
 }

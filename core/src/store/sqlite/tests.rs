@@ -387,6 +387,57 @@ async fn a_reading_job_changes_nothing() {
     }
 }
 
+/// Readings that wait share one snapshot; what is asked for later has one of its own, or somebody could miss what they wrote.
+#[tokio::test]
+async fn a_snapshot_is_shared_with_what_was_asked_for_before_it() {
+    use std::sync::mpsc::{Sender, channel};
+
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions { readers: 1, ..StoreOptions::default() };
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(dir.path().join("smalt.db"), options).unwrap());
+    let count = |tx: &mut dyn Tx| tx.count_accounts(&tenant(), None);
+    // Counts, says so, and keeps the one reader until it is let go.
+    let held = || {
+        let (began, is_in) = oneshot::channel();
+        let (go, gate): (Sender<()>, _) = channel();
+        let job = move |tx: &mut dyn Tx| {
+            let found = count(tx)?;
+            let _ = began.send(());
+            gate.recv().unwrap();
+            Ok(found)
+        };
+        (Box::pin(store.read_with(job)), is_in, go)
+    };
+    let put = |id: &'static str| store.write_with(move |tx| tx.put_account(&tenant(), &account(id, 1)));
+    // What is polled once is in the queue.
+    macro_rules! asked {
+        ($work:ident) => {
+            tokio::select! { biased; _ = &mut $work => unreachable!(), () = std::future::ready(()) => {} }
+        };
+    }
+    let (mut first, is_in, go_first) = held();
+    asked!(first);
+    is_in.await.unwrap();
+    put("a").await.unwrap();
+    let (mut second, is_in, go_second) = held();
+    asked!(second);
+    let mut broken = Box::pin(store.read_with(|_| -> Result<u64> { panic!("a job that panics") }));
+    asked!(broken);
+    let mut third = Box::pin(store.read_with(count));
+    asked!(third);
+    go_first.send(()).unwrap();
+    assert_eq!(first.await.unwrap(), 0);
+    is_in.await.unwrap();
+    put("b").await.unwrap();
+    let mut fourth = Box::pin(store.read_with(count));
+    asked!(fourth);
+    go_second.send(()).unwrap();
+    assert_eq!(second.await.unwrap(), 1);
+    assert!(broken.await.unwrap_err().is(Code::Internal));
+    assert_eq!(third.await.unwrap(), 1, "on the snapshot of the second");
+    assert_eq!(fourth.await.unwrap(), 2, "what was written before it was asked for");
+}
+
 #[tokio::test]
 async fn a_write_is_finished_when_its_caller_goes_away() {
     let dir = tempfile::tempdir().unwrap();

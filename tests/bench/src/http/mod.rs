@@ -139,7 +139,8 @@ async fn same(ours: (SocketAddr, &[u8]), theirs: (SocketAddr, &[u8])) {
     assert_eq!(String::from_utf8_lossy(&mine), String::from_utf8_lossy(&other));
 }
 
-pub async fn measure() -> Vec<Row> {
+/// The rows that are wanted, by their ids.
+pub async fn measure(wanted: &dyn Fn(&str) -> bool) -> Vec<Row> {
     let folder = tempfile::Builder::new().tempdir_in("target").unwrap();
     let (mine, other) = (folder.path().join("ours"), folder.path().join("theirs"));
     std::fs::create_dir(&mine).unwrap();
@@ -152,49 +153,64 @@ pub async fn measure() -> Vec<Row> {
     let target = format!("/api/v2/f-sdk/application/{APP}");
     let with = |token: &str| request("GET", &target, &[("authorization", &format!("Bearer {token}"))], "");
     let mine: Requests = Arc::new(asked.sessions.iter().map(|(_, token, _)| with(token)).collect());
-    let other: Requests = Arc::new(asked.sessions.iter().map(|(account, _, id)| with(&peer::token(account, id))).collect());
-    same((ours.address, &mine[0]), (theirs.address, &other[0])).await;
-    let (a, b) = compare((ours.address, mine.clone()), (theirs.address, other), READERS, small(READS, 200)).await;
-    rows.push(Row::at_least("http-application", "GET application with a session, 32 connections", a, "axum + rusqlite", b, "calls/s", 0.7));
+    if wanted("http-application") {
+        let other: Requests = Arc::new(asked.sessions.iter().map(|(account, _, id)| with(&peer::token(account, id))).collect());
+        same((ours.address, &mine[0]), (theirs.address, &other[0])).await;
+        let (a, b) = compare((ours.address, mine.clone()), (theirs.address, other), READERS, small(READS, 200)).await;
+        let what = "GET application with a session, 32 connections";
+        rows.push(Row::at_least("http-application", what, a, "axum + rusqlite", b, "calls/s", 0.7));
+    }
 
     let key = ("x-api-key", asked.key.as_str());
     let read = |n| request("POST", "/smalt/v1/credential", &[key], &json!({"account": account(n), "application": APP}).to_string());
     let reads: Requests = Arc::new((0..ACCOUNTS).map(read).collect());
     same((ours.address, &reads[0]), (theirs.address, &reads[0])).await;
-    let (a, b) = compare((ours.address, reads.clone()), (theirs.address, reads.clone()), READERS, small(READS, 200)).await;
-    let warm = "a credential with an API key, ours from memory after the first, 32 connections";
-    rows.push(Row::at_least("http-credential", warm, a, "axum + rusqlite", b, "calls/s", 0.7));
+    if wanted("http-credential") {
+        let (a, b) = compare((ours.address, reads.clone()), (theirs.address, reads.clone()), READERS, small(READS, 200)).await;
+        let warm = "a credential with an API key, ours from memory after the first, 32 connections";
+        rows.push(Row::at_least("http-credential", warm, a, "axum + rusqlite", b, "calls/s", 0.7));
+    }
 
-    // The peer reads and opens each one: the same work is ours without the memory.
-    let cold = Served::start("http-cold", &folder.path().join("ours"));
-    same((cold.address, &reads[0]), (theirs.address, &reads[0])).await;
-    let (a, b) = compare((cold.address, reads.clone()), (theirs.address, reads), READERS, small(READS, 200)).await;
-    drop(cold);
-    let read = "a credential with an API key, each read from the store, 32 connections";
-    rows.push(Row::at_least("http-credential-cold", read, a, "axum + rusqlite", b, "calls/s", 0.7));
+    if wanted("http-credential-cold") {
+        // The peer reads and opens each one: the same work is ours without the memory.
+        let cold = Served::start("http-cold", &folder.path().join("ours"));
+        same((cold.address, &reads[0]), (theirs.address, &reads[0])).await;
+        let (a, b) = compare((cold.address, reads.clone()), (theirs.address, reads), READERS, small(READS, 200)).await;
+        drop(cold);
+        let read = "a credential with an API key, each read from the store, 32 connections";
+        rows.push(Row::at_least("http-credential-cold", read, a, "axum + rusqlite", b, "calls/s", 0.7));
+    }
 
     let create = |n| {
         let body = json!({"linked_account_id": account(n)}).to_string();
         request("POST", "/api/v2/public/session-token?force_refresh=true", &[key], &body)
     };
-    let creates: Requests = Arc::new((0..ACCOUNTS).map(create).collect());
-    let (a, b) = compare((ours.address, creates.clone()), (theirs.address, creates), WRITERS, small(WRITES, 200)).await;
-    rows.push(Row::at_least("http-session", "durable sessions made, 64 connections", a, "axum + rusqlite", b, "calls/s", 0.7));
-
-    rows.extend(callback::measure(ours.address, &asked).await);
-    rows.push(stalled::measure(ours.address, &mine).await);
+    if wanted("http-session") {
+        let creates: Requests = Arc::new((0..ACCOUNTS).map(create).collect());
+        let (a, b) = compare((ours.address, creates.clone()), (theirs.address, creates), WRITERS, small(WRITES, 200)).await;
+        rows.push(Row::at_least("http-session", "durable sessions made, 64 connections", a, "axum + rusqlite", b, "calls/s", 0.7));
+    }
+    if wanted("http-callback") {
+        rows.extend(callback::measure(ours.address, &asked).await);
+    }
+    if wanted("http-stalled") {
+        rows.push(stalled::measure(ours.address, &mine).await);
+    }
     rows
 }
 
-/// The remote backend against a server of its own.
-pub async fn measure_remote() -> Vec<Row> {
-    let folder = tempfile::Builder::new().tempdir_in("target").unwrap();
-    let asked = seed(folder.path()).await;
-    let ours = Served::start("http-ours", folder.path());
-    let calls = crate::remote::beside_reqwest(ours.address, &asked.key, ACCOUNTS, account).await;
-    drop(ours);
-    let mut rows = vec![calls];
-    rows.extend(crate::remote::memory().await);
+/// The remote backend against a server of its own, and its memory; what is wanted of it.
+pub async fn measure_remote(wanted: &dyn Fn(&str) -> bool) -> Vec<Row> {
+    let mut rows = Vec::new();
+    if wanted("remote-calls") {
+        let folder = tempfile::Builder::new().tempdir_in("target").unwrap();
+        let asked = seed(folder.path()).await;
+        let ours = Served::start("http-ours", folder.path());
+        rows.push(crate::remote::beside_reqwest(ours.address, &asked.key, ACCOUNTS, account).await);
+    }
+    if wanted("remote-memory") {
+        rows.extend(crate::remote::memory().await);
+    }
     rows
 }
 
