@@ -74,7 +74,7 @@ struct Seen {
 impl Seen {
     /// Writes until the server is gone.
     fn write(&self, host: &str, key: &str, writer: usize) {
-        let keeps = writer % 2 == 0;
+        let keeps = writer.is_multiple_of(2);
         let mut kept: Option<TcpStream> = None;
         for at in 0.. {
             let id = format!("writer-{writer}-{at}");
