@@ -13,7 +13,7 @@ const KEY = { key: 'sandbox-key-good', workspace: 'acme' }
 // Neither is public: what the package keeps for a handle's engine, and core's side of it.
 const kept = (handle) => handle[Object.getOwnPropertySymbols(handle).find(({ description }) => description === 'native')].ready
 const require = createRequire(import.meta.url)
-const { addon } = require(join(dirname(require.resolve('smalt')), 'native.js'))
+const { addon } = require(join(dirname(require.resolve('smalt/package.json')), 'dist/bundle.js')).inner
 
 /** The credential, once it is answered from memory: core asks the store again where nobody looked at that for a second. */
 async function ready(account, application = 'sandbox-oauth', options = {}) {
@@ -138,7 +138,7 @@ test('an engine that is collected gives up its numbers, and no one else\'s', asy
     import { dirname, join } from 'node:path'
     import { Smalt } from 'smalt'
     const require = createRequire(join(process.cwd(), 'x.js'))
-    const { addon } = require(join(dirname(require.resolve('smalt')), 'native.js'))
+    const { addon } = require(join(dirname(require.resolve('smalt/package.json')), 'dist/bundle.js')).inner
     const until = Date.now() + 90_000
     async function opened() {
       const smalt = await Smalt.sandbox()
