@@ -234,7 +234,7 @@ class Parity(unittest.TestCase):
         self.says("python", "`remote` takes False for `proxy`", PYTHON + "_sync.py:")
         self.change(PYTHON + "_async.py", r"retries: int \| None = None", "retries: int | None = 5")
         self.says("python", "`remote` takes 5 for `retries` by default, core 2", PYTHON + "_async.py:")
-        self.change(PYTHON + "_async.py", r"str = Environment\.TEST", "str = Environment.PRODUCTION")
+        self.change(PYTHON + "_async.py", r'environment: Environment \| str = "test"', 'environment: Environment | str = "production"')
         self.says("python", "`embedded` takes 'production' for `environment`")
         self.change(KOTLIN + "Options.kt", r"environment: Environment = Environment\.TEST", "environment: Environment = Environment.PRODUCTION")
         self.says("kotlin", "`embedded` takes 'production' for `environment`")
