@@ -8,11 +8,11 @@ use smalt::{
     Code, Error,
     backend::{Caller, schema},
     model::{Json, JsonMap},
-    operations::Operation,
+    operations::{Operation, Scope},
 };
 use smalt_tests::size;
 
-use super::{SHARED, Seeded, Tenant, Tenants, callback, project, started};
+use super::{SHARED, Seeded, Tenant, Tenants, callback, http::Served, project, started};
 
 /// Kinds of ids that prove something by themselves: whoever has one is meant to use it. Within a tenant that is not a
 /// foreign id but a stolen one, which S-04 and decision 0006 are about.
@@ -109,6 +109,11 @@ fn kind(operation: Operation, field: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether the field holds an id.
+pub fn names_something(operation: Operation, field: &str) -> bool {
+    kind(operation, field).is_some()
+}
+
 /// A value for a field that names nothing, where the operation needs one.
 fn value(operation: Operation, field: &str) -> Option<Json> {
     Some(match (operation, field) {
@@ -138,7 +143,7 @@ fn value(operation: Operation, field: &str) -> Option<Json> {
 }
 
 /// The fields of an operation's request.
-fn fields(schema: &Json, operation: Operation) -> Vec<String> {
+pub fn fields(schema: &Json, operation: Operation) -> Vec<String> {
     let request = &schema["operations"][operation.row().name]["request"];
     let name = request["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
     let properties = schema["$defs"][name]["properties"].as_object();
@@ -146,7 +151,7 @@ fn fields(schema: &Json, operation: Operation) -> Vec<String> {
 }
 
 /// The value of an id of this kind that is `who`'s own. What works once is made anew.
-async fn own(tenant: &Tenant, who: &Seeded, operation: Operation, kind: &str) -> Json {
+pub async fn own(tenant: &Tenant, who: &Seeded, operation: Operation, kind: &str) -> Json {
     match kind {
         "new_account" => who.account.as_str().into(),
         "claim" => {
@@ -191,7 +196,7 @@ pub fn tenants_canary(tenant: &Tenant) -> String {
 }
 
 /// One of this kind that nobody has.
-fn nobodys(kind: &str) -> Json {
+pub fn nobodys(kind: &str) -> Json {
     match kind {
         "account" | "new_account" => "only-nobody".into(),
         "config_id" => "config-nobody".into(),
@@ -208,7 +213,7 @@ fn told(error: &Error) -> String {
 }
 
 /// An answer without the ids that it was asked with, and without numbers that are made anew each time.
-fn alike(text: &str, asked: &[&Json]) -> String {
+pub fn alike(text: &str, asked: &[&Json]) -> String {
     let mut text = text.to_owned();
     for asked in asked {
         for part in asked.as_str().into_iter().chain(asked["id"].as_str()) {
@@ -225,7 +230,7 @@ fn alike(text: &str, asked: &[&Json]) -> String {
 }
 
 /// Every row of the victim, as the file has it.
-fn rows(world: &Tenants, tenant: &Tenant, account: Option<&str>) -> BTreeMap<String, Vec<String>> {
+pub fn rows(world: &Tenants, tenant: &Tenant, account: Option<&str>) -> BTreeMap<String, Vec<String>> {
     let file = world.file();
     let names = |sql: &str| -> Vec<String> {
         let mut statement = file.prepare(sql).unwrap();
@@ -266,23 +271,35 @@ fn rows(world: &Tenants, tenant: &Tenant, account: Option<&str>) -> BTreeMap<Str
 }
 
 /// Who asks, for whom, about whom.
-struct Pair<'a> {
-    world: &'a Tenants,
-    schema: &'a Json,
-    tenant: &'a Tenant,
-    attacker: &'a Seeded,
-    caller: Caller,
-    victims: &'a Tenant,
-    victim: &'a Seeded,
+pub struct Pair<'a> {
+    pub world: &'a Tenants,
+    pub schema: &'a Json,
+    pub tenant: &'a Tenant,
+    pub attacker: &'a Seeded,
+    pub caller: Caller,
+    pub victims: &'a Tenant,
+    pub victim: &'a Seeded,
+    /// Asked over HTTP; else the operation itself is.
+    pub served: Option<&'a Served>,
+}
+
+/// An error, as far as twins are compared.
+#[derive(Debug)]
+pub struct Refused {
+    pub code: String,
+    /// Everything that it says.
+    pub said: String,
+    /// Over HTTP.
+    pub status: Option<u16>,
 }
 
 impl Pair<'_> {
-    fn same_tenant(&self) -> bool {
+    pub fn same_tenant(&self) -> bool {
         self.tenant.name() == self.victims.name()
     }
 
     /// Whether the victim's id of this kind is foreign to this caller.
-    fn is_foreign(&self, kind: &str) -> bool {
+    pub fn is_foreign(&self, kind: &str) -> bool {
         match kind {
             "org" => self.tenant.org != self.victims.org,
             // The other account of the tenant is the organisation's own.
@@ -295,7 +312,7 @@ impl Pair<'_> {
     }
 
     /// The request with these fields the victim's, and its twin with these fields nobody's.
-    async fn requests(&self, operation: Operation, foreign: &[&String]) -> (JsonMap, JsonMap) {
+    pub async fn requests(&self, operation: Operation, foreign: &[&String]) -> (JsonMap, JsonMap) {
         let mut twins = (JsonMap::new(), JsonMap::new());
         if operation == Operation::SetProject {
             let own = serde_json::to_value(project(self.tenant.org)).unwrap().as_object().unwrap().clone();
@@ -329,7 +346,7 @@ impl Pair<'_> {
     }
 
     /// What nobody but the victim may see: its canaries, and ids that were not in the question.
-    fn search(&self, operation: Operation, asked: &JsonMap, said: &str) {
+    pub fn search(&self, operation: &dyn std::fmt::Debug, asked: &JsonMap, said: &str) {
         let asked = Json::Object(asked.clone()).to_string();
         if !self.same_tenant() {
             assert!(!said.contains(&tenants_canary(self.victims)), "{operation:?} {asked} shows what is the other tenant's: {said}");
@@ -340,8 +357,41 @@ impl Pair<'_> {
         }
     }
 
+    /// The victim's rows: of its tenant, or, within one tenant, of its account.
+    pub fn rows(&self) -> BTreeMap<String, Vec<String>> {
+        rows(self.world, self.victims, self.same_tenant().then_some(&*self.victim.account))
+    }
+
+    async fn ask(&self, operation: Operation, request: JsonMap) -> Result<String, Refused> {
+        match self.served {
+            Some(served) => served.operate(self.tenant, &self.caller, operation, request).await,
+            None => {
+                let answer = self.tenant.call(&self.caller, operation, Json::Object(request)).await;
+                answer.map(|answer| answer.to_string()).map_err(|error| Refused {
+                    code: error.code().as_str().to_owned(),
+                    said: told(&error),
+                    status: None,
+                })
+            }
+        }
+    }
+
+    /// What HTTP's status must be. A token that names another account is told 403; what nobody has of one's own is 404.
+    fn has_right_status(&self, operation: Operation, kinds: &[&str], refused: &Refused) -> bool {
+        let Some(status) = refused.status else { return true };
+        let is_session = matches!(self.caller, Caller::Session(_));
+        let is_for_sessions = operation.row().scope != Scope::Organisation;
+        match kinds {
+            _ if is_session && (!is_for_sessions || kinds.contains(&"account")) => status == 403,
+            // In a config that there is not, a workflow is as it is by default.
+            ["config_id"] if matches!(operation, Operation::RunWorkflow | Operation::ExecuteWorkflow) => [404, 409].contains(&status),
+            ["connection" | "flow" | "receipt" | "execution" | "webhook" | "delivery" | "config_id" | "account"] => status == 404,
+            _ => (400..500).contains(&status),
+        }
+    }
+
     /// One operation with every combination of the victim's ids. Answers how many calls that were.
-    async fn attack(&self, operation: Operation) -> usize {
+    pub async fn attack(&self, operation: Operation) -> usize {
         let places: Vec<String> = fields(self.schema, operation)
             .into_iter()
             .filter(|field| kind(operation, field).is_some_and(|kind| self.is_foreign(kind)))
@@ -353,20 +403,21 @@ impl Pair<'_> {
                 continue;
             }
             let (request, twin) = self.requests(operation, &foreign).await;
-            let before = rows(self.world, self.victims, self.same_tenant().then_some(&*self.victim.account));
-            let answer = self.tenant.call(&self.caller, operation, Json::Object(request.clone())).await;
-            let unknown = self.tenant.call(&self.caller, operation, Json::Object(twin.clone())).await;
-            let after = rows(self.world, self.victims, self.same_tenant().then_some(&*self.victim.account));
-            assert_eq!(before, after, "{operation:?} by {} changes rows of {}: {request:?}", self.tenant.name(), self.victims.name());
+            let before = self.rows();
+            let answer = self.ask(operation, request.clone()).await;
+            let unknown = self.ask(operation, twin.clone()).await;
+            assert_eq!(before, self.rows(), "{operation:?} by {} changes rows of {}: {request:?}", self.tenant.name(), self.victims.name());
             calls += 2;
             match (&answer, &unknown) {
-                (Ok(answer), Ok(_)) => self.search(operation, &request, &answer.to_string()),
+                (Ok(answer), Ok(_)) => self.search(&operation, &request, answer),
                 (Err(error), Err(unknown)) => {
-                    self.search(operation, &request, &told(error));
+                    self.search(&operation, &request, &error.said);
                     let asked: Vec<&Json> = request.values().chain(twin.values()).collect();
-                    assert_eq!(alike(&told(error), &asked), alike(&told(unknown), &asked), "{operation:?} tells foreign from unknown");
-                    assert_ne!(error.code(), Code::Internal, "{operation:?} {request:?}");
-                    assert_ne!(error.code(), Code::InvalidRequest, "{operation:?} was not asked rightly: {error} {request:?}");
+                    assert_eq!(alike(&error.said, &asked), alike(&unknown.said, &asked), "{operation:?} tells foreign from unknown");
+                    assert_ne!(error.code, Code::Internal.as_str(), "{operation:?} {request:?}");
+                    assert_ne!(error.code, Code::InvalidRequest.as_str(), "{operation:?} was not asked rightly: {error:?} {request:?}");
+                    let kinds: Vec<_> = foreign.iter().filter_map(|field| kind(operation, field)).collect();
+                    assert!(self.has_right_status(operation, &kinds, error), "{operation:?} {kinds:?}: {error:?}");
                 }
                 (answer, unknown) => panic!("{operation:?} {request:?}: a foreign id is answered {answer:?}, an unknown one {unknown:?}"),
             }
@@ -412,7 +463,7 @@ async fn s35_no_operation_crosses_accounts_environments_or_organisations() {
             // What was counted in memory is written down now, not in between.
             victims.done(Operation::Audit, json!({})).await;
             for caller in [Tenant::organisation(), attacker.session()] {
-                let pair = Pair { world: &world, schema: &schema, tenant, attacker, caller, victims, victim };
+                let pair = Pair { world: &world, schema: &schema, tenant, attacker, caller, victims, victim, served: None };
                 for operation in Operation::ALL {
                     calls += pair.attack(*operation).await;
                 }

@@ -2,6 +2,7 @@
 //! others.
 
 mod cursors;
+mod http;
 mod matrix;
 mod races;
 
