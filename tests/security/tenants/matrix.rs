@@ -383,8 +383,12 @@ impl Pair<'_> {
         let is_for_sessions = operation.row().scope != Scope::Organisation;
         match kinds {
             _ if is_session && (!is_for_sessions || kinds.contains(&"account")) => status == 403,
+            // Another's list has other cursors than one's own.
+            _ if refused.code == Code::InvalidCursor.as_str() => status == 400,
             // In a config that there is not, a workflow is as it is by default.
             ["config_id"] if matches!(operation, Operation::RunWorkflow | Operation::ExecuteWorkflow) => [404, 409].contains(&status),
+            // One's own flow, for an account that did not begin it: that is told, whether or not there is such an account.
+            ["account"] if operation == Operation::FinishConnect => status == 403,
             ["connection" | "flow" | "receipt" | "execution" | "webhook" | "delivery" | "config_id" | "account"] => status == 404,
             _ => (400..500).contains(&status),
         }
