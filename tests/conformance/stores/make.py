@@ -2,7 +2,7 @@
 """Makes the files of this folder: stores that no engine may open.
 
     foreign.sqlite    an SQLite database of another program
-    foreign.txt   no database at all
+    foreign.txt       no database at all
     newer.sqlite      a store whose schema is later than any program's: what is looked at before everything else is there, and nothing more
 """
 

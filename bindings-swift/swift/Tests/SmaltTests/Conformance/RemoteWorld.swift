@@ -20,7 +20,7 @@ final class RemoteWorld: World {
         do {
             let said = try await server.line()
             guard let place = said["Ok"] else { throw Mistake("the server: \(said)") }
-            return try RemoteWorld(room, server, place, .of(one))
+            return try RemoteWorld(room, server, place, ScriptedPresenter.of(one))
         } catch {
             await server.end()
             throw error

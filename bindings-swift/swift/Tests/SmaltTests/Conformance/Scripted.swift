@@ -54,7 +54,7 @@ final class ScriptedPresenter: Presenter {
     }
 
     func present(_ page: AuthorizePage) async throws -> URL? {
-        let behaviour = behaviour.with { $0 }
+        let behaviour = self.behaviour.with { $0 }
         if behaviour == "closes" { throw SmaltError.userCancelled }
         if behaviour == "blocked" { throw SmaltError(.flow, .windowBlocked, "Something blocked the window.") }
         try await behave(behaviour)

@@ -263,7 +263,8 @@ extension World {
         }
         let manifests = try (args["manifests"]?.array ?? []).map { try AppManifest($0) }
         let options = EmbeddedOptions(key: args["key"]?.string.map { Secret($0) }, manifests: manifests)
-        await (try await Smalt.embedded(path?.path, options: options)).close()
+        let opened = try await Smalt.embedded(path?.path, options: options)
+        await opened.close()
         return nothing
     }
 
