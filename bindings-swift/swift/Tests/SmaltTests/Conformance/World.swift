@@ -232,7 +232,9 @@ extension World {
         case "connect":
             try known(args, ["account", "application", "presenter"])
             if let behaviour = args["presenter"]?.string {
-                guard ScriptedPresenter.known.contains(behaviour), let presenter else { throw Mistake("there is no behaviour `\(behaviour)`") }
+                guard ScriptedPresenter.known.contains(behaviour), let presenter else {
+                    throw Mistake("there is no behaviour `\(behaviour)`")
+                }
                 presenter.behaviour.with { $0 = behaviour }
             }
             return try plain(await smalt.account(args["account"]?.string ?? "").connect(args["application"]?.string ?? ""))
