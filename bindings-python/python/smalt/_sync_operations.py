@@ -144,8 +144,9 @@ class SharedOperations:
 
         Raises:
             NotFoundError: `linked_account_not_found`, `application_not_found`, `connection_not_found`.
-            ConfigurationError: `client_missing`.
+            ConfigurationError: `client_missing`, `client_rejected`.
             InvalidError: `invalid_inputs`, `redirect_not_allowed`, `return_to_not_allowed`, `wrong_auth_type`.
+            FlowError: `authorize_failed`.
         """
         request: dict[str, Any] = without_none({
             "account": self._id,

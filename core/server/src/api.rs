@@ -20,6 +20,7 @@ use smalt::{
     model::{Environment, Json},
     operations::Operation,
     project::ServerSettings,
+    wire::Failure,
 };
 use tokio::sync::Mutex;
 
@@ -285,10 +286,11 @@ impl Api {
             });
             match done {
                 Ok(response) => response,
-                Err((trouble, allow)) => {
-                    let refused = refused(&trouble, allow.as_deref(), &request_id);
-                    if from_provider { self.led_on(&target, &trouble).await } else { refused }
+                Err((trouble, _)) if from_provider => {
+                    noted(&trouble.body(&request_id), &request_id);
+                    self.led_on(&target, &trouble).await
                 }
+                Err((trouble, allow)) => refused(&trouble, allow.as_deref(), &request_id),
             }
         };
         let headers = response.headers_mut();
@@ -588,11 +590,16 @@ fn preflight() -> Response<Body> {
     response
 }
 
-fn refused(trouble: &Trouble, allow: Option<&str>, request_id: &str) -> Response<Body> {
-    let body = trouble.body(request_id);
+/// What is no fault of the caller's stands in the log.
+fn noted(body: &Failure, request_id: &str) {
     if body.status_code >= 500 {
         tracing::warn!(status = body.status_code, code = body.code, request_id, "a request failed");
     }
+}
+
+fn refused(trouble: &Trouble, allow: Option<&str>, request_id: &str) -> Response<Body> {
+    let body = trouble.body(request_id);
+    noted(&body, request_id);
     let mut response = failed(&body);
     if let Some(allow) = allow.and_then(|allow| HeaderValue::from_str(allow).ok()) {
         response.headers_mut().insert(header::ALLOW, allow);

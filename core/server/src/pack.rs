@@ -15,7 +15,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use smalt::operations::Operation;
 
-use crate::routes::Route;
+use crate::routes::{CALLBACK, Route};
 
 /// What is smaller fits into one packet anyway.
 const WORTH_IT: u64 = 1024;
@@ -67,7 +67,7 @@ pub(crate) fn allowed(route: &Route, operation: Option<Operation>) -> bool {
         ),
         None => match route.path {
             // They answer links with a ticket, or stand for one.
-            path if path.ends_with("/integrate") || path.contains("/oauth-url/") || path.ends_with("/callback") => false,
+            path if path.ends_with("/integrate") || path.contains("/oauth-url/") || path == CALLBACK => false,
             path if path.starts_with("/connect") => path.starts_with("/connect/assets/"),
             path if path.contains("/config") => true,
             _ => route.method == "GET",

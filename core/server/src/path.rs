@@ -2,6 +2,8 @@
 
 use http::Uri;
 
+use crate::routes::CALLBACK;
+
 /// The path and query with duplicate slashes as one and without a slash at the end.
 pub(crate) fn normal(uri: &Uri) -> String {
     let mut path = String::with_capacity(uri.path().len());
@@ -22,9 +24,8 @@ pub(crate) fn normal(uri: &Uri) -> String {
 /// Whether a provider sends browsers to what `normal` answered.
 pub(crate) fn is_callback(target: &str) -> bool {
     let path = target.split('?').next().unwrap_or_default();
-    path.strip_prefix("/api/v1/")
-        .and_then(|rest| rest.strip_suffix("/callback"))
-        .is_some_and(|slug| !slug.is_empty() && !slug.contains('/'))
+    let (before, after) = CALLBACK.split_once("{slug}").unwrap_or((CALLBACK, ""));
+    path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).is_some_and(|slug| !slug.is_empty() && !slug.contains('/'))
 }
 
 /// The pairs of a query or of a form.

@@ -9,7 +9,7 @@ use smalt::{Code, Error, Secret};
 
 use crate::{
     answer::Trouble,
-    routes::{DONE, Route},
+    routes::{CALLBACK, DONE, Route},
 };
 
 /// What proxies add, and no program on this machine does.
@@ -20,7 +20,7 @@ const FORWARDED: [&str; 7] =
 /// the user back with a state and a cookie; the page that asks before has a ticket that works once; the one after it says what stands in
 /// its address.
 fn is_opened(route: Option<&Route>) -> bool {
-    route.is_some_and(|route| matches!(route.path, "/api/v1/{slug}/callback" | "/connect/go/{ticket}" | DONE))
+    route.is_some_and(|route| matches!(route.path, CALLBACK | "/connect/go/{ticket}" | DONE))
 }
 
 fn is_here(headers: &HeaderMap, uri: &Uri) -> bool {

@@ -160,12 +160,10 @@ fn said(hosts: &Hosts, token: &str) -> Option<(Smalt, Environment, SessionInfo, 
 /// look for that key in their stores.
 async fn by_token(hosts: &Hosts, token: &str) -> Result<(Smalt, Environment, SessionInfo, Caller), Trouble> {
     let token = Secret::new(token);
-    let knows = hosts.all().any(|(_, smalt)| smalt.knows_key_of(&token));
+    let all: Vec<_> = hosts.all().map(|(environment, smalt)| (environment, smalt, smalt.knows_key_of(&token))).collect();
+    let is_known = all.iter().any(|(.., knows)| *knows);
     let mut refused = Trouble::Smalt(Box::new(smalt::Error::code_only(smalt::Code::InvalidToken)));
-    for (environment, smalt) in hosts.all() {
-        if knows && !smalt.knows_key_of(&token) {
-            continue;
-        }
+    for (environment, smalt, _) in all.into_iter().filter(|(.., knows)| *knows == is_known) {
         match smalt.prove_session(token.clone()).await {
             Ok((session, caller)) => return Ok((smalt.clone(), environment, session, caller)),
             Err(error) if error.is(smalt::Code::InvalidToken) => {}

@@ -314,9 +314,9 @@ macro_rules! doorway {
         list_apps: ListApps(GetAccount) -> Vec<Application>;
         /// Describes one application. Errors: `application_not_found`, `linked_account_not_found`.
         get_app: App(GetApp) -> Application;
-        /// Begins an OAuth connect flow.
+        /// Begins an OAuth connect flow. A provider that is asked first, as in the device flow, may refuse.
         /// Errors: `linked_account_not_found`, `application_not_found`, `client_missing`, `invalid_inputs`, `redirect_not_allowed`,
-        /// `return_to_not_allowed`, `wrong_auth_type`, `connection_not_found`.
+        /// `return_to_not_allowed`, `wrong_auth_type`, `connection_not_found`, `authorize_failed`, `client_rejected`.
         start_connect: StartConnect(StartConnect) -> StartedConnect;
         /// Begins an OAuth connect flow for a browser that the caller does not hold.
         /// Errors: `linked_account_not_found`, `application_not_found`, `connection_not_found`, `invalid_inputs`, `redirect_not_allowed`,

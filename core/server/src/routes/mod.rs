@@ -182,6 +182,9 @@ pub(crate) fn asks_itself(route: &Route) -> bool {
     route.access == Access::Account && matches!(rest, Some("" | "/{slug}"))
 }
 
+/// Where providers send browsers.
+pub(crate) const CALLBACK: &str = "/api/v1/{slug}/callback";
+
 /// The page that callbacks lead to.
 pub(crate) const DONE: &str = "/connect/done";
 
@@ -191,4 +194,27 @@ pub(crate) const PASSING: &str = "/smalt/v1/request/stream";
 /// The table.
 pub fn routes() -> &'static [Route] {
     ROUTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table takes its patterns as literals; a name for one must not lead past it.
+    #[test]
+    fn patterns_that_have_a_name_stand_in_the_table() {
+        for (pattern, methods) in [(CALLBACK, &["GET", "POST"][..]), (DONE, &["GET"]), (PASSING, &["POST"])] {
+            let found: Vec<_> = ROUTES.iter().filter(|route| route.path == pattern).map(|route| route.method).collect();
+            assert_eq!(found, methods, "{pattern}");
+        }
+    }
+
+    /// What the path alone tells, before a route is found, is what the table says.
+    #[test]
+    fn a_callback_is_told_by_its_path_as_by_its_route() {
+        for route in ROUTES {
+            let path = route.path.replace(['{', '}'], "");
+            assert_eq!(crate::path::is_callback(&path), route.path == CALLBACK, "{path}");
+        }
+    }
 }

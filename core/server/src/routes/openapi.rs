@@ -51,11 +51,6 @@ fn is_page(path: &str) -> bool {
     matches!(path, "/connect" | "/connect/{ticket}" | "/connect/go/{ticket}")
 }
 
-/// Where providers send browsers.
-fn is_callback(path: &str) -> bool {
-    path.ends_with("/callback")
-}
-
 /// The media type of a good answer, where that is no JSON.
 fn media_type(route: &Route) -> Option<&'static str> {
     match route.path {
@@ -110,7 +105,7 @@ pub(super) fn document() -> Json {
             let schema = if media_type == "text/event-stream" { json!({}) } else { json!({"type": "string"}) };
             item["responses"]["200"]["content"] = json!({media_type: {"schema": schema}});
         }
-        if is_callback(route.path) {
+        if route.path == super::CALLBACK {
             let about = "Whatever came of it: goes on to `/connect/done`, with `outcome` or `error`, or back to the caller's page. Other methods are refused.";
             item["responses"] = json!({"303": {"description": about}, "default": item["responses"]["default"].take()});
         } else if is_page(route.path) {
@@ -133,7 +128,7 @@ pub(super) fn document() -> Json {
             let bytes = json!({"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}});
             item["requestBody"] = json!({"required": false, "content": bytes});
         } else if matches!(route.method, "POST" | "PUT" | "PATCH") {
-            let kind = if is_callback(route.path) { "application/x-www-form-urlencoded" } else { "application/json" };
+            let kind = if route.path == super::CALLBACK { "application/x-www-form-urlencoded" } else { "application/json" };
             item["requestBody"] = json!({"required": false, "content": {kind: {"schema": {"type": "object"}}}});
         }
         add(route.path.to_owned(), route.method, item);

@@ -1,6 +1,7 @@
 //! Many clients at once, good and bad ones.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -8,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
 use smalt::model::Json;
 use smalt_server::{ApiOptions, Limits};
 use tokio::{
@@ -156,6 +158,173 @@ async fn r71_overload_is_shed_and_passes() {
         world.call("GET", "/api/v2/f-sdk/application", &[("authorization", &session)], Json::Null).await.expect(200);
     }
     assert!(world.api.metrics().contains("smalt_http_requests_under_way 0\n"));
+}
+
+/// A client that keeps its connection, and reads answers by their length.
+struct Kept {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Kept {
+    async fn open(address: SocketAddr) -> Kept {
+        Kept { stream: TcpStream::connect(address).await.unwrap(), buffer: Vec::new() }
+    }
+
+    async fn send(&mut self, method: &str, target: &str, (name, value): (&str, &str), body: &str) {
+        let length = body.len();
+        let ask = format!("{method} {target} HTTP/1.1\r\nhost: smalt\r\n{name}: {value}\r\ncontent-length: {length}\r\n\r\n{body}");
+        self.stream.write_all(ask.as_bytes()).await.unwrap();
+    }
+
+    /// The next answer, whole: status, `retry-after`, body.
+    async fn answer(&mut self) -> (u16, Option<u64>, String) {
+        loop {
+            if let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+                let head = String::from_utf8(self.buffer[..end].to_vec()).unwrap();
+                let line = |name: &str| {
+                    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(|text| text.parse::<u64>().unwrap())
+                };
+                let length = usize::try_from(line("content-length").expect("a length")).unwrap();
+                if self.buffer.len() >= end + 4 + length {
+                    let body = String::from_utf8(self.buffer[end + 4..end + 4 + length].to_vec()).unwrap();
+                    self.buffer.drain(..end + 4 + length);
+                    return (head[9..12].parse().unwrap(), line("retry-after"), body);
+                }
+            }
+            let read = tokio::time::timeout(HANG, self.stream.read_buf(&mut self.buffer)).await.expect("an answer").unwrap();
+            assert!(read > 0, "the connection is closed without an answer");
+        }
+    }
+
+    async fn ask(&mut self, target: &str, header: (&str, &str)) -> (u16, Option<u64>, String) {
+        self.send("GET", target, header, "").await;
+        self.answer().await
+    }
+}
+
+const APPLICATION: &str = "/api/v2/f-sdk/application/sandbox-key";
+
+/// What is refused is told when to come back, and is not done.
+fn is_shed(said: &(u16, Option<u64>, String)) -> bool {
+    let (status, retry_after, body) = said;
+    let code = serde_json::from_str::<Json>(body).unwrap()["code"].clone();
+    match status {
+        200 => return false,
+        429 => assert_eq!(code, "rate_limited"),
+        503 => assert_eq!(code, "overloaded"),
+        _ => panic!("{said:?}"),
+    }
+    assert!(retry_after.is_some_and(|seconds| seconds >= 1), "{said:?}");
+    true
+}
+
+/// As many requests as are allowed hang: each that comes beside them is told 503, but for those that ask whether the server lives. Then they
+/// go away, and the same connections are served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r71_a_server_that_is_full_says_so_and_serves_again() {
+    const MOST: usize = 4;
+    let world = World::with(ApiOptions::default(), |project| project.server.requests = MOST).await;
+    let session = world.account("ada").await;
+    world.connect_key(&session).await.expect(200);
+    let config = json!({"slug": "sandbox-key", "workflows": [{"id": "digest", "enabled": true}]});
+    world.call("POST", "/api/v2/f-sdk/config", &[("authorization", &session)], config).await.expect(200);
+    let serving = serve(world.api.clone(), Limits::default()).await;
+    let run = json!({"account": "ada", "application": "sandbox-key", "workflow": "digest", "payload": {"hang": true}}).to_string();
+    let under_way = || world.api.metrics().contains(&format!("smalt_http_requests_under_way {MOST}\n"));
+    let own = ("authorization", &*session);
+    let mut others = Vec::new();
+    for _ in 0..8 {
+        others.push(Kept::open(serving.address).await);
+    }
+    for _ in 0..size(3, 50) {
+        let mut hanging = Vec::new();
+        for _ in 0..MOST {
+            let mut one = Kept::open(serving.address).await;
+            one.send("POST", "/smalt/v1/run_workflow", ("x-api-key", &world.key), &run).await;
+            hanging.push(one);
+        }
+        let full = async {
+            while !under_way() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(HANG, full).await.expect("all hang");
+        for other in &mut others {
+            assert!(is_shed(&other.ask(APPLICATION, own).await), "there is no room");
+            assert_eq!(other.ask("/healthz", own).await.0, 200);
+        }
+        drop(hanging);
+        for other in &mut others {
+            let served = async {
+                while is_shed(&other.ask(APPLICATION, own).await) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(HANG, served).await.expect("it is served again");
+        }
+    }
+    drop(others);
+    serving.end().await;
+}
+
+/// Over sockets, more connections than there are places, more requests at once than are allowed, and one session that asks far more often than
+/// it may: each request has one answer, a good one is the right one, and all others say when to come again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r71_more_than_it_bears_is_answered_or_told_when_to_come_again() {
+    const CALLERS: usize = 48;
+    let world = World::with(ApiOptions::default(), |project| {
+        project.server.requests = 4;
+        // The reading of one application counts as a poll.
+        project.server.rates.polls = 60;
+    })
+    .await;
+    let (ada, eager) = (world.account("ada").await, world.account("eager").await);
+    let right = world.call("GET", APPLICATION, &[("authorization", &ada)], Json::Null).await.expect(200).text;
+    let places = Limits { connections: CALLERS / 2, ..Limits::default() };
+    let serving = serve(world.api.clone(), places).await;
+    let rounds = size(40, 1500);
+    let (gate, mut callers) = (Arc::new(Barrier::new(CALLERS)), JoinSet::new());
+    for n in 0..CALLERS {
+        let (gate, address, right) = (gate.clone(), serving.address, right.clone());
+        // A quarter are those of the eager one; the rest are the organisation's, whose rate has no limit here.
+        let is_eager = n % 4 == 0;
+        let header = if is_eager { ("authorization", eager.clone()) } else { ("x-api-key", world.key.clone()) };
+        let target = format!("{APPLICATION}?linked_account_id={}", if is_eager { "eager" } else { "ada" });
+        callers.spawn(async move {
+            gate.wait().await;
+            let mut kept = Kept::open(address).await;
+            let mut counts = [0; 3];
+            for _ in 0..rounds {
+                let said = kept.ask(&target, (header.0, &header.1)).await;
+                if !is_shed(&said) {
+                    assert_eq!(said.2, right, "it is the right one");
+                }
+                assert!(is_eager || said.0 != 429, "one caller's rate is not another's: {said:?}");
+                counts[match said.0 {
+                    200 => 0,
+                    429 => 1,
+                    _ => 2,
+                }] += 1;
+            }
+            counts
+        });
+    }
+    let mut all = [0; 3];
+    while let Some(counts) = callers.join_next().await {
+        counts.unwrap().iter().zip(&mut all).for_each(|(count, all)| *all += count);
+    }
+    let [answered, limited, shed] = all;
+    assert!(answered > 0 && limited > 0 && shed > 0 && answered + limited + shed == CALLERS * rounds, "{all:?}");
+    // Nothing is left of it, without a restart.
+    let metrics = world.api.metrics();
+    assert!(metrics.contains("smalt_http_requests_under_way 0\n"), "{metrics}");
+    let mut kept = Kept::open(serving.address).await;
+    for _ in 0..20 {
+        assert_eq!(kept.ask(&format!("{APPLICATION}?linked_account_id=ada"), ("x-api-key", &world.key)).await.2, right);
+    }
+    drop(kept);
+    serving.end().await;
 }
 
 /// Whatever was asked before the stop is answered whole; who stalls, or comes later, does not hold it up.

@@ -251,6 +251,42 @@ async fn s62_a_handler_without_an_end_is_answered_at_its_deadline() {
     world.call("GET", APPS, &headers[..1], Json::Null).await.expect(200);
 }
 
+/// What is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A browser that comes from a provider is led on whatever fails; that it failed stands in the log once, as that of any other request.
+#[tokio::test]
+async fn what_fails_stands_in_the_log_also_where_a_browser_is_led_on() {
+    let world = World::with(ApiOptions::default(), |project| project.server.request_time = 1e-6).await;
+    let log = Log::default();
+    let writer = log.clone();
+    let _logged = tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(move || writer.clone()).finish());
+    let told = || {
+        let text = String::from_utf8(std::mem::take(&mut *log.0.lock().unwrap())).unwrap();
+        assert!(!text.contains("of-a-test"), "{text}");
+        text.matches("a request failed").count()
+    };
+    let said = world.send("GET", "/api/v1/sandbox-oauth/callback?state=state-of-a-test&code=code-of-a-test", &[], b"").await.expect(303);
+    assert!(said.header("location").contains("connect/done"), "{}", said.header("location"));
+    assert_eq!(told(), 1);
+    world.backend("POST", "/smalt/v1/count_accounts", json!({})).await.expect(504);
+    assert_eq!(told(), 1);
+    // Its caller's fault is none of the server's.
+    world.send("PUT", "/api/v1/sandbox-oauth/callback", &[], b"").await.expect(405);
+    assert_eq!(told(), 0);
+}
+
 #[derive(Default)]
 struct Seen(Mutex<Vec<String>>);
 
