@@ -123,7 +123,7 @@ export class World {
       environment,
       manifests: fill(manifests, this.given),
       clock: this.clock,
-      timings: { provider: 3000, lease: 4000, plugin: 2000, poll: 20, revokeBackoff: 50, webhookBackoff: 50, webhookAttempts: 5, ahead: null },
+      timings: { provider: 6000, lease: 8000, plugin: 6000, poll: 20, revokeBackoff: 50, webhookBackoff: 50, webhookAttempts: 5, ahead: null },
       deliverWebhooks: steps.some((step) => step.do === 'create_webhook'),
       connectors: [...slugs].map((slug) => this.connector(slug)),
       runner: steps.some((step) => step.do === 'register_runner') ? { run: (run) => this.run(run) } : undefined,
@@ -585,7 +585,7 @@ function ready(step, saved) {
 
 async function take(world, step, saved) {
   const filled = ready(step, saved)
-  const until = Date.now() + 10_000
+  const until = Date.now() + 30_000
   for (;;) {
     const acting = act(world, filled)
     // The program of bad networks says so; cases of conformance have none.
