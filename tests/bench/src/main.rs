@@ -32,8 +32,10 @@ fn main() {
         && role.starts_with("http-")
     {
         match role.as_str() {
-            "http-ours" => runtime.block_on(http::serve_ours(path, false)),
-            "http-cold" => runtime.block_on(http::serve_ours(path, true)),
+            "http-ours" => runtime.block_on(http::serve_ours(path, http::Sort::Usual)),
+            "http-cold" => runtime.block_on(http::serve_ours(path, http::Sort::Cold)),
+            "http-limited" => runtime.block_on(http::serve_ours(path, http::Sort::Limited)),
+            "http-generator" => runtime.block_on(http::generate(path)),
             _ => runtime.block_on(http::serve_peer(path)),
         }
         return;
@@ -77,6 +79,9 @@ fn main() {
     }
     if wanted("http", "the HTTP API beside axum routes, callbacks, stalled clients") {
         rows.extend(runtime.block_on(http::measure(&row)));
+    }
+    if wanted("overload", "three times what the HTTP API bears, and after it") {
+        rows.extend(runtime.block_on(http::measure_overload()));
     }
     if wanted("remote", "the remote backend beside reqwest, and 10,000 waiting calls") {
         rows.extend(runtime.block_on(http::measure_remote(&row)));

@@ -3,6 +3,7 @@
 mod callback;
 mod load;
 mod ours;
+mod overload;
 mod peer;
 mod stalled;
 
@@ -21,7 +22,11 @@ use self::{
     load::{Wire, rate, request},
     ours::APP,
 };
-pub use self::{ours::serve as serve_ours, peer::serve as serve_peer};
+pub use self::{
+    ours::{Sort, serve as serve_ours},
+    overload::{generate, measure as measure_overload},
+    peer::serve as serve_peer,
+};
 use crate::{
     report::{Row, median},
     small,
@@ -80,12 +85,16 @@ fn account(n: usize) -> String {
 }
 
 /// Accounts with a connection each, sessions for some, and an API key.
-async fn seed(folder: &Path) -> Asked {
+async fn seed(folder: &Path, sessions: usize) -> Asked {
     LocalKey::generate().unwrap().write_file(folder.join("key")).unwrap();
     std::fs::write(folder.join("secret"), "not asked for here").unwrap();
     let keys = LocalKey::from_file(folder.join("key")).unwrap();
-    let smalt =
-        Smalt::embedded(folder.join("smalt.db")).keys(keys).project_value(ours::project(folder, ours::NOWHERE)).open().await.unwrap();
+    let smalt = Smalt::embedded(folder.join("smalt.db"))
+        .keys(keys)
+        .project_value(ours::project(folder, ours::NOWHERE, Sort::Usual))
+        .open()
+        .await
+        .unwrap();
     let made = (0..ACCOUNTS).map(|n| {
         let account = smalt.account(account(n));
         tokio::spawn(async move {
@@ -98,15 +107,15 @@ async fn seed(folder: &Path) -> Asked {
     for one in made.collect::<Vec<_>>() {
         one.await.unwrap();
     }
-    let mut sessions = Vec::new();
-    for n in 0..READERS {
+    let mut made = Vec::new();
+    for n in 0..sessions {
         let session = smalt.account(account(n)).session().await.unwrap();
         let id = smalt.verify_session(session.token().clone()).await.unwrap().id;
-        sessions.push((account(n), session.token().expose().to_owned(), id));
+        made.push((account(n), session.token().expose().to_owned(), id));
     }
     let key = smalt.create_api_key("bench").await.unwrap().key.expose().to_owned();
     smalt.close().await;
-    Asked { key, sessions }
+    Asked { key, sessions: made }
 }
 
 /// A copy for the peer, so that neither disturbs the other.
@@ -145,7 +154,7 @@ pub async fn measure(wanted: &dyn Fn(&str) -> bool) -> Vec<Row> {
     let (mine, other) = (folder.path().join("ours"), folder.path().join("theirs"));
     std::fs::create_dir(&mine).unwrap();
     std::fs::create_dir(&other).unwrap();
-    let asked = seed(&mine).await;
+    let asked = seed(&mine, READERS).await;
     copy(&mine, &other);
     let (ours, theirs) = (Served::start("http-ours", &mine), Served::start("http-peer", &other));
     let mut rows = Vec::new();
@@ -204,7 +213,7 @@ pub async fn measure_remote(wanted: &dyn Fn(&str) -> bool) -> Vec<Row> {
     let mut rows = Vec::new();
     if wanted("remote-calls") {
         let folder = tempfile::Builder::new().tempdir_in("target").unwrap();
-        let asked = seed(folder.path()).await;
+        let asked = seed(folder.path(), READERS).await;
         let ours = Served::start("http-ours", folder.path());
         rows.push(crate::remote::beside_reqwest(ours.address, &asked.key, ACCOUNTS, account).await);
     }

@@ -371,7 +371,7 @@ async fn described(folder: &Path) -> wire::Application {
     assert!(Catalog::builtin().has(APP));
     let smalt = Smalt::in_memory()
         .keys(LocalKey::generate().unwrap())
-        .project_value(super::ours::project(folder, super::ours::NOWHERE))
+        .project_value(super::ours::project(folder, super::ours::NOWHERE, super::Sort::Usual))
         .open()
         .await
         .unwrap();
