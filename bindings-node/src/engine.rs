@@ -7,7 +7,7 @@ use napi::{
 use napi_derive::napi;
 use serde::Deserialize;
 use smalt::{
-    Code, Error, Result, Secret,
+    Result, Secret,
     backend::{Caller, GetCredential},
 };
 use smalt_bridge::{ConnectOptions, contained, misread};
