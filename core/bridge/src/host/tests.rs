@@ -97,7 +97,8 @@ async fn a_host_that_is_gone_fails_its_callers() {
 async fn every_fault_of_a_key_provider_has_its_name() {
     let (host, told) = host();
     let keys = HostKeys::new(host.clone());
-    let faults: [(_, fn(&HostCall) -> Result<HostAnswer, Fault>); 5] = [
+    type Answering = fn(&HostCall) -> Result<HostAnswer, Fault>;
+    let faults: [(Code, Answering); 5] = [
         (Code::PluginFailed, |_| Err(Fault::failed("down"))),
         (Code::PluginPanicked, |call| Err(call.panicked("down", None))),
         (Code::PluginAnswer, |call| call.read(json!(7))),
