@@ -7,10 +7,10 @@ use napi::{
 use napi_derive::napi;
 use serde::Deserialize;
 use smalt::{
-    Code, Error, Result, Secret,
-    backend::{Caller, GetCredential, Misread},
+    Result, Secret,
+    backend::{Caller, GetCredential},
 };
-use smalt_bridge::{ConnectOptions, contained};
+use smalt_bridge::{ConnectOptions, contained, misread};
 
 use crate::{
     ask::{Asker, Place},
@@ -23,15 +23,7 @@ use crate::{
 
 /// Reads a value of the host. What is said of a mistake repeats no value.
 pub fn read<'de, T: Deserialize<'de>>(what: &str, value: Unknown<'_>) -> Result<T> {
-    T::deserialize(Reader::new(value)).map_err(|error| {
-        let reason = match Misread::of(&error.to_string()) {
-            Misread::Unknown(field) => format!("{what} have no `{}`", field.escape_default()),
-            Misread::Needed(field) => format!("{what} need `{}`", field.escape_default()),
-            Misread::TooLarge(limit) => format!("{what}: {limit}"),
-            Misread::OtherType => format!("{what} hold a value of another type than they take"),
-        };
-        Error::new(Code::InvalidRequest, reason)
-    })
+    T::deserialize(Reader::new(value)).map_err(|error| misread(what, error))
 }
 
 /// An engine, and the authority on which it is asked.

@@ -127,10 +127,10 @@ impl Room {
         Ok(presenter.map(|own| HostPresenter::new(self.shared().host(engine), &own.name, own.redirect_uri)))
     }
 
-    fn end(&self, of: f64, answer: impl FnOnce(What) -> Result<HostAnswer, Fault>) {
+    fn end(&self, of: f64, answer: impl FnOnce(&HostCall) -> Result<HostAnswer, Fault>) {
         let running = lock(&self.shared().calls).0.remove(&number(of));
         if let Some(running) = running {
-            running.host.answer(number(of), answer(running.call.what));
+            running.host.answer(number(of), answer(&running.call));
         }
     }
 }
@@ -141,7 +141,7 @@ impl Room {
     #[napi(catch_unwind)]
     pub fn answer(&self, call: f64, value: Unknown<'_>) {
         panics::here();
-        self.end(call, |what| contained(|| what.read(Reader::new(value))).map_err(Fault::Smalt));
+        self.end(call, |call| contained(|| Ok(call.read(Reader::new(value)))).map_err(Fault::Smalt).flatten());
     }
 
     /// The plugin refuses the credentials.

@@ -110,7 +110,7 @@ impl HostCall {
     fn answer(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> bool {
         here();
         let _inside = Inside::enter(py);
-        self.end(self.call.what.read(reader(value)).map_err(Fault::Smalt))
+        self.end(self.call.read(reader(value)))
     }
 
     /// The plugin refuses the credentials.

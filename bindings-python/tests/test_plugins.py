@@ -721,9 +721,18 @@ def test_master_keys_from_elsewhere(tmp_path: Any) -> None:
         def unwrap(self, key_id: str, wrapped: bytes, aad: bytes) -> bytes:
             raise Rejected("This service does not know the key.")
 
-    with pytest.raises(SmaltError) as raised:
-        Smalt.embedded(tmp_path / "smalt.db", keys=Wrong())
-    assert raised.value.code == "key_wrong"
+    class Down(Keys):
+        def key_id(self) -> str:
+            raise OSError("the service is down")
+
+    class Nonsense(Keys):
+        def key_id(self) -> Any:
+            return 7
+
+    for keys, code in [(Wrong(), "key_wrong"), (Down(), "plugin_failed"), (Nonsense(), "plugin_answer")]:
+        with pytest.raises(SmaltError) as raised:
+            Smalt.embedded(tmp_path / "smalt.db", keys=keys)
+        assert (raised.value.code, raised.value.context["plugin"]) == (code, "key provider"), raised.value
 
 
 def test_a_presenter_shows_the_page() -> None:

@@ -10,7 +10,7 @@ use smalt::{
     operations::Operation,
     plugin::Scope,
 };
-use smalt_bridge::{ConnectOptions, Engine, ResumeOptions, context_request};
+use smalt_bridge::{ConnectOptions, Engine, ResumeOptions, context_request, misread};
 
 use crate::{
     error::{Failed, quiet, raised, written},
@@ -99,17 +99,17 @@ fn prepare(open: &Open, call: &[u8]) -> Result<(Work, Option<Duration>)> {
     let engine = open.engine.clone();
     let work: Work = match &*head.op {
         "connect" => {
-            let options = ConnectOptions::deserialize(request).map_err(|_| mistake("`connect`"))?;
+            let options = ConnectOptions::deserialize(request).map_err(|error| misread("`connect`", error))?;
             let connect = engine.connect(head.caller(), options, scope);
             Box::pin(async move { written(&connect.await?) })
         }
         "resume" => {
-            let options = ResumeOptions::deserialize(request).map_err(|_| mistake("`resume`"))?;
+            let options = ResumeOptions::deserialize(request).map_err(|error| misread("`resume_connect`", error))?;
             let resume = engine.resume(head.caller(), options, scope);
             Box::pin(async move { written(&resume.await?) })
         }
         "context" => {
-            let request = ApiRequest::deserialize(request).map_err(|_| mistake("the request"))?;
+            let request = ApiRequest::deserialize(request).map_err(|error| misread("the request", error))?;
             let context = asked.and_then(|asked| asked.call.context).ok_or_else(|| mistake("a connector's call"))?;
             Box::pin(async move { written(&Exposed(&context_request(context, request).await?)) })
         }

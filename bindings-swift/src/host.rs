@@ -114,7 +114,7 @@ pub fn host_answer(port: u64, number: u64, answer: Vec<u8>) -> Result<bool, Fail
             Some(End::Panicked { message, trace }) => Err(call.panicked(&message, trace)),
             Some(End::Error { error }) => Err(Fault::Smalt(error.into())),
             Some(End::Value) | None => match next() {
-                Some(value) => call.what.read(value).map_err(Fault::Smalt),
+                Some(value) => call.read(value),
                 None => Err(Fault::Failed { message: "what it answered is no JSON".into(), trace: None }),
             },
         };

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
+use smalt::Result;
 #[cfg(feature = "embedded")]
 use smalt::manifest::AppManifest;
-use smalt::{Code, Error, Result};
-use smalt_bridge::{Engine, Host, HostPresenter, HostTokens, RemoteOptions, SessionOptions};
+use smalt_bridge::{Engine, Host, HostPresenter, HostTokens, RemoteOptions, SessionOptions, misread};
 
 use crate::{
     call::{ENGINES, Open, begin},
@@ -56,22 +56,14 @@ impl Own {
     }
 }
 
-/// Options, then what the host brings along.
+/// Options, then what the host brings along. What is said of a mistake repeats no value: a key may be among them.
 fn read<T: DeserializeOwned>(text: &[u8]) -> Result<(T, Own)> {
+    const OPTIONS: &str = "the options";
     let mut texts = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
-    let mut next = || texts.next().unwrap_or(Ok(Value::Null)).map_err(|error| mistake(&error));
+    let mut next = || texts.next().unwrap_or(Ok(Value::Null)).map_err(|error| misread(OPTIONS, error));
     let (options, own) = (next()?, next()?);
-    let options = T::deserialize(options).map_err(|error| mistake(&error))?;
-    Ok((options, Own::deserialize(own).map_err(|error| mistake(&error))?))
-}
-
-/// Says what is wrong and repeats no value: a key may be among them.
-fn mistake(error: &serde_json::Error) -> Error {
-    let text = error.to_string();
-    // "unknown field `x`, expected …" and "missing field `x`" name keys only.
-    let said =
-        if text.starts_with("unknown field") || text.starts_with("missing field") { text } else { "a value has the wrong form".into() };
-    Error::new(Code::InvalidRequest, format!("the options: {said}"))
+    let options = T::deserialize(options).map_err(|error| misread(OPTIONS, error))?;
+    Ok((options, Own::deserialize(own).map_err(|error| misread(OPTIONS, error))?))
 }
 
 /// Opens an embedded engine; its number is answered in the port.
@@ -115,7 +107,7 @@ fn engine(port: &Arc<Port>, options: &[u8]) -> Result<impl Future<Output = Resul
 
 #[cfg(not(feature = "embedded"))]
 fn engine(_: &Arc<Port>, _: &[u8]) -> Result<std::future::Ready<Result<Vec<u8>>>> {
-    Err(Error::new(Code::Unsupported, "there is no engine in this build: speak to a server"))
+    Err(smalt::Error::new(smalt::Code::Unsupported, "there is no engine in this build: speak to a server"))
 }
 
 /// A handle on a server: its number.

@@ -15,10 +15,10 @@ use smalt::{
     backend::{Caller, GetCredential},
     model::Credential,
 };
-use smalt_bridge::Ready;
+use smalt_bridge::{Ready, misread};
 
 use crate::{
-    call::{ENGINES, mistake, read},
+    call::{ENGINES, read},
     error::{Failed, quiet, raised},
     packed,
 };
@@ -111,7 +111,7 @@ pub fn seat_take(engine: u64, call: Vec<u8>) -> Result<u64, Failed> {
     raised(|| {
         let open = ENGINES.get(engine)?;
         let (mut head, request) = read(&call)?;
-        let request = GetCredential::deserialize(request).map_err(|_| mistake("`credential`"))?;
+        let request = GetCredential::deserialize(request).map_err(|error| misread("`credential`", error))?;
         Ok(open.seats.put(Seat { caller: head.caller(), request, last: Mutex::default() }))
     })
 }

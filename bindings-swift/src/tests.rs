@@ -193,6 +193,23 @@ fn a_session_and_a_handle_speak_to_a_server() {
     engine_release(engine);
 }
 
+#[test]
+fn s41_options_that_cannot_be_read_are_told_without_a_value() {
+    let host = Host::new();
+    let said = |options: Value| {
+        let Err(Failed::Smalt { json }) = open_remote(host.0, options.to_string().into_bytes()) else { panic!("{options} was taken") };
+        let error: Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(error["code"], "invalid_request");
+        error["reason"].as_str().unwrap().to_owned()
+    };
+    assert!(said(json!({"api_kye": "canary"})).starts_with("the options: there is no `api_kye`"));
+    assert!(said(json!({"api_key": {"canary": "canary"}})).starts_with("the options: a value has another type"));
+    for wrong in [json!({"retries": "canary"}), json!({"presenter": "canary"}), json!("canary"), json!(["canary"])] {
+        assert!(!said(wrong).contains("canary"));
+    }
+    assert!(said(json!({"x".repeat(65): 1})).contains("another type"), "the name of a field is short");
+}
+
 #[cfg(not(feature = "embedded"))]
 #[test]
 fn what_needs_the_engine_says_that_there_is_none() {

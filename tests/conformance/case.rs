@@ -83,6 +83,9 @@ impl Case {
         let case: Case = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(case.version, VERSION, "{name}: this driver knows version {VERSION} only");
         assert_eq!(path.file_stem().and_then(|stem| stem.to_str()), Some(&*case.id), "{name}: the id is another");
+        // Most languages take a presenter when the engine opens only: it has one, or it has none.
+        let presented = case.does("connect").filter(|step| step.args.contains_key("presenter")).count();
+        assert!([0, case.does("connect").count()].contains(&presented), "{name}: some of its `connect` name a presenter, and some do not");
         case
     }
 

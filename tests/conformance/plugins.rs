@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use async_trait::async_trait;
 use smalt::{
-    Smalt,
+    Code, Error, Smalt,
     backend::{FindConfig, GetCredential},
     model::{FieldOption, Identity, Json},
-    plugin::{Connector, ConnectorContext, Fault, OptionsRequest, WorkflowRun, WorkflowRunner},
+    plugin::{Connector, ConnectorContext, Fault, OptionsRequest, PresentRequest, Presenter, WorkflowRun, WorkflowRunner},
+    present::ScriptedConsent,
 };
 
 /// The engine that plugins call back into. Emptied at the end: engine and plugins hold each other.
@@ -95,5 +96,35 @@ impl WorkflowRunner for ScriptedRunner {
             "workflow_fields": run.workflow_fields,
             "payload": run.payload,
         }))
+    }
+}
+
+/// A presenter by behaviour.
+pub struct ScriptedPresenter(pub String);
+
+impl ScriptedPresenter {
+    pub const KNOWN: [&str; 4] = ["consents", "closes", "blocked", "throws"];
+}
+
+#[async_trait]
+impl Presenter for ScriptedPresenter {
+    fn name(&self) -> &str {
+        "scripted"
+    }
+
+    async fn present(&self, request: PresentRequest) -> Result<Option<String>, Fault> {
+        match &*self.0 {
+            "closes" => Err(Error::code_only(Code::UserCancelled).into()),
+            "blocked" => Err(Error::code_only(Code::WindowBlocked).into()),
+            other => {
+                common(other).await?;
+                ScriptedConsent::allow("ada").present(request).await
+            }
+        }
+    }
+
+    /// It catches the callback itself, so that the page is the provider's on both backends.
+    fn redirect_uri(&self) -> Option<String> {
+        ScriptedConsent::allow("ada").redirect_uri()
     }
 }

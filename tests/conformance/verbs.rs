@@ -1,24 +1,26 @@
 //! One verb: JSON arguments to the request, the answer to JSON. Nothing is decided here.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use smalt::{
-    Code, Error, Exposed, Secret, Timestamp,
+    Code, Error, Exposed, Secret, Smalt, Timestamp,
     backend::*,
+    manifest::AppManifest,
     model::{
         ApiAnswer, Credential, Json, JsonMap, NameValue, NewApiKey, NewWebhook, Portal, PortalLink, SessionInfo, StartedConnect,
         UpsertedAccount, Webhook,
     },
     operations::Operation,
     plugin::{Clock, FixedClock, SystemClock},
+    vault::LocalKey,
 };
 use smalt_tests::counterpart::http;
 use url::Url;
 
 use crate::{
-    plugins::Behaviour,
+    plugins::{Behaviour, ScriptedPresenter},
     search,
     world::{Embedded, World},
 };
@@ -418,6 +420,8 @@ async fn own(world: &World, verb: &str, a: Args) -> Result<Result<Json, Failure>
         "inbox" => inbox(world, a).await,
         "verify_webhook" => return Ok(verify_webhook(world, a)),
         "visit" => return Ok(visit(a).await),
+        "open" => return Ok(open(a).await),
+        "connect" => return Ok(connect(world, a).await),
         "tamper_url" => tamper_url(a),
         "advance" | "restart" | "register_connector" | "register_runner" | "search_store" => match world {
             World::Embedded(world) => host(world, verb, a).await,
@@ -509,6 +513,44 @@ async fn visit(mut a: Args) -> Result<Json, Failure> {
         Err(e) => return Err(format!("the callback is no URL: {e}").into()),
     };
     Ok(json!({"callback_url": callback, "params": params}))
+}
+
+/// An engine of this process, beside the case's, and closed at once: whether it opens.
+async fn open(mut a: Args) -> Result<Json, Failure> {
+    let (key, manifests): (Option<Secret>, Vec<AppManifest>) = (a.maybe("key")?, a.some("manifests")?);
+    let store: Option<String> = a.maybe("store")?;
+    a.end()?;
+    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let mut builder = match store {
+        None => Smalt::in_memory(),
+        Some(name) => {
+            let file = folder.path().join(&name);
+            std::fs::copy(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/stores")).join(&name), &file)
+                .map_err(|e| e.to_string())?;
+            Smalt::embedded(file)
+        }
+    };
+    if let Some(key) = key {
+        builder = builder.keys(LocalKey::parse(&key)?);
+    }
+    for manifest in manifests {
+        builder = builder.manifest(manifest);
+    }
+    builder.open().await?.close().await;
+    Ok(json!({}))
+}
+
+/// The whole connect, with a presenter of the case's choice or none.
+async fn connect(world: &World, mut a: Args) -> Result<Json, Failure> {
+    let (account, application, presenter): (String, String, Option<String>) =
+        (a.need("account")?, a.need("application")?, a.maybe("presenter")?);
+    a.end()?;
+    let connect = world.smalt().account(account).connect(application);
+    Ok(plain(match presenter {
+        None => connect.await?,
+        Some(behaviour) if ScriptedPresenter::KNOWN.contains(&&*behaviour) => connect.present(ScriptedPresenter(behaviour)).await?,
+        Some(other) => return Err(format!("there is no behaviour `{other}`").into()),
+    }))
 }
 
 fn advance(clock: Option<&FixedClock>, mut a: Args) -> Result<Json, String> {

@@ -1,6 +1,6 @@
 // The conformance driver of the package: steps of cases through the public API of the packed tarball, with an engine of their own (*embedded*), and
 // with a remote handle on an engine behind `nodeHandler` (*remote*). Expectations live in the cases.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -123,10 +123,11 @@ export class World {
       environment,
       manifests: fill(manifests, this.given),
       clock: this.clock,
-      timings: { provider: 3000, lease: 4000, plugin: 2000, poll: 20, revokeBackoff: 50, webhookBackoff: 50, webhookAttempts: 5, ahead: null },
+      timings: { provider: 6000, lease: 8000, plugin: 6000, poll: 20, revokeBackoff: 50, webhookBackoff: 50, webhookAttempts: 5, ahead: null },
       deliverWebhooks: steps.some((step) => step.do === 'create_webhook'),
       connectors: [...slugs].map((slug) => this.connector(slug)),
       runner: steps.some((step) => step.do === 'register_runner') ? { run: (run) => this.run(run) } : undefined,
+      presenter: this.isRemote ? undefined : this.presenter(),
     })
     this.smalt = this.isRemote ? await this.remote() : this.host
   }
@@ -136,7 +137,7 @@ export class World {
     this.apiKey ??= (await this.host.createApiKey('conformance')).key
     this.server = createServer(this.host.nodeHandler())
     await new Promise((resolve, reject) => this.server.once('error', reject).listen(0, '127.0.0.1', resolve))
-    return Smalt.remote({ url: `http://127.0.0.1:${this.server.address().port}`, apiKey: this.apiKey, proxy: false })
+    return Smalt.remote({ url: `http://127.0.0.1:${this.server.address().port}`, apiKey: this.apiKey, proxy: false, presenter: this.presenter() })
   }
 
   async stop() {
@@ -184,6 +185,30 @@ export class World {
         if (!behaviour) return null
         const more = behaviour === 'nonsense' ? Array.from({ length: 9999 }, (_, i) => String(i + 2)) : []
         return ['one', 'two', ...more].map((value) => ({ value }))
+      },
+    }
+  }
+
+  /** A presenter whose behaviour a step chooses, where the case has one. It catches the callback itself, so that the page is the provider's on both backends. */
+  presenter() {
+    if (!this.case.steps.some((step) => step.do === 'connect' && step.args.presenter)) return undefined
+    const says = (code) => new SmaltError({ code, kind: 'flow', reason: 'The page closed.', retry: 'never', context: {} })
+    return {
+      name: 'scripted',
+      redirectUri: 'http://127.0.0.1/callback',
+      present: async ({ authorizeUrl }) => {
+        switch (this.presents) {
+          case 'closes':
+            throw says('user_cancelled')
+          case 'blocked':
+            throw says('window_blocked')
+          case 'throws':
+            throw new Error('broken on purpose')
+        }
+        const url = new URL(authorizeUrl)
+        url.searchParams.append('sandbox_user', 'ada')
+        url.searchParams.append('sandbox_decision', 'allow')
+        return visit(url.href)
       },
     }
   }
@@ -386,6 +411,27 @@ const VERBS = {
     const callback = await visit(url.href)
     return { callback_url: callback, params: Object.fromEntries(new URL(callback).searchParams) }
   },
+  open: async (_, a) => {
+    const [key, store, manifests] = [a.maybe('key'), a.maybe('store'), a.maybe('manifests')]
+    a.end()
+    const folder = mkdtempSync(join(tmpdir(), 'smalt-conformance-'))
+    try {
+      const path = store && join(folder, store)
+      if (path) copyFileSync(join(room, 'stores', store), path)
+      const opened = await Smalt.embedded({ path, key, manifests })
+      await opened.close()
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+    return {}
+  },
+  connect: async (world, a) => {
+    const [account, application, presenter] = [a.need('account'), a.need('application'), a.maybe('presenter')]
+    a.end()
+    if (presenter && !['consents', 'closes', 'blocked', 'throws'].includes(presenter)) raise(`there is no behaviour \`${presenter}\``)
+    world.presents = presenter
+    return plain(await world.smalt.account(account).connect(application))
+  },
   advance: async (world, a) => {
     const seconds = a.need('seconds')
     a.end()
@@ -539,7 +585,7 @@ function ready(step, saved) {
 
 async function take(world, step, saved) {
   const filled = ready(step, saved)
-  const until = Date.now() + 10_000
+  const until = Date.now() + 30_000
   for (;;) {
     const acting = act(world, filled)
     // The program of bad networks says so; cases of conformance have none.

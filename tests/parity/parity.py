@@ -10,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 
+import futures
 import openings
 from surfaces import READERS, UNKNOWN, Method, Surface
 
@@ -227,6 +228,8 @@ def check(root: Path, only: str | None = None) -> list[str]:
     for language, read in READERS:
         if only in (None, language):
             said += compare(table, read(root))
+    if only in (None, "kotlin"):
+        said += futures.check(root)
     # Halves share some files.
     return list(dict.fromkeys(said))
 

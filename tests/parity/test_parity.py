@@ -48,6 +48,19 @@ class Parity(unittest.TestCase):
         self.assertEqual(check(ROOT), [])
         self.assertEqual(check(self.folder), [])
 
+    def test_futures_for_java(self) -> None:
+        java = KOTLIN + "Java.kt"
+        self.change(java, r"        device: Boolean = false,\n", "")
+        self.says("kotlin", "`connect` of `ConnectingFutures` differs", "`device: Boolean = false`", "Java.kt:")
+        self.change(java, r"atMost: Int = 1000", "atMost: Int = 100")
+        self.says("kotlin", "`pages` of `JavaAccount` differs", "`atMost: Int = 1000`")
+        self.change(java, r"fun revoke\(", "fun revokeIt(")
+        self.says("kotlin", "`JavaSession` lacks `revoke`", "Account.kt:")
+        self.change(java, r"    @JvmOverloads\n(    public fun session\()", r"\1")
+        self.says("kotlin", "`session` of `JavaAccount` has defaults")
+        self.change(KOTLIN + "Smalt.kt", r"wait: Duration\? = null,(.*?): Page", r"wait: Duration? = null, more: Int = 1,\1: Page")
+        self.says("kotlin", "`eventsPage` of `JavaSmalt` differs", "`more: Int = 1`")
+
     def test_what_core_says_is_read(self) -> None:
         table = Table(ROOT)
         self.assertGreater(len(table.options), 60)

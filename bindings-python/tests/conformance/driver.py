@@ -8,6 +8,7 @@ import base64
 import copy
 import json
 import re
+import shutil
 import tempfile
 import threading
 import traceback
@@ -21,8 +22,8 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from smalt import AsyncSmalt, Connector, Identity, Option, Rejected, Secret, Smalt, SmaltError, WorkflowRunner, make_key
-from smalt import webhooks
+from smalt import AsyncSmalt, Connector, Identity, Option, Presenter, Rejected, Secret, Smalt, SmaltError, WorkflowRunner, make_key
+from smalt import errors, webhooks
 from smalt._model import Model
 from smalt.testing import FixedClock, Sandbox, Served
 
@@ -212,9 +213,26 @@ class Runner(WorkflowRunner):
         return arguments
 
 
+class ScriptedPresenter(Presenter):
+    """A presenter whose behaviour a step chooses. It catches the callback itself, so that the page is the provider's on both backends."""
+
+    name = "scripted"
+    redirect_uri = "http://127.0.0.1/callback"
+    behaviour = ""
+
+    async def present(self, authorize_url: str) -> str:
+        if self.behaviour == "closes":
+            raise errors.FlowError("user_cancelled", "The user closed the page.")
+        if self.behaviour == "blocked":
+            raise errors.FlowError("window_blocked", "Something blocked the window.")
+        fail(self.behaviour)
+        return await asyncio.to_thread(Sandbox.visit, authorize_url)
+
+
 # What the operations table keeps to embedded engines; see docs/operations.md.
 EMBEDDED_ONLY = {"rotate_keys", "set_project"}
 BEHAVIOURS = {"ok", "throws", "hangs", "nonsense", "panics", "reenters", "rejects"}
+PRESENTERS = {"consents", "closes", "blocked", "throws"}
 
 
 @dataclass(frozen=True)
@@ -248,6 +266,9 @@ class World:
         make = ScriptedPlain if self.blocking_host else Scripted
         self.connectors = {slug: make(slug, self) for slug in sorted(slugs)}
         self.runner = Runner() if "register_runner" in verbs else None
+        presents = any("presenter" in step.get("args", {}) for step in case["steps"] if step["do"] == "connect")
+        self.presenter = ScriptedPresenter() if presents else None
+        self.room = room
         self.key = make_key()
         # The engine, and what the case speaks to: the same, or a remote handle on it.
         self.host: Any = None
@@ -282,6 +303,7 @@ class World:
             "manifests": [fill(manifest, self.given) for manifest in self.case.get("manifests", [])],
             "connectors": list(self.connectors.values()),
             "runner": self.runner,
+            "presenter": None if self.is_remote else self.presenter,
             "deliver_webhooks": any(step["do"] == "create_webhook" for step in self.case["steps"]),
             "timings": TIMINGS,
             "clock": self.clock,
@@ -297,7 +319,7 @@ class World:
                 self.api_key = (await self.host.create_api_key("conformance")).key
             served: Served = await self.thread(Served, self.host, options["environment"])
             remote = Smalt if self.blocking else AsyncSmalt
-            self.served, self.smalt = served, remote.remote(served.url, api_key=self.api_key, proxy=False)
+            self.served, self.smalt = served, remote.remote(served.url, api_key=self.api_key, proxy=False, presenter=self.presenter)
 
     async def stop(self) -> None:
         if self.host is None:
@@ -423,6 +445,23 @@ class World:
         query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *added])
         callback = await end(visit(urlunsplit(parts._replace(query=query))))
         return {"callback_url": callback, "params": dict(parse_qsl(urlsplit(callback).query, keep_blank_values=True))}
+
+    async def own_open(self, key: str | None = None, store: str | None = None, manifests: list[Any] | None = None) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            path = None if store is None else shutil.copy(self.room / "stores" / store, folder)
+            options: dict[str, Any] = {"key": key, "manifests": manifests or []}
+            if self.blocking:
+                await self.thread((await self.thread(Smalt.embedded, path, **options)).close)
+            else:
+                await (await AsyncSmalt.embedded(path, **options)).aclose()
+        return {}
+
+    async def own_connect(self, account: str, application: str, presenter: str | None = None) -> Any:
+        if presenter is not None:
+            if presenter not in PRESENTERS or self.presenter is None:
+                raise Mistake(f"there is no behaviour `{presenter}`")
+            self.presenter.behaviour = presenter
+        return plain(await self.call(self.smalt.account(account).connect, application))
 
     async def own_advance(self, seconds: float) -> Any:
         if self.clock is None:

@@ -1,11 +1,22 @@
 //! Running calls on the process's runtime, whatever way they end.
 
-use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
+use std::{fmt::Display, future::Future, panic::AssertUnwindSafe, time::Duration};
 
-use smalt::{Code, Error, Result};
+use smalt::{Code, Error, Result, backend::Misread};
 use tokio::sync::oneshot;
 
 use crate::Cancel;
+
+/// What a reader says of a value of the host, as an error that repeats no value: any of it may be a secret.
+pub fn misread<E: Display>(what: &str, said: E) -> Error {
+    let reason = match Misread::of(&said.to_string()) {
+        Misread::Unknown(field) => format!("{what}: there is no `{}`", field.escape_default()),
+        Misread::Needed(field) => format!("{what}: `{}` is needed once", field.escape_default()),
+        Misread::TooLarge(limit) => format!("{what}: {limit}"),
+        Misread::OtherType => format!("{what}: a value has another type than is asked for"),
+    };
+    Error::new(Code::InvalidRequest, reason)
+}
 
 fn panicked() -> Error {
     Error::new(Code::Internal, "a call panicked; the process goes on")

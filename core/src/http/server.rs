@@ -105,7 +105,8 @@ impl HttpTransport for ServerTransport {
         }
         let (time, max_body, host) = (request.timeout, request.max_body, named(&request.url));
         let built = build(request)?;
-        match tokio::time::timeout(time, exchange(&self.client, built, max_body, &host, true)).await {
+        // Behind a pointer, so that no block of a call is larger than those that allocators have at hand.
+        match tokio::time::timeout(time, Box::pin(exchange(&self.client, built, max_body, &host, true))).await {
             Ok(answer) => answer,
             Err(_) => Err(err!(ProviderTimeout, "`{host}` did not answer within {time:?}").with("host", &host)),
         }

@@ -45,6 +45,9 @@ const FRAMING: [&str; 11] = [
     "proxy-connection",
 ];
 
+/// Values of headers that most calls have, and nobody need hide: they are neither copied nor kept out of HTTP/2's table of what was sent before.
+const USUAL: [&str; 4] = ["application/json", "application/x-www-form-urlencoded", "gzip", concat!("smalt/", env!("CARGO_PKG_VERSION"))];
+
 /// The largest header block of an answer over HTTP/2, in bytes; HTTP/1 has hyper's own limits (400 KiB, 100 headers).
 pub(super) const LARGEST_HEAD: u32 = 64 * 1024;
 
@@ -285,15 +288,20 @@ pub(super) fn build(request: HttpRequest) -> Result<reqwest::Request> {
     let mut built = reqwest::Request::new(method, request.url);
     for (name, value) in request.headers {
         // Checked again: the list can be filled without `set_header`.
-        // The value's owner clears the memory when the request is gone.
-        let value = HeaderValue::from_maybe_shared(Bytes::from_owner(value));
-        let (Ok(name), Ok(mut value)) = (HeaderName::from_bytes(name.as_bytes()), value) else {
+        let value = match USUAL.iter().find(|usual| **usual == value.as_str()) {
+            Some(usual) => Ok(HeaderValue::from_static(usual)),
+            // The value's owner clears the memory when the request is gone.
+            None => HeaderValue::from_maybe_shared(Bytes::from_owner(value)).map(|mut value| {
+                value.set_sensitive(true);
+                value
+            }),
+        };
+        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), value) else {
             bail!(InvalidRequest, "the header `{}` holds characters that no header can carry", name.escape_default());
         };
         if FRAMING.contains(&name.as_str()) {
             bail!(InvalidRequest, "the header `{name}` is set by the client itself");
         }
-        value.set_sensitive(true);
         built.headers_mut().append(name, value);
     }
     if sends_body {

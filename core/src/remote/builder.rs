@@ -60,8 +60,8 @@ impl Settings {
         }
     }
 
-    /// The base without a slash at its end, and the host for errors.
-    fn address(&self) -> Result<(String, String)> {
+    /// The base, and the host for errors.
+    fn address(&self) -> Result<(Url, String)> {
         let text = self.url.trim();
         // Published SDKs take an address without a scheme, too.
         let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
@@ -88,7 +88,7 @@ impl Settings {
             Some(port) => format!("{host}:{port}"),
             None => host.to_string(),
         };
-        Ok((url.as_str().trim_end_matches('/').to_owned(), shown))
+        Ok((url, shown))
     }
 
     fn link(&self, key: Option<Secret>, tokens: Option<Arc<Tokens>>) -> Result<Link> {

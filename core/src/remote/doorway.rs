@@ -50,7 +50,7 @@ impl Doorway {
         let mut call = self.begin(operation)?.with_body(request)?;
         change(&mut call);
         let named = |error: Error| error.with("server", &self.link.host).with("operation", operation.row().name);
-        self.link.send(caller, call).await?.read().map_err(named)
+        self.link.send(caller, &mut call).await?.read().map_err(named)
     }
 
     fn begin(&self, operation: Operation) -> Result<Call> {

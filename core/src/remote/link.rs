@@ -41,8 +41,8 @@ pub fn port_secret() -> Result<Secret> {
 
 /// The way to one server.
 pub(super) struct Link {
-    /// Without a slash at the end.
-    pub(super) base: String,
+    /// What paths of calls are put below.
+    pub(super) base: Url,
     /// Host and port, for errors.
     pub(super) host: String,
     pub(super) transport: Arc<dyn HttpTransport>,
@@ -164,7 +164,8 @@ impl Link {
             },
             Caller::Session(token) => match &self.tokens {
                 Some(tokens) if token.is_empty() => {
-                    let token = tokens.token(ended).await?;
+                    // Behind a pointer, so that calls with a token of their own do not carry its room.
+                    let token = Box::pin(tokens.token(ended)).await?;
                     Ok(Credential { header: bearer(&token), fetched: Some(token.clone()), secret: token })
                 }
                 _ => Ok(Credential { header: bearer(token), fetched: None, secret: token.clone() }),
@@ -190,14 +191,14 @@ impl Link {
     /// What the server said; `server_unreachable`, `server_timeout`, `server_error`, `server_answer`,
     /// `server_answer_too_large`, `rate_limited`; `outcome_unknown` when a change may have been made; `overloaded` when too much is under
     /// way here; the session provider's.
-    pub(super) async fn send(&self, caller: &Caller, mut call: Call) -> Result<Got> {
+    pub(super) async fn send(&self, caller: &Caller, call: &mut Call) -> Result<Got> {
         call.by_key = matches!(caller, Caller::Organisation(_));
         let id = call_id()?;
         let (mut credential, mut renewed) = match call.anonymous {
             true => (Credential::default(), false),
             false => (self.credential(caller, None).await?, false),
         };
-        let url = self.url(&call)?;
+        let url = self.url(call);
         let until = Instant::now() + self.timeout + call.extra_time;
         let (mut connects, mut reads, mut statuses) = (0, 0, 0);
         let finished = |error: Error, credential: &Credential| {
@@ -213,12 +214,12 @@ impl Link {
             let places = if matches!(call.operation, Operation::WaitFlow | Operation::Events) { &self.waits } else { &self.calls };
             let place = places.take(left).await.map_err(|error| finished(error, &credential))?;
             let time = until.saturating_duration_since(Instant::now()).min(self.attempt + call.extra_time);
-            let request = self.request(&call, &url, &credential, &id, time)?;
+            let request = self.request(call, &url, &credential, &id, time)?;
             let sent = self.transport.send(request).await;
             // Whoever pauses before the next try needs none.
             drop(place);
             let (error, budget, tried, wait) = match sent {
-                Ok(response) => match judge(response, &call, &id, SystemClock::default().now()) {
+                Ok(response) => match judge(response, call, &id, SystemClock::default().now()) {
                     Verdict::Good(got) => return Ok(got),
                     Verdict::Failed(error) => return Err(finished(error, &credential)),
                     Verdict::Refused(error) => {
@@ -236,7 +237,7 @@ impl Link {
                     }
                 },
                 Err(error) => {
-                    let Some((code, text)) = lost(&error, &call, &self.host) else { return Err(finished(error, &credential)) };
+                    let Some((code, text)) = lost(&error, call, &self.host) else { return Err(finished(error, &credential)) };
                     let (budget, tried) = match code {
                         Code::ServerUnreachable => (self.retries.connect, &mut connects),
                         Code::ServerAnswerTooLarge => (0, &mut reads),
@@ -282,7 +283,7 @@ impl Link {
             let error = error.without(std::iter::once(credential.secret.expose()));
             error.with("server", &self.host).with("operation", call.operation.row().name)
         };
-        let url = self.url(&call)?;
+        let url = self.url(&call);
         let place = self.waits.take(self.timeout).await.map_err(&finished)?;
         let can_repeat = upload.is_none();
         let mut tries = 0;
@@ -323,15 +324,17 @@ impl Link {
     }
 
     /// Where a call goes, at each try.
-    fn url(&self, call: &Call) -> Result<Url> {
-        let mut url = Url::parse(&format!("{}{}", self.base, call.path)).map_err(|_| err!(InvalidRequest, "the call has no address"))?;
+    fn url(&self, call: &Call) -> Url {
+        // The host was read once, when the handle was opened.
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{}", self.base.path().trim_end_matches('/'), call.path));
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
         }
         if !call.inputs.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.inputs);
         }
-        Ok(url)
+        url
     }
 
     fn request(&self, call: &Call, url: &Url, credential: &Credential, id: &str, time: Duration) -> Result<HttpRequest> {

@@ -62,14 +62,15 @@ impl Remote {
 
     /// Asks once, for all callers, which API answers. A failure is asked again next time.
     async fn side(&self, caller: &Caller) -> Result<&Arc<dyn Backend>> {
-        self.side.get_or_try_init(|| self.look(caller)).await
+        // Behind a pointer: it is needed once, and each call would carry its room.
+        self.side.get_or_try_init(|| Box::pin(self.look(caller))).await
     }
 
     async fn look(&self, caller: &Caller) -> Result<Arc<dyn Backend>> {
         let mut call = Call::new(Operation::Account, "GET", "/smalt/v1/capabilities");
         call.effect = Effect::Reads;
         (call.any_status, call.anonymous) = (true, true);
-        let got = self.link.send(caller, call).await?;
+        let got = self.link.send(caller, &mut call).await?;
         if got.status == 200
             && let Ok(server) = got.json::<Capabilities>()
         {

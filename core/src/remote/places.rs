@@ -52,6 +52,11 @@ impl Places {
         if let Ok(place) = self.free.clone().try_acquire_owned() {
             return Ok(Place(place));
         }
+        // Behind a pointer: who has a place at once does not carry the room of waiting.
+        Box::pin(self.queue(within)).await
+    }
+
+    async fn queue(&self, within: Duration) -> Result<Place> {
         let waiting = Waiting(&self.waiting);
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
             bail!(Overloaded, "{MOST_WAITING} calls of this handle wait already");

@@ -33,7 +33,7 @@ pub(crate) use rotation::{Record, audit_row, close, demand_readers, finish};
 use self::keys::{KEY, Key};
 use crate::{
     Result,
-    error::{Code, bail, err},
+    error::{Code, err},
     ids,
     plugin::{Clock, Fault, KeyProvider, Store, StoreExt, guarded},
     store::rows::DataKeyRow,
@@ -46,6 +46,8 @@ const HEAD: usize = 1 + KEY_ID;
 /// Where the check value stands in the store's meta rows: it shows a wrong master key before anything is written.
 const CHECK: &str = "vault_check";
 const CHECKED: &[u8; KEY] = b"smalt check value, 32 bytes long";
+/// How errors name the key provider; the bridge's `What::label` has the same name.
+const PROVIDER: &str = "key provider";
 /// How long a key provider may take for one call.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -91,21 +93,22 @@ struct Master(Arc<dyn KeyProvider>);
 impl Master {
     async fn id(&self) -> Result<String> {
         let provider = self.0.clone();
-        let id = guarded("key_provider", "key_id", DEADLINE, async move { provider.key_id().await.map_err(Fault::from) }).await?;
+        let id = guarded(PROVIDER, "key_id", DEADLINE, async move { provider.key_id().await.map_err(Fault::from) }).await?;
         if id.is_empty() || id.len() > 256 {
-            bail!(PluginAnswer, "a key provider's `key_id` has 1 to 256 bytes");
+            let wrong = err!(PluginAnswer, "a key provider's `key_id` has 1 to 256 bytes");
+            return Err(wrong.with("plugin", PROVIDER).with("call", "key_id"));
         }
         Ok(id)
     }
 
     async fn wrap(&self, plain: &[u8], aad: Vec<u8>) -> Result<Vec<u8>> {
         let (provider, plain) = (self.0.clone(), Zeroizing::new(plain.to_vec()));
-        guarded("key_provider", "wrap", DEADLINE, async move { provider.wrap(plain, aad).await.map_err(Fault::from) }).await
+        guarded(PROVIDER, "wrap", DEADLINE, async move { provider.wrap(plain, aad).await.map_err(Fault::from) }).await
     }
 
     async fn unwrap(&self, key_id: String, wrapped: Vec<u8>, aad: Vec<u8>) -> Result<Zeroizing<Vec<u8>>> {
         let provider = self.0.clone();
-        guarded("key_provider", "unwrap", DEADLINE, async move { provider.unwrap(key_id, wrapped, aad).await.map_err(Fault::from) }).await
+        guarded(PROVIDER, "unwrap", DEADLINE, async move { provider.unwrap(key_id, wrapped, aad).await.map_err(Fault::from) }).await
     }
 
     /// Wraps, and makes sure that it opens again: a key that can't be had back would lose every secret under it.
@@ -113,7 +116,8 @@ impl Master {
         let wrapped = self.wrap(plain, aad.clone()).await?;
         let back = self.unwrap(id.to_owned(), wrapped.clone(), aad).await?;
         if *back != plain {
-            bail!(PluginAnswer, "a key provider's `unwrap` answered something else than was wrapped");
+            let wrong = err!(PluginAnswer, "a key provider's `unwrap` answered something else than was wrapped");
+            return Err(wrong.with("plugin", PROVIDER).with("call", "unwrap"));
         }
         Ok(wrapped)
     }

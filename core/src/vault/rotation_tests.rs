@@ -8,6 +8,7 @@ use std::sync::{
 use super::*;
 use crate::{
     Timestamp,
+    error::bail,
     model::{Environment, Tenant},
     plugin::FixedClock,
     store::{SqliteStore, StoreOptions},

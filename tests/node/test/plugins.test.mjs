@@ -151,7 +151,9 @@ test('a key provider wraps the data keys', async (t) => {
   }
   assert.ok(asked.some(([what, size]) => what === 'wrap' && size >= 32) && asked.some(([what, id]) => what === 'unwrap' && id === 'kms-1'))
   const broken = { ...keys, keyId: () => { throw new Error('the service is down') } }
-  await assert.rejects(Smalt.embedded({ path, keys: broken }), (error) => error instanceof PluginError && error.cause.message === 'the service is down')
+  const named = (error) => error instanceof PluginError && error.context.plugin === 'key provider'
+  await assert.rejects(Smalt.embedded({ path, keys: broken }), (error) => named(error) && error.cause.message === 'the service is down')
+  await assert.rejects(Smalt.embedded({ path, keys: { ...keys, keyId: () => 7 } }), (error) => named(error) && error.code === 'plugin_answer')
 })
 
 test('a workflow runner is given what was asked, with data as it is', async (t) => {

@@ -39,9 +39,9 @@
                 return try await web.authenticate(
                     using: page.authorizeURL, callback: .https(host: host, path: callback.path), preferredBrowserSession: nil,
                     additionalHeaderFields: [:])
-            } catch let error as ASWebAuthenticationSessionError where error.code == .canceledLogin {
+            } catch let error as ASWebAuthenticationSessionError {
                 try Task.checkCancellation()
-                throw SmaltError.userCancelled
+                throw SmaltError.sheet(error)
             }
         }
     }

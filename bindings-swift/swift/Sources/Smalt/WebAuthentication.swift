@@ -81,14 +81,19 @@
         /// A closed sheet is the user's word, and no cancelled task.
         nonisolated static func result(_ url: URL?, _ error: (any Error)?) -> Result<URL, any Error> {
             if let url { return .success(url) }
-            if let error = error as? ASWebAuthenticationSessionError, error.code == .canceledLogin {
-                return .failure(SmaltError.userCancelled)
-            }
+            if let error = error as? ASWebAuthenticationSessionError { return .failure(SmaltError.sheet(error)) }
             return .failure(error ?? unable)
         }
     }
 
     extension SmaltError {
+        /// What the system says of a sheet: its own words for a window that is missing name a number only.
+        static func sheet(_ error: ASWebAuthenticationSessionError) -> any Error {
+            if error.code == .canceledLogin { return SmaltError.userCancelled }
+            let isWindow = error.code == .presentationContextNotProvided || error.code == .presentationContextInvalid
+            return isWindow ? WebAuthenticationPresenter.unable : error
+        }
+
         /// Before that a sheet catches private schemes only.
         static var noHTTPSCallback: SmaltError {
             let words = "An https redirect URI needs iOS 17.4 or macOS 14.4. Use one of a private scheme for older systems."

@@ -276,7 +276,7 @@ import Testing
         try await running {
             let before = Homes.shared.open
             let error = try await thrown { _ = try await Smalt.embedded(options: .init(keys: Held { throw Shelf() })) }
-            #expect(error.code == .pluginFailed && error.context["plugin"] == "keys" && error.underlying is Shelf)
+            #expect(error.code == .pluginFailed && error.context["plugin"] == "key provider" && error.underlying is Shelf)
             #expect(Homes.shared.open == before)
         }
     }
@@ -305,7 +305,7 @@ import Testing
             await #expect(throws: CancellationError.self) { try await opening.value }
             try await until { ended.with { $0 } }
             let error = try await deadline.value
-            #expect(error.code == .pluginTimeout && error.context["plugin"] == "key_provider")
+            #expect(error.code == .pluginTimeout && error.context["plugin"] == "key provider")
             try await until { late.with { $0 } && Homes.shared.busy == 0 }
             #expect(Homes.shared.open == before)
         }

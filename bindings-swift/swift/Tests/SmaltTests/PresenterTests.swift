@@ -61,6 +61,23 @@
             #expect(try await thrown { _ = try await presenter.present(page) }.code == .pluginFailed)
         }
 
+        @Test func aSheetWithoutAWindowSaysWhatToDo() async throws {
+            let (presenter, page) = (presenter(), page)
+            let sheet = SheetPresenter(redirectURI: page.redirectURI)
+            for code in [ASWebAuthenticationSessionError.Code.presentationContextNotProvided, .presentationContextInvalid] {
+                ASWebAuthenticationSession.shows = { sheet in
+                    sheet.completionHandler(nil, ASWebAuthenticationSessionError(code))
+                    return true
+                }
+                sheet.web = WebAuthenticationSession { _, _ in throw ASWebAuthenticationSessionError(code) }
+                for error in [
+                    try await thrown { _ = try await presenter.present(page) }, try await thrown { _ = try await sheet.present(page) },
+                ] {
+                    #expect(error.code == .pluginFailed && error.reason.contains("in the foreground"))
+                }
+            }
+        }
+
         @Test func aCancelledTaskClosesTheSheetAndIsNoWordOfTheUsers() async throws {
             let shown = Locked(false)
             ASWebAuthenticationSession.shows = { _ in

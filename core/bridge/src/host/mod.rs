@@ -266,10 +266,15 @@ impl What {
         match self {
             What::Verify | What::Options | What::RuleColumns | What::Revoke => format!("connector {plugin}"),
             What::Present => "presenter".to_owned(),
-            What::KeyId | What::Wrap | What::Unwrap => "key_provider".to_owned(),
+            What::KeyId | What::Wrap | What::Unwrap => "key provider".to_owned(),
             What::Run => "workflow runner".to_owned(),
             What::SessionToken => "session provider".to_owned(),
         }
+    }
+
+    /// The error, with the plugin whose fault it is.
+    fn blames(self, plugin: &str, error: Error) -> Error {
+        error.with("plugin", self.label(plugin)).with("call", self.name())
     }
 }
 
@@ -279,11 +284,19 @@ impl HostCall {
         self.what.label(&self.plugin)
     }
 
+    /// Reads the answer; see [`What::read`]. What is wrong with it names the plugin.
+    ///
+    /// # Errors
+    /// `plugin_answer` when it has another form.
+    pub fn read<'de, D: Deserializer<'de>>(&self, from: D) -> Result<HostAnswer, Fault> {
+        self.what.read(from).map_err(|error| Fault::Smalt(self.what.blames(&self.plugin, error)))
+    }
+
     /// The answer when host code did what comes closest to a panic: it ended in a way that is not meant to be caught.
     pub fn panicked(&self, message: &str, trace: Option<String>) -> Fault {
         let (label, what) = (self.label(), self.what.name());
         let error = Error::new(Code::PluginPanicked, format!("`{label}` panicked in `{what}`: {message}"));
-        let error = error.with("plugin", label).with("call", what);
+        let error = self.what.blames(&self.plugin, error);
         Fault::Smalt(match trace {
             Some(trace) => error.trace(trace),
             None => error,
@@ -378,9 +391,8 @@ impl Host {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(gone()),
             Err(_) => {
-                let label = what.label(plugin);
-                let late = format!("`{label}` did not answer `{}` within {deadline:?}", what.name());
-                Err(Fault::Smalt(Error::new(Code::PluginTimeout, late).with("plugin", label).with("call", what.name())))
+                let late = format!("`{}` did not answer `{}` within {deadline:?}", what.label(plugin), what.name());
+                Err(Fault::Smalt(what.blames(plugin, Error::new(Code::PluginTimeout, late))))
             }
         }
     }

@@ -20,11 +20,13 @@ use super::{Bytes, Host, HostAnswer, HostArguments, What, nonsense};
 const USER_TIME: Duration = Duration::from_secs(600);
 /// A session provider's time: that of core, which watches it.
 const TOKEN_TIME: Duration = Duration::from_secs(30);
-/// A key provider's time for one call.
-const KEY_TIME: Duration = Duration::from_secs(10);
+/// A key provider's time for one call: that of core, which watches it.
+const KEY_TIME: Duration = Duration::from_secs(30);
+/// As what a host is asked for master keys.
+const KEYS: &str = "keys";
 
-fn strange<T>(what: What) -> Result<T, Fault> {
-    Err(Fault::Smalt(nonsense(what)))
+fn strange<T>(what: What, plugin: &str) -> Result<T, Fault> {
+    Err(Fault::Smalt(what.blames(plugin, nonsense(what))))
 }
 
 /// An application's behaviour in host code.
@@ -70,7 +72,7 @@ impl Connector for HostConnector {
         match self.ask(What::Verify, HostArguments::None {}, ctx).await? {
             HostAnswer::NotMine => Ok(None),
             HostAnswer::Identity(identity) => Ok(Some(identity)),
-            _ => strange(What::Verify),
+            _ => strange(What::Verify, &self.slug),
         }
     }
 
@@ -80,7 +82,7 @@ impl Connector for HostConnector {
         match self.ask(What::Options, arguments, ctx).await? {
             HostAnswer::NotMine => Ok(None),
             HostAnswer::Options(options) => Ok(Some(options)),
-            _ => strange(What::Options),
+            _ => strange(What::Options, &self.slug),
         }
     }
 
@@ -89,7 +91,7 @@ impl Connector for HostConnector {
         match self.ask(What::RuleColumns, HostArguments::RuleColumns { field, workflow, lhs }, ctx).await? {
             HostAnswer::NotMine => Ok(None),
             HostAnswer::RuleColumns(columns) => Ok(Some(columns)),
-            _ => strange(What::RuleColumns),
+            _ => strange(What::RuleColumns, &self.slug),
         }
     }
 
@@ -98,7 +100,7 @@ impl Connector for HostConnector {
         match self.ask(What::Revoke, HostArguments::Revoke { connection_id, attempt }, ctx).await? {
             HostAnswer::NotMine => Ok(None),
             HostAnswer::Done => Ok(Some(())),
-            _ => strange(What::Revoke),
+            _ => strange(What::Revoke, &self.slug),
         }
     }
 }
@@ -130,7 +132,7 @@ impl Presenter for HostPresenter {
         match self.host.ask(&"presenter".into(), What::Present, arguments, None, USER_TIME).await? {
             HostAnswer::NotMine => Ok(None),
             HostAnswer::Text(url) => Ok(Some(url)),
-            _ => strange(What::Present),
+            _ => strange(What::Present, ""),
         }
     }
 
@@ -151,13 +153,17 @@ impl HostKeys {
         Self { host }
     }
 
+    fn strange(what: What) -> Error {
+        what.blames(KEYS, nonsense(what))
+    }
+
     async fn ask(&self, what: What, arguments: HostArguments) -> Result<HostAnswer> {
-        self.host.ask(&"keys".into(), what, arguments, None, KEY_TIME).await.map_err(|fault| match fault {
+        self.host.ask(&KEYS.into(), what, arguments, None, KEY_TIME).await.map_err(|fault| match fault {
             Fault::Smalt(error) => error,
-            Fault::Rejected(reason) => Error::new(Code::KeyWrong, reason).with("plugin", "keys"),
+            Fault::Rejected(reason) => what.blames(KEYS, Error::new(Code::KeyWrong, reason)),
             Fault::Failed { message, trace } => {
-                let error = Error::new(Code::PluginFailed, format!("the key provider failed in `{}`: {message}", what.name()));
-                let error = error.with("plugin", "keys").with("call", what.name());
+                let said = format!("`{}` failed in `{}`: {message}", what.label(KEYS), what.name());
+                let error = what.blames(KEYS, Error::new(Code::PluginFailed, said));
                 match trace {
                     Some(trace) => error.trace(trace),
                     None => error,
@@ -172,14 +178,14 @@ impl KeyProvider for HostKeys {
     async fn key_id(&self) -> Result<String> {
         match self.ask(What::KeyId, HostArguments::None {}).await? {
             HostAnswer::Text(id) if !id.is_empty() => Ok(id),
-            _ => Err(nonsense(What::KeyId)),
+            _ => Err(Self::strange(What::KeyId)),
         }
     }
 
     async fn wrap(&self, data_key: Zeroizing<Vec<u8>>, aad: Vec<u8>) -> Result<Vec<u8>> {
         match self.ask(What::Wrap, HostArguments::Wrap { data_key: Bytes(data_key), aad: Bytes(Zeroizing::new(aad)) }).await? {
             HostAnswer::Bytes(sealed) => Ok(sealed.to_vec()),
-            _ => Err(nonsense(What::Wrap)),
+            _ => Err(Self::strange(What::Wrap)),
         }
     }
 
@@ -187,7 +193,7 @@ impl KeyProvider for HostKeys {
         let arguments = HostArguments::Unwrap { key_id, wrapped: Bytes(Zeroizing::new(wrapped)), aad: Bytes(Zeroizing::new(aad)) };
         match self.ask(What::Unwrap, arguments).await? {
             HostAnswer::Bytes(open) => Ok(open),
-            _ => Err(nonsense(What::Unwrap)),
+            _ => Err(Self::strange(What::Unwrap)),
         }
     }
 }
@@ -213,7 +219,7 @@ impl WorkflowRunner for HostRunner {
         let arguments = HostArguments::Run { account_id, application, config_id, workflow, fields, workflow_fields, payload };
         match self.host.ask(&"runner".into(), What::Run, arguments, None, self.deadline).await? {
             HostAnswer::Json(answer) => Ok(answer),
-            _ => strange(What::Run),
+            _ => strange(What::Run, ""),
         }
     }
 }
@@ -236,7 +242,7 @@ impl SessionProvider for HostTokens {
     async fn session_token(&self) -> Result<Secret, Fault> {
         match self.host.ask(&"session".into(), What::SessionToken, HostArguments::None {}, None, TOKEN_TIME).await? {
             HostAnswer::Secret(token) => Ok(token),
-            _ => strange(What::SessionToken),
+            _ => strange(What::SessionToken, ""),
         }
     }
 }

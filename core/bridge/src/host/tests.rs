@@ -2,7 +2,7 @@
 use std::sync::mpsc;
 
 use serde_json::json;
-use smalt::plugin::{WorkflowRun, WorkflowRunner};
+use smalt::plugin::{KeyProvider, WorkflowRun, WorkflowRunner};
 
 use super::*;
 
@@ -45,7 +45,7 @@ async fn an_answer_reaches_the_call_of_its_number() {
     let calls: Vec<HostCall> = (0..3).map(|_| call(&told)).collect();
     for call in calls.iter().rev() {
         assert_eq!(serde_json::to_value(&call.arguments).unwrap()["payload"], json!({"a": 1}));
-        assert!(host.answer(call.number, call.what.read(json!({"number": call.number})).map_err(Fault::Smalt)));
+        assert!(host.answer(call.number, call.read(json!({"number": call.number}))));
     }
     let mut numbers: Vec<u64> = Vec::new();
     for asked in asked {
@@ -91,6 +91,31 @@ async fn a_host_that_is_gone_fails_its_callers() {
     assert!(matches!(asked.await.unwrap(), Err(Fault::Failed { .. })));
     drop(told);
     assert!(matches!(runner.run(run()).await, Err(Fault::Failed { .. })), "nobody takes the message");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_of_a_key_provider_has_its_name() {
+    let (host, told) = host();
+    let keys = HostKeys::new(host.clone());
+    type Answering = fn(&HostCall) -> Result<HostAnswer, Fault>;
+    let faults: [(Code, Answering); 5] = [
+        (Code::PluginFailed, |_| Err(Fault::failed("down"))),
+        (Code::PluginPanicked, |call| Err(call.panicked("down", None))),
+        (Code::PluginAnswer, |call| call.read(json!(7))),
+        (Code::PluginAnswer, |_| Ok(HostAnswer::Done)),
+        (Code::KeyWrong, |_| Err(Fault::Rejected("another key".into()))),
+    ];
+    for (code, fault) in faults {
+        let asked = tokio::spawn({
+            let keys = keys.clone();
+            async move { keys.key_id().await }
+        });
+        let told = call(&told);
+        assert!(host.answer(told.number, fault(&told)));
+        let error = asked.await.unwrap().unwrap_err();
+        let context = &error.info().context;
+        assert!(error.is(code) && context["plugin"] == "key provider" && context["call"] == "key_id", "{error:?}");
+    }
 }
 
 #[test]

@@ -67,9 +67,9 @@ impl Known {
         Self { link, flows: Flows::new(poll) }
     }
 
-    async fn ask<T: serde::de::DeserializeOwned>(&self, caller: &Caller, call: Call) -> Result<T> {
+    async fn ask<T: serde::de::DeserializeOwned>(&self, caller: &Caller, mut call: Call) -> Result<T> {
         let name = call.operation.row().name;
-        let got = self.link.send(caller, call).await?;
+        let got = self.link.send(caller, &mut call).await?;
         got.json().map_err(|error| error.with("server", &self.link.host).with("operation", name))
     }
 

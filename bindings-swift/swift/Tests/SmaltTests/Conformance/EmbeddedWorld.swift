@@ -14,6 +14,7 @@ final class EmbeddedWorld: World {
     private let folder: URL?
     private let connectors = Locked([String: Scripted]())
     private let runner: ScriptedRunner?
+    let presenter: ScriptedPresenter?
     private let key: Secret
     private let running = Locked(Smalt?.none)
 
@@ -34,6 +35,7 @@ final class EmbeddedWorld: World {
         let verbs = one.verbs
         folder = verbs.contains { $0 == "restart" || $0 == "search_store" } ? try temporaryFolder() : nil
         runner = verbs.contains("register_runner") ? ScriptedRunner() : nil
+        presenter = ScriptedPresenter.of(one)
         key = try Smalt.makeKey()
         for step in one.steps where step["do"] == "register_connector" {
             guard let slug = step["args"]?["application"]?.string else { throw Mistake("a connector of no application") }
@@ -56,7 +58,7 @@ final class EmbeddedWorld: World {
         let manifests = try (one.json["manifests"]?.array ?? []).map { try AppManifest(fill($0, given)) }
         var options = EmbeddedOptions(
             environment: one.json["environment"]?.string.flatMap { SmaltEnvironment(rawValue: $0) } ?? .test, key: key,
-            connectors: connectors.with { Array($0.values) }, manifests: manifests, runner: runner,
+            connectors: connectors.with { Array($0.values) }, manifests: manifests, presenter: presenter, runner: runner,
             deliverWebhooks: one.verbs.contains("create_webhook"), timings: timings, clock: clock)
         options.projectJSON = merge(patched, ["sandbox": ["url": .string(origin)]])
         let smalt = try await Smalt.embedded(folder?.appendingPathComponent("smalt.db").path, options: options)

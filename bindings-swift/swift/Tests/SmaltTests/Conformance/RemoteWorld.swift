@@ -7,6 +7,7 @@ import Foundation
 final class RemoteWorld: World {
     let room: URL
     let origin: String
+    let presenter: ScriptedPresenter?
     private let server: Server
     private let key: Secret
     private let running: Locked<(url: URL, smalt: Smalt)>
@@ -19,22 +20,22 @@ final class RemoteWorld: World {
         do {
             let said = try await server.line()
             guard let place = said["Ok"] else { throw Mistake("the server: \(said)") }
-            return try RemoteWorld(room, server, place)
+            return try RemoteWorld(room, server, place, ScriptedPresenter.of(one))
         } catch {
             await server.end()
             throw error
         }
     }
 
-    private init(_ room: URL, _ server: Server, _ place: JSON) throws {
-        (self.room, self.server) = (room, server)
+    private init(_ room: URL, _ server: Server, _ place: JSON, _ presenter: ScriptedPresenter?) throws {
+        (self.room, self.server, self.presenter) = (room, server, presenter)
         (origin, key) = (place["sandbox"]?.string ?? "", Secret(place["key"]?.string ?? ""))
-        running = Locked(try Self.reach(place["url"], key))
+        running = Locked(try Self.reach(place["url"], key, presenter))
     }
 
-    private static func reach(_ url: JSON?, _ key: Secret) throws -> (URL, Smalt) {
+    private static func reach(_ url: JSON?, _ key: Secret, _ presenter: ScriptedPresenter?) throws -> (URL, Smalt) {
         guard let url = url?.string.flatMap({ URL(string: $0) }) else { throw Mistake("the server did not say where it is") }
-        return (url, try Smalt.remote(url, apiKey: key, options: .init(proxy: false)))
+        return (url, try Smalt.remote(url, apiKey: key, options: .init(presenter: presenter, proxy: false)))
     }
 
     var smalt: Smalt { running.with { $0.smalt } }
@@ -53,7 +54,7 @@ final class RemoteWorld: World {
         guard let answer = done["Answer"] else { throw Mistake("the server said nothing of `\(verb)`") }
         if verb != "restart" { return answer }
         await smalt.close()
-        let reached = try Self.reach(answer["url"], key)
+        let reached = try Self.reach(answer["url"], key, presenter)
         running.with { $0 = reached }
         return nothing
     }

@@ -1,6 +1,7 @@
 import Foundation
 
 @testable import Smalt
+@testable import SmaltTesting
 
 struct OnPurpose: Error, CustomStringConvertible { let description = "broken on purpose" }
 
@@ -35,6 +36,29 @@ final class Scripted: VerifyingConnector, OptionsConnector {
         if behaviour == "reenters" { _ = try await smalt()?.account(context.accountID).config(context.application) }
         let names = ["one", "two"] + (2..<(behaviour == "nonsense" ? 10_001 : 2)).map { String($0) }
         return names.map { FieldOption(value: .string($0)) }
+    }
+}
+
+/// A presenter whose behaviour a step chooses. It catches the callback itself, so that the page is the provider's on both backends.
+final class ScriptedPresenter: Presenter {
+    static let known: Set = ["consents", "closes", "blocked", "throws"]
+
+    let behaviour = Locked(String?.none)
+    let name = "scripted"
+    let redirectURI: String? = "http://127.0.0.1/callback"
+
+    /// The presenter of a case whose `connect` names one.
+    static func of(_ one: Case) -> ScriptedPresenter? {
+        let presents = one.steps.contains { $0["do"] == "connect" && $0["args"]?["presenter"] != nil }
+        return presents ? ScriptedPresenter() : nil
+    }
+
+    func present(_ page: AuthorizePage) async throws -> URL? {
+        let behaviour = self.behaviour.with { $0 }
+        if behaviour == "closes" { throw SmaltError.userCancelled }
+        if behaviour == "blocked" { throw SmaltError(.flow, .windowBlocked, "Something blocked the window.") }
+        try await behave(behaviour)
+        return URL(string: try await Sandbox.visit(page.authorizeURL.absoluteString, as: "ada"))
     }
 }
 

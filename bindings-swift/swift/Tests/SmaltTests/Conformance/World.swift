@@ -20,6 +20,7 @@ protocol World: Sendable {
     var smalt: Smalt { get throws }
     var origin: String { get }
     var clock: FixedClock? { get }
+    var presenter: ScriptedPresenter? { get }
     var room: URL { get }
 
     func end() async
@@ -33,6 +34,7 @@ protocol World: Sendable {
 
 extension World {
     var clock: FixedClock? { nil }
+    var presenter: ScriptedPresenter? { nil }
 
     var given: Args { ["keys": .string(room.appendingPathComponent("keys").path), "sandbox": .string(origin)] }
 
@@ -226,6 +228,16 @@ extension World {
             let callback = try await Sandbox.visit(args["url"]?.string ?? "", added.map { (key: $0.0, value: $0.1) })
             let params = Dictionary(query(callback).map { ($0.key, JSON.string($0.value)) }) { $1 }
             return ["callback_url": .string(callback), "params": .object(params)]
+        case "open": return try await opened(args)
+        case "connect":
+            try known(args, ["account", "application", "presenter"])
+            if let behaviour = args["presenter"]?.string {
+                guard ScriptedPresenter.known.contains(behaviour), let presenter else {
+                    throw Mistake("there is no behaviour `\(behaviour)`")
+                }
+                presenter.behaviour.with { $0 = behaviour }
+            }
+            return try plain(await smalt.account(args["account"]?.string ?? "").connect(args["application"]?.string ?? ""))
         case "tamper_url":
             let parts = (args["url"]?.string ?? "").components(separatedBy: "#")
             let set = args["set"]?.object ?? [:]
@@ -236,6 +248,26 @@ extension World {
         case "verify_webhook": return try verifyWebhook(args)
         default: return nil
         }
+    }
+
+    private func known(_ args: Args, _ names: Set<String>) throws {
+        if let strange = args.keys.first(where: { !names.contains($0) }) { throw Mistake("there is no argument `\(strange)`") }
+    }
+
+    /// An engine of this process, beside the case's, and closed at once: whether it opens.
+    private func opened(_ args: Args) async throws -> JSON {
+        try known(args, ["key", "store", "manifests"])
+        let folder = try temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let path = args["store"]?.string.map { folder.appendingPathComponent($0) }
+        if let path {
+            try FileManager.default.copyItem(at: room.appendingPathComponent("stores/\(path.lastPathComponent)"), to: path)
+        }
+        let manifests = try (args["manifests"]?.array ?? []).map { try AppManifest($0) }
+        let options = EmbeddedOptions(key: args["key"]?.string.map { Secret($0) }, manifests: manifests)
+        let opened = try await Smalt.embedded(path?.path, options: options)
+        await opened.close()
+        return nothing
     }
 
     private func query(_ url: String) -> [(key: String, value: String)] {

@@ -309,7 +309,7 @@ internal class PluginsTest {
     fun `a key provider that throws ends the opening, and what it threw is the cause`() =
         running {
             val error = thrown<SmaltException.Plugin> { Smalt.embedded { keys = Held { throw IllegalStateException("no vault") } } }
-            assertEquals("plugin_failed" to "keys", error.code to error.context["plugin"])
+            assertEquals("plugin_failed" to "key provider", error.code to error.context["plugin"])
             assertEquals("no vault", assertIs<IllegalStateException>(error.cause).message)
             assertEquals(0, Homes.open)
         }
@@ -335,7 +335,7 @@ internal class PluginsTest {
                 asked.await()
                 opening.cancelAndJoin()
                 assertIs<CancellationException>(ended.await())
-                assertEquals("plugin_timeout" to "key_provider", late.await().let { it.code to it.context["plugin"] })
+                assertEquals("plugin_timeout" to "key provider", late.await().let { it.code to it.context["plugin"] })
             }
             until { Homes.busy == 0 }
             assertEquals(0, Homes.open)

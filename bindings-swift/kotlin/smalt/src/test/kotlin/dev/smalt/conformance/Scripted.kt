@@ -1,14 +1,18 @@
 package dev.smalt.conformance
 
+import dev.smalt.AuthorizePage
 import dev.smalt.Connector
 import dev.smalt.ConnectorContext
 import dev.smalt.FieldOption
 import dev.smalt.Identity
 import dev.smalt.OptionsRequest
+import dev.smalt.Presenter
 import dev.smalt.Rejected
 import dev.smalt.Smalt
 import dev.smalt.WorkflowRun
 import dev.smalt.WorkflowRunner
+import dev.smalt.failure
+import dev.smalt.testing.Sandbox
 import kotlinx.coroutines.awaitCancellation
 import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonObject
@@ -50,6 +54,34 @@ internal class Scripted(
         if (behaviour == "reenters") smalt().account(context.accountId).config(context.application)
         val names = listOf("one", "two") + (2 until if (behaviour == "nonsense") 10_001 else 2).map { it.toString() }
         return names.map { FieldOption(JsonPrimitive(it)) }
+    }
+}
+
+/** A presenter whose behaviour a step chooses. It catches the callback itself, so that the page is the provider's on both backends. */
+internal class ScriptedPresenter : Presenter {
+    @Volatile
+    var behaviour: String? = null
+
+    override val name: String get() = "scripted"
+    override val redirectUri: String get() = "http://127.0.0.1/callback"
+
+    override suspend fun present(page: AuthorizePage): String {
+        when (behaviour) {
+            "closes" -> throw Presenter.cancelled()
+            "blocked" -> throw failure("flow", "window_blocked", "Something blocked the window.")
+        }
+        behave(behaviour)
+        return Sandbox.visit(page.authorizeUrl, mapOf("sandbox_user" to "ada", "sandbox_decision" to "allow"))
+    }
+
+    companion object {
+        val KNOWN = setOf("consents", "closes", "blocked", "throws")
+
+        /** The presenter of a case whose `connect` names one. */
+        fun of(case: Case): ScriptedPresenter? {
+            val connects = case.steps.filter { it["do"] == JsonPrimitive("connect") }
+            return if (connects.any { "presenter" in (it["args"] as JsonObject) }) ScriptedPresenter() else null
+        }
     }
 }
 

@@ -70,6 +70,7 @@ internal abstract class World(
     abstract val smalt: Smalt
     abstract val origin: String
     open val clock: FixedClock? = null
+    protected open val presenter: ScriptedPresenter? = null
 
     val given: Args get() = mapOf("keys" to JsonPrimitive(room.resolve("keys").toString()), "sandbox" to JsonPrimitive(origin))
 
@@ -251,6 +252,15 @@ internal abstract class World(
                 val callback = Sandbox.visit(content(args["url"]), added.mapValues { content(it.value) })
                 jsonOf(mapOf("callback_url" to callback, "params" to query(callback).toMap()))
             }
+            "open" -> opened(args)
+            "connect" -> {
+                known(args, "account", "application", "presenter")
+                args["presenter"]?.let {
+                    if (content(it) !in ScriptedPresenter.KNOWN) throw Mistake("there is no behaviour `$it`")
+                    presenter!!.behaviour = content(it)
+                }
+                plain(smalt.account(content(args["account"])).connect(content(args["application"])))
+            }
             "tamper_url" -> {
                 val (base, fragment) = content(args["url"]).split("#", limit = 2).let { it[0] to it.getOrNull(1) }
                 val set = args.getValue("set").jsonObject
@@ -261,6 +271,31 @@ internal abstract class World(
             "verify_webhook" -> verifyWebhook(args)
             else -> null
         }
+
+    private fun known(
+        args: Args,
+        vararg names: String,
+    ) {
+        (args.keys - names.toSet()).firstOrNull()?.let { throw Mistake("there is no argument `$it`") }
+    }
+
+    /** An engine of this process, beside the case's, and closed at once: whether it opens. */
+    private suspend fun opened(args: Args): JsonElement {
+        known(args, "key", "store", "manifests")
+        val folder = Files.createTempDirectory("smalt")
+        try {
+            val path = args["store"]?.let { folder.resolve(content(it)).also { copy -> Files.copy(room.resolve("stores").resolve(content(it)), copy) } }
+            val engine =
+                Smalt.embedded(path?.toString()) {
+                    key = args["key"]?.let { Secret(content(it)) }
+                    args["manifests"]?.jsonArray?.forEach { manifests += AppManifest(it.jsonObject) }
+                }
+            engine.shutdown()
+        } finally {
+            folder.toFile().deleteRecursively()
+        }
+        return nothing()
+    }
 
     private fun encoded(text: String) = java.net.URLEncoder.encode(text, "UTF-8")
 
@@ -322,6 +357,7 @@ internal class EmbeddedWorld private constructor(
             .toSortedSet()
             .associateWith { slug -> Scripted(slug) { smalt } }
     private val runner = if ("register_runner" in case.verbs()) ScriptedRunner() else null
+    override val presenter = ScriptedPresenter.of(case)
     private val key = Smalt.makeKey()
 
     override lateinit var smalt: Smalt
@@ -337,6 +373,7 @@ internal class EmbeddedWorld private constructor(
                 case.json["manifests"]?.jsonArray?.forEach { manifests += AppManifest(fill(it, given).jsonObject) }
                 connectors += this@EmbeddedWorld.connectors.values
                 runner = this@EmbeddedWorld.runner
+                presenter = this@EmbeddedWorld.presenter
                 deliverWebhooks = "create_webhook" in case.verbs()
                 timings = TIMINGS
                 clock = this@EmbeddedWorld.clock
@@ -423,6 +460,7 @@ internal class EmbeddedWorld private constructor(
 internal class RemoteWorld private constructor(
     room: Path,
     private val process: Process,
+    override val presenter: ScriptedPresenter?,
 ) : World(room) {
     private val lines = process.inputReader()
     private val orders = process.outputWriter()
@@ -445,7 +483,11 @@ internal class RemoteWorld private constructor(
 
     private fun reach(url: String) {
         this.url = url
-        smalt = Smalt.remote(url, key) { proxy = false }
+        smalt =
+            Smalt.remote(url, key) {
+                proxy = false
+                presenter = this@RemoteWorld.presenter
+            }
     }
 
     private suspend fun order(
@@ -509,7 +551,7 @@ internal class RemoteWorld private constructor(
             val builder = ProcessBuilder(server, "plays_the_server", "--exact", "--nocapture", "--test-threads=1", "--quiet")
             builder.environment()["SMALT_TEST_ROLE"] = case.id
             builder.redirectError(ProcessBuilder.Redirect.INHERIT)
-            val world = withContext(Dispatchers.IO) { RemoteWorld(room, builder.start()) }
+            val world = withContext(Dispatchers.IO) { RemoteWorld(room, builder.start(), ScriptedPresenter.of(case)) }
             try {
                 val said = world.line()
                 val place = said["Ok"]?.jsonObject ?: throw Mistake("the server: $said")
