@@ -22,6 +22,9 @@ export NO_COLOR := 1
 endif
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
+# Cases say themselves which master key an engine is given, and that it is given none.
+unexport SMALT_KEY SMALT_KEY_FILE
+
 # Some tests panic on purpose; printing their traces takes seconds on a busy machine.
 export RUST_BACKTRACE := 0
 

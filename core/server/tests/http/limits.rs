@@ -251,6 +251,9 @@ async fn s62_a_handler_without_an_end_is_answered_at_its_deadline() {
     world.call("GET", APPS, &headers[..1], Json::Null).await.expect(200);
 }
 
+/// How often something is tried that a clock decides.
+const TRIES: usize = 2000;
+
 /// What is logged.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -268,7 +271,11 @@ impl std::io::Write for Log {
 /// A browser that comes from a provider is led on whatever fails; that it failed stands in the log once, as that of any other request.
 #[tokio::test]
 async fn what_fails_stands_in_the_log_also_where_a_browser_is_led_on() {
-    let world = World::with(ApiOptions::default(), |project| project.server.request_time = 1e-6).await;
+    // Many requests are answered before a clock looks at so short a time, some are not.
+    let world = World::with(ApiOptions::default(), |project| {
+        (project.server.request_time, project.server.rates) = (1e-6, RateSettings::off());
+    })
+    .await;
     let log = Log::default();
     let writer = log.clone();
     let _logged = tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(move || writer.clone()).finish());
@@ -277,11 +284,27 @@ async fn what_fails_stands_in_the_log_also_where_a_browser_is_led_on() {
         assert!(!text.contains("of-a-test"), "{text}");
         text.matches("a request failed").count()
     };
-    let said = world.send("GET", "/api/v1/sandbox-oauth/callback?state=state-of-a-test&code=code-of-a-test", &[], b"").await.expect(303);
-    assert!(said.header("location").contains("connect/done"), "{}", said.header("location"));
-    assert_eq!(told(), 1);
-    world.backend("POST", "/smalt/v1/count_accounts", json!({})).await.expect(504);
-    assert_eq!(told(), 1);
+    let mut failed = 0;
+    for _ in 0..TRIES {
+        let said =
+            world.send("GET", "/api/v1/sandbox-oauth/callback?state=state-of-a-test&code=code-of-a-test", &[], b"").await.expect(303);
+        assert!(said.header("location").contains("connect/done"), "{}", said.header("location"));
+        failed = told();
+        assert!(failed <= 1);
+        if failed == 1 {
+            break;
+        }
+    }
+    assert_eq!(failed, 1, "none of {TRIES} ran out of time");
+    for _ in 0..TRIES {
+        let said = world.backend("POST", "/smalt/v1/count_accounts", json!({})).await;
+        failed = told();
+        assert_eq!(failed, usize::from(said.status == 504), "{}", said.text);
+        if failed == 1 {
+            break;
+        }
+    }
+    assert_eq!(failed, 1, "none of {TRIES} ran out of time");
     // Its caller's fault is none of the server's.
     world.send("PUT", "/api/v1/sandbox-oauth/callback", &[], b"").await.expect(405);
     assert_eq!(told(), 0);

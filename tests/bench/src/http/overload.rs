@@ -246,7 +246,7 @@ pub async fn measure() -> Vec<Row> {
     vec![
         Row::at_most(
             "overload-p99",
-            "p99 of what is served, offered 3x capacity",
+            "p99 of what is served above the capacity",
             number("p99"),
             "at capacity",
             number("p99_at_capacity"),
