@@ -280,16 +280,13 @@ impl Api {
                 None => Ok(work.await),
             };
             let done = done.unwrap_or_else(|_| {
-                let seconds = settings.server.request_time;
+                let seconds = deadline.unwrap_or_default().as_secs_f64();
                 let text = format!("no answer within {seconds} s; what was begun goes on: read its outcome later");
                 Err((Trouble::Plain(504, "SERVER_ERROR", text), None))
             });
             match done {
                 Ok(response) => response,
-                Err((trouble, _)) if from_provider => {
-                    noted(&trouble.body(&request_id), &request_id);
-                    self.led_on(&target, &trouble).await
-                }
+                Err((trouble, _)) if from_provider => self.led_on(&target, &trouble, &request_id).await,
                 Err((trouble, allow)) => refused(&trouble, allow.as_deref(), &request_id),
             }
         };
@@ -318,7 +315,12 @@ impl Api {
     }
 
     /// A browser that comes back from a provider stays at no address with its code and state, refused or not (S-08).
-    async fn led_on(&self, target: &str, trouble: &Trouble) -> Response<Body> {
+    async fn led_on(&self, target: &str, trouble: &Trouble, request_id: &str) -> Response<Body> {
+        let body = trouble.body(request_id);
+        noted(&body, request_id);
+        if body.status_code < 500 {
+            tracing::info!(status = body.status_code, code = body.code, request_id, "a callback ended no connect");
+        }
         let came = match trouble.code() {
             // What was begun goes on: whoever waits for the connect learns its end.
             Code::ServerTimeout => Came::Waiting,

@@ -163,10 +163,7 @@ pub(crate) async fn gone_on(api: &Api, target: &str, came: Came) -> Answer {
     let (name, outcome) = match came {
         Came::Connected => ("outcome", "connected"),
         Came::Waiting => ("outcome", "waiting"),
-        Came::Failed(code) => {
-            tracing::info!(code = code.as_str(), "a callback ended no connect");
-            ("error", code.as_str())
-        }
+        Came::Failed(code) => ("error", code.as_str()),
     };
     api.counters().came_back(outcome);
     let page = match api.home().await {
@@ -192,7 +189,8 @@ pub(super) async fn done(call: Call) -> Result<Answer, Trouble> {
     page(200, "Almost done", "<p>Go back to the app that you came from; it finishes the connection.</p>", "", "", None)
 }
 
-/// The provider's answer. It is kept before anything is shown: a web SDK that polls must see it before the window closes.
+/// The provider's answer. It is kept before anything is shown: a web SDK that polls must see it before the window closes. An error leads the
+/// browser on too, as one does that ends the call before it comes here.
 pub(super) async fn callback(call: Call) -> Result<Answer, Trouble> {
     let target = match call.body.as_object().filter(|_| call.method == http::Method::POST) {
         Some(form) => {
@@ -214,10 +212,7 @@ pub(super) async fn callback(call: Call) -> Result<Answer, Trouble> {
         }
         .boxed()
     });
-    let (smalt, parked) = match found.await {
-        Ok(found) => found,
-        Err(error) => return Ok(gone_on(&call.api, &call.target, Came::Failed(error.code())).await),
-    };
+    let (smalt, parked) = found.await?;
     if let (true, Some(claim)) = (parked.handed_off, &parked.claim) {
         let request = FinishConnect { account: parked.account_id.clone(), callback_url: None, cookie: None, claim: Some(claim.clone()) };
         let caller = Caller::Organisation("callback".into());
@@ -228,8 +223,8 @@ pub(super) async fn callback(call: Call) -> Result<Answer, Trouble> {
             call.api.counters().came_back("returned");
             return Ok(Answer::Redirect { location, cookie: None });
         }
-        let came = finished.map_or_else(|error| Came::Failed(error.code()), |_| Came::Connected);
-        return Ok(gone_on(&call.api, &call.target, came).await);
+        finished?;
+        return Ok(gone_on(&call.api, &call.target, Came::Connected).await);
     }
     let Some(location) = parked.return_to else { return Ok(gone_on(&call.api, &call.target, Came::Waiting).await) };
     call.api.counters().came_back("returned");

@@ -1,6 +1,9 @@
 //! Limits that are no matter of sockets: rates, bodies, health, request ids.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    cell::RefCell,
+    sync::{Arc, Mutex, Once},
+};
 
 use serde_json::json;
 use smalt::{
@@ -254,17 +257,45 @@ async fn s62_a_handler_without_an_end_is_answered_at_its_deadline() {
 /// How often something is tried that a clock decides.
 const TRIES: usize = 2000;
 
-/// What is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    /// What this thread logs, while somebody wants it.
+    static LOGGED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
 
-impl std::io::Write for Log {
+/// Keeps what this thread logs. One subscriber serves all threads: tracing asks once whether a line is wanted, and one that came and went with
+/// a test would be asked on behalf of others.
+struct Log;
+
+struct Line;
+
+impl std::io::Write for Line {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        LOGGED.with_borrow_mut(|logged| logged.as_mut().map(|logged| logged.extend_from_slice(bytes)));
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+impl Log {
+    fn begin() -> Log {
+        static ALL: Once = Once::new();
+        ALL.call_once(|| tracing_subscriber::fmt().with_ansi(false).with_writer(|| Line).init());
+        LOGGED.set(Some(Vec::new()));
+        Log
+    }
+
+    /// What came since it was last asked.
+    fn take(&self) -> String {
+        String::from_utf8(LOGGED.with_borrow_mut(|logged| std::mem::take(logged.as_mut().unwrap()))).unwrap()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        LOGGED.set(None);
     }
 }
 
@@ -276,11 +307,9 @@ async fn what_fails_stands_in_the_log_also_where_a_browser_is_led_on() {
         (project.server.request_time, project.server.rates) = (1e-6, RateSettings::off());
     })
     .await;
-    let log = Log::default();
-    let writer = log.clone();
-    let _logged = tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(move || writer.clone()).finish());
+    let log = Log::begin();
     let told = || {
-        let text = String::from_utf8(std::mem::take(&mut *log.0.lock().unwrap())).unwrap();
+        let text = log.take();
         assert!(!text.contains("of-a-test"), "{text}");
         text.matches("a request failed").count()
     };
@@ -308,6 +337,33 @@ async fn what_fails_stands_in_the_log_also_where_a_browser_is_led_on() {
     // Its caller's fault is none of the server's.
     world.send("PUT", "/api/v1/sandbox-oauth/callback", &[], b"").await.expect(405);
     assert_eq!(told(), 0);
+}
+
+/// What ends a callback inside its route stands in the log as what ends it before: one line, with the request's id and what a caller would be
+/// told.
+#[tokio::test]
+async fn a_callback_that_fails_in_its_route_is_logged_once_with_its_request() {
+    let world = World::new().await;
+    let log = Log::begin();
+    let callback = "/api/v1/sandbox-oauth/callback?state=state-of-a-test&code=code-of-a-test";
+    let told = async |id: &str| {
+        let said = world.send("GET", callback, &[("x-request-id", id)], b"").await.expect(303);
+        let location = said.header("location").to_owned();
+        let text = log.take();
+        assert!(!text.contains("of-a-test"), "{text}");
+        let lines: Vec<_> = text.lines().filter(|line| line.contains(" smalt_server")).map(ToOwned::to_owned).collect();
+        let [line] = &lines[..] else { panic!("{text}") };
+        assert!(line.contains(id), "{line}");
+        (location, line.clone())
+    };
+    let (location, line) = told("nobody-began").await;
+    assert!(location.ends_with("connect/done?error=invalid_state"), "{location}");
+    assert!(line.contains(" INFO ") && line.contains("a callback ended no connect"), "{line}");
+    world.test.close().await;
+    world.production.close().await;
+    let (location, line) = told("nobody-serves").await;
+    assert!(location.contains("connect/done?error="), "{location}");
+    assert!(line.contains(" WARN ") && line.contains("a request failed"), "{line}");
 }
 
 #[derive(Default)]

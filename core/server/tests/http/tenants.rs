@@ -6,7 +6,9 @@ use serde_json::json;
 use smalt::{
     Smalt,
     backend::{ExecuteWorkflow, ListExecutions, WebhookSettings},
+    manifest::AppManifest,
     model::{AccountUpdate, ConfigUpdate, Json},
+    project::Project,
 };
 use smalt_server::{Access, ApiOptions};
 
@@ -32,9 +34,8 @@ impl Victim {
         let handle = smalt.account(account);
         let update = AccountUpdate { name: Some(canary.clone()), ..AccountUpdate::default() };
         smalt.upsert_account(account, update).await.unwrap();
-        let _ = handle.import(serde_json::from_value(json!({
-            "account": account, "application": app, "values": {"key": smalt::sandbox::API_KEY, "workspace": "acme", "sid": "AC0123456789abcdef0123456789abcdef", "token": "0123456789abcdef0123456789abcdef"}
-        })).unwrap()).await;
+        let import = json!({"account": account, "application": app, "values": {"key": smalt::sandbox::API_KEY, "workspace": "acme"}});
+        handle.import(serde_json::from_value(import).unwrap()).await.unwrap();
         let update: ConfigUpdate = serde_json::from_value(json!({"fields": {"colour": canary}, "workflows": {"digest": true}})).unwrap();
         let find = json!({"account": account, "application": app, "config_id": config, "seed": serde_json::to_value(&update).unwrap()});
         handle.find_config(serde_json::from_value(find).unwrap()).await.unwrap();
@@ -88,21 +89,42 @@ fn alike(text: &str, asked: &[&str]) -> String {
     steady(&body.to_string())
 }
 
+/// The sandbox has no place in production, and nobody tries these keys.
+const LIVE: &str = "untried";
+const LIVE_MANIFEST: &str = r#"
+    manifest = 1
+    slug = "untried"
+    name = "Untried"
+    description = "Keys that nobody tries."
+    [api]
+    base_url = "https://api.untried.example/"
+    [keybased]
+    placement = { in = "header", name = "x-key", value = "{key}" }
+    [[keybased.inputs]]
+    name = "key"
+    label = "Key"
+    secret = true
+    [[keybased.inputs]]
+    name = "workspace"
+    label = "Workspace"
+"#;
+
 const NOBODY: [&str; 4] = ["only-nobody", "config-of-nobody", "0123456789abcdef01234567", "76543210fedcba9876543210"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s35_no_endpoint_crosses_accounts_or_environments() {
-    let world = World::with(ApiOptions::default(), |project| {
+    let settings = |project: &mut Project| {
         let settings = project.apps["sandbox-key"].clone();
-        project.apps.insert("twilio".into(), settings);
-    })
-    .await;
+        project.apps.insert(LIVE.into(), settings);
+    };
+    let manifest = AppManifest::parse(LIVE_MANIFEST, "untried.toml").unwrap();
+    let world = World::made(ApiOptions::default(), settings, |builder| builder.manifest(manifest.clone())).await;
     let production = world.production.clone();
     let people = [
         (Victim::new(&world.test, "ada", "sandbox-key").await, "sandbox-key"),
         (Victim::new(&world.test, "bob", "sandbox-key").await, "sandbox-key"),
-        (Victim::new(&production, "cleo", "twilio").await, "twilio"),
-        (Victim::new(&production, "dan", "twilio").await, "twilio"),
+        (Victim::new(&production, "cleo", LIVE).await, LIVE),
+        (Victim::new(&production, "dan", LIVE).await, LIVE),
     ];
     let rows = endpoints(&document(&world).await);
     let mut calls = 0;

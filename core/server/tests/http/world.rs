@@ -104,6 +104,11 @@ impl World {
     }
 
     pub async fn with(options: ApiOptions, change: impl FnOnce(&mut Project)) -> World {
+        Self::made(options, change, |builder| builder).await
+    }
+
+    /// With another project, and engines that are opened with more than it says.
+    pub async fn made(options: ApiOptions, change: impl FnOnce(&mut Project), opened: impl Fn(SmaltBuilder) -> SmaltBuilder) -> World {
         let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
         let mut project = project(&sandbox.origin());
         change(&mut project);
@@ -111,7 +116,7 @@ impl World {
         let master = LocalKey::generate().unwrap().text();
         let open = async |environment| {
             let builder = Smalt::on_store(store.clone()).keys(LocalKey::parse(&master).unwrap()).project_value(project.clone());
-            builder.environment(environment).workflow_runner(Echo).open().await.unwrap()
+            opened(builder.environment(environment).workflow_runner(Echo)).open().await.unwrap()
         };
         let (test, production) = (open(Environment::Test).await, open(Environment::Production).await);
         let key = async |smalt: &Smalt| smalt.create_api_key("backend").await.unwrap().key.expose().to_owned();
