@@ -76,9 +76,13 @@ impl Machine {
                 self.limit(Some(log));
             }
         }
-        // What is left of room is used up.
+        self.exhaust();
+    }
+
+    /// What is left of room is used up.
+    fn exhaust(&mut self) {
         let told = self.tell(json!({"do": "exhaust"}));
-        assert!(told["stored"].as_u64().is_some(), "{cause:?}: {told}");
+        assert!(told["stored"].as_u64().is_some(), "{told}");
     }
 
     /// And now no longer.
@@ -120,6 +124,9 @@ fn credential(account: &str) -> Value {
     json!({"do": "credential", "account": account, "application": COUNTERPART})
 }
 
+/// So often a log that begins anew may make room for one write.
+const MADE_ROOM: usize = 3;
+
 fn refused() -> Value {
     json!({"error": "store_unavailable"})
 }
@@ -137,10 +144,22 @@ fn r04_a_full_disk_stops_writes_and_nothing_else() {
             stored += 1;
         }
         machine.refuse(Cause::Full);
-        let with_fillers = machine.accounts();
+        let mut with_fillers = machine.accounts();
         assert!(with_fillers >= stored, "round {round}: {with_fillers} of {stored} are there");
         for n in 0..20 {
-            assert_eq!(machine.upsert(&format!("refused-{round}-{n}")), refused(), "round {round}");
+            let mut told = machine.upsert(&format!("refused-{round}-{n}"));
+            // SQLite begins its log anew once no reader needs it, and then there is room: rare, and what it took must be there.
+            for again in 0..MADE_ROOM {
+                if told != json!({"ok": null}) {
+                    break;
+                }
+                machine.exhaust();
+                let more = machine.accounts();
+                assert!(more > with_fillers, "round {round}: {more} after {with_fillers} and one more");
+                with_fillers = more;
+                told = machine.upsert(&format!("refused-{round}-{n}-{again}"));
+            }
+            assert_eq!(told, refused(), "round {round}");
         }
         assert_eq!(machine.accounts(), with_fillers, "round {round}: what was refused is not there");
         machine.allow(Cause::Full);
