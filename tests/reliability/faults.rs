@@ -19,7 +19,7 @@ use smalt::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 use crate::bomb::bomb;
@@ -314,7 +314,14 @@ fn expected(fault: Fault) -> (Option<Code>, Option<Code>, Option<Code>, Revocati
 
 async fn open(provider: &impl Counterpart, fault: Fault) -> (Stage, Smalt) {
     let port = match fault {
-        Fault::Refused => TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port(),
+        Fault::Refused => {
+            // Bound, so that nobody else is given the port while this process lives, and nobody listens.
+            let closed = TcpSocket::new_v4().unwrap();
+            closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let port = closed.local_addr().unwrap().port();
+            std::mem::forget(closed);
+            port
+        }
         _ => provider.port(),
     };
     let scheme = if fault == Fault::NoTls { "https" } else { "http" };
