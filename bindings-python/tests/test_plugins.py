@@ -780,7 +780,8 @@ def test_a_presenter_that_fails_is_named() -> None:
                 raise OSError("no screen")
             return 7
 
-    for broken, code in ((True, "plugin_failed"), (False, "plugin_answer")):
+    for fails, code in ((True, "plugin_failed"), (False, "plugin_answer")):
+        broken = fails
         with opened(presenter=Breaks()) as smalt:
             account = smalt.account("a")
             account.ensure()

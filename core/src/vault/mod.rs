@@ -104,7 +104,7 @@ impl Master {
         let checked = |provider: Arc<dyn KeyProvider>| async move {
             let id = provider.key_id().await?;
             if id.is_empty() || id.len() > 256 {
-                bail!(PluginAnswer, "a key provider's `key_id` has 1 to 256 bytes");
+                return Err(err!(PluginAnswer, "a key provider's `key_id` has 1 to 256 bytes"));
             }
             Ok(id)
         };
@@ -126,7 +126,7 @@ impl Master {
         let (id, again, plain) = (id.to_owned(), wrapped.clone(), Zeroizing::new(plain.to_vec()));
         let compared = |provider: Arc<dyn KeyProvider>| async move {
             if *provider.unwrap(id, again, aad).await? != *plain {
-                bail!(PluginAnswer, "a key provider's `unwrap` answered something else than was wrapped");
+                return Err(err!(PluginAnswer, "a key provider's `unwrap` answered something else than was wrapped"));
             }
             Ok(())
         };
