@@ -37,7 +37,7 @@ fn ask(call: &HostCall) -> smalt::Result<Vec<u8>> {
         credential: context.credential.as_ref().map(Exposed),
     });
     written(&Ask {
-        plugin: &call.plugin,
+        plugin: call.plugin(),
         what: call.what.name(),
         label: call.label(),
         deadline: call.deadline.as_secs_f64(),

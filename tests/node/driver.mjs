@@ -5,7 +5,7 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { Rejected, Secret, Smalt, SmaltError, verifyWebhook, verifyWebhookCompatible } from 'smalt'
+import { FlowError, Rejected, Secret, Smalt, SmaltError, verifyWebhook, verifyWebhookCompatible } from 'smalt'
 import { fixedClock, Sandbox, visit } from 'smalt/testing'
 import { matches } from './matcher.mjs'
 import { hits } from './search.mjs'
@@ -192,16 +192,15 @@ export class World {
   /** A presenter whose behaviour a step chooses, where the case has one. It catches the callback itself, so that the page is the provider's on both backends. */
   presenter() {
     if (!this.case.steps.some((step) => step.do === 'connect' && step.args.presenter)) return undefined
-    const says = (code) => new SmaltError({ code, kind: 'flow', reason: 'The page closed.', retry: 'never', context: {} })
     return {
       name: 'scripted',
       redirectUri: 'http://127.0.0.1/callback',
       present: async ({ authorizeUrl }) => {
         switch (this.presents) {
           case 'closes':
-            throw says('user_cancelled')
+            throw FlowError.userCancelled()
           case 'blocked':
-            throw says('window_blocked')
+            throw FlowError.windowBlocked()
           case 'throws':
             throw new Error('broken on purpose')
         }

@@ -222,9 +222,9 @@ class ScriptedPresenter(Presenter):
 
     async def present(self, authorize_url: str) -> str:
         if self.behaviour == "closes":
-            raise errors.FlowError("user_cancelled", "The user closed the page.")
+            raise errors.FlowError.user_cancelled()
         if self.behaviour == "blocked":
-            raise errors.FlowError("window_blocked", "Something blocked the window.")
+            raise errors.FlowError.window_blocked()
         fail(self.behaviour)
         return await asyncio.to_thread(Sandbox.visit, authorize_url)
 

@@ -12,7 +12,7 @@ use crate::{
     error::{bail, err},
     model::{AuthType, ConnectFlow, Connection, FlowStatus, GrantKind},
     operations::Operation,
-    plugin::{PresentRequest, Presenter, guarded},
+    plugin::{PresentRequest, Presenter, guarded, label},
     present::LoopbackListener,
     project::urls,
 };
@@ -180,7 +180,7 @@ impl ConnectBuilder {
             account: self.account.clone(),
             id: started.flow_id,
         };
-        let label = format!("presenter {}", presenter.name());
+        let label = label::presenter(presenter.name());
         let shown_to_the_end = async {
             guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await }).await?;
             flow.wait(None).await
@@ -228,7 +228,7 @@ impl ConnectBuilder {
             account: self.account.clone(),
             id: started.flow_id,
         };
-        let label = format!("presenter {}", presenter.name());
+        let label = label::presenter(presenter.name());
         let mut presenting = std::pin::pin!(guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await }));
         let mut watching = std::pin::pin!(flow.wait(None));
         let mut late = std::pin::pin!(tokio::time::sleep(self.within.unwrap_or(FOREVER)));
@@ -293,7 +293,7 @@ impl ConnectBuilder {
         if let (Some(listener), Some(state)) = (&listener, state) {
             listener.expect_state(&state);
         }
-        let label = format!("presenter {}", presenter.name());
+        let label = label::presenter(presenter.name());
         let presented = guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await });
         let finish = |callback_url: String| {
             let request = FinishConnect {
@@ -313,9 +313,7 @@ impl ConnectBuilder {
                     caught.responder.done(ended.is_ok());
                     ended
                 }
-                (None, None) => {
-                    Err(err!(PresenterRequired, "the presenter `{label}` neither answered the callback nor let Smalt listen for it"))
-                }
+                (None, None) => Err(err!(PresenterRequired, "the {label} neither answered the callback nor let Smalt listen for it")),
             }
         };
         let ended = in_time(self.within, &self.application, ended).await;

@@ -56,7 +56,7 @@ final class ScriptedPresenter: Presenter {
     func present(_ page: AuthorizePage) async throws -> URL? {
         let behaviour = self.behaviour.with { $0 }
         if behaviour == "closes" { throw SmaltError.userCancelled }
-        if behaviour == "blocked" { throw SmaltError(.flow, .windowBlocked, "Something blocked the window.") }
+        if behaviour == "blocked" { throw SmaltError.windowBlocked }
         try await behave(behaviour)
         return URL(string: try await Sandbox.visit(page.authorizeURL.absoluteString, as: "ada"))
     }

@@ -67,8 +67,8 @@ internal class ScriptedPresenter : Presenter {
 
     override suspend fun present(page: AuthorizePage): String {
         when (behaviour) {
-            "closes" -> throw Presenter.cancelled()
-            "blocked" -> throw failure("flow", "window_blocked", "Something blocked the window.")
+            "closes" -> throw SmaltException.Flow.userCancelled()
+            "blocked" -> throw SmaltException.Flow.windowBlocked()
         }
         behave(behaviour)
         return Sandbox.visit(page.authorizeUrl, mapOf("sandbox_user" to "ada", "sandbox_decision" to "allow"))
