@@ -39,7 +39,7 @@ fn ask(call: &HostCall) -> smalt::Result<Vec<u8>> {
     written(&Ask {
         plugin: call.plugin(),
         what: call.what.name(),
-        label: call.label(),
+        label: call.label().to_owned(),
         deadline: call.deadline.as_secs_f64(),
         arguments: &call.arguments,
         context,

@@ -240,7 +240,7 @@ async fn a_providers_own_error_names_it() {
     struct Down(&'static str);
     impl Down {
         fn refused(&self, call: &str) -> Result<()> {
-            if self.0 == call { Err(Error::new(Code::StoreUnavailable, "the service is down")) } else { Ok(()) }
+            if self.0 == call { Err(crate::Error::new(Code::StoreUnavailable, "the service is down")) } else { Ok(()) }
         }
     }
     #[async_trait::async_trait]
