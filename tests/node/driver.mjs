@@ -203,6 +203,9 @@ export class World {
             throw FlowError.windowBlocked()
           case 'throws':
             throw new Error('broken on purpose')
+          case 'waits':
+            this.shown?.()
+            return new Promise(() => {})
         }
         const url = new URL(authorizeUrl)
         url.searchParams.append('sandbox_user', 'ada')
@@ -426,10 +429,17 @@ const VERBS = {
   },
   connect: async (world, a) => {
     const [account, application, presenter] = [a.need('account'), a.need('application'), a.maybe('presenter')]
+    const [timeout, cancel] = [a.milliseconds('timeout'), a.maybe('cancel')]
     a.end()
-    if (presenter && !['consents', 'closes', 'blocked', 'throws'].includes(presenter)) raise(`there is no behaviour \`${presenter}\``)
+    if (presenter && !['consents', 'closes', 'blocked', 'throws', 'waits'].includes(presenter)) raise(`there is no behaviour \`${presenter}\``)
     world.presents = presenter
-    return plain(await world.smalt.account(account).connect(application))
+    if (!cancel) return plain(await world.smalt.account(account).connect(application, { timeout }))
+    // Whoever goes away in JavaScript aborts the signal, and is told its reason.
+    const [caller, reason] = [new AbortController(), { why: 'the caller went away' }]
+    world.shown = () => caller.abort(reason)
+    const ended = await world.smalt.account(account).connect(application, { signal: caller.signal }).catch((error) => error)
+    if (ended !== reason) throw new Error(`whoever went away was told ${inspect(ended)}`)
+    throw new SmaltError({ code: 'cancelled', kind: 'cancelled', reason: 'The caller went away.', retry: 'later', context: {} })
   },
   advance: async (world, a) => {
     const seconds = a.need('seconds')
