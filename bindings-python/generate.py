@@ -363,6 +363,10 @@ MEANINGS = {
 KIND_OF = {row["code"]: row["kind"] for row in BRIDGE["errors"]}
 
 
+# The ends that presenters say themselves.
+PRESENTERS = {"user_cancelled": "the user closed the page", "window_blocked": "something blocked the window"}
+
+
 def errors() -> str:
     rows = BRIDGE["errors"]
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
@@ -387,6 +391,20 @@ def errors() -> str:
                 lines += [f"    - {first.strip()}", *rest]
         lines.append('    """')
         lines += ["", f'    kind = "{kind}"']
+        for row in codes:
+            if row["code"] in PRESENTERS:
+                lines += [
+                    "",
+                    "    @classmethod",
+                    f"    def {row['code']}(cls) -> {name}:",
+                    f'        """What a presenter raises: {PRESENTERS[row["code"]]}."""',
+                    "        return cls(",
+                    f'            "{row["code"]}",',
+                    f'            "{row["meaning"]} {row["next"]}",',
+                    f"            retry=Retry.{row['retry'].upper()},",
+                    f"            http_status={row['http_status']},",
+                    "        )",
+                ]
         out.append("\n" + "\n".join(lines) + "\n")
     pairs = "".join(f'    "{kind}": {name},\n' for kind, name in CLASSES.items())
     out.append("\nKINDS: dict[str, type[SmaltError]] = {\n" + pairs + "}\n")

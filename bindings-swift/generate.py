@@ -495,6 +495,10 @@ def meaning(kind: str) -> str:
     return found.rstrip(".") + "."
 
 
+# The ends that presenters say themselves.
+PRESENTERS = {"user_cancelled": "the user closed the page", "window_blocked": "something blocked the window"}
+
+
 def kotlin_errors() -> str:
     rows = BRIDGE["errors"]
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
@@ -536,7 +540,31 @@ def kotlin_errors() -> str:
     for kind in kinds:
         codes = ", ".join(f"`{row['code']}`" for row in rows if row["kind"] == kind)
         body += [*kdoc(f"{meaning(kind)} Codes: {codes}.", "    ")]
-        body += [f"    public class {camel(kind)[0].upper()}{camel(kind)[1:]} internal constructor(info: ErrorInfo) : SmaltException(info)", ""]
+        name = f"{camel(kind)[0].upper()}{camel(kind)[1:]}"
+        made = [row for row in rows if row["kind"] == kind and row["code"] in PRESENTERS]
+        body += [f"    public class {name} internal constructor(info: ErrorInfo) : SmaltException(info)" + (" {" if made else ""), *([] if made else [""])]
+        if made:
+            body += ["        public companion object {"]
+            for row in made:
+                body += [
+                    *([] if row is made[0] else [""]),
+                    f"            /** What a presenter throws: {PRESENTERS[row['code']]}. */",
+                    "            @JvmStatic",
+                    f"            public fun {camel(row['code'])}(): {name} =",
+                    f"                {name}(",
+                    "                    ErrorInfo(",
+                    f'                        "{row["code"]}",',
+                    f'                        "{row["meaning"]} {row["next"]}",',
+                    f"                        Retry.{row['retry'].upper()},",
+                    "                        null,",
+                    f"                        {row['http_status']},",
+                    "                        null,",
+                    "                        emptyMap(),",
+                    "                        null,",
+                    "                    ),",
+                    "                )",
+                ]
+            body += ["        }", "    }", ""]
     body += ["    /** A kind that this version does not know. */", "    public class Unknown internal constructor(info: ErrorInfo) : SmaltException(info)", ""]
     body += ["    public companion object {", "        /** Every stable code, and its kind. */", "        @JvmField", "        public val CODES: Map<String, String> ="]
     body += ["            mapOf("] + [f'                "{row["code"]}" to "{row["kind"]}",' for row in rows] + ["            )", ""]

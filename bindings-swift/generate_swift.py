@@ -337,7 +337,19 @@ def errors() -> str:
     for row in rows:
         body += [*doc(f"{row['meaning']} {row['next']}", "        "), f"        public static let {quoted(name_of(row['code']))} = Code(rawValue: \"{row['code']}\")"]
     body += ["", "        /// Every code that this version knows, and its kind.", "        public static let all: [Code: Kind] = ["]
-    body += [f"            .{name_of(row['code'])}: .{name_of(row['kind'])}," for row in rows] + ["        ]", "    }", "}"]
+    body += [f"            .{name_of(row['code'])}: .{name_of(row['kind'])}," for row in rows] + ["        ]", "    }"]
+    for row in (row for row in rows if row["code"] in g.PRESENTERS):
+        name, kind, retry = name_of(row["code"]), name_of(row["kind"]), name_of(row["retry"])
+        body += [
+            "",
+            *doc(f"What a ``Presenter`` throws: {g.PRESENTERS[row['code']]}. It is no cancelled task.", "    "),
+            f"    public static var {name}: SmaltError {{",
+            f'        var error = SmaltError(.{kind}, .{name}, "{row["meaning"]} {row["next"]}", retry: .{retry})',
+            f"        error.httpStatus = {row['http_status']}",
+            "        return error",
+            "    }",
+        ]
+    body += ["}"]
     return "\n".join(body) + "\n"
 
 

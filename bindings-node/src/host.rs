@@ -44,7 +44,7 @@ impl Calls {
         let writer = Writer::new(env, classes);
         let mut object = napi::bindgen_prelude::Object::new(env)?;
         object.set_named_property("number", writer.write(&call.number)?)?;
-        object.set_named_property("plugin", writer.write(&*call.plugin)?)?;
+        object.set_named_property("plugin", writer.write(call.plugin())?)?;
         object.set_named_property("what", writer.write(call.what.name())?)?;
         object.set_named_property("arguments", writer.write(&call.arguments)?)?;
         if let Some(context) = &call.context {

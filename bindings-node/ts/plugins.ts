@@ -95,11 +95,14 @@ export interface PresentRequest {
 
 /** Opens authorize pages. */
 export interface Presenter {
-  /** For errors; default `presenter`. */
+  /** For errors; default `node`. */
   readonly name?: string
   /** Where it catches the callback itself. */
   readonly redirectUri?: string
-  /** Shows the page; answers the callback URL, or nothing when it is caught elsewhere. */
+  /**
+   * Shows the page; answers the callback URL, or nothing when it is caught elsewhere. It throws `FlowError.userCancelled()` for a user who
+   * closes it, and `FlowError.windowBlocked()` for a window that something blocks.
+   */
   present(request: PresentRequest): Awaitable<string | null | undefined>
 }
 
@@ -159,7 +162,7 @@ export function describe({ connectors, presenter, keys, runner }: Plugins): obje
       manifest: connector.manifest,
       methods: METHODS.filter((method) => typeof connector[method] === 'function').map((method) => WIRE[method] ?? method),
     })),
-    presenter: presenter && { name: presenter.name ?? 'presenter', redirectUri: presenter.redirectUri },
+    presenter: presenter && { name: presenter.name ?? 'node', redirectUri: presenter.redirectUri },
     keys: keys !== undefined,
     runner: runner !== undefined,
   }

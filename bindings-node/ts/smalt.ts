@@ -57,7 +57,6 @@ export interface RemoteOptions {
   readonly presenter?: BoxedPresenter | Presenter | undefined
 }
 
-const seconds = (millis: number | undefined): number | undefined => (millis === undefined ? undefined : millis / 1000)
 
 function isPresenter(presenter: SmaltOptions['presenter']): presenter is Presenter {
   return typeof presenter === 'object' && presenter !== null && 'present' in presenter

@@ -4,6 +4,7 @@ import type { AuthType, Connection } from './generated/types.js'
 import { asOptions, call, NATIVE, type CallOptions } from './handle.js'
 import { inside, room, wait } from './room.js'
 import type { Secret } from './secret.js'
+import { seconds } from './values.js'
 
 /** Options of `connect`. */
 export interface ConnectOptions extends CallOptions {
@@ -17,6 +18,11 @@ export interface ConnectOptions extends CallOptions {
   readonly connection?: string | undefined
   /** Takes the device flow (RFC 8628): the presenter shows a code, and the user enters it on any device. */
   readonly device?: boolean | undefined
+  /**
+   * How long the user may take, in milliseconds, above zero; then the flow is cancelled and the call ends as `connect_timeout`. Default: as long as
+   * the flow lives, 10 minutes.
+   */
+  readonly timeout?: number | undefined
 }
 
 /** What the organisation and a session can do with a linked account. */
@@ -26,7 +32,7 @@ export abstract class Verbs extends VerbMethods {
    * inputs. Servers that send a browser somewhere use {@link startConnect} and {@link finishConnect}.
    */
   async connect(application: string, options: ConnectOptions = {}): Promise<Connection> {
-    const request = { ...asOptions(options), account: this.accountId, application, signal: undefined }
+    const request = { ...asOptions(options), account: this.accountId, application, timeout: seconds(options.timeout), signal: undefined }
     return await wait<Connection>(options, (id) => this[NATIVE].connect(room, id, request, inside.getStore() ?? 0))
   }
 

@@ -12,6 +12,7 @@ use serde::{
     de::{self, IntoDeserializer, Visitor},
 };
 use smalt::{Code, Error, Result as SmaltResult};
+use smalt_bridge::misread;
 
 use crate::secret::Secret;
 
@@ -23,7 +24,10 @@ const DEEPEST: usize = 64;
 /// # Errors
 /// `invalid_request`.
 pub fn from_python<'de, T: Deserialize<'de>>(what: &str, value: &Bound<'_, PyAny>) -> SmaltResult<T> {
-    T::deserialize(De { value: value.clone(), depth: 0 }).map_err(|error| Error::new(Code::InvalidRequest, format!("{what}: {error}")))
+    T::deserialize(De { value: value.clone(), depth: 0 }).map_err(|error| match error {
+        DeError::Own(words) => Error::new(Code::InvalidRequest, format!("{what}: {words}")),
+        DeError::Said(said) => misread(what, said),
+    })
 }
 
 /// The deserializer of a Python object, for readers that make their own errors.
@@ -33,11 +37,17 @@ pub fn reader<'py>(value: &Bound<'py, PyAny>) -> De<'py> {
 
 /// The mistake, in words.
 #[derive(Debug)]
-pub struct DeError(String);
+pub enum DeError {
+    /// This file's own, which repeat nothing of the value.
+    Own(String),
+    /// What the reader of a type says. A part of the value may stand in it.
+    Said(String),
+}
 
 impl fmt::Display for DeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let (DeError::Own(words) | DeError::Said(words)) = self;
+        f.write_str(words)
     }
 }
 
@@ -45,31 +55,31 @@ impl std::error::Error for DeError {}
 
 impl de::Error for DeError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(message.to_string())
+        Self::Said(message.to_string())
     }
 
     /// The usual words repeat the value.
     fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self(format!("a value of another type than expected: {expected}"))
+        Self::Own(format!("a value of another type than expected: {expected}"))
     }
 
     fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self(format!("another value than expected: {expected}"))
+        Self::Own(format!("another value than expected: {expected}"))
     }
 
     fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
-        Self(format!("another word than expected: one of {}", expected.join(", ")))
+        Self::Own(format!("another word than expected: one of {}", expected.join(", ")))
     }
 }
 
 impl From<PyErr> for DeError {
     fn from(_: PyErr) -> Self {
-        Self("a value that cannot be read".to_owned())
+        Self::Own("a value that cannot be read".to_owned())
     }
 }
 
 fn other<T>(message: &str) -> Result<T, DeError> {
-    Err(DeError(message.to_owned()))
+    Err(DeError::Own(message.to_owned()))
 }
 
 /// What conversions need again and again.

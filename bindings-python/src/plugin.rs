@@ -68,7 +68,7 @@ impl HostCall {
     #[getter]
     fn plugin(&self) -> &str {
         here();
-        &self.call.plugin
+        self.call.plugin()
     }
 
     /// The method's name.
@@ -96,7 +96,7 @@ impl HostCall {
     #[getter]
     fn scope(&self) -> Scope {
         here();
-        Scope(self.call.scope.clone(), self.call.label())
+        Scope(self.call.scope.clone(), self.call.label().to_owned())
     }
 
     /// Seconds.
@@ -142,7 +142,7 @@ impl HostCall {
 
     fn __repr__(&self) -> String {
         here();
-        format!("<call {} of {}.{}>", self.call.number, self.call.plugin, self.call.what.name())
+        format!("<call {} of {}.{}>", self.call.number, self.call.plugin(), self.call.what.name())
     }
 }
 

@@ -31,7 +31,7 @@ from smalt import (
     make_key,
 )
 from smalt._block import plugin_loop
-from smalt.errors import PluginError
+from smalt.errors import FlowError, PluginError
 from smalt.testing import Sandbox, Served
 
 KEY = {"key": "sandbox-key-good", "workspace": "acme"}
@@ -751,6 +751,43 @@ def test_a_presenter_shows_the_page() -> None:
         account.ensure()
         assert account.connect("sandbox-oauth").status == "active"
     assert len(shown) == 1
+
+
+@pytest.mark.parametrize("said", [FlowError.user_cancelled, FlowError.window_blocked])
+def test_a_presenter_says_how_it_ended(said: Callable[[], FlowError]) -> None:
+    class Ends(Presenter):
+        redirect_uri = "http://127.0.0.1/callback"
+
+        async def present(self, authorize_url: str) -> str:
+            raise said()
+
+    with opened(presenter=Ends()) as smalt:
+        account = smalt.account("a")
+        account.ensure()
+        with pytest.raises(FlowError) as raised:
+            account.connect("sandbox-oauth")
+    told, arrived = said(), raised.value
+    assert told.code == said.__name__
+    assert (arrived.code, arrived.reason, arrived.retry, arrived.http_status) == (told.code, told.reason, told.retry, told.http_status)
+
+
+def test_a_presenter_that_fails_is_named() -> None:
+    class Breaks(Presenter):
+        name = "window"
+
+        async def present(self, authorize_url: str) -> object:
+            if broken:
+                raise OSError("no screen")
+            return 7
+
+    for fails, code in ((True, "plugin_failed"), (False, "plugin_answer")):
+        broken = fails
+        with opened(presenter=Breaks()) as smalt:
+            account = smalt.account("a")
+            account.ensure()
+            with pytest.raises(SmaltError) as raised:
+                account.connect("sandbox-oauth")
+            assert (raised.value.code, raised.value.context["plugin"]) == (code, "presenter window")
 
 
 def test_a_presenter_shows_the_page_of_a_servers_connect() -> None:

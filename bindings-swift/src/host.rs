@@ -37,9 +37,9 @@ fn ask(call: &HostCall) -> smalt::Result<Vec<u8>> {
         credential: context.credential.as_ref().map(Exposed),
     });
     written(&Ask {
-        plugin: &call.plugin,
+        plugin: call.plugin(),
         what: call.what.name(),
-        label: call.label(),
+        label: call.label().to_owned(),
         deadline: call.deadline.as_secs_f64(),
         arguments: &call.arguments,
         context,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use smalt::Result;
 #[cfg(feature = "embedded")]
 use smalt::manifest::AppManifest;
-use smalt_bridge::{Engine, Host, HostPresenter, HostTokens, RemoteOptions, SessionOptions, misread};
+use smalt_bridge::{Engine, Host, HostPresenter, HostTokens, RemoteOptions, SessionOptions, misread_json};
 
 use crate::{
     call::{ENGINES, Open, begin},
@@ -60,10 +60,10 @@ impl Own {
 fn read<T: DeserializeOwned>(text: &[u8]) -> Result<(T, Own)> {
     const OPTIONS: &str = "the options";
     let mut texts = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
-    let mut next = || texts.next().unwrap_or(Ok(Value::Null)).map_err(|error| misread(OPTIONS, error));
+    let mut next = || texts.next().unwrap_or(Ok(Value::Null)).map_err(|error| misread_json(OPTIONS, error));
     let (options, own) = (next()?, next()?);
-    let options = T::deserialize(options).map_err(|error| misread(OPTIONS, error))?;
-    Ok((options, Own::deserialize(own).map_err(|error| misread(OPTIONS, error))?))
+    let options = T::deserialize(options).map_err(|error| misread_json(OPTIONS, error))?;
+    Ok((options, Own::deserialize(own).map_err(|error| misread_json(OPTIONS, error))?))
 }
 
 /// Opens an embedded engine; its number is answered in the port.

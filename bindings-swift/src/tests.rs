@@ -204,6 +204,9 @@ fn s41_options_that_cannot_be_read_are_told_without_a_value() {
     };
     assert!(said(json!({"api_kye": "canary"})).starts_with("the options: there is no `api_kye`"));
     assert!(said(json!({"api_key": {"canary": "canary"}})).starts_with("the options: a value has another type"));
+    let Err(Failed::Smalt { json }) = open_remote(host.0, br#"{"api_key": canary"#.to_vec()) else { panic!("broken JSON was taken") };
+    let broken = String::from_utf8(json).unwrap();
+    assert!(broken.contains("the options: this is no JSON") && !broken.contains("canary"), "{broken}");
     for wrong in [json!({"retries": "canary"}), json!({"presenter": "canary"}), json!("canary"), json!(["canary"])] {
         assert!(!said(wrong).contains("canary"));
     }

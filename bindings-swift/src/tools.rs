@@ -66,7 +66,7 @@ struct Verified {
 #[uniffi::export]
 pub fn verify_webhook(delivery: Vec<u8>) -> Result<Vec<u8>, Failed> {
     raised(|| {
-        let wrong = |error| smalt_bridge::misread::<serde_json::Error>("the delivery", error);
+        let wrong = |error| smalt_bridge::misread_json("the delivery", error);
         let Delivery { headers, body, secrets, tolerance, now, compatible } =
             serde_json::from_slice(&delivery).and_then(serde_json::from_value).map_err(wrong)?;
         if let Some(signature) = compatible {

@@ -10,6 +10,7 @@ use smalt::{
     plugin::{Connector, ConnectorContext, Fault, OptionsRequest, PresentRequest, Presenter, WorkflowRun, WorkflowRunner},
     present::ScriptedConsent,
 };
+use tokio::sync::Notify;
 
 /// The engine that plugins call back into. Emptied at the end: engine and plugins hold each other.
 pub type Host = Arc<RwLock<Option<Smalt>>>;
@@ -99,11 +100,11 @@ impl WorkflowRunner for ScriptedRunner {
     }
 }
 
-/// A presenter by behaviour.
-pub struct ScriptedPresenter(pub String);
+/// A presenter by behaviour, and who is told when it waits.
+pub struct ScriptedPresenter(pub String, pub Arc<Notify>);
 
 impl ScriptedPresenter {
-    pub const KNOWN: [&str; 4] = ["consents", "closes", "blocked", "throws"];
+    pub const KNOWN: [&str; 5] = ["consents", "closes", "blocked", "throws", "waits"];
 }
 
 #[async_trait]
@@ -116,6 +117,10 @@ impl Presenter for ScriptedPresenter {
         match &*self.0 {
             "closes" => Err(Error::code_only(Code::UserCancelled).into()),
             "blocked" => Err(Error::code_only(Code::WindowBlocked).into()),
+            "waits" => {
+                self.1.notify_one();
+                std::future::pending().await
+            }
             other => {
                 common(other).await?;
                 ScriptedConsent::allow("ada").present(request).await

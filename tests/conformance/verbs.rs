@@ -1,6 +1,6 @@
 //! One verb: JSON arguments to the request, the answer to JSON. Nothing is decided here.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::IntoFuture, path::Path, sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -17,6 +17,7 @@ use smalt::{
     vault::LocalKey,
 };
 use smalt_tests::counterpart::http;
+use tokio::sync::Notify;
 use url::Url;
 
 use crate::{
@@ -544,13 +545,31 @@ async fn open(mut a: Args) -> Result<Json, Failure> {
 async fn connect(world: &World, mut a: Args) -> Result<Json, Failure> {
     let (account, application, presenter): (String, String, Option<String>) =
         (a.need("account")?, a.need("application")?, a.maybe("presenter")?);
+    let (timeout, cancel): (_, bool) = (a.seconds("timeout")?, a.some("cancel")?);
     a.end()?;
-    let connect = world.smalt().account(account).connect(application);
-    Ok(plain(match presenter {
-        None => connect.await?,
-        Some(behaviour) if ScriptedPresenter::KNOWN.contains(&&*behaviour) => connect.present(ScriptedPresenter(behaviour)).await?,
+    let mut connect = world.smalt().account(account).connect(application);
+    if let Some(timeout) = timeout {
+        connect = connect.timeout(timeout);
+    }
+    let shown = Arc::new(Notify::new());
+    match presenter {
+        None => {}
+        Some(behaviour) if ScriptedPresenter::KNOWN.contains(&&*behaviour) => {
+            connect = connect.present(ScriptedPresenter(behaviour, shown.clone()));
+        }
         Some(other) => return Err(format!("there is no behaviour `{other}`").into()),
-    }))
+    }
+    if !cancel {
+        return Ok(plain(connect.await?));
+    }
+    // Whoever goes away in Rust drops the future.
+    let caller = tokio::spawn(connect.into_future());
+    shown.notified().await;
+    caller.abort();
+    match caller.await {
+        Err(gone) if gone.is_cancelled() => Err(Error::code_only(Code::Cancelled).into()),
+        other => Err(format!("whoever went away was told {other:?}").into()),
+    }
 }
 
 fn advance(clock: Option<&FixedClock>, mut a: Args) -> Result<Json, String> {

@@ -5,7 +5,7 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { Rejected, Secret, Smalt, SmaltError, verifyWebhook, verifyWebhookCompatible } from 'smalt'
+import { FlowError, Rejected, Secret, Smalt, SmaltError, verifyWebhook, verifyWebhookCompatible } from 'smalt'
 import { fixedClock, Sandbox, visit } from 'smalt/testing'
 import { matches } from './matcher.mjs'
 import { hits } from './search.mjs'
@@ -192,18 +192,20 @@ export class World {
   /** A presenter whose behaviour a step chooses, where the case has one. It catches the callback itself, so that the page is the provider's on both backends. */
   presenter() {
     if (!this.case.steps.some((step) => step.do === 'connect' && step.args.presenter)) return undefined
-    const says = (code) => new SmaltError({ code, kind: 'flow', reason: 'The page closed.', retry: 'never', context: {} })
     return {
       name: 'scripted',
       redirectUri: 'http://127.0.0.1/callback',
       present: async ({ authorizeUrl }) => {
         switch (this.presents) {
           case 'closes':
-            throw says('user_cancelled')
+            throw FlowError.userCancelled()
           case 'blocked':
-            throw says('window_blocked')
+            throw FlowError.windowBlocked()
           case 'throws':
             throw new Error('broken on purpose')
+          case 'waits':
+            this.shown?.()
+            return new Promise(() => {})
         }
         const url = new URL(authorizeUrl)
         url.searchParams.append('sandbox_user', 'ada')
@@ -427,10 +429,17 @@ const VERBS = {
   },
   connect: async (world, a) => {
     const [account, application, presenter] = [a.need('account'), a.need('application'), a.maybe('presenter')]
+    const [timeout, cancel] = [a.milliseconds('timeout'), a.maybe('cancel')]
     a.end()
-    if (presenter && !['consents', 'closes', 'blocked', 'throws'].includes(presenter)) raise(`there is no behaviour \`${presenter}\``)
+    if (presenter && !['consents', 'closes', 'blocked', 'throws', 'waits'].includes(presenter)) raise(`there is no behaviour \`${presenter}\``)
     world.presents = presenter
-    return plain(await world.smalt.account(account).connect(application))
+    if (!cancel) return plain(await world.smalt.account(account).connect(application, { timeout }))
+    // Whoever goes away in JavaScript aborts the signal, and is told its reason.
+    const [caller, reason] = [new AbortController(), { why: 'the caller went away' }]
+    world.shown = () => caller.abort(reason)
+    const ended = await world.smalt.account(account).connect(application, { signal: caller.signal }).catch((error) => error)
+    if (ended !== reason) throw new Error(`whoever went away was told ${inspect(ended)}`)
+    throw new SmaltError({ code: 'cancelled', kind: 'cancelled', reason: 'The caller went away.', retry: 'later', context: {} })
   },
   advance: async (world, a) => {
     const seconds = a.need('seconds')

@@ -249,6 +249,36 @@ export class ConflictError extends SmaltError {
 export class FlowError extends SmaltError {
   declare readonly kind: 'flow'
   declare readonly code: 'invalid_state' | 'state_replayed' | 'flow_expired' | 'flow_cancelled' | 'flow_account_mismatch' | 'flow_context_mismatch' | 'browser_mismatch' | 'claim_invalid' | 'issuer_mismatch' | 'user_denied' | 'user_cancelled' | 'window_blocked' | 'authorize_failed' | 'exchange_failed' | 'scope_missing' | 'presenter_required'
+
+  /** What a presenter throws: the user closed the page. */
+  static userCancelled(): FlowError {
+    return new FlowError({
+      code: 'user_cancelled',
+      kind: 'flow',
+      reason: 'The user closed the authorize page. Offer the connect button again.',
+      retry: 'after_reauth',
+      httpStatus: 409,
+      retryAfter: null,
+      requestId: null,
+      context: {},
+      trace: null,
+    })
+  }
+
+  /** What a presenter throws: something blocked the window. */
+  static windowBlocked(): FlowError {
+    return new FlowError({
+      code: 'window_blocked',
+      kind: 'flow',
+      reason: 'The authorize page could not be opened: something blocked its window. Open it from the user\'s own click, or use `start_connect` and redirect the user.',
+      retry: 'after_reauth',
+      httpStatus: 409,
+      retryAfter: null,
+      requestId: null,
+      context: {},
+      trace: null,
+    })
+  }
 }
 
 /**

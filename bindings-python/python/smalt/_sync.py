@@ -108,6 +108,7 @@ class _AsyncVerbs(_AsyncHandle, SharedOperations):
         scopes: Sequence[str] | None = None,
         connection: str | None = None,
         device: bool = False,
+        timeout: timedelta | float | None = None,
     ) -> Connection:
         """Connects an application: shows the authorize page with the engine's presenter, or verifies and saves the inputs.
 
@@ -118,10 +119,13 @@ class _AsyncVerbs(_AsyncHandle, SharedOperations):
             scopes: Scopes to ask for, in place of the project's; required ones are always added.
             connection: The connection to authorise again.
             device: Takes the device flow (RFC 8628): the presenter shows a code, and the user enters it on any device.
+            timeout: How long the user may take (seconds, or a `timedelta`), above zero; then the flow is cancelled. Default: as long as
+                the flow lives, 10 minutes.
 
         Raises:
             FlowError: `presenter_required` where nothing can open a page: a web backend has `start_connect` and `finish_connect`.
-            InvalidError: `credentials_rejected`, `invalid_inputs`.
+            InvalidError: `credentials_rejected`, `invalid_inputs`; `invalid_request` for a `timeout` that is no time.
+            SmaltTimeoutError: `connect_timeout`.
         """
         options = {
             "account": self._id,
@@ -131,6 +135,7 @@ class _AsyncVerbs(_AsyncHandle, SharedOperations):
             "scopes": scopes,
             "connection": connection,
             "device": device,
+            "timeout": _seconds(timeout),
         }
         answer: Connection = self._end(self._engine.connect(without_none(options), scope_now()))
         return answer

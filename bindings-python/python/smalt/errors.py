@@ -154,6 +154,26 @@ class FlowError(SmaltError):
 
     kind = "flow"
 
+    @classmethod
+    def user_cancelled(cls) -> FlowError:
+        """What a presenter raises: the user closed the page."""
+        return cls(
+            "user_cancelled",
+            "The user closed the authorize page. Offer the connect button again.",
+            retry=Retry.AFTER_REAUTH,
+            http_status=409,
+        )
+
+    @classmethod
+    def window_blocked(cls) -> FlowError:
+        """What a presenter raises: something blocked the window."""
+        return cls(
+            "window_blocked",
+            "The authorize page could not be opened: something blocked its window. Open it from the user's own click, or use `start_connect` and redirect the user.",
+            retry=Retry.AFTER_REAUTH,
+            http_status=409,
+        )
+
 
 class ReauthError(SmaltError):
     """The user must authorise again.

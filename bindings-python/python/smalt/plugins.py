@@ -94,7 +94,8 @@ class Connector:
 
 class Presenter:
     """Opens the authorize page for the user. Define `present(self, authorize_url, *, redirect_uri, application, device)`: it answers
-    the callback URL where the presenter catches it itself, else `None`."""
+    the callback URL where the presenter catches it itself, else `None`. It raises `FlowError.user_cancelled()` for a user who closes the
+    page, and `FlowError.window_blocked()` for a window that something blocks."""
 
     name: str = "python"
     """For errors."""

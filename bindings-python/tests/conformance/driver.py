@@ -220,11 +220,18 @@ class ScriptedPresenter(Presenter):
     redirect_uri = "http://127.0.0.1/callback"
     behaviour = ""
 
+    def __init__(self) -> None:
+        # Told on whatever loop the driver's call runs.
+        self.shown = threading.Event()
+
     async def present(self, authorize_url: str) -> str:
         if self.behaviour == "closes":
-            raise errors.FlowError("user_cancelled", "The user closed the page.")
+            raise errors.FlowError.user_cancelled()
         if self.behaviour == "blocked":
-            raise errors.FlowError("window_blocked", "Something blocked the window.")
+            raise errors.FlowError.window_blocked()
+        if self.behaviour == "waits":
+            self.shown.set()
+            await asyncio.Event().wait()
         fail(self.behaviour)
         return await asyncio.to_thread(Sandbox.visit, authorize_url)
 
@@ -232,7 +239,7 @@ class ScriptedPresenter(Presenter):
 # What the operations table keeps to embedded engines; see docs/operations.md.
 EMBEDDED_ONLY = {"rotate_keys", "set_project"}
 BEHAVIOURS = {"ok", "throws", "hangs", "nonsense", "panics", "reenters", "rejects"}
-PRESENTERS = {"consents", "closes", "blocked", "throws"}
+PRESENTERS = {"consents", "closes", "blocked", "throws", "waits"}
 
 
 @dataclass(frozen=True)
@@ -456,12 +463,31 @@ class World:
                 await (await AsyncSmalt.embedded(path, **options)).aclose()
         return {}
 
-    async def own_connect(self, account: str, application: str, presenter: str | None = None) -> Any:
+    async def own_connect(
+        self, account: str, application: str, presenter: str | None = None, timeout: float | None = None, cancel: bool = False
+    ) -> Any:
         if presenter is not None:
             if presenter not in PRESENTERS or self.presenter is None:
                 raise Mistake(f"there is no behaviour `{presenter}`")
             self.presenter.behaviour = presenter
-        return plain(await self.call(self.smalt.account(account).connect, application))
+        if cancel:
+            return await self.cancelled(account, application)
+        return plain(await self.call(self.smalt.account(account).connect, application, timeout=timeout))
+
+    async def cancelled(self, account: str, application: str) -> Any:
+        """Whoever goes away in Python cancels the task. A thread that blocks can't go away, so that it is the async half here, on the same engine."""
+        presenter = self.presenter
+        assert presenter is not None
+        presenter.shown.clear()
+        smalt = AsyncSmalt(self.smalt._engine) if self.blocking else self.smalt
+        task = asyncio.create_task(smalt.account(account).connect(application))
+        while not presenter.shown.is_set() and not task.done():
+            await asyncio.sleep(0.01)
+        task.cancel()
+        ended = (await asyncio.gather(task, return_exceptions=True))[0]
+        if type(ended) is not asyncio.CancelledError:
+            raise Failed(f"whoever went away was told {ended!r}")
+        raise errors.CancelledByServerError("cancelled", "The caller went away.")
 
     async def own_advance(self, seconds: float) -> Any:
         if self.clock is None:

@@ -18,6 +18,14 @@ pub fn misread<E: Display>(what: &str, said: E) -> Error {
     Error::new(Code::InvalidRequest, reason)
 }
 
+/// As [`misread`], where the value comes as JSON, which may be none.
+pub fn misread_json(what: &str, said: serde_json::Error) -> Error {
+    if said.is_data() {
+        return misread(what, said);
+    }
+    Error::new(Code::InvalidRequest, format!("{what}: this is no JSON, or lies too deep in itself"))
+}
+
 fn panicked() -> Error {
     Error::new(Code::Internal, "a call panicked; the process goes on")
 }

@@ -7,7 +7,7 @@ use smalt::{
     plugin::Scope,
 };
 
-use crate::Process;
+use crate::{Process, open::seconds};
 
 /// One organisation in one environment, as a binding holds it. Cheap to clone.
 #[derive(Clone)]
@@ -54,6 +54,9 @@ pub struct ConnectOptions {
     pub connection: Option<String>,
     /// Takes the device flow (RFC 8628): the presenter shows a code, and the user enters it on any device.
     pub device: bool,
+    /// Seconds that the user may take, above zero; then the flow is cancelled and the call ends as `connect_timeout`. Default: as long
+    /// as the flow lives, 10 minutes.
+    pub timeout: Option<f64>,
 }
 
 /// What [`Engine::resume`] goes on with.
@@ -117,7 +120,7 @@ impl Engine {
     ) -> impl Future<Output = Result<Connection>> + Send + use<> {
         let engine = self.clone();
         scope.run(async move {
-            let ConnectOptions { account, application, inputs, auth_type, scopes, connection, device } = options;
+            let ConnectOptions { account, application, inputs, auth_type, scopes, connection, device, timeout } = options;
             let mut connect = engine.smalt()?.connect_as(caller, account, application).inputs(inputs);
             if let Some(auth_type) = auth_type {
                 connect = connect.auth_type(auth_type);
@@ -130,6 +133,9 @@ impl Engine {
             }
             if device {
                 connect = connect.device();
+            }
+            if let Some(time) = timeout {
+                connect = connect.timeout(seconds("timeout", time)?);
             }
             connect.await
         })

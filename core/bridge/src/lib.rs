@@ -48,7 +48,7 @@ mod schema;
 mod sweep;
 
 pub use bell::{Bell, Waited};
-pub use call::{contained, misread, run, start};
+pub use call::{contained, misread, misread_json, run, start};
 pub use cancel::Cancel;
 #[cfg(feature = "embedded")]
 pub use embedded::{EmbeddedOptions, Plugins, ProjectOption};

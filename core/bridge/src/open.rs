@@ -87,7 +87,7 @@ pub enum PresenterOption {
     Denies(String),
 }
 
-fn seconds(name: &str, time: f64) -> Result<Duration> {
+pub(crate) fn seconds(name: &str, time: f64) -> Result<Duration> {
     let read = Duration::try_from_secs_f64(time);
     read.map_err(|_| Error::new(Code::InvalidRequest, format!("`{name}` takes a number of seconds")))
 }

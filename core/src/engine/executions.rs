@@ -10,7 +10,7 @@ use crate::{
     error::{Result, bail, err},
     ids,
     model::{EventType, Executed, Execution, ExecutionStatus, Json, Page},
-    plugin::{Tx, WorkflowRun, WorkflowRunner, guarded},
+    plugin::{Tx, WorkflowRun, WorkflowRunner, guarded, label},
     store::rows::ExecutionRow,
 };
 
@@ -110,7 +110,7 @@ impl Inner {
     /// Runs to the end, whoever waits, and writes that down.
     async fn run_to_end(self: Arc<Self>, runner: Arc<dyn WorkflowRunner>, run: WorkflowRun, row: ExecutionRow) -> Result<Json> {
         // A runner works on the application: it may call whatever it needs.
-        let ended = guarded("workflow runner", "run", self.timings.plugin, async move { runner.run(run).await }).await;
+        let ended = guarded(label::WORKFLOW_RUNNER, "run", self.timings.plugin, async move { runner.run(run).await }).await;
         let about = self.about("workflows".to_owned(), &row.account_id, Some(&row.application));
         let (status, event) = ending(&ended);
         let code = ended.as_ref().err().map(Error::code);

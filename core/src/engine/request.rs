@@ -20,7 +20,7 @@ use crate::{
         template::{self, Values},
     },
     model::{ApiAnswer, AuthType, Credential, NameValue},
-    plugin::{ConnectorContext, ContextCaller, Fault, HttpRequest, HttpResponse, guarded, inside},
+    plugin::{ConnectorContext, ContextCaller, Fault, HttpRequest, HttpResponse, guarded, inside, label},
     store::rows::ConnectionRow,
 };
 
@@ -247,7 +247,7 @@ impl Inner {
 
 /// How errors name an application's connector.
 pub(super) fn connector_name(app: &App) -> String {
-    format!("connector {}", app.slug())
+    label::connector(app.slug())
 }
 
 /// Which connection a call means.

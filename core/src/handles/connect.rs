@@ -12,7 +12,7 @@ use crate::{
     error::{bail, err},
     model::{AuthType, ConnectFlow, Connection, FlowStatus, GrantKind},
     operations::Operation,
-    plugin::{PresentRequest, Presenter, guarded},
+    plugin::{PresentRequest, Presenter, guarded, label},
     present::LoopbackListener,
     project::urls,
 };
@@ -39,6 +39,27 @@ pub struct ConnectBuilder {
 const FOREVER: Duration = Duration::from_secs(86_400 * 365);
 /// How long a callback that has come in may take to be exchanged, when the window has closed meanwhile.
 const COMING_BACK: Duration = Duration::from_secs(10);
+
+/// A flow whose call may be dropped before its end.
+struct Begun(Option<ConnectHandle>);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(flow) = self.0.take() {
+            crate::runtime::spawn(async move {
+                let _ = flow.cancel().await;
+            });
+        }
+    }
+}
+
+/// The call to its end. Whoever goes away before leaves no open flow: it is cancelled, and an ended one stays as it is.
+async fn to_its_end<T>(flow: &ConnectHandle, call: impl Future<Output = T>) -> T {
+    let mut begun = Begun(Some(flow.clone()));
+    let ended = call.await;
+    begun.0 = None;
+    ended
+}
 
 /// The call, within its time.
 async fn in_time<T>(time: Option<Duration>, application: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
@@ -120,8 +141,8 @@ impl ConnectBuilder {
         self
     }
 
-    /// How long the user may take; then the flow is cancelled and the call ends as `connect_timeout`. Default: as long as the
-    /// flow lives.
+    /// How long the user may take, above zero; then the flow is cancelled and the call ends as `connect_timeout`. Default: as long
+    /// as the flow lives, 10 minutes. It counts where a page or a code is shown.
     #[must_use]
     pub fn timeout(mut self, time: Duration) -> Self {
         self.within = Some(time);
@@ -136,6 +157,9 @@ impl ConnectBuilder {
     }
 
     async fn run(self) -> Result<Connection> {
+        if self.within.is_some_and(|time| time.is_zero()) {
+            bail!(InvalidRequest, "`timeout` takes a time above zero");
+        }
         let app =
             self.backend.get_app(&self.caller, GetApp { account: self.account.clone(), application: self.application.clone() }).await?;
         let grants = app.grants.get(&AuthType::Oauth2).map(Vec::as_slice).unwrap_or_default();
@@ -180,19 +204,22 @@ impl ConnectBuilder {
             account: self.account.clone(),
             id: started.flow_id,
         };
-        let label = format!("presenter {}", presenter.name());
+        let label = label::presenter(presenter.name());
         let shown_to_the_end = async {
             guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await }).await?;
             flow.wait(None).await
         };
-        match in_time(self.within, &self.application, shown_to_the_end).await {
-            Ok(ended) => flow.end_of(ended).await,
-            Err(error) => {
-                // Nobody looks at the code any more; an ended flow stays as it is.
-                let _ = flow.cancel().await;
-                Err(error)
+        to_its_end(&flow, async {
+            match in_time(self.within, &self.application, shown_to_the_end).await {
+                Ok(ended) => flow.end_of(ended).await,
+                Err(error) => {
+                    // Nobody looks at the code any more; an ended flow stays as it is.
+                    let _ = flow.cancel().await;
+                    Err(error)
+                }
             }
-        }
+        })
+        .await
     }
 
     /// Whether the server's own page asks the user, and the provider sends them back there. A presenter that catches the
@@ -228,7 +255,12 @@ impl ConnectBuilder {
             account: self.account.clone(),
             id: started.flow_id,
         };
-        let label = format!("presenter {}", presenter.name());
+        to_its_end(&flow, self.watched(&flow, presenter, shown)).await
+    }
+
+    /// The page of the server, from its opening to the flow's end.
+    async fn watched(&self, flow: &ConnectHandle, presenter: Arc<dyn Presenter>, shown: PresentRequest) -> Result<Connection> {
+        let label = label::presenter(presenter.name());
         let mut presenting = std::pin::pin!(guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await }));
         let mut watching = std::pin::pin!(flow.wait(None));
         let mut late = std::pin::pin!(tokio::time::sleep(self.within.unwrap_or(FOREVER)));
@@ -293,7 +325,7 @@ impl ConnectBuilder {
         if let (Some(listener), Some(state)) = (&listener, state) {
             listener.expect_state(&state);
         }
-        let label = format!("presenter {}", presenter.name());
+        let label = label::presenter(presenter.name());
         let presented = guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await });
         let finish = |callback_url: String| {
             let request = FinishConnect {
@@ -313,17 +345,24 @@ impl ConnectBuilder {
                     caught.responder.done(ended.is_ok());
                     ended
                 }
-                (None, None) => {
-                    Err(err!(PresenterRequired, "the presenter `{label}` neither answered the callback nor let Smalt listen for it"))
-                }
+                (None, None) => Err(err!(PresenterRequired, "the {label} neither answered the callback nor let Smalt listen for it")),
             }
         };
-        let ended = in_time(self.within, &self.application, ended).await;
-        if ended.is_err() {
-            // Nobody will come back to it; an ended flow stays as it is.
-            let _ = self.backend.cancel_flow(&self.caller, GetFlow { account: self.account.clone(), flow: started.flow_id.clone() }).await;
-        }
-        ended
+        let flow = ConnectHandle {
+            backend: self.backend.clone(),
+            caller: self.caller.clone(),
+            account: self.account.clone(),
+            id: started.flow_id.clone(),
+        };
+        to_its_end(&flow, async {
+            let ended = in_time(self.within, &self.application, ended).await;
+            if ended.is_err() {
+                // Nobody will come back to it; an ended flow stays as it is.
+                let _ = flow.cancel().await;
+            }
+            ended
+        })
+        .await
     }
 }
 

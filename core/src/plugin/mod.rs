@@ -6,6 +6,7 @@ mod connector;
 mod guard;
 mod identity;
 mod key_provider;
+pub mod label;
 mod presenter;
 mod reentry;
 mod session_provider;

@@ -67,7 +67,7 @@ fn reentry(tenant: &Tenant, account: &str, application: Option<&str>) -> Option<
 pub(crate) fn refuse_reentry(tenant: &Tenant, account: &str, application: Option<&str>) -> Result<()> {
     match reentry(tenant, account, application) {
         None => Ok(()),
-        Some(app) => Err(Error::code_only(Code::Reentrant).with("plugin", format_args!("connector {app}"))),
+        Some(app) => Err(Error::code_only(Code::Reentrant).with("plugin", super::label::connector(&app))),
     }
 }
 

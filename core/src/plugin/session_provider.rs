@@ -11,7 +11,7 @@ use crate::Secret;
 pub trait SessionProvider: Send + Sync + 'static {
     /// Its name, for errors.
     fn name(&self) -> &str {
-        "session provider"
+        super::label::SESSION_PROVIDER
     }
 
     /// A session token that is good now. Whoever ends it should have made it anew: one that was handed out before counts as

@@ -35,7 +35,7 @@ use crate::{
     Result,
     error::{Code, err},
     ids,
-    plugin::{Clock, Fault, KeyProvider, Store, StoreExt, guarded},
+    plugin::{Clock, Fault, KeyProvider, Store, StoreExt, guarded, label::KEY_PROVIDER},
     store::rows::DataKeyRow,
 };
 
@@ -46,8 +46,6 @@ const HEAD: usize = 1 + KEY_ID;
 /// Where the check value stands in the store's meta rows: it shows a wrong master key before anything is written.
 const CHECK: &str = "vault_check";
 const CHECKED: &[u8; KEY] = b"smalt check value, 32 bytes long";
-/// How errors name the key provider; the bridge's `What::label` has the same name.
-const PROVIDER: &str = "key provider";
 /// How long a key provider may take for one call.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -91,34 +89,48 @@ impl fmt::Debug for Vault {
 struct Master(Arc<dyn KeyProvider>);
 
 impl Master {
+    /// Asks the provider. Whatever it ends with names it: its own errors have no other way to say whose they are.
+    async fn ask<T, F>(&self, call: &str, asked: impl FnOnce(Arc<dyn KeyProvider>) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let answer = asked(self.0.clone());
+        let ended = guarded(KEY_PROVIDER, call, DEADLINE, async move { answer.await.map_err(Fault::from) }).await;
+        ended.map_err(|error| error.with("plugin", KEY_PROVIDER).with("call", call))
+    }
+
     async fn id(&self) -> Result<String> {
-        let provider = self.0.clone();
-        let id = guarded(PROVIDER, "key_id", DEADLINE, async move { provider.key_id().await.map_err(Fault::from) }).await?;
-        if id.is_empty() || id.len() > 256 {
-            let wrong = err!(PluginAnswer, "a key provider's `key_id` has 1 to 256 bytes");
-            return Err(wrong.with("plugin", PROVIDER).with("call", "key_id"));
-        }
-        Ok(id)
+        let checked = |provider: Arc<dyn KeyProvider>| async move {
+            let id = provider.key_id().await?;
+            if id.is_empty() || id.len() > 256 {
+                return Err(err!(PluginAnswer, "a key provider's `key_id` has 1 to 256 bytes"));
+            }
+            Ok(id)
+        };
+        self.ask("key_id", checked).await
     }
 
     async fn wrap(&self, plain: &[u8], aad: Vec<u8>) -> Result<Vec<u8>> {
-        let (provider, plain) = (self.0.clone(), Zeroizing::new(plain.to_vec()));
-        guarded(PROVIDER, "wrap", DEADLINE, async move { provider.wrap(plain, aad).await.map_err(Fault::from) }).await
+        let plain = Zeroizing::new(plain.to_vec());
+        self.ask("wrap", |provider| async move { provider.wrap(plain, aad).await }).await
     }
 
     async fn unwrap(&self, key_id: String, wrapped: Vec<u8>, aad: Vec<u8>) -> Result<Zeroizing<Vec<u8>>> {
-        let provider = self.0.clone();
-        guarded(PROVIDER, "unwrap", DEADLINE, async move { provider.unwrap(key_id, wrapped, aad).await.map_err(Fault::from) }).await
+        self.ask("unwrap", |provider| async move { provider.unwrap(key_id, wrapped, aad).await }).await
     }
 
     /// Wraps, and makes sure that it opens again: a key that can't be had back would lose every secret under it.
     async fn wrap_surely(&self, id: &str, plain: &[u8], aad: Vec<u8>) -> Result<Vec<u8>> {
         let wrapped = self.wrap(plain, aad.clone()).await?;
-        let back = self.unwrap(id.to_owned(), wrapped.clone(), aad).await?;
-        if *back != plain {
-            let wrong = err!(PluginAnswer, "a key provider's `unwrap` answered something else than was wrapped");
-            return Err(wrong.with("plugin", PROVIDER).with("call", "unwrap"));
-        }
+        let (id, again, plain) = (id.to_owned(), wrapped.clone(), Zeroizing::new(plain.to_vec()));
+        let compared = |provider: Arc<dyn KeyProvider>| async move {
+            if *provider.unwrap(id, again, aad).await? != *plain {
+                return Err(err!(PluginAnswer, "a key provider's `unwrap` answered something else than was wrapped"));
+            }
+            Ok(())
+        };
+        self.ask("unwrap", compared).await?;
         Ok(wrapped)
     }
 }

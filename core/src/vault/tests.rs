@@ -229,6 +229,35 @@ async fn a_provider_that_loses_keys_is_not_trusted() {
     }
     let store = memory();
     let error = Vault::unlock(store.clone(), Arc::new(Forgetful), "acme", clock()).await.unwrap_err();
-    assert!(error.is(Code::PluginAnswer), "{error}");
+    let context = &error.info().context;
+    assert!(error.is(Code::PluginAnswer) && context["plugin"] == "key provider" && context["call"] == "unwrap", "{error:?}");
     assert!(store.read_with(|tx| Ok(tx.data_keys("acme")?.is_empty() && tx.meta(CHECK)?.is_none())).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_providers_own_error_names_it() {
+    /// Fails in this call.
+    struct Down(&'static str);
+    impl Down {
+        fn refused(&self, call: &str) -> Result<()> {
+            if self.0 == call { Err(crate::Error::new(Code::StoreUnavailable, "the service is down")) } else { Ok(()) }
+        }
+    }
+    #[async_trait::async_trait]
+    impl KeyProvider for Down {
+        async fn key_id(&self) -> Result<String> {
+            self.refused("key_id").map(|()| "kms".into())
+        }
+        async fn wrap(&self, plain: Zeroizing<Vec<u8>>, _: Vec<u8>) -> Result<Vec<u8>> {
+            self.refused("wrap").map(|()| plain.to_vec())
+        }
+        async fn unwrap(&self, _: String, wrapped: Vec<u8>, _: Vec<u8>) -> Result<Zeroizing<Vec<u8>>> {
+            self.refused("unwrap").map(|()| wrapped.into())
+        }
+    }
+    for call in ["key_id", "wrap", "unwrap"] {
+        let error = Vault::unlock(memory(), Arc::new(Down(call)), "acme", clock()).await.unwrap_err();
+        let context = &error.info().context;
+        assert!(error.is(Code::StoreUnavailable) && context["plugin"] == "key provider" && context["call"] == call, "{error:?}");
+    }
 }

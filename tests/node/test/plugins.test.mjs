@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { PluginError, Rejected, Smalt, SmaltError } from 'smalt'
+import { FlowError, PluginError, Rejected, Smalt, SmaltError } from 'smalt'
 import { child, folder } from './helpers.mjs'
 
 const KEY = { key: 'sandbox-key-good', workspace: 'main' }
@@ -130,6 +130,27 @@ test('a presenter shows the page, and answers the callback', async (t) => {
   const connection = await account.connect('sandbox-oauth')
   assert.match(connection.identity.label, /grace/)
   assert.deepEqual(shown, ['http://127.0.0.1:9/callback', 'Sandbox (OAuth)', null])
+})
+
+test('a presenter says how it ended', async (t) => {
+  let says
+  const presenter = { redirectUri: 'http://127.0.0.1:9/callback', present: () => { throw says() } }
+  const { account } = await open(t, { presenter })
+  for (const [end, code] of [[FlowError.userCancelled, 'user_cancelled'], [FlowError.windowBlocked, 'window_blocked']]) {
+    says = end
+    const { reason: message, httpStatus, retry } = { ...end(), reason: end().message }
+    await assert.rejects(account.connect('sandbox-oauth'), (error) => error instanceof FlowError && error.code === code && error.message === message && error.httpStatus === httpStatus && error.retry === retry)
+    assert.equal(end().code, code)
+  }
+})
+
+test('a presenter that fails is named, however it fails', async (t) => {
+  let present
+  const { account } = await open(t, { presenter: { name: 'window', present: () => present() } })
+  for (const [code, fails] of [['plugin_failed', () => { throw new Error('no screen') }], ['plugin_answer', () => 7], ['plugin_panicked', () => { throw 7 }]]) {
+    present = fails
+    await assert.rejects(account.connect('sandbox-oauth'), (error) => error.code === code && error.context.plugin === 'presenter window' && error.context.call === 'present')
+  }
 })
 
 test('a key provider wraps the data keys', async (t) => {

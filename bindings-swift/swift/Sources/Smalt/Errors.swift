@@ -373,4 +373,18 @@ extension SmaltError {
             .internal: .internal,
         ]
     }
+
+    /// What a ``Presenter`` throws: the user closed the page. It is no cancelled task.
+    public static var userCancelled: SmaltError {
+        var error = SmaltError(.flow, .userCancelled, "The user closed the authorize page. Offer the connect button again.", retry: .afterReauth)
+        error.httpStatus = 409
+        return error
+    }
+
+    /// What a ``Presenter`` throws: something blocked the window. It is no cancelled task.
+    public static var windowBlocked: SmaltError {
+        var error = SmaltError(.flow, .windowBlocked, "The authorize page could not be opened: something blocked its window. Open it from the user's own click, or use `start_connect` and redirect the user.", retry: .afterReauth)
+        error.httpStatus = 409
+        return error
+    }
 }

@@ -19,8 +19,9 @@ extension Linked {
     ///   - scopes: Scopes to ask for, in place of the project's; required ones are always added.
     ///   - connection: The connection to authorise again.
     ///   - device: Takes the device flow (RFC 8628): the presenter shows a code, and the user enters it on any device.
-    /// - Throws: ``SmaltError``: `userCancelled`, `userDenied`, `credentialsRejected`, `invalidInputs`; `presenterRequired` where nothing can
-    ///   open a page: a web backend has ``Linked/startConnect(_:inputs:scopes:returnTo:redirectURI:connection:device:)`` and
+    ///   - timeout: How long the user may take, above zero; then the flow is cancelled. Default: as long as the flow lives, 10 minutes.
+    /// - Throws: ``SmaltError``: `userCancelled`, `userDenied`, `credentialsRejected`, `invalidInputs`; `connectTimeout` when the `timeout` is
+    ///   over, `invalidRequest` for one that is no time; `presenterRequired` where nothing can open a page: a web backend has ``Linked/startConnect(_:inputs:scopes:returnTo:redirectURI:connection:device:)`` and
     ///   ``Linked/finishConnect(callbackURL:cookie:claim:)``.
     public func connect(
         _ application: String,
@@ -28,13 +29,14 @@ extension Linked {
         authType: AuthType? = nil,
         scopes: [String]? = nil,
         connection: String? = nil,
-        device: Bool = false
+        device: Bool = false,
+        timeout: Duration? = nil
     ) async throws -> Connection {
         try await handle.ask(
             "connect",
             [
                 "account": accountID, "application": application, "inputs": inputs, "auth_type": authType, "scopes": scopes,
-                "connection": connection, "device": device,
+                "connection": connection, "device": device, "timeout": timeout?.inSeconds,
             ])
     }
 

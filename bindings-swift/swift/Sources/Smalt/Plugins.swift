@@ -166,13 +166,14 @@ public protocol Presenter: Sendable {
     /// The redirect URI that this presenter catches; `nil` lets Smalt listen on the loopback address.
     var redirectURI: String? { get }
     /// Shows a page; the callback URL where the presenter catches it itself, else `nil`. For a user who closes it,
-    /// ``SmaltError/userCancelled`` is thrown; `CancellationError` is for a task that was cancelled.
+    /// ``SmaltError/userCancelled`` is thrown, for a window that something blocks ``SmaltError/windowBlocked``; `CancellationError` is for
+    /// a task that was cancelled.
     func present(_ page: AuthorizePage) async throws -> URL?
 }
 
 extension Presenter {
-    /// `presenter`.
-    public var name: String { "presenter" }
+    /// `swift`.
+    public var name: String { "swift" }
     /// The loopback address.
     public var redirectURI: String? { nil }
 }

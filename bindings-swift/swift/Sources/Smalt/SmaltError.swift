@@ -56,11 +56,6 @@ public struct SmaltError: Error, Sendable {
     ) {
         (self.kind, self.code, self.reason, self.retry, self.retryAfter, self.context) = (kind, code, reason, retry, retryAfter, context)
     }
-
-    /// The user closed the page: what a ``Presenter`` throws then, and no cancelled task.
-    public static var userCancelled: SmaltError {
-        SmaltError(.flow, .userCancelled, "The user closed the page. Ask whether to try again.")
-    }
 }
 
 extension SmaltError: LocalizedError, CustomStringConvertible {

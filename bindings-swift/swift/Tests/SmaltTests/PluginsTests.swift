@@ -162,11 +162,11 @@ import Testing
 
     private final class Page: Presenter {
         let redirectURI: String? = "http://127.0.0.1:9/callback"
-        let closes = Locked(false)
+        let says = Locked<SmaltError?>(nil)
 
         func present(_ page: AuthorizePage) async throws -> URL? {
             #expect(!page.application.isEmpty && page.device == nil && !"\(page)".contains(page.authorizeURL.absoluteString))
-            if closes.with({ $0 }) { throw SmaltError.userCancelled }
+            if let said = says.with({ $0 }) { throw said }
             return URL(string: try await Sandbox.visit(page.authorizeURL.absoluteString, as: "grace"))
         }
     }
@@ -176,9 +176,12 @@ import Testing
         let project = Project(version: 1, org: Org(redirectUris: ["http://127.0.0.1:9/callback"]))
         try await Self.with(EmbeddedOptions(project: project, presenter: page), consents: nil) { account in
             #expect(try await account.connect("sandbox-oauth").identity?.label.contains("grace") == true)
-            page.closes.with { $0 = true }
-            let error = try await thrown { _ = try await account.connect("sandbox-oauth") }
-            #expect(error.code == .userCancelled && error.kind == .flow)
+            for (said, code) in [(SmaltError.userCancelled, SmaltError.Code.userCancelled), (.windowBlocked, .windowBlocked)] {
+                page.says.with { $0 = said }
+                let error = try await thrown { _ = try await account.connect("sandbox-oauth") }
+                #expect(error.code == code && error.kind == .flow && said.code == code)
+                #expect(error.reason == said.reason && error.retry == said.retry && error.httpStatus == said.httpStatus)
+            }
         }
     }
 

@@ -246,8 +246,7 @@ impl fmt::Debug for HostArguments {
 pub struct HostCall {
     /// Answer with it; unique in the process.
     pub number: u64,
-    /// Which plugin: the connector's slug, else the seam's name (`presenter`, `keys`, `runner`, `session`).
-    pub plugin: Arc<str>,
+    plugin: Plugin,
     /// Which method.
     pub what: What,
     /// Its arguments.
@@ -260,28 +259,35 @@ pub struct HostCall {
     pub deadline: Duration,
 }
 
-impl What {
-    /// How errors name the plugin that is asked.
-    fn label(self, plugin: &str) -> String {
-        match self {
-            What::Verify | What::Options | What::RuleColumns | What::Revoke => format!("connector {plugin}"),
-            What::Present => "presenter".to_owned(),
-            What::KeyId | What::Wrap | What::Unwrap => "key provider".to_owned(),
-            What::Run => "workflow runner".to_owned(),
-            What::SessionToken => "session provider".to_owned(),
-        }
+/// A plugin of the host.
+#[derive(Clone, Debug)]
+pub(crate) struct Plugin {
+    /// How the host knows it.
+    name: Arc<str>,
+    /// How errors name it.
+    label: Arc<str>,
+}
+
+impl Plugin {
+    fn new(name: &str, label: &str) -> Self {
+        Self { name: name.into(), label: label.into() }
     }
 
     /// The error, with the plugin whose fault it is.
-    fn blames(self, plugin: &str, error: Error) -> Error {
-        error.with("plugin", self.label(plugin)).with("call", self.name())
+    fn blamed(&self, what: What, error: Error) -> Error {
+        error.with("plugin", &self.label).with("call", what.name())
     }
 }
 
 impl HostCall {
     /// How errors name the plugin, e.g. `connector slack`.
-    pub fn label(&self) -> String {
-        self.what.label(&self.plugin)
+    pub fn label(&self) -> &str {
+        &self.plugin.label
+    }
+
+    /// How the host knows the plugin: the connector's slug, else the seam's name (`presenter`, `keys`, `runner`, `session`).
+    pub fn plugin(&self) -> &str {
+        &self.plugin.name
     }
 
     /// Reads the answer; see [`What::read`]. What is wrong with it names the plugin.
@@ -289,14 +295,14 @@ impl HostCall {
     /// # Errors
     /// `plugin_answer` when it has another form.
     pub fn read<'de, D: Deserializer<'de>>(&self, from: D) -> Result<HostAnswer, Fault> {
-        self.what.read(from).map_err(|error| Fault::Smalt(self.what.blames(&self.plugin, error)))
+        self.what.read(from).map_err(|error| Fault::Smalt(self.plugin.blamed(self.what, error)))
     }
 
     /// The answer when host code did what comes closest to a panic: it ended in a way that is not meant to be caught.
     pub fn panicked(&self, message: &str, trace: Option<String>) -> Fault {
         let (label, what) = (self.label(), self.what.name());
         let error = Error::new(Code::PluginPanicked, format!("`{label}` panicked in `{what}`: {message}"));
-        let error = self.what.blames(&self.plugin, error);
+        let error = self.plugin.blamed(self.what, error);
         Fault::Smalt(match trace {
             Some(trace) => error.trace(trace),
             None => error,
@@ -306,7 +312,7 @@ impl HostCall {
 
 impl fmt::Debug for HostCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HostCall({} {}.{})", self.number, self.plugin, self.what.name())
+        write!(f, "HostCall({} {}.{})", self.number, self.plugin(), self.what.name())
     }
 }
 
@@ -368,7 +374,7 @@ impl Host {
     /// Calls into the host and waits for its answer, at most so long.
     pub(crate) async fn ask(
         &self,
-        plugin: &Arc<str>,
+        plugin: &Plugin,
         what: What,
         arguments: HostArguments,
         context: Option<ConnectorContext>,
@@ -391,8 +397,8 @@ impl Host {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(gone()),
             Err(_) => {
-                let late = format!("`{}` did not answer `{}` within {deadline:?}", what.label(plugin), what.name());
-                Err(Fault::Smalt(what.blames(plugin, Error::new(Code::PluginTimeout, late))))
+                let late = format!("`{}` did not answer `{}` within {deadline:?}", plugin.label, what.name());
+                Err(Fault::Smalt(plugin.blamed(what, Error::new(Code::PluginTimeout, late))))
             }
         }
     }

@@ -9,12 +9,12 @@ use smalt::{
     model::{FieldOption, Identity, Json, RuleColumns},
     plugin::{
         Connector, ConnectorContext, Fault, KeyProvider, OptionsRequest, PresentRequest, Presenter, RevokeRequest, RuleRequest,
-        SessionProvider, WorkflowRun, WorkflowRunner,
+        SessionProvider, WorkflowRun, WorkflowRunner, label,
     },
 };
 use zeroize::Zeroizing;
 
-use super::{Bytes, Host, HostAnswer, HostArguments, What, nonsense};
+use super::{Bytes, Host, HostAnswer, HostArguments, Plugin, What, nonsense};
 
 /// How long a user may look at a page that a presenter shows.
 const USER_TIME: Duration = Duration::from_secs(600);
@@ -22,18 +22,16 @@ const USER_TIME: Duration = Duration::from_secs(600);
 const TOKEN_TIME: Duration = Duration::from_secs(30);
 /// A key provider's time for one call: that of core, which watches it.
 const KEY_TIME: Duration = Duration::from_secs(30);
-/// As what a host is asked for master keys.
-const KEYS: &str = "keys";
 
-fn strange<T>(what: What, plugin: &str) -> Result<T, Fault> {
-    Err(Fault::Smalt(what.blames(plugin, nonsense(what))))
+fn strange<T>(what: What, plugin: &Plugin) -> Result<T, Fault> {
+    Err(Fault::Smalt(plugin.blamed(what, nonsense(what))))
 }
 
 /// An application's behaviour in host code.
 #[derive(Clone, Debug)]
 pub struct HostConnector {
     host: Host,
-    slug: Arc<str>,
+    plugin: Plugin,
     manifest: Option<AppManifest>,
     methods: HashSet<What>,
     deadline: Duration,
@@ -43,21 +41,21 @@ impl HostConnector {
     /// `methods` are those that the host's connector has; the others are the manifest's matter and never asked for. `deadline` is that
     /// of [`Timings::plugin`](smalt::engine::Timings).
     pub fn new(host: Host, slug: &str, manifest: Option<AppManifest>, methods: impl IntoIterator<Item = What>, deadline: Duration) -> Self {
-        Self { host, slug: slug.into(), manifest, methods: methods.into_iter().collect(), deadline }
+        Self { host, plugin: Plugin::new(slug, &label::connector(slug)), manifest, methods: methods.into_iter().collect(), deadline }
     }
 
     async fn ask(&self, what: What, arguments: HostArguments, context: ConnectorContext) -> Result<HostAnswer, Fault> {
         if !self.methods.contains(&what) {
             return Ok(HostAnswer::NotMine);
         }
-        self.host.ask(&self.slug, what, arguments, Some(context), self.deadline).await
+        self.host.ask(&self.plugin, what, arguments, Some(context), self.deadline).await
     }
 }
 
 #[async_trait]
 impl Connector for HostConnector {
     fn slug(&self) -> &str {
-        &self.slug
+        &self.plugin.name
     }
 
     fn manifest(&self) -> Option<AppManifest> {
@@ -72,7 +70,7 @@ impl Connector for HostConnector {
         match self.ask(What::Verify, HostArguments::None {}, ctx).await? {
             HostAnswer::NotMine => Ok(None),
             HostAnswer::Identity(identity) => Ok(Some(identity)),
-            _ => strange(What::Verify, &self.slug),
+            _ => strange(What::Verify, &self.plugin),
         }
     }
 
@@ -82,7 +80,7 @@ impl Connector for HostConnector {
         match self.ask(What::Options, arguments, ctx).await? {
             HostAnswer::NotMine => Ok(None),
             HostAnswer::Options(options) => Ok(Some(options)),
-            _ => strange(What::Options, &self.slug),
+            _ => strange(What::Options, &self.plugin),
         }
     }
 
@@ -91,7 +89,7 @@ impl Connector for HostConnector {
         match self.ask(What::RuleColumns, HostArguments::RuleColumns { field, workflow, lhs }, ctx).await? {
             HostAnswer::NotMine => Ok(None),
             HostAnswer::RuleColumns(columns) => Ok(Some(columns)),
-            _ => strange(What::RuleColumns, &self.slug),
+            _ => strange(What::RuleColumns, &self.plugin),
         }
     }
 
@@ -100,7 +98,7 @@ impl Connector for HostConnector {
         match self.ask(What::Revoke, HostArguments::Revoke { connection_id, attempt }, ctx).await? {
             HostAnswer::NotMine => Ok(None),
             HostAnswer::Done => Ok(Some(())),
-            _ => strange(What::Revoke, &self.slug),
+            _ => strange(What::Revoke, &self.plugin),
         }
     }
 }
@@ -109,6 +107,7 @@ impl Connector for HostConnector {
 #[derive(Clone, Debug)]
 pub struct HostPresenter {
     host: Host,
+    plugin: Plugin,
     name: Arc<str>,
     redirect_uri: Option<String>,
 }
@@ -116,7 +115,7 @@ pub struct HostPresenter {
 impl HostPresenter {
     /// `name` is for errors; `redirect_uri` where it catches the callback itself.
     pub fn new(host: Host, name: &str, redirect_uri: Option<String>) -> Self {
-        Self { host, name: name.into(), redirect_uri }
+        Self { host, plugin: Plugin::new("presenter", &label::presenter(name)), name: name.into(), redirect_uri }
     }
 }
 
@@ -129,10 +128,10 @@ impl Presenter for HostPresenter {
     async fn present(&self, request: PresentRequest) -> Result<Option<String>, Fault> {
         let PresentRequest { authorize_url, redirect_uri, application, device } = request;
         let arguments = HostArguments::Present { authorize_url, redirect_uri, application, device: device.map(Into::into) };
-        match self.host.ask(&"presenter".into(), What::Present, arguments, None, USER_TIME).await? {
+        match self.host.ask(&self.plugin, What::Present, arguments, None, USER_TIME).await? {
             HostAnswer::NotMine => Ok(None),
             HostAnswer::Text(url) => Ok(Some(url)),
-            _ => strange(What::Present, ""),
+            _ => strange(What::Present, &self.plugin),
         }
     }
 
@@ -145,25 +144,26 @@ impl Presenter for HostPresenter {
 #[derive(Clone, Debug)]
 pub struct HostKeys {
     host: Host,
+    plugin: Plugin,
 }
 
 impl HostKeys {
     /// Asks this host as the plugin `keys`.
     pub fn new(host: Host) -> Self {
-        Self { host }
+        Self { host, plugin: Plugin::new("keys", label::KEY_PROVIDER) }
     }
 
-    fn strange(what: What) -> Error {
-        what.blames(KEYS, nonsense(what))
+    fn strange(&self, what: What) -> Error {
+        self.plugin.blamed(what, nonsense(what))
     }
 
     async fn ask(&self, what: What, arguments: HostArguments) -> Result<HostAnswer> {
-        self.host.ask(&KEYS.into(), what, arguments, None, KEY_TIME).await.map_err(|fault| match fault {
+        self.host.ask(&self.plugin, what, arguments, None, KEY_TIME).await.map_err(|fault| match fault {
             Fault::Smalt(error) => error,
-            Fault::Rejected(reason) => what.blames(KEYS, Error::new(Code::KeyWrong, reason)),
+            Fault::Rejected(reason) => self.plugin.blamed(what, Error::new(Code::KeyWrong, reason)),
             Fault::Failed { message, trace } => {
-                let said = format!("`{}` failed in `{}`: {message}", what.label(KEYS), what.name());
-                let error = what.blames(KEYS, Error::new(Code::PluginFailed, said));
+                let said = format!("`{}` failed in `{}`: {message}", self.plugin.label, what.name());
+                let error = self.plugin.blamed(what, Error::new(Code::PluginFailed, said));
                 match trace {
                     Some(trace) => error.trace(trace),
                     None => error,
@@ -178,14 +178,14 @@ impl KeyProvider for HostKeys {
     async fn key_id(&self) -> Result<String> {
         match self.ask(What::KeyId, HostArguments::None {}).await? {
             HostAnswer::Text(id) if !id.is_empty() => Ok(id),
-            _ => Err(Self::strange(What::KeyId)),
+            _ => Err(self.strange(What::KeyId)),
         }
     }
 
     async fn wrap(&self, data_key: Zeroizing<Vec<u8>>, aad: Vec<u8>) -> Result<Vec<u8>> {
         match self.ask(What::Wrap, HostArguments::Wrap { data_key: Bytes(data_key), aad: Bytes(Zeroizing::new(aad)) }).await? {
             HostAnswer::Bytes(sealed) => Ok(sealed.to_vec()),
-            _ => Err(Self::strange(What::Wrap)),
+            _ => Err(self.strange(What::Wrap)),
         }
     }
 
@@ -193,7 +193,7 @@ impl KeyProvider for HostKeys {
         let arguments = HostArguments::Unwrap { key_id, wrapped: Bytes(Zeroizing::new(wrapped)), aad: Bytes(Zeroizing::new(aad)) };
         match self.ask(What::Unwrap, arguments).await? {
             HostAnswer::Bytes(open) => Ok(open),
-            _ => Err(Self::strange(What::Unwrap)),
+            _ => Err(self.strange(What::Unwrap)),
         }
     }
 }
@@ -202,13 +202,14 @@ impl KeyProvider for HostKeys {
 #[derive(Clone, Debug)]
 pub struct HostRunner {
     host: Host,
+    plugin: Plugin,
     deadline: Duration,
 }
 
 impl HostRunner {
     /// Asks this host as the plugin `runner`.
     pub fn new(host: Host, deadline: Duration) -> Self {
-        Self { host, deadline }
+        Self { host, plugin: Plugin::new("runner", label::WORKFLOW_RUNNER), deadline }
     }
 }
 
@@ -217,9 +218,9 @@ impl WorkflowRunner for HostRunner {
     async fn run(&self, run: WorkflowRun) -> Result<Json, Fault> {
         let WorkflowRun { account_id, application, config_id, workflow, fields, workflow_fields, payload } = run;
         let arguments = HostArguments::Run { account_id, application, config_id, workflow, fields, workflow_fields, payload };
-        match self.host.ask(&"runner".into(), What::Run, arguments, None, self.deadline).await? {
+        match self.host.ask(&self.plugin, What::Run, arguments, None, self.deadline).await? {
             HostAnswer::Json(answer) => Ok(answer),
-            _ => strange(What::Run, ""),
+            _ => strange(What::Run, &self.plugin),
         }
     }
 }
@@ -228,21 +229,22 @@ impl WorkflowRunner for HostRunner {
 #[derive(Clone, Debug)]
 pub struct HostTokens {
     host: Host,
+    plugin: Plugin,
 }
 
 impl HostTokens {
     /// Asks this host as the plugin `session`.
     pub fn new(host: Host) -> Self {
-        Self { host }
+        Self { host, plugin: Plugin::new("session", label::SESSION_PROVIDER) }
     }
 }
 
 #[async_trait]
 impl SessionProvider for HostTokens {
     async fn session_token(&self) -> Result<Secret, Fault> {
-        match self.host.ask(&"session".into(), What::SessionToken, HostArguments::None {}, None, TOKEN_TIME).await? {
+        match self.host.ask(&self.plugin, What::SessionToken, HostArguments::None {}, None, TOKEN_TIME).await? {
             HostAnswer::Secret(token) => Ok(token),
-            _ => strange(What::SessionToken, ""),
+            _ => strange(What::SessionToken, &self.plugin),
         }
     }
 }

@@ -2,7 +2,7 @@
 use std::sync::mpsc;
 
 use serde_json::json;
-use smalt::plugin::{KeyProvider, WorkflowRun, WorkflowRunner};
+use smalt::plugin::{KeyProvider, PresentRequest, Presenter, WorkflowRun, WorkflowRunner};
 
 use super::*;
 
@@ -115,6 +115,36 @@ async fn every_fault_of_a_key_provider_has_its_name() {
         let error = asked.await.unwrap().unwrap_err();
         let context = &error.info().context;
         assert!(error.is(code) && context["plugin"] == "key provider" && context["call"] == "key_id", "{error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_of_a_presenter_has_its_name() {
+    let (host, told) = host();
+    let presenter = HostPresenter::new(host.clone(), "window", None);
+    type Answering = fn(&HostCall) -> Result<HostAnswer, Fault>;
+    let faults: [(Code, Answering); 3] = [
+        (Code::PluginPanicked, |call| Err(call.panicked("down", None))),
+        (Code::PluginAnswer, |call| call.read(json!(7))),
+        (Code::PluginAnswer, |_| Ok(HostAnswer::Done)),
+    ];
+    for (code, fault) in faults {
+        let asked = tokio::spawn({
+            let presenter = presenter.clone();
+            let request = PresentRequest {
+                authorize_url: "https://acme.example.com".into(),
+                redirect_uri: String::new(),
+                application: "Acme".into(),
+                device: None,
+            };
+            async move { presenter.present(request).await }
+        });
+        let told = call(&told);
+        assert_eq!((told.plugin(), told.label()), ("presenter", "presenter window"));
+        assert!(host.answer(told.number, fault(&told)));
+        let Err(Fault::Smalt(error)) = asked.await.unwrap() else { panic!("{code:?}") };
+        let context = &error.info().context;
+        assert!(error.is(code) && context["plugin"] == "presenter window" && context["call"] == "present", "{error:?}");
     }
 }
 

@@ -41,9 +41,11 @@ final class Scripted: VerifyingConnector, OptionsConnector {
 
 /// A presenter whose behaviour a step chooses. It catches the callback itself, so that the page is the provider's on both backends.
 final class ScriptedPresenter: Presenter {
-    static let known: Set = ["consents", "closes", "blocked", "throws"]
+    static let known: Set = ["consents", "closes", "blocked", "throws", "waits"]
 
     let behaviour = Locked(String?.none)
+    /// Whether it waits.
+    let shown = Locked(false)
     let name = "scripted"
     let redirectURI: String? = "http://127.0.0.1/callback"
 
@@ -56,7 +58,11 @@ final class ScriptedPresenter: Presenter {
     func present(_ page: AuthorizePage) async throws -> URL? {
         let behaviour = self.behaviour.with { $0 }
         if behaviour == "closes" { throw SmaltError.userCancelled }
-        if behaviour == "blocked" { throw SmaltError(.flow, .windowBlocked, "Something blocked the window.") }
+        if behaviour == "blocked" { throw SmaltError.windowBlocked }
+        if behaviour == "waits" {
+            shown.with { $0 = true }
+            try await behave("hangs")
+        }
         try await behave(behaviour)
         return URL(string: try await Sandbox.visit(page.authorizeURL.absoluteString, as: "ada"))
     }

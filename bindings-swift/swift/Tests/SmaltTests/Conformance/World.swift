@@ -230,14 +230,17 @@ extension World {
             return ["callback_url": .string(callback), "params": .object(params)]
         case "open": return try await opened(args)
         case "connect":
-            try known(args, ["account", "application", "presenter"])
+            try known(args, ["account", "application", "presenter", "timeout", "cancel"])
             if let behaviour = args["presenter"]?.string {
                 guard ScriptedPresenter.known.contains(behaviour), let presenter else {
                     throw Mistake("there is no behaviour `\(behaviour)`")
                 }
                 presenter.behaviour.with { $0 = behaviour }
             }
-            return try plain(await smalt.account(args["account"]?.string ?? "").connect(args["application"]?.string ?? ""))
+            let (account, application) = (try smalt.account(args["account"]?.string ?? ""), args["application"]?.string ?? "")
+            let timeout = args["timeout"]?.double.map { Duration.seconds($0) }
+            if args["cancel"] == true { return try await cancelled { try await account.connect(application, timeout: timeout) } }
+            return try plain(await account.connect(application, timeout: timeout))
         case "tamper_url":
             let parts = (args["url"]?.string ?? "").components(separatedBy: "#")
             let set = args["set"]?.object ?? [:]
@@ -248,6 +251,18 @@ extension World {
         case "verify_webhook": return try verifyWebhook(args)
         default: return nil
         }
+    }
+
+    /// Whoever goes away in Swift cancels the task.
+    private func cancelled(_ connect: @escaping @Sendable () async throws -> Connection) async throws -> JSON {
+        guard let presenter else { throw Mistake("nobody shows a page") }
+        presenter.shown.with { $0 = false }
+        let caller = Task { try await connect() }
+        while !presenter.shown.with({ $0 }) { try await Task.sleep(for: .milliseconds(10)) }
+        caller.cancel()
+        let ended = await caller.result
+        guard case .failure(let error) = ended, error is CancellationError else { throw Broken("whoever went away was told \(ended)") }
+        throw SmaltError(.cancelled, .cancelled, "The caller went away.")
     }
 
     private func known(_ args: Args, _ names: Set<String>) throws {

@@ -190,8 +190,10 @@ public abstract class Connecting internal constructor(
      * @param scopes Scopes to ask for, in place of the project's; required ones are always added.
      * @param connection The connection to authorise again.
      * @param device Takes the device flow (RFC 8628): the presenter shows a code, and the user enters it on any device.
+     * @param timeout How long the user may take, above zero; then the flow is cancelled. Default: as long as the flow lives, 10 minutes.
      * @throws SmaltException.Flow `presenter_required` where nothing can open a page: a web backend has `startConnect` and `finishConnect`.
-     * @throws SmaltException.Invalid `credentials_rejected`, `invalid_inputs`.
+     * @throws SmaltException.Invalid `credentials_rejected`, `invalid_inputs`; `invalid_request` for a `timeout` that is no time.
+     * @throws SmaltException.Timeout `connect_timeout`.
      */
     public suspend fun connect(
         application: String,
@@ -200,6 +202,7 @@ public abstract class Connecting internal constructor(
         scopes: List<String>? = null,
         connection: String? = null,
         device: Boolean = false,
+        timeout: Duration? = null,
     ): Connection {
         val options =
             obj {
@@ -210,6 +213,7 @@ public abstract class Connecting internal constructor(
                 putSome("scopes", scopes) { scopes -> array(scopes) { json(it) } }
                 putSome("connection", connection) { json(it) }
                 put("device", json(device))
+                putSome("timeout", timeout) { json(it) }
             }
         return connectionOf(handle.operation("connect", options))
     }

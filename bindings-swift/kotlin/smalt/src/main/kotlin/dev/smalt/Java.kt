@@ -51,7 +51,9 @@ public abstract class ConnectingFutures internal constructor(
         scopes: List<String>? = null,
         connection: String? = null,
         device: Boolean = false,
-    ): CompletableFuture<Connection> = future { its.connect(application, inputs, authType, scopes, connection, device) }
+        timeout: Duration? = null,
+    ): CompletableFuture<Connection> =
+        future { its.connect(application, inputs, authType, scopes, connection, device, timeout?.toKotlinDuration()) }
 
     /** The connection that a flow makes which was begun elsewhere; see [Connecting.resumeConnect]. */
     @JvmOverloads

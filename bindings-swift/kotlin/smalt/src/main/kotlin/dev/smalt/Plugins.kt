@@ -140,22 +140,17 @@ public class ConnectorContext internal constructor(
 /** Opens the authorize page for the user. */
 public interface Presenter {
     /** For errors. */
-    public val name: String get() = "presenter"
+    public val name: String get() = "kotlin"
 
     /** The redirect URI that this presenter catches; `null` lets Smalt listen on the loopback address. */
     public val redirectUri: String? get() = null
 
     /**
-     * Shows a page; the callback URL where the presenter catches it itself, else `null`. A user who closes it is
-     * [Presenter.cancelled], and not a cancelled coroutine.
+     * Shows a page; the callback URL where the presenter catches it itself, else `null`. For a user who closes it
+     * [SmaltException.Flow.userCancelled] is thrown, and not a cancelled coroutine; for a window that something blocks
+     * [SmaltException.Flow.windowBlocked].
      */
     public suspend fun present(page: AuthorizePage): String?
-
-    public companion object {
-        /** What [present] throws when the user closed the page. */
-        @JvmStatic
-        public fun cancelled(): SmaltException = failure("flow", "user_cancelled", "The user closed the page. Ask whether to try again.")
-    }
 }
 
 /** What a presenter shows. */

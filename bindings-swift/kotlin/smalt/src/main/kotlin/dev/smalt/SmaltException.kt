@@ -70,7 +70,41 @@ public sealed class SmaltException private constructor(
      * `user_denied`, `user_cancelled`, `window_blocked`, `authorize_failed`, `exchange_failed`, `scope_missing`,
      * `presenter_required`.
      */
-    public class Flow internal constructor(info: ErrorInfo) : SmaltException(info)
+    public class Flow internal constructor(info: ErrorInfo) : SmaltException(info) {
+        public companion object {
+            /** What a presenter throws: the user closed the page. */
+            @JvmStatic
+            public fun userCancelled(): Flow =
+                Flow(
+                    ErrorInfo(
+                        "user_cancelled",
+                        "The user closed the authorize page. Offer the connect button again.",
+                        Retry.AFTER_REAUTH,
+                        null,
+                        409,
+                        null,
+                        emptyMap(),
+                        null,
+                    ),
+                )
+
+            /** What a presenter throws: something blocked the window. */
+            @JvmStatic
+            public fun windowBlocked(): Flow =
+                Flow(
+                    ErrorInfo(
+                        "window_blocked",
+                        "The authorize page could not be opened: something blocked its window. Open it from the user's own click, or use `start_connect` and redirect the user.",
+                        Retry.AFTER_REAUTH,
+                        null,
+                        409,
+                        null,
+                        emptyMap(),
+                        null,
+                    ),
+                )
+        }
+    }
 
     /** Time ran out. Codes: `connect_timeout`, `outcome_unknown`, `provider_timeout`, `server_timeout`. */
     public class Timeout internal constructor(info: ErrorInfo) : SmaltException(info)

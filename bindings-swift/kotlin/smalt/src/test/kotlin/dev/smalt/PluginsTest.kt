@@ -164,6 +164,14 @@ internal class PluginsTest {
             }
         }
 
+    private fun same(
+        said: SmaltException,
+        arrived: SmaltException,
+    ) {
+        fun all(error: SmaltException) = listOf(error.code, error.reason, error.retry, error.httpStatus)
+        assertEquals(all(said), all(arrived))
+    }
+
     @Test
     fun `a presenter opens the page, and a closed one is no cancelled coroutine`() =
         running {
@@ -174,7 +182,8 @@ internal class PluginsTest {
 
                     override suspend fun present(page: AuthorizePage): String? {
                         assertTrue(page.application.isNotEmpty() && page.device == null)
-                        if (closes.get() == 1) throw Presenter.cancelled()
+                        if (closes.get() == 1) throw SmaltException.Flow.userCancelled()
+                        if (closes.get() == 2) throw SmaltException.Flow.windowBlocked()
                         return Sandbox.visit(page.authorizeUrl, "grace")
                     }
                 }
@@ -185,7 +194,13 @@ internal class PluginsTest {
             }) { account ->
                 assertTrue("grace" in account.connect("sandbox-oauth").identity!!.label)
                 closes.set(1)
-                assertEquals("user_cancelled", thrown<SmaltException.Flow> { account.connect("sandbox-oauth") }.code)
+                val cancelled = thrown<SmaltException.Flow> { account.connect("sandbox-oauth") }
+                same(SmaltException.Flow.userCancelled(), cancelled)
+                assertEquals("user_cancelled", cancelled.code)
+                closes.set(2)
+                val blocked = thrown<SmaltException.Flow> { account.connect("sandbox-oauth") }
+                same(SmaltException.Flow.windowBlocked(), blocked)
+                assertEquals("window_blocked", blocked.code)
             }
         }
 

@@ -14,6 +14,7 @@ import dev.smalt.WorkflowRunner
 import dev.smalt.failure
 import dev.smalt.testing.Sandbox
 import kotlinx.coroutines.awaitCancellation
+import kotlinx.coroutines.channels.Channel
 import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.JsonPrimitive
@@ -62,20 +63,27 @@ internal class ScriptedPresenter : Presenter {
     @Volatile
     var behaviour: String? = null
 
+    /** Told when it waits. */
+    val shown = Channel<Unit>(Channel.CONFLATED)
+
     override val name: String get() = "scripted"
     override val redirectUri: String get() = "http://127.0.0.1/callback"
 
     override suspend fun present(page: AuthorizePage): String {
         when (behaviour) {
-            "closes" -> throw Presenter.cancelled()
-            "blocked" -> throw failure("flow", "window_blocked", "Something blocked the window.")
+            "closes" -> throw SmaltException.Flow.userCancelled()
+            "blocked" -> throw SmaltException.Flow.windowBlocked()
+        }
+        if (behaviour == "waits") {
+            shown.send(Unit)
+            awaitCancellation()
         }
         behave(behaviour)
         return Sandbox.visit(page.authorizeUrl, mapOf("sandbox_user" to "ada", "sandbox_decision" to "allow"))
     }
 
     companion object {
-        val KNOWN = setOf("consents", "closes", "blocked", "throws")
+        val KNOWN = setOf("consents", "closes", "blocked", "throws", "waits")
 
         /** The presenter of a case whose `connect` names one. */
         fun of(case: Case): ScriptedPresenter? {

@@ -3,6 +3,7 @@ package dev.smalt.conformance
 import dev.smalt.ApiAnswer
 import dev.smalt.AppManifest
 import dev.smalt.Body
+import dev.smalt.Connection
 import dev.smalt.Environment
 import dev.smalt.NewApiKey
 import dev.smalt.NewWebhook
@@ -16,6 +17,7 @@ import dev.smalt.SmaltException
 import dev.smalt.Timings
 import dev.smalt.UpsertedAccount
 import dev.smalt.Webhooks
+import dev.smalt.failure
 import dev.smalt.jsonOf
 import dev.smalt.testing.FixedClock
 import dev.smalt.testing.Sandbox
@@ -28,7 +30,11 @@ import kotlin.io.path.listDirectoryEntries
 import kotlin.io.path.readBytes
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonArray
@@ -37,6 +43,7 @@ import kotlinx.serialization.json.JsonNull
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.JsonPrimitive
 import kotlinx.serialization.json.boolean
+import kotlinx.serialization.json.double
 import kotlinx.serialization.json.jsonArray
 import kotlinx.serialization.json.jsonObject
 import kotlinx.serialization.json.jsonPrimitive
@@ -254,12 +261,15 @@ internal abstract class World(
             }
             "open" -> opened(args)
             "connect" -> {
-                known(args, "account", "application", "presenter")
+                known(args, "account", "application", "presenter", "timeout", "cancel")
                 args["presenter"]?.let {
                     if (content(it) !in ScriptedPresenter.KNOWN) throw Mistake("there is no behaviour `$it`")
                     presenter!!.behaviour = content(it)
                 }
-                plain(smalt.account(content(args["account"])).connect(content(args["application"])))
+                val timeout = args["timeout"]?.jsonPrimitive?.double?.seconds
+
+                suspend fun connect() = smalt.account(content(args["account"])).connect(content(args["application"]), timeout = timeout)
+                if (args["cancel"] == JsonPrimitive(true)) cancelled { connect() } else plain(connect())
             }
             "tamper_url" -> {
                 val (base, fragment) = content(args["url"]).split("#", limit = 2).let { it[0] to it.getOrNull(1) }
@@ -271,6 +281,28 @@ internal abstract class World(
             "verify_webhook" -> verifyWebhook(args)
             else -> null
         }
+
+    /** Whoever goes away in Kotlin cancels the coroutine. */
+    private suspend fun cancelled(connect: suspend () -> Connection): Nothing {
+        val shown = presenter!!.shown
+        while (shown.tryReceive().isSuccess) continue
+        var ended: Any? = null
+        coroutineScope {
+            val caller =
+                launch {
+                    try {
+                        ended = connect()
+                    } catch (end: Throwable) {
+                        ended = end
+                    }
+                }
+            caller.invokeOnCompletion { shown.trySend(Unit) }
+            shown.receive()
+            caller.cancelAndJoin()
+        }
+        if (ended !is CancellationException) throw Failed("whoever went away was told $ended")
+        throw failure("cancelled", "cancelled", "The caller went away.")
+    }
 
     private fun known(
         args: Args,
