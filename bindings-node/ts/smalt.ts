@@ -11,6 +11,7 @@ import { ReadyCredentials } from './ready.js'
 import { number, room, toError, wait } from './room.js'
 import { Secret } from './secret.js'
 import { Session } from './session.js'
+import { seconds } from './values.js'
 
 /** The presenters that are in the box. */
 export type BoxedPresenter = NonNullable<EmbeddedOptions['presenter']>
@@ -56,7 +57,6 @@ export interface RemoteOptions {
   /** Opens authorize pages: one of the box (`browser`, `print`), or your own. Default none. */
   readonly presenter?: BoxedPresenter | Presenter | undefined
 }
-
 
 function isPresenter(presenter: SmaltOptions['presenter']): presenter is Presenter {
   return typeof presenter === 'object' && presenter !== null && 'present' in presenter
