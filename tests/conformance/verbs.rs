@@ -13,7 +13,7 @@ use smalt::{
         UpsertedAccount, Webhook,
     },
     operations::Operation,
-    plugin::{Clock, FixedClock, SystemClock},
+    plugin::{Clock, FixedClock, SystemClock, Upload, UploadSource},
     vault::LocalKey,
 };
 use smalt_tests::counterpart::http;
@@ -236,6 +236,16 @@ fn response(answer: ApiAnswer) -> Json {
     json!({"status": answer.status, "headers": headers, "json": answer.json()})
 }
 
+/// A body in parts.
+struct Texts(std::vec::IntoIter<String>);
+
+#[async_trait::async_trait]
+impl UploadSource for Texts {
+    async fn next(&mut self) -> smalt::Result<Option<Vec<u8>>> {
+        Ok(self.0.next().map(String::into_bytes))
+    }
+}
+
 /// The operations table.
 #[allow(clippy::needless_update)] // some requests have no other fields
 async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> Result<Json, Failure> {
@@ -328,6 +338,29 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
             };
             a.end()?;
             Ok(response(backend.request(caller, request).await?))
+        }
+        "upload" => {
+            let upload = Upload::new(a.need::<String>("content_type")?, Texts(a.need::<Vec<String>>("parts")?.into_iter()));
+            let upload = match a.maybe("length")? {
+                Some(length) => upload.length(length),
+                None => upload,
+            };
+            let request = ApiRequest {
+                account: a.need("account")?,
+                application: a.need("application")?,
+                connection: a.maybe("connection")?,
+                method: a.need("method")?,
+                path: a.need("path")?,
+                query: a.pairs("query")?,
+                headers: a.pairs("headers")?,
+                timeout: a.seconds("timeout")?,
+                max_body: a.maybe("max_body")?,
+                ..ApiRequest::default()
+            };
+            a.end()?;
+            let mut answer = backend.request_stream(caller, request, Some(upload)).await?;
+            let headers = std::mem::take(&mut answer.headers).into_iter().map(NameValue::from).collect();
+            Ok(response(ApiAnswer { status: answer.status, headers, body: answer.rest(1 << 20).await? }))
         }
         "request_page" => {
             let body = a.maybe::<Json>("json")?;

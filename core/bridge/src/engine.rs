@@ -3,11 +3,14 @@ use std::{collections::BTreeMap, future::Future, sync::Arc};
 use smalt::{
     Result, Secret, Smalt,
     backend::{AnyAnswer, AnyRequest, Caller, Capabilities, Found, GetCredential},
-    model::{AuthType, Connection, Credential},
-    plugin::Scope,
+    model::{ApiAnswer, AuthType, Connection, Credential, NameValue},
+    plugin::{Scope, Upload},
 };
 
-use crate::{Process, open::seconds};
+use crate::{PartsSource, Process, UploadOptions, open::seconds};
+
+/// The most bytes of an upload's answer, which comes whole.
+const ANSWER: usize = 8 << 20;
 
 /// One organisation in one environment, as a binding holds it. Cheap to clone.
 #[derive(Clone)]
@@ -138,6 +141,31 @@ impl Engine {
                 connect = connect.timeout(seconds("timeout", time)?);
             }
             connect.await
+        })
+    }
+
+    /// An authenticated call whose body comes in parts. Its answer comes whole, up to 8 MiB.
+    ///
+    /// A token that died meanwhile is renewed; what was sent is gone, so that ends as `upload_not_repeated`.
+    pub fn upload(
+        &self,
+        caller: Caller,
+        options: UploadOptions,
+        body: PartsSource,
+        scope: Scope,
+    ) -> impl Future<Output = Result<ApiAnswer>> + Send + use<> {
+        let engine = self.clone();
+        scope.run(async move {
+            let UploadOptions { request, content_type, length } = options;
+            let mut upload = Upload::new(content_type.unwrap_or_else(|| "application/octet-stream".into()), body);
+            upload.length = length;
+            let mut answer = engine.smalt()?.backend().request_stream(&caller, request, Some(upload)).await?;
+            let headers = std::mem::take(&mut answer.headers);
+            Ok(ApiAnswer {
+                status: answer.status,
+                headers: headers.into_iter().map(NameValue::from).collect(),
+                body: answer.rest(ANSWER).await?,
+            })
         })
     }
 

@@ -7,7 +7,8 @@
 //!    handle on a server, and [`Engine::over`] takes any other [`smalt::Smalt`].
 //! 2. **Call.** [`AnyRequest::read`](smalt::backend::AnyRequest::read) reads an operation's request on the host's thread;
 //!    [`Engine::call`] makes the future; [`start`] runs it on the process's runtime and hands its end to a closure, on a worker
-//!    thread. `connect` is no operation but several: [`Engine::connect`]. For a *ready* operation ask
+//!    thread. `connect` is no operation but several: [`Engine::connect`]. A body that
+//!    the host hands over in [`Parts`] goes with [`Engine::upload`]. For a *ready* operation ask
 //!    [`Engine::try_credential`] first, on the host's thread: it never waits. Keep what it answers as the host's own object, and ask
 //!    [`Ready::counts`] the next time: nothing of the request crosses again.
 //! 3. **Complete.** That closure must not touch the host's objects. It puts `(number, Result<AnyAnswer>)` into a [`Port`], which
@@ -46,6 +47,7 @@ mod process;
 #[cfg(feature = "embedded")]
 mod schema;
 mod sweep;
+mod upload;
 
 pub use bell::{Bell, Waited};
 pub use call::{contained, misread, misread_json, run, start};
@@ -65,3 +67,4 @@ pub use process::Process;
 #[cfg(feature = "embedded")]
 pub use schema::schema;
 pub use sweep::Sweep;
+pub use upload::{Parts, PartsSource, UploadOptions};
