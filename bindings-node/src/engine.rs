@@ -49,6 +49,10 @@ impl NativeEngine {
         Self::asked(self.asker.engine.clone(), caller, self.asker.shared.clone(), self.seats.clone())
     }
 
+    pub fn asker(&self) -> &Asker {
+        &self.asker
+    }
+
     /// The handle of core.
     pub fn smalt(&self) -> Result<smalt::Smalt> {
         self.asker.engine.smalt().cloned()

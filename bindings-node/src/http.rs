@@ -19,15 +19,15 @@ use napi::{
 use napi_derive::napi;
 use serde::{Deserialize, Serialize};
 use smalt::{Code, Error, Result, model::Environment};
-use smalt_bridge::contained;
+use smalt_bridge::{PartsSource, contained};
 use smalt_server::{Api, ApiOptions, Peer};
-use tokio::sync::mpsc;
 
 use crate::{
     engine::{NativeEngine, read},
     panics,
     read::Reader,
     room::{End, Room, Shared, lock},
+    upload::{Bytes, NativeUpload},
     write::{Classes, Writer},
 };
 
@@ -35,8 +35,6 @@ type Body = axum::body::Body;
 
 /// Answers up to this size come in one piece.
 const SMALL: u64 = 256 * 1024;
-/// Parts of a request's body that wait for the API to read them.
-const AHEAD: usize = 4;
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -56,83 +54,17 @@ struct Asked {
 }
 
 /// A request's body on its way from JavaScript.
-struct Incoming {
-    parts: mpsc::Receiver<Vec<u8>>,
-    cut: Arc<AtomicBool>,
-}
+struct Incoming(PartsSource);
 
 impl http_body::Body for Incoming {
     type Data = axum::body::Bytes;
     type Error = std::io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<std::io::Result<Frame<Self::Data>>>> {
-        match ready!(self.parts.poll_recv(context)) {
-            Some(part) => Poll::Ready(Some(Ok(Frame::data(part.into())))),
-            // What was cut off must not look whole.
-            None if self.cut.load(Ordering::Acquire) => Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionReset.into()))),
-            None => Poll::Ready(None),
-        }
-    }
-}
-
-/// Where JavaScript puts the parts of a request's body.
-#[napi]
-pub struct NativeUpload {
-    parts: Option<mpsc::Sender<Vec<u8>>>,
-    incoming: Option<Incoming>,
-    cut: Arc<AtomicBool>,
-    shared: Arc<Shared>,
-}
-
-#[napi]
-impl NativeUpload {
-    /// Hands a part over, and ends when there is room for the next one; `false` when the API wants no more.
-    #[napi(catch_unwind)]
-    pub fn push(&self, id: u32, part: Unknown<'_>) -> napi::Result<()> {
-        panics::here();
-        let part = Bytes::deserialize(Reader::new(part)).map_err(|_| napi::Error::from_reason("bytes are expected"))?;
-        let parts = self.parts.clone();
-        self.shared.run(id, async move {
-            let taken = match parts {
-                Some(parts) => parts.send(part.0).await.is_ok(),
-                None => false,
-            };
-            Ok(End::Flag(taken))
-        });
-        Ok(())
-    }
-
-    /// The body is whole; or was cut off.
-    #[napi(catch_unwind)]
-    pub fn end(&mut self, whole: bool) {
-        panics::here();
-        self.cut.store(!whole, Ordering::Release);
-        self.parts = None;
-    }
-}
-
-/// Bytes as they are.
-pub struct Bytes(pub Vec<u8>);
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Raw;
-        impl serde::de::Visitor<'_> for Raw {
-            type Value = Bytes;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-            fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
-                Ok(Bytes(bytes))
-            }
-        }
-        from.deserialize_byte_buf(Raw)
-    }
-}
-
-impl Serialize for Bytes {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_bytes(&self.0)
+        Poll::Ready(match ready!(self.0.poll_part(context)) {
+            Ok(part) => part.map(|part| Ok(Frame::data(part.into()))),
+            Err(_) => Some(Err(std::io::ErrorKind::ConnectionReset.into())),
+        })
     }
 }
 
@@ -244,16 +176,6 @@ async fn answer(api: Api, asked: Asked, incoming: Option<Incoming>) -> Result<En
 
 #[napi]
 impl NativeApi {
-    /// Where the body of a request that is about to be asked is put.
-    #[napi(catch_unwind)]
-    pub fn upload(&self) -> NativeUpload {
-        panics::here();
-        let (sender, parts) = mpsc::channel(AHEAD);
-        let cut = Arc::new(AtomicBool::new(false));
-        let incoming = Some(Incoming { parts, cut: cut.clone() });
-        NativeUpload { parts: Some(sender), incoming, cut, shared: self.shared.clone() }
-    }
-
     /// Answers a request. Answers an error's record where it is none.
     #[napi(catch_unwind)]
     pub fn answer<'env>(
@@ -267,7 +189,7 @@ impl NativeApi {
         panics::here();
         let done = contained(|| {
             let asked = Asked::deserialize(Reader::new(request)).map_err(|_| Error::new(Code::InvalidRequest, "the request is none"))?;
-            let incoming = upload.and_then(|upload| upload.incoming.take());
+            let incoming = upload.and_then(NativeUpload::take).map(Incoming);
             self.shared.run(id, answer(self.api.clone(), asked, incoming));
             Ok(())
         });

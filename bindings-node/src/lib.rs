@@ -5,7 +5,7 @@
 //! - [`engine`]: an engine on one authority; [`ask`]: its operations.
 //! - [`read`], [`write`]: serde over JavaScript values, without a text between.
 //! - [`host`]: plugins in JavaScript.
-//! - [`http`]: the HTTP API in the user's process.
+//! - [`http`]: the HTTP API in the user's process; [`upload`]: bodies that come part by part, of its requests and of calls.
 //! - [`testing`]: the sandbox provider and a clock that stands still.
 
 // Its functions are exported where it is not compiled as a test.
@@ -22,5 +22,6 @@ mod read;
 mod ready;
 mod room;
 mod testing;
+mod upload;
 mod webhook;
 mod write;

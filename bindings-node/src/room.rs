@@ -21,6 +21,7 @@ use crate::{
     kept::Kept,
     panics,
     testing::Sandbox,
+    upload::NativeUpload,
     write::{Classes, Writer},
 };
 
@@ -269,6 +270,13 @@ impl Room {
     pub fn sandbox(&self, id: u32) {
         panics::here();
         self.shared.run(id, crate::testing::start());
+    }
+
+    /// Where the body of a call or a request that is about to begin is put.
+    #[napi(catch_unwind)]
+    pub fn upload(&self) -> NativeUpload {
+        panics::here();
+        NativeUpload::new(self.shared.clone())
     }
 
     /// Plays the user at a sandbox's authorize page.

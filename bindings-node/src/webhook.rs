@@ -9,7 +9,7 @@ use smalt::{
     plugin::{Clock, SystemClock},
 };
 
-use crate::{engine::read, http::Bytes};
+use crate::{engine::read, upload::Bytes};
 
 #[derive(Deserialize)]
 struct Delivery {

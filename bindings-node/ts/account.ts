@@ -1,5 +1,5 @@
 import { ApiResponse, fromInit, toRequest, toResponse } from './api.js'
-import type { ApiResponsePage, FetchInit, RequestOptions, RequestPageOptions } from './api.js'
+import type { ApiResponsePage, FetchInit, RequestOptions, RequestPageOptions, UploadOptions } from './api.js'
 import { discreet } from './discreet.js'
 import { AccountMethods, type CreateSessionOptions } from './generated/account.js'
 import type { ApiAnswer, ApiPage, Credential, LinkedAccount, UpsertedAccount } from './generated/types.js'
@@ -7,6 +7,7 @@ import { asOptions, call, NATIVE, perform, type CallOptions } from './handle.js'
 import type { NativeEngine } from './native.js'
 import { inside, room, toError } from './room.js'
 import { Session } from './session.js'
+import { partsOf, send, type UploadBody } from './upload.js'
 
 /** Options of `credential`. */
 export interface CredentialOptions extends CallOptions {
@@ -78,6 +79,19 @@ export class Account extends AccountMethods {
   async request(application: string, method: string, path: string, options: RequestOptions = {}): Promise<ApiResponse> {
     const request = { ...toRequest(options), account: this.accountId, application, method, path }
     return new ApiResponse(await call<ApiAnswer>(this, 'request', request, { signal: options.signal }))
+  }
+
+  /**
+   * Sends an authenticated call whose body comes in parts, no faster than they are sent. The application's answer comes whole, up to 8 MiB, and is
+   * returned whatever its status. When the token died meanwhile it is renewed, and the call rejects with `upload_not_repeated`: what was sent is
+   * gone, so send the body again.
+   */
+  async upload(application: string, method: string, path: string, body: UploadBody, options: UploadOptions = {}): Promise<ApiResponse> {
+    const { contentType, length, signal, ...rest } = asOptions(options)
+    const [parts, size] = partsOf(body)
+    const request = { ...toRequest(rest), account: this.accountId, application, method, path }
+    const given = { request, contentType: contentType ?? ((body instanceof Blob && body.type) || undefined), length: length ?? size }
+    return new ApiResponse(await send(this, given, parts, signal))
   }
 
   /** Sends an authenticated call for one page of a provider's list. */

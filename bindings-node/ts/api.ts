@@ -26,6 +26,24 @@ export interface RequestOptions extends CallOptions {
   readonly maxBody?: number | undefined
 }
 
+/** Options of `upload`. */
+export interface UploadOptions extends CallOptions {
+  /** The connection; absent: the default one. */
+  readonly connection?: string | undefined
+  /** Query parameters, beside those of the path. */
+  readonly query?: Pairs | undefined
+  /** More headers. */
+  readonly headers?: Pairs | undefined
+  /** The body's media type; default that of a `Blob`, else `application/octet-stream`. */
+  readonly contentType?: string | undefined
+  /** How many bytes the body has, where that is known; default the size of a `Blob`. An upload that turns out to have more or fewer is cut. */
+  readonly length?: number | undefined
+  /** How long either side may be silent, in milliseconds; default 30,000. */
+  readonly timeout?: number | undefined
+  /** The most bytes that are sent; default 1 GiB. */
+  readonly maxBody?: number | undefined
+}
+
 /** Options of `requestPage`. */
 export interface RequestPageOptions extends RequestOptions {
   /** Where the last page ended. */

@@ -1,8 +1,9 @@
 // The HTTP API and its pages in the user's own process.
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { NativeApi, NativeBody, NativeUpload } from './native.js'
+import type { NativeApi, NativeBody } from './native.js'
 import { room, wait } from './room.js'
+import { handOver } from './upload.js'
 
 /** Options of `nodeHandler` and `fetch`. Limits stand in the project, under `[server]`. */
 export interface HandlerOptions {
@@ -41,25 +42,11 @@ function stripped(target: string, prefix: string | undefined): string | undefine
   return rest.startsWith('/') ? rest : undefined
 }
 
-/** Hands a body over, no faster than the API reads it. */
-async function feed(upload: NativeUpload, parts: AsyncIterable<Uint8Array>): Promise<void> {
-  let whole = false
-  try {
-    for await (const part of parts) {
-      if (!(await wait<boolean>({}, (id) => (upload.push(id, part), undefined)))) return
-    }
-    whole = true
-  } catch {
-    // The client went away; the API is told that the body was cut off.
-  } finally {
-    upload.end(whole)
-  }
-}
-
 async function ask(api: NativeApi, asked: Asked, body: AsyncIterable<Uint8Array> | undefined, signal: AbortSignal): Promise<Answered> {
-  const upload = body && api.upload()
+  const upload = body && room.upload()
   const answered = wait<Answered>({ signal }, (id) => api.answer(room, id, asked, upload))
-  if (upload && body) void feed(upload, body)
+  // Where the client went away, the API is told that the body was cut off.
+  if (upload && body) handOver(upload, body).catch(() => {})
   return await answered
 }
 

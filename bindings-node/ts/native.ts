@@ -25,6 +25,7 @@ export interface NativeEngine {
     connection: string | undefined,
   ): readonly [ErrorRecord] | readonly [Credential, number] | undefined
   connect(room: Room, id: number, options: unknown, within: number): Refused
+  upload(room: Room, id: number, options: unknown, body: NativeUpload, within: number): Refused
   capabilities(room: Room): unknown
   close(id: number): void
   http(options: unknown): NativeApi
@@ -32,7 +33,6 @@ export interface NativeEngine {
 
 /** @internal */
 export interface NativeApi {
-  upload(): NativeUpload
   answer(room: Room, id: number, request: unknown, upload: NativeUpload | undefined): Refused
 }
 
@@ -71,6 +71,7 @@ export interface Room {
   embedded(id: number, options: unknown, plugins: unknown, clock: FixedClock | undefined): Refused
   remote(engine: number, options: unknown, plugins: unknown): NativeEngine | readonly [ErrorRecord]
   verifyWebhook(delivery: unknown): unknown
+  upload(): NativeUpload
   sandbox(id: number): void
   visit(id: number, url: string): void
   makeKey(): Secret | ErrorRecord

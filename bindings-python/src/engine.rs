@@ -9,7 +9,7 @@ use smalt::{
     operations::Operation,
     vault::LocalKey,
 };
-use smalt_bridge::{ConnectOptions, EmbeddedOptions, HostConnector, HostKeys, HostPresenter, HostRunner, Plugins, What};
+use smalt_bridge::{ConnectOptions, EmbeddedOptions, HostConnector, HostKeys, HostPresenter, HostRunner, Plugins, UploadOptions, What};
 
 use crate::{
     de::{from_python, reader},
@@ -21,7 +21,8 @@ use crate::{
     port::Port,
     ser::to_python,
     testing::FixedClock,
-    work::{Answer, Work},
+    upload::{Upload, begun},
+    work::{Answer, Work, seconds},
 };
 
 /// An engine, and the authority in which it is asked.
@@ -137,6 +138,23 @@ impl Engine {
         let options: ConnectOptions = raised(py, from_python("`connect`", options))?;
         let connect = self.engine.connect(self.caller.clone(), options, scope(within));
         Ok(Work::new(async move { connect.await.map(|connection| Answer::Connection(Box::new(connection))) }))
+    }
+
+    /// An authenticated call whose body comes in parts. It begins at once, since they are handed over while it goes on; the work waits for its end.
+    #[pyo3(signature = (options, body, within=None, timeout=None))]
+    fn upload(
+        &self,
+        py: Python<'_>,
+        options: &Bound<'_, PyAny>,
+        body: &Bound<'_, Upload>,
+        within: Option<&Bound<'_, Scope>>,
+        timeout: Option<f64>,
+    ) -> PyResult<Work> {
+        here();
+        let _inside = Inside::enter(py);
+        let options: UploadOptions = raised(py, from_python("`upload`", options))?;
+        let (timeout, source) = (seconds(timeout)?, body.get().take()?);
+        Ok(begun(timeout, self.engine.upload(self.caller.clone(), options, source, scope(within))))
     }
 
     /// What the backend can do.

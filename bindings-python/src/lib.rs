@@ -17,6 +17,7 @@ mod secret;
 mod ser;
 mod server;
 mod testing;
+mod upload;
 mod work;
 
 use pyo3::prelude::*;
@@ -39,6 +40,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<server::Server>()?;
     module.add_class::<testing::FixedClock>()?;
     module.add_class::<testing::Sandbox>()?;
+    module.add_class::<upload::Upload>()?;
     module.add_class::<work::Work>()?;
     module.add_function(wrap_pyfunction!(engine::open_embedded, module)?)?;
     module.add_function(wrap_pyfunction!(engine::open_remote, module)?)?;

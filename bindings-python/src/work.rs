@@ -42,6 +42,7 @@ pub enum Answer {
     Response(Response),
     Bytes(Vec<u8>),
     Text(String),
+    Flag(bool),
     /// An engine's that was closed.
     Closed,
 }
@@ -60,6 +61,7 @@ impl Answer {
             Self::Response(response) => response.into_python(py)?,
             Self::Bytes(bytes) => PyBytes::new(py, &bytes).into_any(),
             Self::Text(text) => text.into_pyobject(py)?.into_any(),
+            Self::Flag(flag) => to_python(py, &flag)?,
             Self::Closed => py.None().into_bound(py),
         })
     }

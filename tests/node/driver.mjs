@@ -290,6 +290,10 @@ const requestOptions = (g) => ({
 const sent = 'application connection? method path query? headers? json? timeout~? max_body?'
 const connecting = (g) => ({ inputs: g.inputs, scopes: g.scopes, returnTo: g.return_to, redirectUri: g.redirect_uri, connection: g.connection, device: g.device })
 
+async function* bytes(texts) {
+  for (const text of texts) yield Buffer.from(text)
+}
+
 const WEBHOOK = 'url? events? enabled? method? kind? headers? body? description? group? application? workflows?'
 const newWebhook = (made) => ({ ...plain(made.webhook), secret: made.secret.reveal() })
 
@@ -327,6 +331,11 @@ const OPERATIONS = {
   set_default_connection: op('account connection', ({ account }, g) => account.setDefaultConnection(g.connection)),
   credential: op('account application connection?', ({ account }, g) => account.credential(g.application, { connection: g.connection })),
   request: op(`account ${sent}`, ({ account }, g) => account.request(g.application, g.method, g.path, requestOptions(g)), answer),
+  upload: op(
+    `account ${sent.replace('json?', 'content_type parts length?')}`,
+    ({ account }, g) => account.upload(g.application, g.method, g.path, bytes(g.parts), { ...requestOptions(g), contentType: g.content_type, length: g.length }),
+    answer,
+  ),
   request_page: op(
     `account ${sent} cursor? pagination?`,
     ({ account }, g) => account.requestPage(g.application, g.method, g.path, { ...requestOptions(g), cursor: g.cursor, pagination: camelled(g.pagination) }),

@@ -9,9 +9,9 @@ from . import _smalt
 from ._async_operations import AsyncAccountOperations, AsyncSharedOperations, AsyncSmaltOperations
 from ._given import without_none
 from ._loop import end, plugin_loop, scope_now
-from ._requests import api_request
+from ._requests import api_request, async_parts as parts_of
 from ._scope import scope
-from ._smalt import Engine, FixedClock, Secret, Work
+from ._smalt import Engine, FixedClock, Secret, Upload, Work
 
 # What stands in annotations only is not imported: it would take longer than all else.
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, AsyncIterator, Generator, Mapping, Sequence, TypeVar
 
     from ._host import PluginHost
-    from ._requests import Pairs
+    from ._requests import AsyncBody, Pairs
     from .asgi import App
     from .plugins import AppManifest, Connector, KeyProvider, Presenter, WorkflowRunner
     from .types import (
@@ -273,6 +273,69 @@ class AsyncAccount(_AsyncVerbs, AsyncAccountOperations):
         )
         answer: ApiAnswer = await self._operation("request", request)
         return answer
+
+    async def upload(
+        self,
+        application: str,
+        method: str,
+        path: str,
+        body: AsyncBody,
+        *,
+        content_type: str = "application/octet-stream",
+        length: int | None = None,
+        query: Pairs | None = None,
+        headers: Pairs | None = None,
+        connection: str | None = None,
+        timeout: timedelta | float | None = None,
+        max_body: int | None = None,
+    ) -> ApiAnswer:
+        """An authenticated call whose body comes in parts, no faster than they are sent. The provider's answer comes whole, up to 8 MiB, and
+        is returned whatever its status.
+
+        Args:
+            application: The application's slug.
+            method: `POST`, `PUT`, …
+            path: A path below the application's base URL, or a full URL on its host.
+            body: A file that was opened for reading bytes, or what gives `bytes`, part by part. What it raises comes out.
+            content_type: The body's media type.
+            length: How many bytes it has, where that is known. An upload that turns out to have more or fewer is cut.
+            query: Query parameters.
+            headers: More headers.
+            connection: The connection; absent: the default one.
+            timeout: Seconds that either side may be silent; default 30.
+            max_body: The most bytes that are sent; default 1 GiB.
+
+        Raises:
+            InvalidError: `host_mismatch` when the path leads to another host.
+            ProviderError: `upload_not_repeated` when the token died meanwhile: it is renewed, and the body can be sent again; and as
+                `request`.
+        """
+        request = api_request(
+            self._id,
+            application,
+            method,
+            path,
+            query=query,
+            headers=headers,
+            connection=connection,
+            timeout=timeout,
+            max_body=max_body,
+        )
+        options = without_none({"request": request, "content_type": content_type, "length": length})
+        parts, upload = parts_of(body), Upload()
+        answer = self._engine.upload(options, upload, scope_now(), self._timeout)
+        whole = False
+        try:
+            async for part in parts:
+                if not await end(upload.push(part)):
+                    break
+            else:
+                whole = True
+        finally:
+            # Before the wait: it is this that ends the body.
+            upload.end(whole)
+        sent: ApiAnswer = await end(answer)
+        return sent
 
     async def request_page(
         self,

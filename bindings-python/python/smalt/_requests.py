@@ -9,7 +9,13 @@ from ._given import without_none
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import timedelta
-    from typing import Any, Iterable, Union
+    from typing import Any, AsyncIterable, AsyncIterator, BinaryIO, Iterable, Iterator, Union
+
+    Body = Union[BinaryIO, Iterable[bytes]]
+    """A file that was opened for reading bytes, or parts."""
+
+    AsyncBody = Union[BinaryIO, Iterable[bytes], AsyncIterable[bytes]]
+    """The same, or what is awaited part by part."""
 
     Pairs = Union[Mapping[str, Any], Iterable["tuple[str, Any]"]]
 
@@ -45,6 +51,45 @@ def body(json: Any, data: Pairs | None, content: bytes | str | None, content_typ
         raw = content.encode("utf-8") if isinstance(content, str) else content
         return {"content_type": content_type or "application/octet-stream", "content": raw}
     return None
+
+
+PIECE = 64 * 1024
+"""How much of a file is read at once."""
+
+
+def _in_parts(body: Any) -> Any:
+    if isinstance(body, (bytes, bytearray, memoryview, str)):
+        raise TypeError("a body comes in parts; `request` takes one that is there already, as its `content`")
+    return body
+
+
+def parts(body: Body) -> Iterator[bytes]:
+    """A body's parts."""
+    read = getattr(_in_parts(body), "read", None)
+    return iter(body) if read is None else iter(lambda: read(PIECE), b"")
+
+
+def async_parts(body: AsyncBody) -> AsyncIterator[bytes]:
+    """The same on an event loop: also what is awaited, and files whose `read` is."""
+    return _awaited(_in_parts(body))
+
+
+async def _awaited(body: Any) -> AsyncIterator[bytes]:
+    read: Any = getattr(body, "read", None)
+    if read is not None:
+        while True:
+            part = read(PIECE)
+            if hasattr(part, "__await__"):
+                part = await part
+            if not part:
+                return
+            yield part
+    elif hasattr(body, "__aiter__"):
+        async for part in body:
+            yield part
+    else:
+        for part in body:
+            yield part
 
 
 def api_request(

@@ -19,7 +19,7 @@ from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, AsyncIterator
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from smalt import AsyncSmalt, Connector, Identity, Option, Presenter, Rejected, Secret, Smalt, SmaltError, WorkflowRunner, make_key
@@ -488,6 +488,15 @@ class World:
         if type(ended) is not asyncio.CancelledError:
             raise Failed(f"whoever went away was told {ended!r}")
         raise errors.CancelledByServerError("cancelled", "The caller went away.")
+
+    async def own_upload(self, account: str, application: str, method: str, path: str, parts: list[str], **options: Any) -> Any:
+        async def come() -> AsyncIterator[bytes]:
+            for part in parts:
+                yield part.encode()
+
+        body = (part.encode() for part in parts) if self.blocking else come()
+        upload = self.smalt.account(account).upload
+        return response(await self.call(upload, application, method, path, body, **options))
 
     async def own_advance(self, seconds: float) -> Any:
         if self.clock is None:
