@@ -344,6 +344,54 @@ def test_anyio_cancels_too() -> None:
     anyio.run(scopes)
 
 
+def test_an_upload_is_awaited_part_by_part(run: Run) -> None:
+    async def main() -> None:
+        pieces = [f"{n};".ljust(4096, ".").encode() for n in range(100)]
+        left = asyncio.Event()
+
+        class Opened:
+            """A file whose `read` is awaited, as those of aiofiles and anyio."""
+
+            async def read(self, size: int) -> bytes:
+                return pieces.pop(0) if pieces else b""
+
+        async def comes() -> AsyncIterator[bytes]:
+            for piece in list(pieces):
+                await asyncio.sleep(0)
+                yield piece
+
+        async def endless() -> AsyncIterator[bytes]:
+            try:
+                while True:
+                    yield bytes(1024)
+                    await asyncio.sleep(0.001)
+            finally:
+                left.set()
+
+        whole = b"".join(pieces).decode()
+        async with AsyncSmalt.sandbox() as smalt:
+            account = smalt.account("a")
+            await account.ensure()
+            await account.connect("sandbox-oauth")
+            for body in (comes(), pieces, Opened()):
+                answer = await account.upload("sandbox-oauth", "PUT", "echo", body)  # type: ignore[arg-type]
+                assert answer.status == 200 and answer.json()["body"] == whole
+            task = asyncio.ensure_future(account.upload("sandbox-oauth", "PUT", "echo", endless()))
+            await asyncio.sleep(0.05)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            del task
+            gc.collect()
+            await asyncio.wait_for(left.wait(), 60)
+            timed = account.with_timeout(0.2)
+            with pytest.raises(SmaltTimeoutError) as late:
+                await timed.upload("sandbox-oauth", "PUT", "echo", endless())
+            assert late.value.code == "outcome_unknown"
+
+    run(main())
+
+
 def test_events_are_an_async_iterator() -> None:
     async def watch() -> None:
         async with AsyncSmalt.sandbox() as smalt:

@@ -10,11 +10,12 @@ import sys
 import textwrap
 import threading
 from pathlib import Path
+from typing import Iterator
 
 import pytest
 
 from smalt import Smalt, SmaltError, make_key
-from smalt.errors import ConfigurationError, NotFoundError, SmaltTimeoutError
+from smalt.errors import ConfigurationError, ConflictError, NotFoundError, SmaltTimeoutError
 
 FULL = bool(os.environ.get("SMALT_FULL"))
 
@@ -311,6 +312,46 @@ def test_the_interpreter_ends_with_calls_in_flight() -> None:
             if process.returncode != 0 or "Fatal" in said or "panicked" in said:
                 failed.append((number, process.returncode, said[-500:]))
     assert not failed, f"{len(failed)} of {runs}: {failed[:3]}"
+
+
+def test_an_upload_is_sent_part_by_part(tmp_path: Path) -> None:
+    pieces = [f"{n};".ljust(4096, ".").encode() for n in range(300)]
+    whole = b"".join(pieces)
+    file = tmp_path / "body"
+    file.write_bytes(whole)
+    with Smalt.sandbox() as smalt:
+        account = smalt.account("a")
+        account.ensure()
+        with pytest.raises(ConflictError) as refused:
+            read = iter(pieces)
+            account.upload("sandbox-oauth", "PUT", "echo", read)
+        assert refused.value.code == "not_connected" and len(list(read)) > 250
+        account.connect("sandbox-oauth")
+        with file.open("rb") as opened:
+            for body in (pieces, iter(pieces), opened):
+                answer = account.upload("sandbox-oauth", "PUT", "echo", body, content_type="text/plain", query={"a": "b"})
+                came = answer.json()
+                assert (answer.status, came["method"], came["query"]) == (200, "PUT", "a=b")
+                assert came["headers"]["content-type"] == "text/plain" and "content-length" not in came["headers"]
+                assert came["body"].encode() == whole
+        sized = account.upload("sandbox-oauth", "PUT", "echo", pieces, length=len(whole)).json()
+        assert sized["headers"]["content-length"] == str(len(whole))
+        # One that says too little of itself is cut.
+        with pytest.raises(SmaltError):
+            account.upload("sandbox-oauth", "PUT", "echo", pieces, length=4)
+
+        def breaks() -> Iterator[bytes]:
+            yield b"half"
+            raise OSError("the disk is gone")
+
+        with pytest.raises(OSError, match="the disk is gone"):
+            account.upload("sandbox-oauth", "PUT", "echo", breaks())
+        for mistake in (b"bytes", "text"):
+            with pytest.raises(TypeError, match="parts"):
+                account.upload("sandbox-oauth", "PUT", "echo", mistake)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            account.upload("sandbox-oauth", "PUT", "echo", ["text"])  # type: ignore[list-item]
+        assert account.upload("sandbox-oauth", "PUT", "echo", [b"a"]).json()["body"] == "a"
 
 
 def test_errors_are_pickled() -> None:

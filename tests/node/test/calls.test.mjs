@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, openAsBlob, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { ConflictError, NotFoundError, Secret, Smalt, SmaltError, UnavailableError } from 'smalt'
@@ -150,6 +152,60 @@ test('an authenticated request, its pages, and fetch', async (t) => {
   const posted = await account.fetch('sandbox-oauth', 'echo', { method: 'POST', body: new URLSearchParams({ a: '1' }) })
   assert.match(await posted.text(), /a=1/)
   await assert.rejects(account.fetch('sandbox-oauth', 'https://elsewhere.example/'), { code: 'host_mismatch' })
+})
+
+test('an upload is sent part by part, whole and in order', async (t) => {
+  const { account } = await connected(t)
+  const pieces = Array.from({ length: 300 }, (_, n) => `${n};`.padEnd(4096, '.'))
+  const whole = pieces.join('')
+  async function* comes() {
+    for (const piece of pieces) yield Buffer.from(piece)
+  }
+  const sent = [comes(), Readable.from(comes()), pieces.map((piece) => Buffer.from(piece)), new Response(whole).body]
+  for (const body of sent) {
+    const answer = await account.upload('sandbox-oauth', 'PUT', 'echo', body, { contentType: 'text/plain', query: { a: 'b' } })
+    assert.equal(answer.status, 200)
+    const { method, query, headers, body: came } = answer.json()
+    assert.deepEqual([method, query, headers['content-type'], headers['content-length']], ['PUT', 'a=b', 'text/plain', undefined])
+    assert.ok(came === whole)
+  }
+  // A file says what it is, and how long.
+  const path = join(folder(t), 'page.html')
+  writeFileSync(path, whole)
+  const { headers, body } = (await account.upload('sandbox-oauth', 'PUT', 'echo', await openAsBlob(path, { type: 'text/html' }))).json()
+  assert.deepEqual([headers['content-type'], headers['content-length']], ['text/html', String(whole.length)])
+  assert.ok(body === whole)
+  // One that says too little of itself is cut.
+  await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', [Buffer.from('hello')], { length: 4 }), SmaltError)
+})
+
+test('an upload that ends early reads no more of its body, and says what was wrong', async (t) => {
+  const { smalt, account } = await connected(t)
+  const given = { read: 0, left: 0 }
+  async function* endless() {
+    try {
+      for (; ; given.read++) yield Buffer.alloc(1024)
+    } finally {
+      given.left++
+    }
+  }
+  await smalt.account('other').ensure()
+  await assert.rejects(smalt.account('other').upload('sandbox-oauth', 'PUT', 'echo', endless()), { code: 'not_connected' })
+  const broken = new Error('the disk is gone')
+  const breaks = async function* () {
+    yield Buffer.from('half')
+    throw broken
+  }
+  await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', breaks()), (error) => error === broken)
+  const gone = new AbortController()
+  setTimeout(() => gone.abort('left'), 50)
+  await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', endless(), { signal: gone.signal }), (error) => error === 'left')
+  await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', endless(), { signal: AbortSignal.abort('before') }), (error) => error === 'before')
+  while (given.left < 3) await new Promise((resolve) => setTimeout(resolve, 5))
+  for (const body of ['text', Buffer.from('text'), null, 3]) await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', body), TypeError)
+  await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', ['text']), /bytes/)
+  await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', [Buffer.from('a')], { json: {} }), { code: 'invalid_request' })
+  assert.equal((await account.upload('sandbox-oauth', 'PUT', 'echo', [Buffer.from('a')])).json().body, 'a')
 })
 
 test('a store outlives its engine; closing twice is nothing, and later calls are refused', async (t) => {

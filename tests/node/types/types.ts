@@ -1,5 +1,6 @@
 // What people's editors say: compiled with `tsc --strict`, never run.
 import { isSmaltError, NotFoundError, Secret, Smalt, SmaltError, type Account, type AnySmaltError, type Connection, type Connector, type Credential, type ErrorCode, type ErrorKind, type Event, type Json, type Project, type ProviderError, type ReauthError } from 'smalt'
+import { createReadStream } from 'node:fs'
 import { fixedClock, Sandbox } from 'smalt/testing'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -45,6 +46,15 @@ export async function calls(signal: AbortSignal): Promise<void> {
   const answer = await account.request('slack', 'POST', 'x', { json: { a: 1 }, query: { q: '1' }, headers: [{ name: 'a', value: 'b' }] })
   const read: { ok: boolean } = answer.json<{ ok: boolean }>()
   void read
+  const sent = await account.upload('slack', 'PUT', 'x', new Blob(['a']), { length: 1, contentType: 'text/plain', signal })
+  await account.upload('slack', 'PUT', 'x', createReadStream('x'))
+  await account.upload('slack', 'PUT', 'x', new Response('x').body!)
+  await account.upload('slack', 'PUT', 'x', [new Uint8Array(1)])
+  // @ts-expect-error a body comes in parts
+  await account.upload('slack', 'PUT', 'x', 'text')
+  // @ts-expect-error and has no JSON beside it
+  await account.upload('slack', 'PUT', 'x', [], { json: {} })
+  void sent.status
   const response: Response = await account.fetch('slack', new URL('https://slack.com/api/x'), { method: 'POST', body: new FormData(), signal })
   void response
 }
