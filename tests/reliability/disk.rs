@@ -76,13 +76,13 @@ impl Machine {
                 self.limit(Some(log));
             }
         }
-        self.exhaust();
+        self.exhaust(cause);
     }
 
     /// What is left of room is used up.
-    fn exhaust(&mut self) {
+    fn exhaust(&mut self, cause: Cause) {
         let told = self.tell(json!({"do": "exhaust"}));
-        assert!(told["stored"].as_u64().is_some(), "{told}");
+        assert!(told["stored"].as_u64().is_some(), "{cause:?}: {told}");
     }
 
     /// And now no longer.
@@ -153,7 +153,7 @@ fn r04_a_full_disk_stops_writes_and_nothing_else() {
                 if told != json!({"ok": null}) {
                     break;
                 }
-                machine.exhaust();
+                machine.exhaust(Cause::Full);
                 let more = machine.accounts();
                 assert!(more > with_fillers, "round {round}: {more} after {with_fillers} and one more");
                 with_fillers = more;

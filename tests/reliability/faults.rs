@@ -312,17 +312,22 @@ fn expected(fault: Fault) -> (Option<Code>, Option<Code>, Option<Code>, Revocati
     }
 }
 
-async fn open(provider: &impl Counterpart, fault: Fault) -> (Stage, Smalt) {
-    let port = match fault {
+/// A port of loopback that refuses. It is bound while this lives, so that nobody else is given it, and nobody listens.
+fn closed_port() -> (TcpSocket, u16) {
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = closed.local_addr().unwrap().port();
+    (closed, port)
+}
+
+/// With what keeps the port closed, where it is.
+async fn open(provider: &impl Counterpart, fault: Fault) -> (Stage, Smalt, Option<TcpSocket>) {
+    let (closed, port) = match fault {
         Fault::Refused => {
-            // Bound, so that nobody else is given the port while this process lives, and nobody listens.
-            let closed = TcpSocket::new_v4().unwrap();
-            closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-            let port = closed.local_addr().unwrap().port();
-            std::mem::forget(closed);
-            port
+            let (closed, port) = closed_port();
+            (Some(closed), port)
         }
-        _ => provider.port(),
+        _ => (None, provider.port()),
     };
     let scheme = if fault == Fault::NoTls { "https" } else { "http" };
     let project = json!({
@@ -335,7 +340,7 @@ async fn open(provider: &impl Counterpart, fault: Fault) -> (Stage, Smalt) {
     let stage = Stage::new(tempfile::tempdir().unwrap(), &serde_json::from_value(project).unwrap(), &[&oauth, &key]);
     let times = Timings { provider: Duration::from_secs(3), lease: Duration::from_secs(4), ..timings() };
     let smalt = stage.open_with(times).await;
-    (stage, smalt)
+    (stage, smalt, closed)
 }
 
 /// Each fault at each call: the right class of error, the right state in the store, and a good end when the fault is over.
@@ -354,7 +359,7 @@ async fn r30_every_fault_at_every_call_is_told_apart() {
 /// What went another way than it must.
 pub async fn one(fault: Fault, provider: &impl Counterpart) -> Vec<String> {
     let before = provider.counted();
-    let (stage, smalt) = open(provider, fault).await;
+    let (stage, smalt, _closed) = open(provider, fault).await;
     let (exchange, refresh, trial, revocation) = expected(fault);
     let mut wrong = Vec::new();
     let mut see = |what: &str, good: bool, seen: String| {

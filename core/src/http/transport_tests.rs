@@ -435,9 +435,11 @@ async fn r30_bad_servers_get_the_right_class() {
         assert_eq!(server.connections(), 1, "{what}: sent once");
     }
 
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound, so that nobody else is given the port, and nobody listens.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind((loopback(), 0).into()).unwrap();
     let policy = AddressPolicy::default().with(HostPort::parse("dead.test").unwrap());
-    let url = format!("http://dead.test:{}/", closed.port());
+    let url = format!("http://dead.test:{}/", closed.local_addr().unwrap().port());
     let unresolved: Lookup = Arc::new(|_| Box::pin(async { Err(io::Error::other("NXDOMAIN")) }));
     let hanging: Lookup = Arc::new(|_| Box::pin(std::future::pending()));
     for (what, lookup, cause) in [

@@ -288,8 +288,7 @@ async fn r71_more_than_it_bears_is_answered_or_told_when_to_come_again() {
     let right = world.call("GET", APPLICATION, &[("authorization", &ada)], Json::Null).await.expect(200).text;
     let places = Limits { connections: CALLERS / 2, ..Limits::default() };
     let serving = serve(world.api.clone(), places).await;
-    // Whoever waits for a place waits until another's rounds are over, and for `HANG` at most.
-    let rounds = size(40, 500);
+    let rounds = size(40, 1500);
     let (gate, mut callers) = (Arc::new(Barrier::new(CALLERS)), JoinSet::new());
     for n in 0..CALLERS {
         let (gate, address, right) = (gate.clone(), serving.address, right.clone());
