@@ -346,7 +346,7 @@ def test_anyio_cancels_too() -> None:
 
 def test_an_upload_is_awaited_part_by_part(run: Run) -> None:
     async def main() -> None:
-        pieces = [f"{n};".ljust(4096, ".").encode() for n in range(100)]
+        pieces = [f"{n};".ljust(1024, ".").encode() for n in range(60)]
         left = asyncio.Event()
 
         class Opened:
@@ -363,7 +363,7 @@ def test_an_upload_is_awaited_part_by_part(run: Run) -> None:
         async def endless() -> AsyncIterator[bytes]:
             try:
                 while True:
-                    yield bytes(1024)
+                    yield b"a"
                     await asyncio.sleep(0.001)
             finally:
                 left.set()

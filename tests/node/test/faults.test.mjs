@@ -28,12 +28,12 @@ test('s77: a panic in any exported function is an error, and the process lives',
   const { rest } = await wait({}, (id) => shared && api.answer(shared, id, asked, undefined))
   const sandbox = await wait({}, (id) => (shared.sandbox(id), undefined))
   // One of each, and arguments that each function takes, so that the panic is reached and no check before it.
-  const own = { Room: room, NativeEngine: engine, FixedClock: new addon.FixedClock(0), Sandbox: sandbox, NativeApi: api, NativeUpload: api.upload(), NativeBody: rest }
+  const own = { Room: room, NativeEngine: engine, FixedClock: new addon.FixedClock(0), Sandbox: sandbox, NativeApi: api, NativeUpload: room.upload(), NativeBody: rest }
   const given = {
     cancel: [1], forget: [1], embedded: [1, {}, {}, undefined], sandbox: [1], visit: [1, ''], answer: [1, 1], reject: [1, ''],
     fail: [1, '', ''], passOn: [1, {}], contextRequest: [1, 1, {}], session: [''], actingAs: [''], tryCredential: [room, '', '', ''],
     connect: [room, 1, {}, 0], capabilities: [room], close: [1], advance: [1], http: [{}], panicked: [1, ''], remote: [1, {}, {}], verifyWebhook: [{}],
-    push: [1, new Uint8Array(1)], end: [true], next: [1], 'NativeApi.answer': [room, 1, {}, undefined],
+    'NativeEngine.upload': [room, 1, {}, room.upload(), 0], push: [1, new Uint8Array(1)], end: [true], next: [1], 'NativeApi.answer': [room, 1, {}, undefined],
     readyCounts: [0], readyIsGone: [0], readyDrop: [0], call: [engine.number(), 1, '', {}, 0], command: [['smalt', '--version']],
   }
   const reached = new Set()
