@@ -204,7 +204,7 @@ class Parity(unittest.TestCase):
         lost = [
             ("python", "embedded", "deliver_webhooks", PYTHON + "_async.py", r'            "deliver_webhooks": deliver_webhooks,\n', ""),
             ("python", "remote", "retries", PYTHON + "_sync.py", r'            "retries": retries,\n', ""),
-            ("python", "remote", "timeout", PYTHON + "_sync.py", r'"timeout": _seconds\(timeout\)', '"timeout": _seconds(None)'),
+            ("python", "remote", "timeout", PYTHON + "_sync.py", r'"timeout": _seconds\(timeout\),(\s+"attempt)', r'"timeout": _seconds(None),\1'),
             ("python", "embedded", "runner", PYTHON + "_sync.py", r"connectors, named, keys, runner, clock", "connectors, named, keys, None, clock"),
             ("node", "remote", "timeout", NODE_ROOM + "smalt.ts", r"timeout: seconds\(timeout\), ", ""),
             ("node", "remote", "retries", NODE_ROOM + "smalt.ts", r"connectTimeout, \.\.\.values", "connectTimeout, retries, ...values"),
