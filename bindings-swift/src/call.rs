@@ -10,7 +10,7 @@ use smalt::{
     operations::Operation,
     plugin::Scope,
 };
-use smalt_bridge::{ConnectOptions, Engine, ResumeOptions, context_request, misread};
+use smalt_bridge::{ConnectOptions, Engine, ResumeOptions, UploadOptions, context_request, misread};
 
 use crate::{
     error::{Failed, quiet, raised, written},
@@ -19,6 +19,7 @@ use crate::{
     port::Port,
     ready::Seats,
     table::Table,
+    upload::Uploads,
 };
 
 /// An engine, and where its calls end.
@@ -29,11 +30,12 @@ pub struct Open {
     /// Its plugins are called as long as it is open.
     pub _home: Arc<Home>,
     pub seats: Arc<Seats>,
+    pub uploads: Uploads,
 }
 
 impl Open {
     pub fn new(engine: Engine, port: Arc<Port>, home: Arc<Home>) -> Self {
-        Self { engine, port, _home: home, seats: Arc::default() }
+        Self { engine, port, _home: home, seats: Arc::default(), uploads: Uploads::default() }
     }
 }
 
@@ -42,7 +44,7 @@ pub static ENGINES: Table<Open> = Table::new();
 /// What stands before a request.
 #[derive(Deserialize)]
 pub struct Head {
-    /// The operation's name; `connect`, `resume`, `context` (a connector's own call) and `close` are beside them.
+    /// The operation's name; `connect`, `resume`, `upload` with `upload_part`, `context` (a connector's own call) and `close` are beside them.
     op: String,
     /// The session's token; absent: the organisation asks. Empty for a session whose tokens come from a provider.
     #[serde(default)]
@@ -87,7 +89,7 @@ pub fn read(call: &[u8]) -> Result<(Head, Value)> {
 
 type Work = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>>;
 
-fn prepare(open: &Open, call: &[u8]) -> Result<(Work, Option<Duration>)> {
+fn prepare(open: &Open, number: u64, call: &[u8]) -> Result<(Work, Option<Duration>)> {
     let (mut head, request) = read(call)?;
     let time = head.timeout.map(|time| Duration::try_from_secs_f64(time).map_err(|_| mistake("`timeout`"))).transpose()?;
     let asked = head.within.map(|number| {
@@ -107,6 +109,19 @@ fn prepare(open: &Open, call: &[u8]) -> Result<(Work, Option<Duration>)> {
             let options = ResumeOptions::deserialize(request).map_err(|error| misread("`resume_connect`", error))?;
             let resume = engine.resume(head.caller(), options, scope);
             Box::pin(async move { written(&resume.await?) })
+        }
+        "upload" => {
+            let options = UploadOptions::deserialize(request).map_err(|error| misread("`upload`", error))?;
+            let (known, source) = open.uploads.begin(number);
+            let upload = engine.upload(head.caller(), options, source, scope);
+            Box::pin(async move {
+                let _known = known;
+                written(&Exposed(&upload.await?))
+            })
+        }
+        "upload_part" => {
+            let taken = open.uploads.take(request)?;
+            Box::pin(async move { written(&taken.await) })
         }
         "context" => {
             let request = ApiRequest::deserialize(request).map_err(|error| misread("the request", error))?;
@@ -153,7 +168,7 @@ pub fn call_start(engine: u64, number: u64, call: Vec<u8>) -> Result<(), Failed>
         }
         let open = ENGINES.get(engine)?;
         let port = open.port.clone();
-        match smalt_bridge::contained(|| prepare(&open, &call)) {
+        match smalt_bridge::contained(|| prepare(&open, number, &call)) {
             Err(error) => port.ended(number, Err(error)),
             Ok((work, time)) => begin(&port, number, time, work),
         }

@@ -54,6 +54,8 @@ class Parity(unittest.TestCase):
         self.says("kotlin", "`connect` of `ConnectingFutures` differs", "`device: Boolean = false`", "Java.kt:")
         self.change(java, r"atMost: Int = 1000", "atMost: Int = 100")
         self.says("kotlin", "`pages` of `JavaAccount` differs", "`atMost: Int = 1000`")
+        self.change(java, r"body: InputStream", "body: ByteArray")
+        self.says("kotlin", "`upload` of `JavaAccount` differs", "`body: InputStream`")
         self.change(java, r"fun revoke\(", "fun revokeIt(")
         self.says("kotlin", "`JavaSession` lacks `revoke`", "Account.kt:")
         self.change(java, r"    @JvmOverloads\n(    public fun session\()", r"\1")
