@@ -5,10 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use serde::Deserialize;
-use serde_json::Value;
-use smalt::Result;
-use smalt_bridge::{Parts, PartsSource, host::Bytes, misread};
+use smalt_bridge::{Parts, PartsSource};
 
 /// Those of one engine.
 #[derive(Clone, Default)]
@@ -23,14 +20,6 @@ impl Drop for Known {
     }
 }
 
-#[derive(Deserialize)]
-struct Part {
-    upload: u64,
-    /// A part, as base64; absent: the body is whole.
-    #[serde(default)]
-    part: Option<Bytes>,
-}
-
 impl Uploads {
     fn bodies(&self) -> MutexGuard<'_, HashMap<u64, Parts>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -43,30 +32,25 @@ impl Uploads {
         (Known(self.clone(), number), source)
     }
 
-    /// Takes a part, or the end. False when no more is wanted: the call has ended, or reads no further.
-    ///
-    /// # Errors
-    /// `invalid_request`.
-    pub fn take(&self, request: Value) -> Result<impl Future<Output = bool> + Send + use<>> {
-        let Part { upload, part } = Part::deserialize(request).map_err(|error| misread("`upload_part`", error))?;
-        let parts = self.bodies().get(&upload).cloned();
-        let pushed = match (parts, part) {
-            (Some(parts), Some(mut part)) => Some(parts.push(std::mem::take(&mut *part.0))),
-            (Some(parts), None) => {
+    /// Takes a part, or where that is empty the end. False when no more is wanted: the call has ended, or reads no further.
+    pub fn take(&self, number: u64, part: Vec<u8>) -> impl Future<Output = bool> + Send + use<> {
+        let parts = self.bodies().get(&number).cloned();
+        let pushed = match parts {
+            Some(parts) if part.is_empty() => {
                 parts.end(true);
                 None
             }
-            (None, _) => None,
+            parts => parts.map(|parts| parts.push(part)),
         };
-        Ok(async move {
+        async move {
             match pushed {
                 Some(pushed) => pushed.await,
                 None => false,
             }
-        })
+        }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "embedded"))]
     pub fn is_empty(&self) -> bool {
         self.bodies().is_empty()
     }

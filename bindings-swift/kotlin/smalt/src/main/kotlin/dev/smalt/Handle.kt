@@ -158,17 +158,16 @@ internal class Handle(
         upload: Long,
         body: Flow<ByteArray>,
     ) {
-        // Its time is the call's.
-        val untimed = with(timeout = null)
+        val head =
+            obj {
+                put("op", json("upload_part"))
+                put("upload", json(upload))
+            }.bytes()
         var wanted = true
 
-        suspend fun part(part: ByteArray?) {
-            val request =
-                obj {
-                    put("upload", json(upload))
-                    putSome("part", part) { json(it) }
-                }
-            wanted = booleanOf(untimed.operation("upload_part", request, within = null))
+        suspend fun part(part: ByteArray) {
+            val text = head + part
+            wanted = booleanOf(parsed(Port.call { native.callStart(engine.number, it, text) }))
         }
         body
             .takeWhile { whole ->
@@ -177,12 +176,13 @@ internal class Handle(
                 }
                 wanted
             }.collect()
-        if (wanted) part(null)
+        // An empty one is the end.
+        if (wanted) part(ByteArray(0))
     }
 
     private companion object {
         /** How many bytes of an upload cross at once, at most. */
-        const val PART = 32 shl 10
+        const val PART = 64 shl 10
     }
 }
 
