@@ -340,11 +340,16 @@ def errors() -> str:
     body += [f"            .{name_of(row['code'])}: .{name_of(row['kind'])}," for row in rows] + ["        ]", "    }"]
     for row in (row for row in rows if row["code"] in g.PRESENTERS):
         name, kind, retry = name_of(row["code"]), name_of(row["kind"]), name_of(row["retry"])
+        *reason, last = g.schema.wrap(f"{row['meaning']} {row['next']}", "            ")
         body += [
             "",
             *doc(f"What a ``Presenter`` throws: {g.PRESENTERS[row['code']]}. It is no cancelled task.", "    "),
             f"    public static var {name}: SmaltError {{",
-            f'        var error = SmaltError(.{kind}, .{name}, "{row["meaning"]} {row["next"]}", retry: .{retry})',
+            '        let reason = """',
+            *(f"{line} \\" for line in reason),
+            last,
+            '            """',
+            f"        var error = SmaltError(.{kind}, .{name}, reason, retry: .{retry})",
             f"        error.httpStatus = {row['http_status']}",
             "        return error",
             "    }",

@@ -10,7 +10,7 @@ use smalt::{
     operations::Operation,
     plugin::Scope,
 };
-use smalt_bridge::{ConnectOptions, Engine, ResumeOptions, context_request, misread};
+use smalt_bridge::{ConnectOptions, Engine, ResumeOptions, UploadOptions, context_request, misread};
 
 use crate::{
     error::{Failed, quiet, raised, written},
@@ -19,6 +19,7 @@ use crate::{
     port::Port,
     ready::Seats,
     table::Table,
+    upload::Uploads,
 };
 
 /// An engine, and where its calls end.
@@ -29,11 +30,12 @@ pub struct Open {
     /// Its plugins are called as long as it is open.
     pub _home: Arc<Home>,
     pub seats: Arc<Seats>,
+    pub uploads: Uploads,
 }
 
 impl Open {
     pub fn new(engine: Engine, port: Arc<Port>, home: Arc<Home>) -> Self {
-        Self { engine, port, _home: home, seats: Arc::default() }
+        Self { engine, port, _home: home, seats: Arc::default(), uploads: Uploads::default() }
     }
 }
 
@@ -42,7 +44,7 @@ pub static ENGINES: Table<Open> = Table::new();
 /// What stands before a request.
 #[derive(Deserialize)]
 pub struct Head {
-    /// The operation's name; `connect`, `resume`, `context` (a connector's own call) and `close` are beside them.
+    /// The operation's name; `connect`, `resume`, `upload` with `upload_part`, `context` (a connector's own call) and `close` are beside them.
     op: String,
     /// The session's token; absent: the organisation asks. Empty for a session whose tokens come from a provider.
     #[serde(default)]
@@ -56,6 +58,9 @@ pub struct Head {
     /// Seconds that it may take.
     #[serde(default)]
     timeout: Option<f64>,
+    /// The number of the `upload` that an `upload_part` is for, whose bytes stand behind the head; none: the body is whole.
+    #[serde(default)]
+    upload: Option<u64>,
 }
 
 impl Head {
@@ -75,20 +80,38 @@ pub fn mistake(what: &str) -> Error {
     Error::new(Code::InvalidRequest, format!("{what} is not in the form that it must have"))
 }
 
-/// The text of a call: its head, then its request. Both are taken apart before they are read: a reader of texts for every type would make
-/// the library larger by a tenth.
-pub fn read(call: &[u8]) -> Result<(Head, Value)> {
+/// The head of a call, and what stands behind it. Texts are taken apart before they are read: a reader of texts for every type would make the
+/// library larger by a tenth.
+fn parted(call: &[u8]) -> Result<(Head, &[u8])> {
     let mut texts = serde_json::Deserializer::from_slice(call).into_iter::<Value>();
     // What serde says of a mistake repeats what stood there.
     let head = texts.next().and_then(|head| Head::deserialize(head.ok()?).ok()).ok_or_else(|| mistake("the call's head"))?;
+    Ok((head, call.get(texts.byte_offset()..).unwrap_or_default()))
+}
+
+fn request(text: &[u8]) -> Result<Value> {
+    let mut texts = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
     // `close` asks for nothing more.
-    Ok((head, texts.next().unwrap_or(Ok(Value::Null)).map_err(|_| mistake("the request"))?))
+    texts.next().unwrap_or(Ok(Value::Null)).map_err(|_| mistake("the request"))
+}
+
+/// The text of a call: its head, then its request.
+pub fn read(call: &[u8]) -> Result<(Head, Value)> {
+    let (head, rest) = parted(call)?;
+    Ok((head, request(rest)?))
 }
 
 type Work = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>>;
 
-fn prepare(open: &Open, call: &[u8]) -> Result<(Work, Option<Duration>)> {
-    let (mut head, request) = read(call)?;
+fn prepare(open: &Open, number: u64, call: &[u8]) -> Result<(Work, Option<Duration>)> {
+    let (mut head, rest) = parted(call)?;
+    if head.op == "upload_part" {
+        // Bytes as they are: as a text a large body would take longer to read than to send.
+        let upload = head.upload.ok_or_else(|| mistake("`upload`"))?;
+        let taken = open.uploads.take(upload, rest.to_vec());
+        return Ok((Box::pin(async move { written(&taken.await) }), None));
+    }
+    let request = request(rest)?;
     let time = head.timeout.map(|time| Duration::try_from_secs_f64(time).map_err(|_| mistake("`timeout`"))).transpose()?;
     let asked = head.within.map(|number| {
         let gone = || Error::new(Code::PluginTimeout, "nobody waits any more for the plugin that makes this call");
@@ -107,6 +130,15 @@ fn prepare(open: &Open, call: &[u8]) -> Result<(Work, Option<Duration>)> {
             let options = ResumeOptions::deserialize(request).map_err(|error| misread("`resume_connect`", error))?;
             let resume = engine.resume(head.caller(), options, scope);
             Box::pin(async move { written(&resume.await?) })
+        }
+        "upload" => {
+            let options = UploadOptions::deserialize(request).map_err(|error| misread("`upload`", error))?;
+            let (known, source) = open.uploads.begin(number);
+            let upload = engine.upload(head.caller(), options, source, scope);
+            Box::pin(async move {
+                let _known = known;
+                written(&Exposed(&upload.await?))
+            })
         }
         "context" => {
             let request = ApiRequest::deserialize(request).map_err(|error| misread("the request", error))?;
@@ -153,7 +185,7 @@ pub fn call_start(engine: u64, number: u64, call: Vec<u8>) -> Result<(), Failed>
         }
         let open = ENGINES.get(engine)?;
         let port = open.port.clone();
-        match smalt_bridge::contained(|| prepare(&open, &call)) {
+        match smalt_bridge::contained(|| prepare(&open, number, &call)) {
             Err(error) => port.ended(number, Err(error)),
             Ok((work, time)) => begin(&port, number, time, work),
         }

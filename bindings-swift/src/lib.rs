@@ -23,5 +23,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod upload;
 
 uniffi::setup_scaffolding!();

@@ -18,6 +18,8 @@ CLASSES = {
 }
 # Whoever takes a list's items one by one; it stands last.
 TAKER = re.compile(r"^taker: Consumer<[^>]*>$")
+# What Java gives in the place of what Kotlin does.
+INSTEAD = {"body: Flow<ByteArray>": "body: InputStream"}
 
 
 def members(text: str, name: str) -> dict[str, tuple[Function, str]]:
@@ -60,7 +62,8 @@ def check(root: Path) -> list[str]:
             if verb not in theirs:
                 said.append(f"kotlin: `{like}` lacks `{verb}` of `{name}` ({PACKAGE}/{file}:{function.line})")
                 continue
-            wanted, its = parameters(function.head), parameters(theirs[verb][0].head)
+            wanted = [INSTEAD.get(one, one) for one in parameters(function.head)]
+            its = parameters(theirs[verb][0].head)
             if answers == "Flow" and its and TAKER.match(its[-1]):
                 its = its[:-1]
             if wanted != its:

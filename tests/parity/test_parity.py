@@ -54,6 +54,8 @@ class Parity(unittest.TestCase):
         self.says("kotlin", "`connect` of `ConnectingFutures` differs", "`device: Boolean = false`", "Java.kt:")
         self.change(java, r"atMost: Int = 1000", "atMost: Int = 100")
         self.says("kotlin", "`pages` of `JavaAccount` differs", "`atMost: Int = 1000`")
+        self.change(java, r"body: InputStream", "body: ByteArray")
+        self.says("kotlin", "`upload` of `JavaAccount` differs", "`body: InputStream`")
         self.change(java, r"fun revoke\(", "fun revokeIt(")
         self.says("kotlin", "`JavaSession` lacks `revoke`", "Account.kt:")
         self.change(java, r"    @JvmOverloads\n(    public fun session\()", r"\1")
@@ -204,7 +206,7 @@ class Parity(unittest.TestCase):
         lost = [
             ("python", "embedded", "deliver_webhooks", PYTHON + "_async.py", r'            "deliver_webhooks": deliver_webhooks,\n', ""),
             ("python", "remote", "retries", PYTHON + "_sync.py", r'            "retries": retries,\n', ""),
-            ("python", "remote", "timeout", PYTHON + "_sync.py", r'"timeout": _seconds\(timeout\)', '"timeout": _seconds(None)'),
+            ("python", "remote", "timeout", PYTHON + "_sync.py", r'"timeout": _seconds\(timeout\),(\s+"attempt)', r'"timeout": _seconds(None),\1'),
             ("python", "embedded", "runner", PYTHON + "_sync.py", r"connectors, named, keys, runner, clock", "connectors, named, keys, None, clock"),
             ("node", "remote", "timeout", NODE_ROOM + "smalt.ts", r"timeout: seconds\(timeout\), ", ""),
             ("node", "remote", "retries", NODE_ROOM + "smalt.ts", r"connectTimeout, \.\.\.values", "connectTimeout, retries, ...values"),

@@ -90,6 +90,55 @@ fn a_seat_is_told_what_core_has_let_go_of() {
     seats_clear(engine);
 }
 
+/// A body in parts is known by its call's number, to its own engine, and as long as that call.
+#[test]
+fn a_body_in_parts_goes_with_its_call() {
+    let host = Host::new();
+    let (engine, other) = (host.open(), host.open());
+    let begin = |number: u64, application: &str| {
+        let request = json!({"account": "a", "application": application, "method": "PUT", "path": "echo"});
+        let upload = json!({"request": request, "content_type": "text/plain"});
+        call_start(engine, number, format!("{}{upload}", json!({"op": "upload"})).into_bytes()).unwrap();
+    };
+    let part = |number: u64, part: &[u8]| [json!({"op": "upload_part", "upload": number}).to_string().as_bytes(), part].concat();
+    let give = |engine: u64, number: u64, bytes: &[u8]| {
+        call_start(engine, 2, part(number, bytes)).unwrap();
+        host.ended(2).unwrap()
+    };
+    let left = || ENGINES.get(engine).unwrap().uploads.is_empty();
+    host.call(engine, "upsert_account", json!({"id": "a"})).unwrap();
+    begin(9, "sandbox-key");
+    assert_eq!(host.ended(9).unwrap_err()["code"], "not_connected");
+    assert_eq!((give(engine, 9, b"hel"), left()), (json!(false), true), "nobody takes it");
+    let inputs = json!({"key": "sandbox-key-good", "workspace": "acme"});
+    host.call(engine, "connect", json!({"account": "a", "application": "sandbox-key", "inputs": inputs})).unwrap();
+    begin(10, "sandbox-key");
+    assert_eq!(give(other, 10, b"xxx"), false, "it is another engine's");
+    assert_eq!((give(engine, 10, b"hel"), give(engine, 10, b" \0{\"\xff")), (json!(true), json!(true)));
+    assert!(!left());
+    call_start(engine, 2, br#"{"op":"upload_part"}hush"#.to_vec()).unwrap();
+    let error = host.ended(2).unwrap_err();
+    assert!(error["code"] == "invalid_request" && !error.to_string().contains("hush"), "{error}");
+    // The answer may come before that of the end.
+    call_start(engine, 2, part(10, b"")).unwrap();
+    let answer = host.ended(10).unwrap();
+    let body: smalt_bridge::host::Bytes = serde_json::from_value(answer["body"].clone()).unwrap();
+    let body: Value = serde_json::from_slice(&body.0).unwrap();
+    assert_eq!((&answer["status"], &body["body"]), (&json!(200), &json!("hel \0{\"\u{fffd}")));
+    assert!(left());
+    // Cancelled, it is gone with its call.
+    begin(11, "sandbox-key");
+    assert_eq!((give(engine, 11, b"hel"), left()), (json!(true), false));
+    call_cancel(host.0, 11).unwrap();
+    assert_eq!(host.ended(11).unwrap_err()["code"], "cancelled");
+    while !left() {
+        std::thread::yield_now();
+    }
+    assert_eq!(give(engine, 11, b"lo"), false);
+    begin(12, "");
+    assert!(host.ended(12).is_err() && left());
+}
+
 #[test]
 fn mistakes_name_no_value_and_end_their_own_call() {
     let host = Host::new();

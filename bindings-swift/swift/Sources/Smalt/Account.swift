@@ -75,6 +75,45 @@ public struct Account: Linked, CustomStringConvertible {
         return try await handle.ask("request", request.fields())
     }
 
+    /// An authenticated call whose body comes in parts: they are read no faster than they are sent, and no further once the call has ended. The
+    /// provider's answer is returned whatever its status, whole, up to 8 MiB.
+    ///
+    /// A body that throws cuts the upload off, which the provider does not take for whole; its error comes out. The body's iterator should heed
+    /// its task's cancellation, as those of `AsyncStream` do: the call ends after it.
+    ///
+    /// - Parameters:
+    ///   - application: The application's slug.
+    ///   - method: `POST`, `PUT`, …
+    ///   - path: A path below the application's base URL, or a full URL on its host.
+    ///   - body: The parts, in their order and of any size.
+    ///   - contentType: The body's media type.
+    ///   - length: How many bytes the body has; absent: it is sent in chunks, which not every provider takes.
+    ///   - query: Query parameters.
+    ///   - headers: More headers.
+    ///   - connection: The connection; absent: the default one.
+    ///   - timeout: How long either side may be silent; default 30 s.
+    ///   - maxBody: The most bytes that are sent; default 1 GiB.
+    /// - Throws: ``SmaltError``: `uploadNotRepeated` when the token died meanwhile: it is renewed then, and the upload can be sent again from its
+    ///   beginning. And as ``request(_:_:_:query:headers:body:connection:timeout:maxBody:)``.
+    public func upload<Parts: AsyncSequence & Sendable>(
+        _ application: String,
+        _ method: String,
+        _ path: String,
+        body: Parts,
+        contentType: String = "application/octet-stream",
+        length: Int? = nil,
+        query: [String: String] = [:],
+        headers: [String: String] = [:],
+        connection: String? = nil,
+        timeout: Duration? = nil,
+        maxBody: Int? = nil
+    ) async throws -> ApiAnswer where Parts.Element == Data {
+        let request = Request(
+            account: accountID, application: application, method: method, path: path, query: query, headers: headers,
+            connection: connection, timeout: timeout, maxBody: maxBody)
+        return try await handle.upload(["request": request.fields(), "content_type": contentType, "length": length], body)
+    }
+
     /// An authenticated call for one page of a provider's list. Takes what
     /// ``request(_:_:_:query:headers:body:connection:timeout:maxBody:)`` takes.
     ///

@@ -376,14 +376,21 @@ extension SmaltError {
 
     /// What a ``Presenter`` throws: the user closed the page. It is no cancelled task.
     public static var userCancelled: SmaltError {
-        var error = SmaltError(.flow, .userCancelled, "The user closed the authorize page. Offer the connect button again.", retry: .afterReauth)
+        let reason = """
+            The user closed the authorize page. Offer the connect button again.
+            """
+        var error = SmaltError(.flow, .userCancelled, reason, retry: .afterReauth)
         error.httpStatus = 409
         return error
     }
 
     /// What a ``Presenter`` throws: something blocked the window. It is no cancelled task.
     public static var windowBlocked: SmaltError {
-        var error = SmaltError(.flow, .windowBlocked, "The authorize page could not be opened: something blocked its window. Open it from the user's own click, or use `start_connect` and redirect the user.", retry: .afterReauth)
+        let reason = """
+            The authorize page could not be opened: something blocked its window. Open it from the user's own click, or \
+            use `start_connect` and redirect the user.
+            """
+        var error = SmaltError(.flow, .windowBlocked, reason, retry: .afterReauth)
         error.httpStatus = 409
         return error
     }

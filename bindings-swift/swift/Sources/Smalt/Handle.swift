@@ -150,6 +150,52 @@ public struct Handle: Sendable {
     func waited(_ op: String, _ request: Fields) async throws -> Credential {
         try Packed.read(await answer(op, request)) { try $0.credential() }
     }
+
+    /// How many bytes of an upload cross at once, at most.
+    private static let part = 64 << 10
+
+    /// A call whose body is handed over while it is under way, each part when there is room for it. The body that fails ends the call, and the
+    /// call that ends the reading of the body.
+    func upload<Parts: AsyncSequence & Sendable>(_ request: Fields, _ body: Parts) async throws -> ApiAnswer where Parts.Element == Data {
+        let (engine, token) = try await opened()
+        let text = try text("upload", token, request, Within.number)
+        // Its call's number, once that is begun.
+        let (numbers, begun) = AsyncStream.makeStream(of: UInt64.self)
+        return try await withThrowingTaskGroup(of: Data?.self) { group in
+            defer { group.cancelAll() }
+            group.addTask {
+                try await Port.shared.call { number in
+                    try callStart(engine: engine.number, number: number, call: text)
+                    begun.yield(number)
+                    begun.finish()
+                }
+            }
+            group.addTask {
+                for await number in numbers { try await give(body, to: number, of: engine) }
+                return nil
+            }
+            while let ended = try await group.next() {
+                if let ended { return try Codec.value(ended) }
+            }
+            throw CancellationError()
+        }
+    }
+
+    /// Hands a body over to the call of this number, as long as that takes it. What is not whole then is cut off with the call.
+    private func give<Parts: AsyncSequence>(_ body: Parts, to upload: UInt64, of engine: Engine) async throws where Parts.Element == Data {
+        let head = try Codec.data(["op": "upload_part", "upload": upload] as Fields)
+        func wanted(_ part: Data) async throws -> Bool {
+            try Codec.value(await Port.shared.call { try callStart(engine: engine.number, number: $0, call: head + part) })
+        }
+        for try await whole in body {
+            for start in stride(from: whole.startIndex, to: whole.endIndex, by: Self.part) {
+                let part = whole[start..<min(start + Self.part, whole.endIndex)]
+                if try await !wanted(part) { return }
+            }
+        }
+        // An empty one is the end. A body whose reader was cancelled may end as if there were no more: then no call is begun.
+        _ = try await wanted(Data())
+    }
 }
 
 extension Handle: Discreet {

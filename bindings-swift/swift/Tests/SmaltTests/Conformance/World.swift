@@ -139,7 +139,7 @@ extension World {
             typedCalls.with { $0 += 1 }
             return try plain(await account.credential(try args.read("application", String.self), connection: connection))
         }
-        guard verb == "request" || verb == "request_page" else { return nil }
+        guard verb == "request" || verb == "request_page" || verb == "upload" else { return nil }
         let (application, method) = (try args.read("application", String.self), try args.read("method", String.self))
         let path = try args.read("path", String.self)
         func texts(_ name: String) throws -> [String: String] { try args.read(name, Args.self, [:]).mapValues { words($0) } }
@@ -147,6 +147,19 @@ extension World {
         let (timeout, maxBody) = (try args.read("timeout", Duration?.self, nil), try args.read("max_body", Int?.self, nil))
         let known: Set = ["application", "method", "path", "query", "headers", "json", "connection", "timeout", "max_body"]
         typedCalls.with { $0 += 1 }
+        if verb == "upload" {
+            try args.only(known.subtracting(["json"]).union(["content_type", "length", "parts"]))
+            let parts = try args.read("parts", [String].self)
+            let body = AsyncStream { body in
+                for part in parts { body.yield(Data(part.utf8)) }
+                body.finish()
+            }
+            let answer = try await account.upload(
+                application, method, path, body: body, contentType: try args.read("content_type", String.self),
+                length: try args.read("length", Int?.self, nil), query: query, headers: headers, connection: connection, timeout: timeout,
+                maxBody: maxBody)
+            return response(answer)
+        }
         if verb == "request" {
             try args.only(known)
             let answer = try await account.request(

@@ -12,6 +12,7 @@ import dev.smalt.Secret;
 import dev.smalt.Session;
 import dev.smalt.Smalt;
 import dev.smalt.SmaltException;
+import java.io.ByteArrayInputStream;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
@@ -39,6 +40,8 @@ class JavaTest {
                     .thenAccept(config -> assertEquals("sandbox-oauth", config.getApplication()))
                     .get();
             assertTrue(account.request("sandbox-oauth", "GET", "items").get().getStatus() == 200);
+            var body = new ByteArrayInputStream("hello".getBytes(StandardCharsets.UTF_8));
+            assertTrue(account.upload("sandbox-oauth", "PUT", "echo", body, "text/plain", 5L).get().getText().contains("hello"));
             var failed = assertThrows(ExecutionException.class, () -> account.credential("sandbox-key").get());
             assertEquals("not_connected", assertInstanceOf(SmaltException.Conflict.class, failed.getCause()).getCode());
         }

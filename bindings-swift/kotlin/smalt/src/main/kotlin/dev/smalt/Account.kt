@@ -110,6 +110,48 @@ public class Account internal constructor(
     }
 
     /**
+     * An authenticated call whose body comes in parts: the flow is collected no faster than it is sent, and no further once the call has ended.
+     * The provider's answer is returned whatever its status, whole, up to 8 MiB. A body that throws cuts the upload off, which the provider does
+     * not take for whole; its exception comes out.
+     *
+     * @param application The application's slug.
+     * @param method `POST`, `PUT`, …
+     * @param path A path below the application's base URL, or a full URL on its host.
+     * @param body The parts, in their order and of any size. Collected once.
+     * @param contentType The body's media type.
+     * @param length How many bytes the body has; absent: it is sent in chunks, which not every provider takes.
+     * @param query Query parameters.
+     * @param headers More headers.
+     * @param connection The connection; absent: the default one.
+     * @param timeout How long either side may be silent; default 30 s.
+     * @param maxBody The most bytes that are sent; default 1 GiB.
+     * @throws SmaltException.Provider `upload_not_repeated` when the token died meanwhile: it is renewed then, and the upload can be sent
+     *   again from its beginning. And as [request].
+     */
+    public suspend fun upload(
+        application: String,
+        method: String,
+        path: String,
+        body: Flow<ByteArray>,
+        contentType: String = "application/octet-stream",
+        length: Long? = null,
+        query: Map<String, String> = emptyMap(),
+        headers: Map<String, String> = emptyMap(),
+        connection: String? = null,
+        timeout: Duration? = null,
+        maxBody: Long? = null,
+    ): ApiAnswer {
+        val request = apiRequest(id, application, method, path, query, headers, null, connection, timeout, maxBody)
+        val upload =
+            obj {
+                put("request", JsonObject(request))
+                put("content_type", json(contentType))
+                putSome("length", length) { json(it) }
+            }
+        return apiAnswerOf(handle.upload(upload, body))
+    }
+
+    /**
      * An authenticated call for one page of a provider's list. Takes what [request] takes.
      *
      * @param cursor Where the last page ended; absent: the first page.

@@ -4,8 +4,15 @@ import java.lang.ref.WeakReference
 import java.util.concurrent.atomic.AtomicBoolean
 import kotlin.time.Duration
 import kotlin.time.DurationUnit
+import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.async
+import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.currentCoroutineContext
 import kotlinx.coroutines.ensureActive
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.collect
+import kotlinx.coroutines.flow.takeWhile
+import kotlinx.coroutines.selects.select
 import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonObject
 
@@ -113,6 +120,70 @@ internal class Handle(
         request: JsonObject,
         within: Long? = Within.here,
     ): Credential = Packed.read(answer(op, request, within)) { credential() }
+
+    /**
+     * A call whose body is handed over while it is under way, each part when there is room for it. The body that fails ends the call, and
+     * the call that ends the reading of the body.
+     */
+    suspend fun upload(
+        request: JsonObject,
+        body: Flow<ByteArray>,
+    ): JsonElement {
+        val text = text("upload", request, Within.here)
+        return coroutineScope {
+            val begun = CompletableDeferred<Long>()
+            val answer =
+                async {
+                    Port.call { number ->
+                        native.callStart(engine.number, number, text)
+                        begun.complete(number)
+                    }
+                }
+            val given = async { give(begun.await(), body) }
+            // Whatever the body throws, also an exception of cancellation, comes out here.
+            val json =
+                select {
+                    answer.onAwait {
+                        given.cancel()
+                        it
+                    }
+                    given.onAwait { answer.await() }
+                }
+            parsed(json)
+        }
+    }
+
+    /** Hands a body over to the call of this number, as long as that takes it. What is not whole then is cut off with the call. */
+    private suspend fun give(
+        upload: Long,
+        body: Flow<ByteArray>,
+    ) {
+        val head =
+            obj {
+                put("op", json("upload_part"))
+                put("upload", json(upload))
+            }.bytes()
+        var wanted = true
+
+        suspend fun part(part: ByteArray) {
+            val text = head + part
+            wanted = booleanOf(parsed(Port.call { native.callStart(engine.number, it, text) }))
+        }
+        body
+            .takeWhile { whole ->
+                for (start in whole.indices step PART) {
+                    if (wanted) part(whole.copyOfRange(start, minOf(start + PART, whole.size)))
+                }
+                wanted
+            }.collect()
+        // An empty one is the end.
+        if (wanted) part(ByteArray(0))
+    }
+
+    private companion object {
+        /** How many bytes of an upload cross at once, at most. */
+        const val PART = 64 shl 10
+    }
 }
 
 /** A body of an authenticated call. */

@@ -1,5 +1,6 @@
 package dev.smalt
 
+import java.io.InputStream
 import java.time.Duration
 import java.util.concurrent.CompletableFuture
 import java.util.function.Consumer
@@ -8,7 +9,9 @@ import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.future.future
+import kotlinx.coroutines.runInterruptible
 import kotlinx.serialization.json.JsonElement
 
 // What Java calls: the same verbs as futures. Cancelling a future cancels its call.
@@ -36,6 +39,17 @@ private fun <T> each(
     future(Dispatchers.IO) {
         its.collect { taker.accept(it) }
         null
+    }
+
+/** What stands in a stream, read when it is asked for, where threads may block. */
+private fun parts(its: InputStream): Flow<ByteArray> =
+    flow {
+        val room = ByteArray(64 shl 10)
+        while (true) {
+            val read = runInterruptible(Dispatchers.IO) { its.read(room) }
+            if (read < 0) break
+            emit(room.copyOf(read))
+        }
     }
 
 /** [Connecting] for Java. */
@@ -143,6 +157,29 @@ public class JavaAccount internal constructor(
         maxBody: Long? = null,
     ): CompletableFuture<ApiAnswer> =
         future { its.request(application, method, path, query, headers, body, connection, timeout?.toKotlinDuration(), maxBody) }
+
+    /**
+     * An authenticated call whose body is read from a stream, no faster than it is sent; see [Account.upload]. The stream is the caller's to close,
+     * after the future has ended; a read that waits then is interrupted.
+     */
+    @JvmOverloads
+    public fun upload(
+        application: String,
+        method: String,
+        path: String,
+        body: InputStream,
+        contentType: String = "application/octet-stream",
+        length: Long? = null,
+        query: Map<String, String> = emptyMap(),
+        headers: Map<String, String> = emptyMap(),
+        connection: String? = null,
+        timeout: Duration? = null,
+        maxBody: Long? = null,
+    ): CompletableFuture<ApiAnswer> =
+        future {
+            val time = timeout?.toKotlinDuration()
+            its.upload(application, method, path, parts(body), contentType, length, query, headers, connection, time, maxBody)
+        }
 
     /** An authenticated call for one page of a provider's list; see [Account.requestPage]. */
     @JvmOverloads

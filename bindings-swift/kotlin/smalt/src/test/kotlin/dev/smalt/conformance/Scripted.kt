@@ -9,6 +9,7 @@ import dev.smalt.OptionsRequest
 import dev.smalt.Presenter
 import dev.smalt.Rejected
 import dev.smalt.Smalt
+import dev.smalt.SmaltException
 import dev.smalt.WorkflowRun
 import dev.smalt.WorkflowRunner
 import dev.smalt.failure

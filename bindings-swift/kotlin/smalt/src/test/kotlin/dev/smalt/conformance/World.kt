@@ -1,5 +1,6 @@
 package dev.smalt.conformance
 
+import dev.smalt.Account
 import dev.smalt.ApiAnswer
 import dev.smalt.AppManifest
 import dev.smalt.Body
@@ -34,6 +35,7 @@ import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.flow.asFlow
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
 import kotlinx.serialization.json.Json
@@ -171,8 +173,13 @@ internal abstract class World(
     ): JsonElement {
         if (verb == "wait_flow") args.putIfAbsent("timeout", JsonPrimitive(30))
         if (verb == "update_config") (args.remove("update") as? JsonObject)?.let { args.putAll(it) }
-        if (verb == "request" || verb == "request_page") {
-            val body = args.remove("json")?.let { Body.json(it) }
+        if (verb == "request" || verb == "request_page" || (verb == "upload" && handle is Account)) {
+            val body =
+                if (verb == "upload") {
+                    args.remove("parts")!!.jsonArray.map { content(it).encodeToByteArray() }.asFlow()
+                } else {
+                    args.remove("json")?.let { Body.json(it) }
+                }
             val texts = listOf("query", "headers").mapNotNull { name -> args.remove(name)?.let { name to texts(it) } }.toMap()
             return answer(verb, Typed.call(handle, verb, args, ready = texts + ("body" to body)))
         }
