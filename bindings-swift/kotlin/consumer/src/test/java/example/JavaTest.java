@@ -41,7 +41,8 @@ class JavaTest {
                     .get();
             assertTrue(account.request("sandbox-oauth", "GET", "items").get().getStatus() == 200);
             var body = new ByteArrayInputStream("hello".getBytes(StandardCharsets.UTF_8));
-            assertTrue(account.upload("sandbox-oauth", "PUT", "echo", body, "text/plain", 5L).get().getText().contains("hello"));
+            var sent = account.upload("sandbox-oauth", "PUT", "echo", body, "text/plain", 5L).get();
+            assertTrue(new String(sent.getBody(), StandardCharsets.UTF_8).contains("hello"));
             var failed = assertThrows(ExecutionException.class, () -> account.credential("sandbox-key").get());
             assertEquals("not_connected", assertInstanceOf(SmaltException.Conflict.class, failed.getCause()).getCode());
         }
