@@ -5,7 +5,7 @@ use std::sync::Arc;
 use napi::{Env, Unknown};
 use napi_derive::napi;
 use serde::{Deserialize, Serialize};
-use smalt::Result;
+use smalt::{Code, Error, Result};
 use smalt_bridge::{Parts, PartsSource, UploadOptions, contained};
 
 use crate::{
@@ -75,8 +75,7 @@ impl NativeEngine {
 
     fn begin_upload(&self, id: u32, options: Unknown<'_>, body: &mut NativeUpload, within: f64) -> Result<()> {
         let options: UploadOptions = read("the options", options)?;
-        // The package makes one for each call.
-        let source = body.take().unwrap_or_else(|| Parts::new().1);
+        let source = body.take().ok_or_else(|| Error::new(Code::InvalidRequest, "this body was sent already"))?;
         let asker = self.asker();
         let upload = asker.engine.upload(asker.caller.clone(), options, source, asker.scope(within));
         asker.shared.run(id, async move { upload.await.map(End::Api) });

@@ -40,7 +40,7 @@ export interface UploadOptions extends CallOptions {
   readonly length?: number | undefined
   /** How long either side may be silent, in milliseconds; default 30,000. */
   readonly timeout?: number | undefined
-  /** The most bytes that are sent; default 1 GiB. */
+  /** The most bytes that are sent, and that are answered; default 1 GiB, and 8 MiB of the answer. */
   readonly maxBody?: number | undefined
 }
 

@@ -45,9 +45,15 @@ function stripped(target: string, prefix: string | undefined): string | undefine
 async function ask(api: NativeApi, asked: Asked, body: AsyncIterable<Uint8Array> | undefined, signal: AbortSignal): Promise<Answered> {
   const upload = body && room.upload()
   const answered = wait<Answered>({ signal }, (id) => api.answer(room, id, asked, upload))
-  // Where the client went away, the API is told that the body was cut off.
-  if (upload && body) handOver(upload, body).catch(() => {})
-  return await answered
+  try {
+    // Where the client went away, the API is told that the body was cut off.
+    if (upload && body) handOver(upload, body).catch(() => {})
+    return await answered
+  } catch (error) {
+    // Nobody reads the body of what was not asked.
+    upload?.end(false)
+    throw error
+  }
 }
 
 function next(rest: NativeBody, signal: AbortSignal): Promise<Buffer | undefined> {

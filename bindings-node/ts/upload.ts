@@ -12,6 +12,7 @@ export async function handOver(upload: NativeUpload, parts: AsyncIterable<Uint8A
   let whole = false
   try {
     for await (const part of parts) {
+      if (!ArrayBuffer.isView(part) && typeof part !== 'string') throw new TypeError('the parts of a body are bytes')
       if (!(await wait<boolean>({}, (id) => (upload.push(id, part), undefined)))) return
     }
     whole = true
@@ -29,21 +30,27 @@ export function partsOf(body: UploadBody): [AsyncIterable<Uint8Array> | Iterable
   return [body as AsyncIterable<Uint8Array> | Iterable<Uint8Array>, undefined]
 }
 
-/** Begins the call and hands its body over. What the body itself throws is what comes out. @internal */
+/** Begins the call and hands its body over. What the body itself throws is what comes out, and ends the call. @internal */
 export async function send(
   handle: Handle,
   options: object,
   parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   signal: AbortSignal | undefined,
 ): Promise<ApiAnswer> {
+  signal?.throwIfAborted()
   const upload = room.upload()
-  const answer = wait<ApiAnswer>({ signal }, (id) => handle[NATIVE].upload(room, id, options, upload, inside.getStore() ?? 0))
+  const ends = new AbortController()
+  const abort = (): void => ends.abort(signal?.reason)
+  signal?.addEventListener('abort', abort, { once: true })
+  const answer = wait<ApiAnswer>({ signal: ends.signal }, (id) => handle[NATIVE].upload(room, id, options, upload, inside.getStore() ?? 0))
   const broken = new Promise<never>((_, reject) => {
     handOver(upload, parts).catch(reject)
   })
   try {
     return await Promise.race([answer, broken])
   } finally {
+    signal?.removeEventListener('abort', abort)
+    ends.abort()
     // Also of a call that did not begin, whose body nobody reads.
     upload.end(false)
   }

@@ -21,8 +21,8 @@ use crate::{
     port::Port,
     ser::to_python,
     testing::FixedClock,
-    upload::{Upload, begun},
-    work::{Answer, Work, seconds},
+    upload::Upload,
+    work::{Answer, Work},
 };
 
 /// An engine, and the authority in which it is asked.
@@ -140,21 +140,20 @@ impl Engine {
         Ok(Work::new(async move { connect.await.map(|connection| Answer::Connection(Box::new(connection))) }))
     }
 
-    /// An authenticated call whose body comes in parts. It begins at once, since they are handed over while it goes on; the work waits for its end.
-    #[pyo3(signature = (options, body, within=None, timeout=None))]
+    /// An authenticated call whose body comes in parts: they are handed over while it goes on.
+    #[pyo3(signature = (options, body, within=None))]
     fn upload(
         &self,
         py: Python<'_>,
         options: &Bound<'_, PyAny>,
         body: &Bound<'_, Upload>,
         within: Option<&Bound<'_, Scope>>,
-        timeout: Option<f64>,
     ) -> PyResult<Work> {
         here();
         let _inside = Inside::enter(py);
         let options: UploadOptions = raised(py, from_python("`upload`", options))?;
-        let (timeout, source) = (seconds(timeout)?, body.get().take()?);
-        Ok(begun(timeout, self.engine.upload(self.caller.clone(), options, source, scope(within))))
+        let upload = self.engine.upload(self.caller.clone(), options, body.get().take()?, scope(within));
+        Ok(Work::new(async move { upload.await.map(Answer::Api) }))
     }
 
     /// What the backend can do.

@@ -57,6 +57,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(server::verify_webhook_compatible, module)?)?;
     module.add_function(wrap_pyfunction!(testing::start_sandbox, module)?)?;
     module.add_function(wrap_pyfunction!(testing::visit, module)?)?;
+    module.add_function(wrap_pyfunction!(upload::begin, module)?)?;
     module.add_function(wrap_pyfunction!(work::run, module)?)?;
     Ok(())
 }

@@ -54,6 +54,17 @@ pub struct Call {
     number: u64,
 }
 
+impl Call {
+    pub fn of(number: u64) -> Self {
+        Self { cancel: Cancel::new(), number }
+    }
+
+    /// What ends it.
+    pub fn cancelled_by(&self) -> &Cancel {
+        &self.cancel
+    }
+}
+
 #[pymethods]
 impl Call {
     /// Ends it: nothing more is sent for it.

@@ -1,15 +1,16 @@
 //! Bodies that Python hands over part by part.
 
-use std::{future::Future, sync::Mutex, time::Duration};
+use std::sync::Mutex;
 
 use pyo3::{exceptions::PyRuntimeError, prelude::*, pybacked::PyBackedBytes};
-use smalt::{Code, Error, model::ApiAnswer};
-use smalt_bridge::{Cancel, Parts, PartsSource};
+use smalt::{Code, Error};
+use smalt_bridge::{Parts, PartsSource};
 use tokio::sync::oneshot;
 
 use crate::{
     panics::here,
-    work::{Answer, Work},
+    port::Call,
+    work::{Answer, Work, seconds},
 };
 
 /// Where Python puts the parts of a body.
@@ -51,28 +52,18 @@ impl Upload {
     }
 }
 
-/// A call that goes on beside Python; when nobody waits for it any more, it ends.
-struct Begun {
-    cancel: Cancel,
-    ended: oneshot::Receiver<smalt::Result<Answer>>,
-}
-
-impl Drop for Begun {
-    fn drop(&mut self) {
-        self.cancel.cancel();
-    }
-}
-
-/// Begins a call at once; the work waits for its end.
-pub fn begun(timeout: Option<Duration>, call: impl Future<Output = smalt::Result<ApiAnswer>> + Send + 'static) -> Work {
+/// Begins work at once, on whose end the work that is answered waits: a thread that blocks hands a body over meanwhile. The call ends it.
+#[pyfunction]
+#[pyo3(signature = (work, timeout=None))]
+pub fn begin(work: &Bound<'_, Work>, timeout: Option<f64>) -> PyResult<(Work, Call)> {
+    here();
+    let (work, timeout) = (work.get().take()?, seconds(timeout)?);
     let (tell, ended) = oneshot::channel();
-    let begun = Begun { cancel: Cancel::new(), ended };
-    smalt_bridge::start(&begun.cancel, timeout, async move { call.await.map(Answer::Api) }, move |ended| {
+    let call = Call::of(0);
+    smalt_bridge::start(call.cancelled_by(), timeout, work, move |ended| {
         // Nobody waits any more.
         let _ = tell.send(ended);
     });
-    Work::new(async move {
-        let mut begun = begun;
-        (&mut begun.ended).await.unwrap_or_else(|_| Err(Error::new(Code::Internal, "an upload ended without an answer")))
-    })
+    let end = async move { ended.await.unwrap_or_else(|_| Err(Error::new(Code::Internal, "a call ended without an answer"))) };
+    Ok((Work::new(end), call))
 }

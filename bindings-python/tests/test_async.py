@@ -368,6 +368,14 @@ def test_an_upload_is_awaited_part_by_part(run: Run) -> None:
             finally:
                 left.set()
 
+        async def silent() -> AsyncIterator[bytes]:
+            yield b"a"
+            await asyncio.sleep(3600)
+
+        async def never() -> AsyncIterator[bytes]:
+            raise AssertionError("nobody reads it")
+            yield b""
+
         whole = b"".join(pieces).decode()
         async with AsyncSmalt.sandbox() as smalt:
             account = smalt.account("a")
@@ -381,13 +389,20 @@ def test_an_upload_is_awaited_part_by_part(run: Run) -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            del task
-            gc.collect()
-            await asyncio.wait_for(left.wait(), 60)
+            assert left.is_set(), "the body was left"
             timed = account.with_timeout(0.2)
             with pytest.raises(SmaltTimeoutError) as late:
-                await timed.upload("sandbox-oauth", "PUT", "echo", endless())
+                await timed.upload("sandbox-oauth", "PUT", "echo", silent())
             assert late.value.code == "outcome_unknown"
+
+            async def cancelled_before() -> None:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+                await account.upload("sandbox-oauth", "PUT", "echo", never())
+
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.ensure_future(cancelled_before())
 
     run(main())
 

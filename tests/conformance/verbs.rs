@@ -596,10 +596,15 @@ async fn connect(world: &World, mut a: Args) -> Result<Json, Failure> {
         return Ok(plain(connect.await?));
     }
     // Whoever goes away in Rust drops the future.
-    let caller = tokio::spawn(connect.into_future());
-    shown.notified().await;
-    caller.abort();
-    match caller.await {
+    let mut caller = tokio::spawn(connect.into_future());
+    let ended = tokio::select! {
+        () = shown.notified() => {
+            caller.abort();
+            caller.await
+        }
+        early = &mut caller => early,
+    };
+    match ended {
         Err(gone) if gone.is_cancelled() => Err(Error::code_only(Code::Cancelled).into()),
         other => Err(format!("whoever went away was told {other:?}").into()),
     }

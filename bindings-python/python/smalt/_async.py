@@ -8,7 +8,7 @@ import os
 from . import _smalt
 from ._async_operations import AsyncAccountOperations, AsyncSharedOperations, AsyncSmaltOperations
 from ._given import without_none
-from ._loop import end, plugin_loop, scope_now
+from ._loop import end, plugin_loop, scope_now, send
 from ._requests import api_request, async_parts as parts_of
 from ._scope import scope
 from ._smalt import Engine, FixedClock, Secret, Upload, Work
@@ -303,7 +303,7 @@ class AsyncAccount(_AsyncVerbs, AsyncAccountOperations):
             headers: More headers.
             connection: The connection; absent: the default one.
             timeout: Seconds that either side may be silent; default 30.
-            max_body: The most bytes that are sent; default 1 GiB.
+            max_body: The most bytes that are sent, and that are answered; default 1 GiB, and 8 MiB of the answer.
 
         Raises:
             InvalidError: `host_mismatch` when the path leads to another host.
@@ -323,19 +323,8 @@ class AsyncAccount(_AsyncVerbs, AsyncAccountOperations):
         )
         options = without_none({"request": request, "content_type": content_type, "length": length})
         parts, upload = parts_of(body), Upload()
-        answer = self._engine.upload(options, upload, scope_now(), self._timeout)
-        whole = False
-        try:
-            async for part in parts:
-                if not await end(upload.push(part)):
-                    break
-            else:
-                whole = True
-        finally:
-            # Before the wait: it is this that ends the body.
-            upload.end(whole)
-        sent: ApiAnswer = await end(answer)
-        return sent
+        answer: ApiAnswer = await send(self._engine.upload(options, upload, scope_now()), upload, parts, self._timeout)
+        return answer
 
     async def request_page(
         self,

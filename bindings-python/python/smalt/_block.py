@@ -6,17 +6,34 @@ import os
 from _thread import allocate_lock
 
 from ._scope import scope
-from ._smalt import Work, run
+from ._smalt import Upload, Work, begin, run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
-    from typing import Any
+    from typing import Any, Iterator
 
 
 def end(work: Work, timeout: float | None = None) -> Any:
     """Does the work and waits for its end. Ctrl-C ends the wait at once."""
     return run(work, timeout)
+
+
+def send(work: Work, upload: Upload, parts: Iterator[bytes], timeout: float | None) -> Any:
+    """Does the work while its body is handed over. What the body raises ends it."""
+    answer, call = begin(work, timeout)
+    whole = False
+    try:
+        for part in parts:
+            if not run(upload.push(part)):
+                break
+        else:
+            whole = True
+        upload.end(whole)
+        return run(answer)
+    except BaseException:
+        call.cancel()
+        raise
 
 
 def scope_now() -> Any:

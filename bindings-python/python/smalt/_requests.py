@@ -9,7 +9,7 @@ from ._given import without_none
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import timedelta
-    from typing import Any, AsyncIterable, AsyncIterator, BinaryIO, Iterable, Iterator, Union
+    from typing import Any, AsyncGenerator, AsyncIterable, BinaryIO, Iterable, Iterator, Union
 
     Body = Union[BinaryIO, Iterable[bytes]]
     """A file that was opened for reading bytes, or parts."""
@@ -69,12 +69,12 @@ def parts(body: Body) -> Iterator[bytes]:
     return iter(body) if read is None else iter(lambda: read(PIECE), b"")
 
 
-def async_parts(body: AsyncBody) -> AsyncIterator[bytes]:
+def async_parts(body: AsyncBody) -> AsyncGenerator[bytes, None]:
     """The same on an event loop: also what is awaited, and files whose `read` is."""
     return _awaited(_in_parts(body))
 
 
-async def _awaited(body: Any) -> AsyncIterator[bytes]:
+async def _awaited(body: Any) -> AsyncGenerator[bytes, None]:
     read: Any = getattr(body, "read", None)
     if read is not None:
         while True:
@@ -85,8 +85,13 @@ async def _awaited(body: Any) -> AsyncIterator[bytes]:
                 return
             yield part
     elif hasattr(body, "__aiter__"):
-        async for part in body:
-            yield part
+        try:
+            async for part in body:
+                yield part
+        finally:
+            # Nobody else closes a generator that is left early.
+            if hasattr(body, "athrow"):
+                await body.aclose()
     else:
         for part in body:
             yield part

@@ -8,7 +8,7 @@ import os
 from . import _smalt
 from ._sync_operations import AccountOperations, SharedOperations, SmaltOperations
 from ._given import without_none
-from ._block import end, plugin_loop, scope_now
+from ._block import end, plugin_loop, scope_now, send
 from ._requests import api_request, parts as parts_of
 from ._scope import scope
 from ._smalt import Engine, FixedClock, Secret, Upload, Work
@@ -297,13 +297,14 @@ class Account(_AsyncVerbs, AccountOperations):
             method: `POST`, `PUT`, …
             path: A path below the application's base URL, or a full URL on its host.
             body: A file that was opened for reading bytes, or what gives `bytes`, part by part. What it raises comes out.
+                It is read on this thread: a call that has ended is noticed when the next part has come.
             content_type: The body's media type.
             length: How many bytes it has, where that is known. An upload that turns out to have more or fewer is cut.
             query: Query parameters.
             headers: More headers.
             connection: The connection; absent: the default one.
             timeout: Seconds that either side may be silent; default 30.
-            max_body: The most bytes that are sent; default 1 GiB.
+            max_body: The most bytes that are sent, and that are answered; default 1 GiB, and 8 MiB of the answer.
 
         Raises:
             InvalidError: `host_mismatch` when the path leads to another host.
@@ -323,19 +324,8 @@ class Account(_AsyncVerbs, AccountOperations):
         )
         options = without_none({"request": request, "content_type": content_type, "length": length})
         parts, upload = parts_of(body), Upload()
-        answer = self._engine.upload(options, upload, scope_now(), self._timeout)
-        whole = False
-        try:
-            for part in parts:
-                if not end(upload.push(part)):
-                    break
-            else:
-                whole = True
-        finally:
-            # Before the wait: it is this that ends the body.
-            upload.end(whole)
-        sent: ApiAnswer = end(answer)
-        return sent
+        answer: ApiAnswer = send(self._engine.upload(options, upload, scope_now()), upload, parts, self._timeout)
+        return answer
 
     def request_page(
         self,

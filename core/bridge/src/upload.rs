@@ -21,8 +21,8 @@ const AHEAD: usize = 4;
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UploadOptions {
-    /// The call, without a body. Its `timeout` is how long either side may be silent (default 30 s), its `max_body` the most bytes that are sent
-    /// (default 1 GiB).
+    /// The call, without a body. Its `timeout` is how long either side may be silent (default 30 s), its `max_body` the most bytes that are sent,
+    /// and that are answered (default 1 GiB, and 8 MiB of the answer).
     pub request: ApiRequest,
     /// The body's media type. Default `application/octet-stream`.
     #[serde(default)]
@@ -113,6 +113,7 @@ impl UploadSource for PartsSource {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test that cannot get what it needs has failed
 mod tests {
     use super::*;
 

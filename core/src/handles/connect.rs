@@ -6,13 +6,15 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::oneshot;
+
 use crate::{
     Code, Error, Result, Secret,
     backend::{Backend, Caller, ConnectKey, FinishConnect, GetApp, GetConnection, GetFlow, StartConnect, WaitFlow},
     error::{bail, err},
     model::{AuthType, ConnectFlow, Connection, FlowStatus, GrantKind},
     operations::Operation,
-    plugin::{PresentRequest, Presenter, guarded, label},
+    plugin::{PresentRequest, Presenter, Scope, guarded, label},
     present::LoopbackListener,
     project::urls,
 };
@@ -40,12 +42,16 @@ const FOREVER: Duration = Duration::from_secs(86_400 * 365);
 /// How long a callback that has come in may take to be exchanged, when the window has closed meanwhile.
 const COMING_BACK: Duration = Duration::from_secs(10);
 
-/// A flow whose call may be dropped before its end.
-struct Begun(Option<ConnectHandle>);
+/// A flow whose call may be dropped before its end. Whoever goes away leaves no open flow: it is cancelled, and an ended one stays as it is.
+struct Begun {
+    flow: ConnectHandle,
+    is_watched: bool,
+}
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        if let Some(flow) = self.0.take() {
+        if self.is_watched {
+            let flow = self.flow.clone();
             crate::runtime::spawn(async move {
                 let _ = flow.cancel().await;
             });
@@ -53,12 +59,13 @@ impl Drop for Begun {
     }
 }
 
-/// The call to its end. Whoever goes away before leaves no open flow: it is cancelled, and an ended one stays as it is.
-async fn to_its_end<T>(flow: &ConnectHandle, call: impl Future<Output = T>) -> T {
-    let mut begun = Begun(Some(flow.clone()));
-    let ended = call.await;
-    begun.0 = None;
-    ended
+impl Begun {
+    /// The call to its end.
+    async fn lives_through<T>(mut self, call: impl Future<Output = T>) -> T {
+        let ended = call.await;
+        self.is_watched = false;
+        ended
+    }
 }
 
 /// The call, within its time.
@@ -177,6 +184,26 @@ impl ConnectBuilder {
         }
     }
 
+    /// Begins a flow. Whoever goes away meanwhile leaves no open one either: the beginning goes on without them, and what it began is cancelled.
+    async fn begin<T, F>(&self, start: impl FnOnce(Arc<dyn Backend>, Caller) -> F, id: fn(&T) -> &String) -> Result<(T, Begun)>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let (backend, caller, account) = (self.backend.clone(), self.caller.clone(), self.account.clone());
+        let start = Scope::current().run(start(backend.clone(), caller.clone()));
+        let (tell, told) = oneshot::channel();
+        crate::runtime::spawn(async move {
+            let begun = start.await.map(|started| {
+                let flow = ConnectHandle { backend, caller, account, id: id(&started).clone() };
+                (started, Begun { flow, is_watched: true })
+            });
+            // With nobody to take it, it is dropped.
+            let _ = tell.send(begun);
+        });
+        told.await.unwrap_or_else(|_| Err(Error::code_only(Code::Internal)))
+    }
+
     /// Starts the device flow, shows the code, and waits for its end.
     async fn on_a_device(self, name: String) -> Result<Connection> {
         let Some(presenter) = self.presenter.clone() else {
@@ -191,35 +218,32 @@ impl ConnectBuilder {
             device: true,
             ..StartConnect::default()
         };
-        let started = self.backend.start_connect(&self.caller, request).await?;
+        let (started, begun) =
+            self.begin(|backend, caller| async move { backend.start_connect(&caller, request).await }, |started| &started.flow_id).await?;
         let shown = PresentRequest {
             authorize_url: started.authorize_url,
             redirect_uri: started.redirect_uri,
             application: name,
             device: started.device,
         };
-        let flow = ConnectHandle {
-            backend: self.backend.clone(),
-            caller: self.caller.clone(),
-            account: self.account.clone(),
-            id: started.flow_id,
-        };
+        let flow = begun.flow.clone();
         let label = label::presenter(presenter.name());
         let shown_to_the_end = async {
             guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await }).await?;
             flow.wait(None).await
         };
-        to_its_end(&flow, async {
-            match in_time(self.within, &self.application, shown_to_the_end).await {
-                Ok(ended) => flow.end_of(ended).await,
-                Err(error) => {
-                    // Nobody looks at the code any more; an ended flow stays as it is.
-                    let _ = flow.cancel().await;
-                    Err(error)
+        begun
+            .lives_through(async {
+                match in_time(self.within, &self.application, shown_to_the_end).await {
+                    Ok(ended) => flow.end_of(ended).await,
+                    Err(error) => {
+                        // Nobody looks at the code any more; an ended flow stays as it is.
+                        let _ = flow.cancel().await;
+                        Err(error)
+                    }
                 }
-            }
-        })
-        .await
+            })
+            .await
     }
 
     /// Whether the server's own page asks the user, and the provider sends them back there. A presenter that catches the
@@ -243,19 +267,16 @@ impl ConnectBuilder {
             connection: self.connection.clone(),
             ..StartConnect::default()
         };
-        let started = self.backend.hand_off_connect(&self.caller, request).await?;
+        let (started, begun) = self
+            .begin(|backend, caller| async move { backend.hand_off_connect(&caller, request).await }, |started| &started.flow_id)
+            .await?;
         let Some(page) = started.page else {
             bail!(Unsupported, "the server does not know where its pages are reached: set `org.public_url` there");
         };
         let shown =
             PresentRequest { authorize_url: page.expose().to_owned(), redirect_uri: String::new(), application: name, device: None };
-        let flow = ConnectHandle {
-            backend: self.backend.clone(),
-            caller: self.caller.clone(),
-            account: self.account.clone(),
-            id: started.flow_id,
-        };
-        to_its_end(&flow, self.watched(&flow, presenter, shown)).await
+        let flow = begun.flow.clone();
+        begun.lives_through(self.watched(&flow, presenter, shown)).await
     }
 
     /// The page of the server, from its opening to the flow's end.
@@ -298,22 +319,18 @@ impl ConnectBuilder {
             None => Some(LoopbackListener::bind(urls::LOOPBACK_PATH).await?),
         };
         let redirect_uri = presenter.redirect_uri().or_else(|| listener.as_ref().map(LoopbackListener::redirect_uri));
-        let started = self
-            .backend
-            .start_connect(
-                &self.caller,
-                StartConnect {
-                    account: self.account.clone(),
-                    application: self.application.clone(),
-                    inputs: self.inputs.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
-                    scopes: self.scopes.clone(),
-                    return_to: None,
-                    redirect_uri,
-                    connection: self.connection.clone(),
-                    device: false,
-                },
-            )
-            .await?;
+        let request = StartConnect {
+            account: self.account.clone(),
+            application: self.application.clone(),
+            inputs: self.inputs.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
+            scopes: self.scopes.clone(),
+            return_to: None,
+            redirect_uri,
+            connection: self.connection.clone(),
+            device: false,
+        };
+        let (started, begun) =
+            self.begin(|backend, caller| async move { backend.start_connect(&caller, request).await }, |started| &started.flow_id).await?;
         let shown = PresentRequest {
             authorize_url: started.authorize_url.clone(),
             redirect_uri: started.redirect_uri.clone(),
@@ -348,21 +365,17 @@ impl ConnectBuilder {
                 (None, None) => Err(err!(PresenterRequired, "the {label} neither answered the callback nor let Smalt listen for it")),
             }
         };
-        let flow = ConnectHandle {
-            backend: self.backend.clone(),
-            caller: self.caller.clone(),
-            account: self.account.clone(),
-            id: started.flow_id.clone(),
-        };
-        to_its_end(&flow, async {
-            let ended = in_time(self.within, &self.application, ended).await;
-            if ended.is_err() {
-                // Nobody will come back to it; an ended flow stays as it is.
-                let _ = flow.cancel().await;
-            }
-            ended
-        })
-        .await
+        let flow = begun.flow.clone();
+        begun
+            .lives_through(async {
+                let ended = in_time(self.within, &self.application, ended).await;
+                if ended.is_err() {
+                    // Nobody will come back to it; an ended flow stays as it is.
+                    let _ = flow.cancel().await;
+                }
+                ended
+            })
+            .await
     }
 }
 

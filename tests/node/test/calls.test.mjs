@@ -181,19 +181,21 @@ test('an upload is sent part by part, whole and in order', async (t) => {
 
 test('an upload that ends early reads no more of its body, and says what was wrong', async (t) => {
   const { smalt, account } = await connected(t)
-  let left = 0
-  async function* endless() {
+  const left = []
+  /** Comes to no end by itself, and calls back with its tenth part. */
+  async function* endless(name, tenth = () => {}) {
     try {
-      for (;;) {
+      for (let n = 1; ; n++) {
         yield Buffer.from('a')
+        if (n === 10) tenth()
         await new Promise((resolve) => setTimeout(resolve, 1))
       }
     } finally {
-      left++
+      left.push(name)
     }
   }
   await smalt.account('other').ensure()
-  await assert.rejects(smalt.account('other').upload('sandbox-oauth', 'PUT', 'echo', endless()), { code: 'not_connected' })
+  await assert.rejects(smalt.account('other').upload('sandbox-oauth', 'PUT', 'echo', endless('refused')), { code: 'not_connected' })
   const broken = new Error('the disk is gone')
   const breaks = async function* () {
     yield Buffer.from('half')
@@ -201,10 +203,10 @@ test('an upload that ends early reads no more of its body, and says what was wro
   }
   await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', breaks()), (error) => error === broken)
   const gone = new AbortController()
-  setTimeout(() => gone.abort('left'), 50)
-  await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', endless(), { signal: gone.signal }), (error) => error === 'left')
-  await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', endless(), { signal: AbortSignal.abort('before') }), (error) => error === 'before')
-  while (left < 3) await new Promise((resolve) => setTimeout(resolve, 5))
+  await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', endless('aborted', () => gone.abort('left')), { signal: gone.signal }), (error) => error === 'left')
+  await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', endless('never'), { signal: AbortSignal.abort('before') }), (error) => error === 'before')
+  while (left.length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
+  assert.deepEqual(left, ['refused', 'aborted'], 'a body that nothing is asked of is not begun')
   for (const body of ['text', Buffer.from('text'), null, 3]) await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', body), TypeError)
   await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', [3]), /bytes/)
   await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', [Buffer.from('a')], { json: {} }), { code: 'invalid_request' })

@@ -92,7 +92,7 @@ public struct Account: Linked, CustomStringConvertible {
     ///   - headers: More headers.
     ///   - connection: The connection; absent: the default one.
     ///   - timeout: How long either side may be silent; default 30 s.
-    ///   - maxBody: The most bytes that are sent; default 1 GiB.
+    ///   - maxBody: The most bytes that are sent, and that are answered; default 1 GiB, and 8 MiB of the answer.
     /// - Throws: ``SmaltError``: `uploadNotRepeated` when the token died meanwhile: it is renewed then, and the upload can be sent again from its
     ///   beginning. And as ``request(_:_:_:query:headers:body:connection:timeout:maxBody:)``.
     public func upload<Parts: AsyncSequence & Sendable>(

@@ -270,8 +270,12 @@ extension World {
     private func cancelled(_ connect: @escaping @Sendable () async throws -> Connection) async throws -> JSON {
         guard let presenter else { throw Mistake("nobody shows a page") }
         presenter.shown.with { $0 = false }
-        let caller = Task { try await connect() }
-        while !presenter.shown.with({ $0 }) { try await Task.sleep(for: .milliseconds(10)) }
+        let over = Locked(false)
+        let caller = Task {
+            defer { over.with { $0 = true } }
+            return try await connect()
+        }
+        while !presenter.shown.with({ $0 }), !over.with({ $0 }) { try await Task.sleep(for: .milliseconds(10)) }
         caller.cancel()
         let ended = await caller.result
         guard case .failure(let error) = ended, error is CancellationError else { throw Broken("whoever went away was told \(ended)") }

@@ -124,7 +124,7 @@ public class Account internal constructor(
      * @param headers More headers.
      * @param connection The connection; absent: the default one.
      * @param timeout How long either side may be silent; default 30 s.
-     * @param maxBody The most bytes that are sent; default 1 GiB.
+     * @param maxBody The most bytes that are sent, and that are answered; default 1 GiB, and 8 MiB of the answer.
      * @throws SmaltException.Provider `upload_not_repeated` when the token died meanwhile: it is renewed then, and the upload can be sent
      *   again from its beginning. And as [request].
      */
