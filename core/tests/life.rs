@@ -1,9 +1,11 @@
 //! One life, end to end, as a program that uses the crate would write it.
 #![allow(clippy::unwrap_used)]
 
+use std::{future::IntoFuture, task::Poll, time::Duration};
+
 use smalt::{
     Code, Error, Smalt,
-    backend::Disconnect,
+    backend::{Disconnect, ListEvents},
     model::*,
     plugin::{Fault, PresentRequest, Presenter},
     vault::LocalKey,
@@ -77,4 +79,50 @@ async fn presenters_say_how_the_page_ended() {
     account.ensure().await.unwrap();
     assert_eq!(account.connect("sandbox-oauth").await.unwrap_err().code(), Code::PresenterRequired);
     silent.close().await;
+}
+
+/// A presenter whose user never comes back.
+struct Waits;
+
+#[async_trait::async_trait]
+impl Presenter for Waits {
+    fn name(&self) -> &str {
+        "waits"
+    }
+
+    fn redirect_uri(&self) -> Option<String> {
+        Some("http://127.0.0.1/callback".into())
+    }
+
+    async fn present(&self, _: PresentRequest) -> Result<Option<String>, Fault> {
+        std::future::pending().await
+    }
+}
+
+/// Whoever goes away at whatever moment leaves no open flow, also while it begins.
+#[tokio::test]
+async fn a_connect_that_is_dropped_at_any_moment_leaves_no_open_flow() {
+    let smalt = Smalt::sandbox().await.unwrap();
+    let account = smalt.account("customer-42");
+    account.ensure().await.unwrap();
+    for moment in 0..30 {
+        let mut connect = account.connect("sandbox-oauth").present(Waits).into_future();
+        for _ in 0..moment {
+            assert!(std::future::poll_fn(|context| Poll::Ready(connect.as_mut().poll(context).is_pending())).await);
+            tokio::time::sleep(Duration::from_micros(100)).await;
+        }
+    }
+    // Both come without whoever went away.
+    let until = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let events = smalt.events_page(ListEvents::default()).await.unwrap().items;
+        let count = |event_type| events.iter().filter(|event| event.event_type == event_type).count();
+        let (started, cancelled) = (count(EventType::FlowStarted), count(EventType::FlowCancelled));
+        if started > 0 && started == cancelled {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < until, "{started} were begun, {cancelled} cancelled");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    smalt.close().await;
 }
