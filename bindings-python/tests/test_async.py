@@ -347,7 +347,7 @@ def test_anyio_cancels_too() -> None:
 def test_an_upload_is_awaited_part_by_part(run: Run) -> None:
     async def main() -> None:
         pieces = [f"{n};".ljust(1024, ".").encode() for n in range(60)]
-        left = asyncio.Event()
+        begun, left = asyncio.Event(), asyncio.Event()
         read: list[str] = []
 
         class Opened:
@@ -365,6 +365,7 @@ def test_an_upload_is_awaited_part_by_part(run: Run) -> None:
             try:
                 while True:
                     yield b"a"
+                    begun.set()
                     await asyncio.sleep(0.001)
             finally:
                 left.set()
@@ -386,7 +387,7 @@ def test_an_upload_is_awaited_part_by_part(run: Run) -> None:
                 answer = await account.upload("sandbox-oauth", "PUT", "echo", body)  # type: ignore[arg-type]
                 assert answer.status == 200 and answer.json()["body"] == whole
             task = asyncio.ensure_future(account.upload("sandbox-oauth", "PUT", "echo", endless()))
-            await asyncio.sleep(0.05)
+            await begun.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
