@@ -363,10 +363,6 @@ MEANINGS = {
 KIND_OF = {row["code"]: row["kind"] for row in BRIDGE["errors"]}
 
 
-# The ends that presenters say themselves.
-PRESENTERS = {"user_cancelled": "the user closed the page", "window_blocked": "something blocked the window"}
-
-
 def errors() -> str:
     rows = BRIDGE["errors"]
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
@@ -392,12 +388,12 @@ def errors() -> str:
         lines.append('    """')
         lines += ["", f'    kind = "{kind}"']
         for row in codes:
-            if row["code"] in PRESENTERS:
+            if row["presenters"]:
                 lines += [
                     "",
                     "    @classmethod",
                     f"    def {row['code']}(cls) -> {name}:",
-                    f'        """What a presenter raises: {PRESENTERS[row["code"]]}."""',
+                    f'        """What a presenter raises: {row["meaning"]}"""',
                     "        return cls(",
                     f'            "{row["code"]}",',
                     f'            "{row["meaning"]} {row["next"]}",',

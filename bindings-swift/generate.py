@@ -495,10 +495,6 @@ def meaning(kind: str) -> str:
     return found.rstrip(".") + "."
 
 
-# The ends that presenters say themselves.
-PRESENTERS = {"user_cancelled": "the user closed the page", "window_blocked": "something blocked the window"}
-
-
 def kotlin_errors() -> str:
     rows = BRIDGE["errors"]
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
@@ -541,14 +537,14 @@ def kotlin_errors() -> str:
         codes = ", ".join(f"`{row['code']}`" for row in rows if row["kind"] == kind)
         body += [*kdoc(f"{meaning(kind)} Codes: {codes}.", "    ")]
         name = f"{camel(kind)[0].upper()}{camel(kind)[1:]}"
-        made = [row for row in rows if row["kind"] == kind and row["code"] in PRESENTERS]
+        made = [row for row in rows if row["kind"] == kind and row["presenters"]]
         body += [f"    public class {name} internal constructor(info: ErrorInfo) : SmaltException(info)" + (" {" if made else ""), *([] if made else [""])]
         if made:
             body += ["        public companion object {"]
             for row in made:
                 body += [
                     *([] if row is made[0] else [""]),
-                    f"            /** What a presenter throws: {PRESENTERS[row['code']]}. */",
+                    f"            /** What a presenter throws: {row['meaning']} */",
                     "            @JvmStatic",
                     f"            public fun {camel(row['code'])}(): {name} =",
                     f"                {name}(",

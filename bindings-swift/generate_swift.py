@@ -338,12 +338,12 @@ def errors() -> str:
         body += [*doc(f"{row['meaning']} {row['next']}", "        "), f"        public static let {quoted(name_of(row['code']))} = Code(rawValue: \"{row['code']}\")"]
     body += ["", "        /// Every code that this version knows, and its kind.", "        public static let all: [Code: Kind] = ["]
     body += [f"            .{name_of(row['code'])}: .{name_of(row['kind'])}," for row in rows] + ["        ]", "    }"]
-    for row in (row for row in rows if row["code"] in g.PRESENTERS):
+    for row in (row for row in rows if row["presenters"]):
         name, kind, retry = name_of(row["code"]), name_of(row["kind"]), name_of(row["retry"])
         *reason, last = g.schema.wrap(f"{row['meaning']} {row['next']}", "            ")
         body += [
             "",
-            *doc(f"What a ``Presenter`` throws: {g.PRESENTERS[row['code']]}. It is no cancelled task.", "    "),
+            *doc(f"What a ``Presenter`` throws: {row['meaning']} It is no cancelled task.", "    "),
             f"    public static var {name}: SmaltError {{",
             '        let reason = """',
             *(f"{line} \\" for line in reason),

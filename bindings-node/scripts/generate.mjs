@@ -204,14 +204,11 @@ function documentsFile() {
   return `${HEAD}// The project and manifests, in the form of their files: TOML, JSON and these have the same names.\n\n${parts.join('\n')}`
 }
 
-// The ends that presenters say themselves.
-const PRESENTERS = { user_cancelled: 'the user closed the page', window_blocked: 'something blocked the window' }
-
 function made({ code, kind, meaning, next, retry, http_status: httpStatus }) {
   const record = { code, kind, reason: `${meaning} ${next}`, retry, httpStatus, retryAfter: null, requestId: null, context: {}, trace: null }
   const fields = Object.entries(record).map(([name, value]) => `      ${name}: ${typeof value === 'string' ? quoted(value) : JSON.stringify(value)},\n`)
   return `
-${doc(`What a presenter throws: ${PRESENTERS[code]}.`, '  ')}  static ${camel(code)}(): ${pascal(kind)}Error {
+${doc(`What a presenter throws: ${meaning}`, '  ')}  static ${camel(code)}(): ${pascal(kind)}Error {
     return new ${pascal(kind)}Error({
 ${fields.join('')}    })
   }
@@ -227,7 +224,7 @@ function errorsFile() {
     return `${doc(MEANINGS[kind] ?? fails(`kind ${kind} has no words`), '', [`Codes: ${of(kind).map((row) => `\`${row.code}\``).join(', ')}.`])}export class ${pascal(kind)}Error extends SmaltError {
   declare readonly kind: ${quoted(kind)}
   declare readonly code: ${own}
-${of(kind).filter((row) => PRESENTERS[row.code]).map(made).join('')}}
+${of(kind).filter((row) => row.presenters).map(made).join('')}}
 `
   })
   return `${HEAD}import { SmaltError } from '../error.js'

@@ -49,6 +49,7 @@ impl NativeEngine {
         Self::asked(self.asker.engine.clone(), caller, self.asker.shared.clone(), self.seats.clone())
     }
 
+    /// Who asks it, and on whose authority.
     pub fn asker(&self) -> &Asker {
         &self.asker
     }

@@ -6,14 +6,18 @@ import { asOptions, type CallOptions } from './handle.js'
 /** Query parameters or headers: an object, or pairs where order and repetition count. */
 export type Pairs = Readonly<Record<string, string>> | readonly NameValue[] | URLSearchParams | Headers
 
-/** Options of `request`. */
-export interface RequestOptions extends CallOptions {
+/** What every call of an application's API takes beside its method and path. */
+export interface Addressed extends CallOptions {
   /** The connection; absent: the default one. */
   readonly connection?: string | undefined
   /** Query parameters, beside those of the path. */
   readonly query?: Pairs | undefined
   /** More headers. */
   readonly headers?: Pairs | undefined
+}
+
+/** Options of `request`. */
+export interface RequestOptions extends Addressed {
   /** The body, as JSON. */
   readonly json?: unknown
   /** The body as it is; with its content type in `contentType`. */
@@ -27,13 +31,7 @@ export interface RequestOptions extends CallOptions {
 }
 
 /** Options of `upload`. */
-export interface UploadOptions extends CallOptions {
-  /** The connection; absent: the default one. */
-  readonly connection?: string | undefined
-  /** Query parameters, beside those of the path. */
-  readonly query?: Pairs | undefined
-  /** More headers. */
-  readonly headers?: Pairs | undefined
+export interface UploadOptions extends Addressed {
   /** The body's media type; default that of a `Blob`, else `application/octet-stream`. */
   readonly contentType?: string | undefined
   /** How many bytes the body has, where that is known; default the size of a `Blob`. An upload that turns out to have more or fewer is cut. */

@@ -128,11 +128,11 @@ impl Port {
         if let Ok(mut futures) = self.futures.lock() {
             futures.insert(number, future);
         }
-        let (cancel, queue) = (Cancel::new(), self.queue.clone());
-        smalt_bridge::start(&cancel, timeout, work, move |ended| {
+        let (call, queue) = (Call::of(number), self.queue.clone());
+        smalt_bridge::start(&call.cancel, timeout, work, move |ended| {
             let _ = queue.put(Item::Done(number, ended));
         });
-        Ok(Call { cancel, number })
+        Ok(call)
     }
 
     /// Ends futures with what came, and answers what plugins are asked: calls, and numbers that nobody waits for any more.

@@ -358,9 +358,7 @@ async fn operation(world: &World, verb: &str, caller: &Caller, mut a: Args) -> R
                 ..ApiRequest::default()
             };
             a.end()?;
-            let mut answer = backend.request_stream(caller, request, Some(upload)).await?;
-            let headers = std::mem::take(&mut answer.headers).into_iter().map(NameValue::from).collect();
-            Ok(response(ApiAnswer { status: answer.status, headers, body: answer.rest(1 << 20).await? }))
+            Ok(response(backend.request_stream(caller, request, Some(upload)).await?.whole(ApiAnswer::MOST).await?))
         }
         "request_page" => {
             let body = a.maybe::<Json>("json")?;

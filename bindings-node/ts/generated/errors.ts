@@ -250,7 +250,7 @@ export class FlowError extends SmaltError {
   declare readonly kind: 'flow'
   declare readonly code: 'invalid_state' | 'state_replayed' | 'flow_expired' | 'flow_cancelled' | 'flow_account_mismatch' | 'flow_context_mismatch' | 'browser_mismatch' | 'claim_invalid' | 'issuer_mismatch' | 'user_denied' | 'user_cancelled' | 'window_blocked' | 'authorize_failed' | 'exchange_failed' | 'scope_missing' | 'presenter_required'
 
-  /** What a presenter throws: the user closed the page. */
+  /** What a presenter throws: The user closed the authorize page. */
   static userCancelled(): FlowError {
     return new FlowError({
       code: 'user_cancelled',
@@ -265,7 +265,7 @@ export class FlowError extends SmaltError {
     })
   }
 
-  /** What a presenter throws: something blocked the window. */
+  /** What a presenter throws: The authorize page could not be opened: something blocked its window. */
   static windowBlocked(): FlowError {
     return new FlowError({
       code: 'window_blocked',

@@ -156,7 +156,7 @@ class FlowError(SmaltError):
 
     @classmethod
     def user_cancelled(cls) -> FlowError:
-        """What a presenter raises: the user closed the page."""
+        """What a presenter raises: The user closed the authorize page."""
         return cls(
             "user_cancelled",
             "The user closed the authorize page. Offer the connect button again.",
@@ -166,7 +166,7 @@ class FlowError(SmaltError):
 
     @classmethod
     def window_blocked(cls) -> FlowError:
-        """What a presenter raises: something blocked the window."""
+        """What a presenter raises: The authorize page could not be opened: something blocked its window."""
         return cls(
             "window_blocked",
             "The authorize page could not be opened: something blocked its window. Open it from the user's own click, or use `start_connect` and redirect the user.",

@@ -3,14 +3,11 @@ use std::{collections::BTreeMap, future::Future, sync::Arc};
 use smalt::{
     Result, Secret, Smalt,
     backend::{AnyAnswer, AnyRequest, Caller, Capabilities, Found, GetCredential},
-    model::{ApiAnswer, AuthType, Connection, Credential, NameValue},
+    model::{ApiAnswer, AuthType, Connection, Credential},
     plugin::{Scope, Upload},
 };
 
 use crate::{PartsSource, Process, UploadOptions, open::seconds};
-
-/// The most bytes of an upload's answer, which comes whole.
-const ANSWER: usize = 8 << 20;
 
 /// One organisation in one environment, as a binding holds it. Cheap to clone.
 #[derive(Clone)]
@@ -159,13 +156,7 @@ impl Engine {
             let UploadOptions { request, content_type, length } = options;
             let mut upload = Upload::new(content_type.unwrap_or_else(|| "application/octet-stream".into()), body);
             upload.length = length;
-            let mut answer = engine.smalt()?.backend().request_stream(&caller, request, Some(upload)).await?;
-            let headers = std::mem::take(&mut answer.headers);
-            Ok(ApiAnswer {
-                status: answer.status,
-                headers: headers.into_iter().map(NameValue::from).collect(),
-                body: answer.rest(ANSWER).await?,
-            })
+            engine.smalt()?.backend().request_stream(&caller, request, Some(upload)).await?.whole(ApiAnswer::MOST).await
         })
     }
 

@@ -7,10 +7,9 @@
 //!    handle on a server, and [`Engine::over`] takes any other [`smalt::Smalt`].
 //! 2. **Call.** [`AnyRequest::read`](smalt::backend::AnyRequest::read) reads an operation's request on the host's thread;
 //!    [`Engine::call`] makes the future; [`start`] runs it on the process's runtime and hands its end to a closure, on a worker
-//!    thread. `connect` is no operation but several: [`Engine::connect`]. A body that
-//!    the host hands over in [`Parts`] goes with [`Engine::upload`]. For a *ready* operation ask
-//!    [`Engine::try_credential`] first, on the host's thread: it never waits. Keep what it answers as the host's own object, and ask
-//!    [`Ready::counts`] the next time: nothing of the request crosses again.
+//!    thread. `connect` is no operation but several: [`Engine::connect`]. A body that the host hands over in [`Parts`] goes with
+//!    [`Engine::upload`]. For a *ready* operation ask [`Engine::try_credential`] first, on the host's thread: it never waits. Keep
+//!    what it answers as the host's own object, and ask [`Ready::counts`] the next time: nothing of the request crosses again.
 //! 3. **Complete.** That closure must not touch the host's objects. It puts `(number, Result<AnyAnswer>)` into a [`Port`], which
 //!    wakes the host once per batch: by a [`Descriptor`] that an event loop watches, a thread-safe function, or a [`Bell`]. On its
 //!    own thread the host takes the batch ([`Port::take`]) and writes each answer out as its own objects:

@@ -14,7 +14,7 @@ pub fn schema() -> Json {
             let row = code.row();
             json!({
                 "code": row.code, "kind": row.kind, "retry": row.retry, "http_status": row.http_status, "meaning": row.meaning,
-                "next": row.next,
+                "next": row.next, "presenters": Code::PRESENTERS.contains(code),
             })
         })
         .collect();

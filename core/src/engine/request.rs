@@ -294,7 +294,7 @@ pub(super) fn outgoing(app: &App, credential: &Credential, wanted: &ApiRequest) 
     }
     finish(app, credential, &mut request)?;
     request.timeout = wanted.timeout.unwrap_or(DEFAULT_TIME);
-    request.max_body = usize::try_from(wanted.max_body.unwrap_or(8 * 1024 * 1024)).unwrap_or(usize::MAX);
+    request.max_body = usize::try_from(wanted.max_body.unwrap_or(ApiAnswer::MOST as u64)).unwrap_or(usize::MAX);
     Ok(request)
 }
 

@@ -185,6 +185,9 @@ codes! {
 }
 
 impl Code {
+    /// The ends that a presenter says itself: every language has a constructor of each.
+    pub const PRESENTERS: [Code; 2] = [Code::UserCancelled, Code::WindowBlocked];
+
     /// The stable string form, e.g. `linked_account_not_found`.
     pub const fn as_str(self) -> &'static str {
         self.row().code

@@ -12,7 +12,7 @@ use crate::{
     Code, Error, Result, Secret,
     backend::{Backend, Caller, ConnectKey, FinishConnect, GetApp, GetConnection, GetFlow, StartConnect, WaitFlow},
     error::{bail, err},
-    model::{AuthType, ConnectFlow, Connection, FlowStatus, GrantKind},
+    model::{AuthType, ConnectFlow, Connection, FlowStatus, GrantKind, StartedConnect},
     operations::Operation,
     plugin::{PresentRequest, Presenter, Scope, guarded, label},
     present::LoopbackListener,
@@ -60,9 +60,12 @@ impl Drop for Begun {
 }
 
 impl Begun {
-    /// The call to its end.
-    async fn lives_through<T>(mut self, call: impl Future<Output = T>) -> T {
+    /// The call to its end. Nobody comes back to a flow whose call has failed: it is cancelled.
+    async fn lives_through<T>(mut self, call: impl Future<Output = Result<T>>) -> Result<T> {
         let ended = call.await;
+        if ended.is_err() {
+            let _ = self.flow.cancel().await;
+        }
         self.is_watched = false;
         ended
     }
@@ -204,22 +207,29 @@ impl ConnectBuilder {
         told.await.unwrap_or_else(|_| Err(Error::code_only(Code::Internal)))
     }
 
-    /// Starts the device flow, shows the code, and waits for its end.
-    async fn on_a_device(self, name: String) -> Result<Connection> {
-        let Some(presenter) = self.presenter.clone() else {
-            return Err(Error::code_only(Code::PresenterRequired).with("application", &self.application));
-        };
-        let request = StartConnect {
+    /// What is asked of every flow.
+    fn wanted(&self) -> StartConnect {
+        StartConnect {
             account: self.account.clone(),
             application: self.application.clone(),
             inputs: self.inputs.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
             scopes: self.scopes.clone(),
             connection: self.connection.clone(),
-            device: true,
             ..StartConnect::default()
+        }
+    }
+
+    /// Begins a flow whose callback comes to this process, or that needs none.
+    async fn start(&self, request: StartConnect) -> Result<(StartedConnect, Begun)> {
+        self.begin(|backend, caller| async move { backend.start_connect(&caller, request).await }, |started| &started.flow_id).await
+    }
+
+    /// Starts the device flow, shows the code, and waits for its end.
+    async fn on_a_device(self, name: String) -> Result<Connection> {
+        let Some(presenter) = self.presenter.clone() else {
+            return Err(Error::code_only(Code::PresenterRequired).with("application", &self.application));
         };
-        let (started, begun) =
-            self.begin(|backend, caller| async move { backend.start_connect(&caller, request).await }, |started| &started.flow_id).await?;
+        let (started, begun) = self.start(StartConnect { device: true, ..self.wanted() }).await?;
         let shown = PresentRequest {
             authorize_url: started.authorize_url,
             redirect_uri: started.redirect_uri,
@@ -232,18 +242,7 @@ impl ConnectBuilder {
             guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await }).await?;
             flow.wait(None).await
         };
-        begun
-            .lives_through(async {
-                match in_time(self.within, &self.application, shown_to_the_end).await {
-                    Ok(ended) => flow.end_of(ended).await,
-                    Err(error) => {
-                        // Nobody looks at the code any more; an ended flow stays as it is.
-                        let _ = flow.cancel().await;
-                        Err(error)
-                    }
-                }
-            })
-            .await
+        begun.lives_through(async { flow.end_of(in_time(self.within, &self.application, shown_to_the_end).await?).await }).await
     }
 
     /// Whether the server's own page asks the user, and the provider sends them back there. A presenter that catches the
@@ -259,14 +258,7 @@ impl ConnectBuilder {
         let Some(presenter) = self.presenter.clone() else {
             return Err(Error::code_only(Code::PresenterRequired).with("application", &self.application));
         };
-        let request = StartConnect {
-            account: self.account.clone(),
-            application: self.application.clone(),
-            inputs: self.inputs.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
-            scopes: self.scopes.clone(),
-            connection: self.connection.clone(),
-            ..StartConnect::default()
-        };
+        let request = self.wanted();
         let (started, begun) = self
             .begin(|backend, caller| async move { backend.hand_off_connect(&caller, request).await }, |started| &started.flow_id)
             .await?;
@@ -302,11 +294,7 @@ impl ConnectBuilder {
         if matches!(last.status, FlowStatus::Parked | FlowStatus::Exchanging) {
             last = flow.wait(Some(COMING_BACK)).await?;
         }
-        if last.status == FlowStatus::Connected {
-            return flow.end_of(last).await;
-        }
-        let _ = flow.cancel().await;
-        Err(stopped)
+        if last.status == FlowStatus::Connected { flow.end_of(last).await } else { Err(stopped) }
     }
 
     /// Starts the flow, shows the page, catches the callback in this process, and ends the flow.
@@ -319,18 +307,7 @@ impl ConnectBuilder {
             None => Some(LoopbackListener::bind(urls::LOOPBACK_PATH).await?),
         };
         let redirect_uri = presenter.redirect_uri().or_else(|| listener.as_ref().map(LoopbackListener::redirect_uri));
-        let request = StartConnect {
-            account: self.account.clone(),
-            application: self.application.clone(),
-            inputs: self.inputs.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
-            scopes: self.scopes.clone(),
-            return_to: None,
-            redirect_uri,
-            connection: self.connection.clone(),
-            device: false,
-        };
-        let (started, begun) =
-            self.begin(|backend, caller| async move { backend.start_connect(&caller, request).await }, |started| &started.flow_id).await?;
+        let (started, begun) = self.start(StartConnect { redirect_uri, ..self.wanted() }).await?;
         let shown = PresentRequest {
             authorize_url: started.authorize_url.clone(),
             redirect_uri: started.redirect_uri.clone(),
@@ -365,17 +342,7 @@ impl ConnectBuilder {
                 (None, None) => Err(err!(PresenterRequired, "the {label} neither answered the callback nor let Smalt listen for it")),
             }
         };
-        let flow = begun.flow.clone();
-        begun
-            .lives_through(async {
-                let ended = in_time(self.within, &self.application, ended).await;
-                if ended.is_err() {
-                    // Nobody will come back to it; an ended flow stays as it is.
-                    let _ = flow.cancel().await;
-                }
-                ended
-            })
-            .await
+        begun.lives_through(in_time(self.within, &self.application, ended)).await
     }
 }
 

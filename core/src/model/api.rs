@@ -54,6 +54,9 @@ exposes! {
 }
 
 impl ApiAnswer {
+    /// How many bytes a body may have where the caller does not say: 8 MiB.
+    pub const MOST: usize = 8 << 20;
+
     /// The first header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value.as_str())

@@ -7,6 +7,7 @@ use super::HttpRequest;
 use crate::{
     Result,
     error::{bail, err},
+    model::{ApiAnswer, NameValue},
 };
 
 /// One piece of an upload that is read from a reader.
@@ -136,6 +137,15 @@ impl HttpStream {
             whole.extend_from_slice(&piece);
         }
         Ok(whole)
+    }
+
+    /// The whole answer at once, its body at most so many bytes.
+    ///
+    /// # Errors
+    /// As [`Self::rest`].
+    pub async fn whole(mut self, most: usize) -> Result<ApiAnswer> {
+        let headers = std::mem::take(&mut self.headers).into_iter().map(NameValue::from).collect();
+        Ok(ApiAnswer { status: self.status, headers, body: self.rest(most).await? })
     }
 }
 

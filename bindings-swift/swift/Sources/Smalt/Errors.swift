@@ -374,7 +374,7 @@ extension SmaltError {
         ]
     }
 
-    /// What a ``Presenter`` throws: the user closed the page. It is no cancelled task.
+    /// What a ``Presenter`` throws: The user closed the authorize page. It is no cancelled task.
     public static var userCancelled: SmaltError {
         let reason = """
             The user closed the authorize page. Offer the connect button again.
@@ -384,7 +384,8 @@ extension SmaltError {
         return error
     }
 
-    /// What a ``Presenter`` throws: something blocked the window. It is no cancelled task.
+    /// What a ``Presenter`` throws: The authorize page could not be opened: something blocked its window. It is no cancelled
+    /// task.
     public static var windowBlocked: SmaltError {
         let reason = """
             The authorize page could not be opened: something blocked its window. Open it from the user's own click, or \

@@ -16,6 +16,9 @@ import kotlinx.coroutines.selects.select
 import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonObject
 
+/** How many bytes of an upload cross at once, at most. */
+internal const val PART = 64 shl 10
+
 /** An engine, a handle on a server, or a session at one, as the native half knows it. */
 internal class Engine(
     val number: Long,
@@ -178,11 +181,6 @@ internal class Handle(
             }.collect()
         // An empty one is the end.
         if (wanted) part(ByteArray(0))
-    }
-
-    private companion object {
-        /** How many bytes of an upload cross at once, at most. */
-        const val PART = 64 shl 10
     }
 }
 

@@ -44,7 +44,7 @@ private fun <T> each(
 /** What stands in a stream, read when it is asked for, where threads may block. */
 private fun parts(its: InputStream): Flow<ByteArray> =
     flow {
-        val room = ByteArray(64 shl 10)
+        val room = ByteArray(PART)
         while (true) {
             val read = runInterruptible(Dispatchers.IO) { its.read(room) }
             if (read < 0) break

@@ -72,7 +72,7 @@ public sealed class SmaltException private constructor(
      */
     public class Flow internal constructor(info: ErrorInfo) : SmaltException(info) {
         public companion object {
-            /** What a presenter throws: the user closed the page. */
+            /** What a presenter throws: The user closed the authorize page. */
             @JvmStatic
             public fun userCancelled(): Flow =
                 Flow(
@@ -88,7 +88,7 @@ public sealed class SmaltException private constructor(
                     ),
                 )
 
-            /** What a presenter throws: something blocked the window. */
+            /** What a presenter throws: The authorize page could not be opened: something blocked its window. */
             @JvmStatic
             public fun windowBlocked(): Flow =
                 Flow(
