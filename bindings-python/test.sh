@@ -17,7 +17,7 @@ environment() {
 	if ! cmp -s "$list" "$into/installed.txt"; then
 		rm -rf "$into"
 		python3 -m venv "$into"
-		"$into/bin/pip" install -q -r "$list"
+		"$root/tests/again.sh" "$into/bin/pip" install -q -r "$list"
 		cp "$list" "$into/installed.txt"
 	fi
 }

@@ -20,8 +20,20 @@ if ! command -v mvn >/dev/null; then
 		exit 1
 	fi
 	echo "Installing Maven and a JDK." >&2
-	apt-get install -y -qq --no-install-recommends maven default-jdk-headless >/dev/null
+	"$root/tests/again.sh" bash -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends maven default-jdk-headless" >/dev/null
 fi
+
+# Maven, and once more where a download broke: what has come is kept, and what was not there before is asked for again.
+maven() {
+	local again log="$made/maven.log"
+	mkdir -p "$made"
+	for again in "" -U -U; do
+		if "${maven[@]}" ${again:+"$again"} "$@" 2>&1 | tee "$log"; then return; fi
+		if ! grep -q 'Could not transfer' "$log"; then return 1; fi
+		echo "A download broke; Maven goes on from there." >&2
+	done
+	return 1
+}
 
 library="$("$here/native.sh" kotlin "$made/generated")"
 
@@ -50,10 +62,10 @@ unpacked() {
 	local from="$root/.cache/maven/${group//.//}/$name/$version/$name-$version.aar" into="$made/unpacked/$name-$version"
 	if [ -e "$into/done" ]; then return; fi
 	mkdir -p "$into"
-	"${maven[@]}" "$plugins:maven-dependency-plugin:3.8.1:get" "-Dartifact=$group:$name:$version:aar" -Dtransitive=false \
+	maven "$plugins:maven-dependency-plugin:3.8.1:get" "-Dartifact=$group:$name:$version:aar" -Dtransitive=false \
 		-DremoteRepositories=https://maven.google.com >/dev/null &&
 		(cd "$into" && jar xf "$from" classes.jar) &&
-		"${maven[@]}" "$plugins:maven-install-plugin:3.1.4:install-file" "-Dfile=$into/classes.jar" \
+		maven "$plugins:maven-install-plugin:3.1.4:install-file" "-Dfile=$into/classes.jar" \
 			-DgroupId=dev.smalt.unpacked "-DartifactId=$name" "-Dversion=$version" -Dpackaging=jar >/dev/null &&
 		touch "$into/done"
 }
@@ -65,7 +77,7 @@ android() {
 		exit 1
 	fi
 	if [ ! -e "$made/robolectric/done" ]; then
-		"${maven[@]}" "$plugins:maven-dependency-plugin:3.8.1:copy" \
+		maven "$plugins:maven-dependency-plugin:3.8.1:copy" \
 			-Dartifact=org.robolectric:android-all-instrumented:14-robolectric-10818077-i7 "-DoutputDirectory=$made/robolectric" >/dev/null
 		touch "$made/robolectric/done"
 	fi
@@ -114,7 +126,7 @@ released() {
 # As people see it; what is public and says nothing fails it, but for what the language adds by itself.
 documentation() {
 	local log="$made/dokka.log"
-	if ! "${maven[@]/#-q/--show-version}" -pl smalt org.jetbrains.dokka:dokka-maven-plugin:dokka > "$log"; then
+	if ! "$root/tests/again.sh" "${maven[@]/#-q/--show-version}" -U -pl smalt org.jetbrains.dokka:dokka-maven-plugin:dokka > "$log"; then
 		cat "$log" >&2
 		exit 1
 	fi
@@ -127,12 +139,12 @@ documentation() {
 cd "$here/kotlin"
 case "${1:-}" in
 	build)
-		"${maven[@]}" clean install -DskipTests
+		maven clean install -DskipTests
 		exit 0
 		;;
 	release)
 		android
-		"${maven[@]}" -Pandroid,release clean install -DskipTests
+		maven -Pandroid,release clean install -DskipTests
 		released
 		ls "$made/release"
 		exit 0
@@ -153,7 +165,7 @@ case "${1:-}" in
 		;;
 	jvm) shift ;;
 esac
-"${maven[@]}" ${all[@]+"${all[@]}"} clean install "$@"
+maven ${all[@]+"${all[@]}"} clean install "$@"
 # Maven is content when a name fits no test: some modules have none.
 if ! compgen -G "smalt/target/surefire-reports/TEST-*.xml" >/dev/null; then
 	echo "No test has such a name." >&2
@@ -165,7 +177,7 @@ if [ "$#" = 0 ]; then
 	# Another project, which knows nothing but the jars. The POM is the published one, and nothing of the glue is there to compile against.
 	installed="$root/.cache/maven/dev/smalt/smalt/$(version_here)"
 	published smalt >"$installed/smalt-$(version_here).pom"
-	"${maven[@]}" -f consumer/pom.xml clean test "$plugins:maven-dependency-plugin:3.8.1:list" -DincludeArtifactIds=smalt-ffi "-DoutputFile=$made/glue.txt"
+	maven -f consumer/pom.xml clean test "$plugins:maven-dependency-plugin:3.8.1:list" -DincludeArtifactIds=smalt-ffi "-DoutputFile=$made/glue.txt"
 	if ! grep -q ':runtime' "$made/glue.txt"; then
 		cat "$made/glue.txt" >&2
 		echo "The published artefact gives users UniFFI's glue to compile against." >&2

@@ -9,7 +9,7 @@ program=${SMALT:-${CARGO_TARGET_DIR:-$root/target}/debug/smalt}
 venv=$root/.cache/contract
 if [ ! -x "$venv/bin/schemathesis" ]; then
 	python3 -m venv "$venv"
-	"$venv/bin/pip" -q install --disable-pip-version-check 'schemathesis==4.32.5'
+	"$root/tests/again.sh" "$venv/bin/pip" -q install --disable-pip-version-check 'schemathesis==4.32.5'
 fi
 
 work=$(mktemp -d)

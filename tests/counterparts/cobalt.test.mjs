@@ -111,6 +111,7 @@ test('a real popup in Chromium: the user confirms, consents, and the SDK resolve
   try {
     const token = await server.session('browser-1', 'Acme & <Sons>');
     const context = await browser.newContext();
+    context.setDefaultTimeout(120_000);
     const page = await context.newPage();
     await page.goto(host.url);
     const begin = () =>
@@ -149,6 +150,7 @@ test('a real popup in Chromium: the user confirms, consents, and the SDK resolve
     assert.equal(taken.status, 303);
     assert.equal((await fetch(ticket, { method: 'POST', redirect: 'manual' })).status, 403);
     const stranger = await (await browser.newContext()).newPage();
+    stranger.setDefaultTimeout(120_000);
     await stranger.goto(taken.headers.get('location'));
     await stranger.locator('button.yes').click();
     await stranger.waitForURL((url) => url.pathname === '/connect/done');
@@ -176,6 +178,7 @@ test('s08: code and state leave the address bar at once, and no request after th
       const token = await server.session(`address-${n}`);
       const { auth_url: ticket } = (await server.call('GET', '/api/v1/sandbox-oauth/integrate', { token })).body;
       const context = await browser.newContext();
+      context.setDefaultTimeout(120_000);
       const page = await context.newPage();
       const requests = [];
       const addresses = [];

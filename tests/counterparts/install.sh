@@ -14,7 +14,7 @@ wanted=$(cat package.json package-lock.json | sha256sum | cut -d' ' -f1)-node$(n
 stamp=$cache/counterparts.stamp
 if [ ! -d node_modules ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
 	echo "Installing the counterparts' npm packages into tests/counterparts/node_modules"
-	if ! npm ci --no-audit --no-fund --ignore-scripts --loglevel=error --cache "$cache/npm" >"$cache/npm.log" 2>&1; then
+	if ! "$root/tests/again.sh" npm ci --no-audit --no-fund --ignore-scripts --loglevel=error --cache "$cache/npm" >"$cache/npm.log" 2>&1; then
 		cat "$cache/npm.log" >&2
 		exit 1
 	fi
@@ -33,7 +33,7 @@ if [ ! -x "$browser" ]; then
 	fi
 	echo "Installing chromium with apt-get (about 125 MB)"
 	export DEBIAN_FRONTEND=noninteractive
-	if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >"$cache/apt.log" 2>&1; then
+	if ! "$root/tests/again.sh" bash -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium" >"$cache/apt.log" 2>&1; then
 		tail -n 20 "$cache/apt.log" >&2
 		exit 1
 	fi

@@ -651,6 +651,7 @@ describe('in a frame', () => {
     for (const [site, shown] of [[product, 20], [stranger, 0]]) {
       site.routes['/frames'] = all;
       const context = await browser.newContext();
+      context.setDefaultTimeout(120_000);
       try {
         const page = await context.newPage();
         const refused = [];

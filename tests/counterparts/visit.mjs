@@ -119,7 +119,7 @@ const FLAGS = [
 
 /** What the browser shows once it has followed the callback, and what it requested from then on. */
 async function shownAfter(page, callback, requests) {
-  await page.waitForURL((url) => url.href !== callback && !url.href.includes('/interaction/'), { timeout: 20_000 });
+  await page.waitForURL((url) => url.href !== callback && !url.href.includes('/interaction/'), { timeout: 120_000 });
   const after = requests.slice(requests.findIndex(({ url }) => url === callback) + 1);
   const [title, text] = [await page.title(), await page.locator('body').innerText()];
   return { callback_url: callback, page: { url: page.url(), title, text, requests: after } };
@@ -185,7 +185,7 @@ export class BrowserVisitor {
       for (;;) {
         const input = page.locator(`form input[name="prompt"]:not([value="${done}"])`);
         const shown = input.waitFor({ state: 'attached', timeout: 0 }).then(() => input.getAttribute('value'));
-        const seen = await within(Promise.race([callback, shown, refused]), 20_000, 'the provider showed no form and did not send the browser back');
+        const seen = await within(Promise.race([callback, shown, refused]), 120_000, 'the provider showed no form and did not send the browser back');
         if (seen !== 'login' && seen !== 'consent') return follow ? await shownAfter(page, seen, requests) : seen;
         done = seen;
         if (seen === 'consent' && decision === 'deny') {

@@ -17,7 +17,7 @@ install() { # <folder> <name>: from its lock
 	wanted=$(cat "$1/package.json" "$1/package-lock.json" | sha256sum | cut -d' ' -f1)-$(node --version)
 	if [ ! -d "$1/node_modules" ] || ! stamp "$2" "$wanted"; then
 		echo "Installing npm packages into ${1#"$root"/}/node_modules"
-		(cd "$1" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error --cache "$root/.cache/npm")
+		(cd "$1" && "$root/tests/again.sh" npm ci --no-audit --no-fund --ignore-scripts --loglevel=error --cache "$root/.cache/npm")
 		printf '%s' "$wanted" >"$cache/$2.stamp"
 	fi
 }

@@ -92,7 +92,7 @@ async fn r51_tokens_for_an_account_that_is_gone_are_revoked() {
     for n in 0..size(10, 25) {
         let name = format!("customer-{n}");
         let (_, callback, cookie) = consent(&smalt, &name, None).await;
-        let held = smalt::sandbox::Misbehaviour::Delay { millis: 250, after_work: true };
+        let held = smalt::sandbox::Misbehaviour::Delay { millis: 1000, after_work: true };
         control.misbehave(smalt::sandbox::Endpoint::Token, Some(1), held);
         let redeemed = control.stats().codes_redeemed;
         let account = smalt.account(&name);

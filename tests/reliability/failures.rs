@@ -52,7 +52,7 @@ async fn r25_only_final_errors_end_a_connection() {
     let (sandbox, control) = sandbox().await;
     let stage = Stage::sandbox(&sandbox);
     let wait = Duration::from_secs(20);
-    let timings = Timings { provider: Duration::from_millis(500), lease: Duration::from_secs(1), cooldown: wait, ..timings() };
+    let timings = Timings { cooldown: wait, ..timings() };
     let smalt = stage.open_with(timings).await;
     let mut ended = 0;
     for n in 0..size(20, 200) {

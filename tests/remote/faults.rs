@@ -135,10 +135,10 @@ async fn writes_are_sent_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_not_there_is_said_to_be() {
-    // A port that was just free.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
+    // Bound, so that nobody else is given the port, and nobody listens.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = closed.local_addr().unwrap();
     let retries = Retries { wait: Duration::from_millis(1), ..Retries::default() };
     let smalt = Smalt::remote(format!("http://{address}")).api_key("tk").no_proxy().retries(retries).open().unwrap();
     let error = write(&smalt).await;

@@ -172,7 +172,8 @@ async fn silence_ends_a_stream_and_slowness_does_not() {
         stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc").unwrap();
         let _ = stream.read(&mut [0; 1]);
     });
-    let mut answer = transport(&url).stream(short(&url)).await.unwrap();
+    let patient = |url: &url::Url| StreamRequest { silence: Duration::from_millis(2500), ..request("GET", url, None) };
+    let mut answer = transport(&url).stream(patient(&url)).await.unwrap();
     assert_eq!(answer.next().await.unwrap().unwrap(), b"abc");
     assert!(answer.next().await.unwrap_err().is(Code::ProviderTimeout));
     // Longer in all than the silence that is allowed, with something in each part of it.
@@ -185,8 +186,7 @@ async fn silence_ends_a_stream_and_slowness_does_not() {
             thread::sleep(Duration::from_millis(250));
         }
     });
-    let patient = StreamRequest { silence: Duration::from_millis(2500), ..request("GET", &url, None) };
-    assert_eq!(transport(&url).stream(patient).await.unwrap().rest(100).await.unwrap().len(), 12);
+    assert_eq!(transport(&url).stream(patient(&url)).await.unwrap().rest(100).await.unwrap().len(), 12);
 }
 
 struct Fails(usize);

@@ -371,8 +371,8 @@ async fn a_token_that_ends_soon_is_replaced_before_it_is_sent() {
     let count = asked.clone();
     let provider = move || {
         let number = count.fetch_add(1, Ordering::SeqCst) + 1;
-        // Six seconds are enough to count as good when it comes, and too few a second later.
-        let ends = if number == 1 { now + 6 } else { now + 86_400 };
+        // Seven seconds are enough to count as good when it comes, whatever of this second is over, and too few two seconds later.
+        let ends = if number == 1 { now + 7 } else { now + 86_400 };
         async move { Ok::<_, Fault>(token("acme-1", ends, number)) }
     };
     let session = Session::remote(BASE).provider(provider).transport(transport.clone()).open().unwrap();

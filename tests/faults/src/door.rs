@@ -53,22 +53,33 @@ pub(crate) struct Entrance {
     /// Kept while the door is.
     _held: Vec<TcpStream>,
     _full: Option<TcpListener>,
+    _closed: Option<TcpSocket>,
+}
+
+impl Entrance {
+    /// Where nobody comes in.
+    fn to_nobody(url: String) -> Self {
+        Self { listener: None, url, tls: None, authority: None, _held: Vec::new(), _full: None, _closed: None }
+    }
 }
 
 impl Door {
     pub(crate) async fn open(self) -> Result<Entrance, Problem> {
-        let closed = |url: String| Entrance { listener: None, url, tls: None, authority: None, _held: Vec::new(), _full: None };
         match self {
-            Door::Nowhere => return Ok(closed("https://smalt.invalid".to_owned())),
+            Door::Nowhere => return Ok(Entrance::to_nobody("https://smalt.invalid".to_owned())),
             Door::Full => return full().await,
+            Door::Refused => {
+                // Bound, so that no other server is given the port, and nobody listens.
+                let socket = TcpSocket::new_v4()?;
+                socket.bind(([127, 0, 0, 1], 0).into())?;
+                let url = format!("http://{}", socket.local_addr()?);
+                return Ok(Entrance { _closed: Some(socket), ..Entrance::to_nobody(url) });
+            }
             _ => {}
         }
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let mut entrance = closed(format!("{}://{address}", if self == Door::Http || self == Door::Refused { "http" } else { "https" }));
-        if self == Door::Refused {
-            return Ok(entrance);
-        }
+        let mut entrance = Entrance::to_nobody(format!("{}://{address}", if self == Door::Http { "http" } else { "https" }));
         entrance.listener = Some(listener);
         if let Door::TlsSlow | Door::TlsUntrusted | Door::TlsExpired | Door::TlsWrongName = self {
             let (acceptor, authority) = self.tls()?;
@@ -135,5 +146,5 @@ async fn full() -> Result<Entrance, Problem> {
         }
     }
     let url = format!("http://{address}");
-    Ok(Entrance { listener: None, url, tls: None, authority: None, _held: held, _full: Some(listener) })
+    Ok(Entrance { _held: held, _full: Some(listener), ..Entrance::to_nobody(url) })
 }

@@ -154,8 +154,10 @@ test('an engine that is collected gives up its numbers, and no one else\'s', asy
       }
     }
     const stays = await opened()
-    await (async () => { for (let n = 0; n < 3; n++) await opened() })()
+    let others = []
+    for (let n = 0; n < 3; n++) others.push(await opened())
     const before = addon.readySeats()
+    others = undefined
     while (addon.readySeats() > 1 && Date.now() < until) {
       gc()
       await new Promise((resolve) => setImmediate(resolve))

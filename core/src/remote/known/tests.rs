@@ -459,14 +459,14 @@ async fn a_connect_that_nobody_ends_expires() {
         ("GET /api/v2/public/application/slack", 200, slack(&[])),
         ("GET /api/v2/public/linked-account/integration/oauth-url/slack", 200, json!({"auth_url": "https://provider.test/"})),
     ]);
-    let poll = Poll { give_up: Duration::from_millis(60), ..quick() };
-    let smalt = Smalt::remote(BASE).api_key(KEY).poll(poll).transport(transport.clone()).open().unwrap();
-    let account = smalt.account("u");
+    let account = |poll| Smalt::remote(BASE).api_key(KEY).poll(poll).transport(transport.clone()).open().unwrap().account("u");
+    let patient = account(quick());
+    let account = account(Poll { give_up: Duration::from_millis(60), ..quick() });
     let begun = account.hand_off_connect("slack", StartConnect::default()).await.unwrap();
     let ended = account.flow(&begun.flow_id).wait(None).await.unwrap();
     assert_eq!((ended.status, ended.error.unwrap().code.as_str()), (FlowStatus::Expired, "flow_expired"));
-    let begun = account.hand_off_connect("slack", StartConnect::default()).await.unwrap();
-    assert_eq!(account.flow(&begun.flow_id).cancel().await.unwrap().status, FlowStatus::Cancelled);
+    let begun = patient.hand_off_connect("slack", StartConnect::default()).await.unwrap();
+    assert_eq!(patient.flow(&begun.flow_id).cancel().await.unwrap().status, FlowStatus::Cancelled);
     let asked = sent(&transport).into_iter().find(|request| request[1].as_str().unwrap().contains("oauth-url")).unwrap();
     assert_eq!(asked[2]["linked_account_id"], "u");
 }

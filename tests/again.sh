@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Runs a command that downloads, up to three times: one transfer that breaks is no reason to end a run.
+set -euo pipefail
+for pause in 5 20; do
+	if "$@"; then exit 0; fi
+	echo "$1 failed; it is tried again in $pause s" >&2
+	sleep "$pause"
+done
+exec "$@"
