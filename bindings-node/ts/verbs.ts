@@ -19,8 +19,8 @@ export interface ConnectOptions extends CallOptions {
   /** Takes the device flow (RFC 8628): the presenter shows a code, and the user enters it on any device. */
   readonly device?: boolean | undefined
   /**
-   * How long the user may take, in milliseconds, above zero; then the flow is cancelled and the call ends as `connect_timeout`. Default: as long as
-   * the flow lives, 10 minutes.
+   * How long the user may take, in milliseconds, above zero; then the flow is cancelled and the call ends as `connect_timeout`. Default: 10 minutes
+   * for a page, and for a code as long as it lives.
    */
   readonly timeout?: number | undefined
 }

@@ -1,15 +1,16 @@
 //! One device flow, several processes: it is asked for by one of them, never sooner than the interval.
 #![allow(clippy::unwrap_used)]
 
-use std::time::Duration;
+use std::{future::IntoFuture, time::Duration};
 
 use serde_json::json;
 use smalt::{
-    Code, Smalt,
+    Code, Result, Smalt,
     backend::StartConnect,
     engine::Timings,
     manifest::AppManifest,
     model::FlowStatus,
+    plugin::{Fault, PresentRequest, Presenter},
     project::Project,
     sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions, visit_device},
     vault::LocalKey,
@@ -94,6 +95,49 @@ async fn several_processes_ask_for_one_flow_as_one() {
     // What was connected is good in every process.
     for engine in &engines {
         assert_eq!(engine.account("a").request("telly", "GET", "items").await.unwrap().status, 200);
+    }
+}
+
+/// Shows a code as a window does: until it is closed. `shown` gets what it shows.
+struct Window(tokio::sync::mpsc::UnboundedSender<PresentRequest>);
+
+#[async_trait::async_trait]
+impl Presenter for Window {
+    fn name(&self) -> &'static str {
+        "window"
+    }
+
+    async fn present(&self, request: PresentRequest) -> Result<Option<String>, Fault> {
+        self.0.send(request).map_err(|_| Fault::failed("nobody looks"))?;
+        std::future::pending().await
+    }
+}
+
+/// The flow ends the window, not the other way round; and the caller's time ends both.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_shown_until_its_flow_ends() {
+    let stage = Stage::new().await;
+    stage.sandbox.control().apply_json(json!({"do": "set_device", "ways": {"interval": 1}})).unwrap();
+    let smalt = stage.open().await;
+    let account = smalt.account("a");
+    account.ensure().await.unwrap();
+    for decision in [Some(true), Some(false), None] {
+        let (show, mut shown) = tokio::sync::mpsc::unbounded_channel();
+        let connect = account.connect("telly").device().present(Window(show));
+        let connect = if decision.is_none() { connect.timeout(Duration::from_millis(300)) } else { connect };
+        let connect = tokio::spawn(connect.into_future());
+        let prompt = shown.recv().await.unwrap().device.unwrap();
+        if let Some(allow) = decision {
+            visit_device(&prompt.verification_uri, &prompt.user_code, "ada", allow).await.unwrap();
+        }
+        let ended = connect.await.unwrap();
+        match decision {
+            Some(true) => assert_eq!(ended.unwrap().application, "telly"),
+            Some(false) => assert_eq!(ended.unwrap_err().code(), Code::UserDenied),
+            None => assert_eq!(ended.unwrap_err().code(), Code::ConnectTimeout),
+        }
+        // The window is gone.
+        assert!(shown.recv().await.is_none());
     }
 }
 

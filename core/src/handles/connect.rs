@@ -19,7 +19,7 @@ use crate::{
     project::urls,
 };
 
-/// How long a user may look at an authorize page that a presenter shows.
+/// How long a user may stay with the authorize page where the callback comes to this process, and the caller sets no time.
 const USER_TIME: Duration = Duration::from_secs(600);
 
 /// A connect that is being put together; await it.
@@ -151,8 +151,8 @@ impl ConnectBuilder {
         self
     }
 
-    /// How long the user may take, above zero; then the flow is cancelled and the call ends as `connect_timeout`. Default: as long
-    /// as the flow lives, 10 minutes. It counts where a page or a code is shown.
+    /// How long the user may take, above zero; then the flow is cancelled and the call ends as `connect_timeout`. Default: 10 minutes for
+    /// a page, and for a code as long as it lives. It counts where a page or a code is shown.
     #[must_use]
     pub fn timeout(mut self, time: Duration) -> Self {
         self.within = Some(time);
@@ -237,12 +237,7 @@ impl ConnectBuilder {
             device: started.device,
         };
         let flow = begun.flow.clone();
-        let label = label::presenter(presenter.name());
-        let shown_to_the_end = async {
-            guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await }).await?;
-            flow.wait(None).await
-        };
-        begun.lives_through(async { flow.end_of(in_time(self.within, &self.application, shown_to_the_end).await?).await }).await
+        begun.lives_through(self.watched(&flow, presenter, shown)).await
     }
 
     /// Whether the server's own page asks the user, and the provider sends them back there. A presenter that catches the
@@ -271,10 +266,10 @@ impl ConnectBuilder {
         begun.lives_through(self.watched(&flow, presenter, shown)).await
     }
 
-    /// The page of the server, from its opening to the flow's end.
+    /// A page that needs no callback in this process, from its opening to the flow's end.
     async fn watched(&self, flow: &ConnectHandle, presenter: Arc<dyn Presenter>, shown: PresentRequest) -> Result<Connection> {
         let label = label::presenter(presenter.name());
-        let mut presenting = std::pin::pin!(guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await }));
+        let mut presenting = std::pin::pin!(guarded(&label, "present", FOREVER, async move { presenter.present(shown).await }));
         let mut watching = std::pin::pin!(flow.wait(None));
         let mut late = std::pin::pin!(tokio::time::sleep(self.within.unwrap_or(FOREVER)));
         let mut shows = true;
@@ -320,7 +315,9 @@ impl ConnectBuilder {
             listener.expect_state(&state);
         }
         let label = label::presenter(presenter.name());
-        let presented = guarded(&label, "present", USER_TIME, async move { presenter.present(shown).await });
+        // The caller's time says by itself that it is over.
+        let time = self.within.map_or(USER_TIME, |time| time + COMING_BACK);
+        let presented = guarded(&label, "present", time, async move { presenter.present(shown).await });
         let finish = |callback_url: String| {
             let request = FinishConnect {
                 account: self.account.clone(),
@@ -334,7 +331,7 @@ impl ConnectBuilder {
             match (presented.await?, listener) {
                 (Some(callback_url), _) => finish(callback_url).await,
                 (None, Some(listener)) => {
-                    let caught = listener.wait(USER_TIME, std::future::pending()).await?;
+                    let caught = listener.wait(time, std::future::pending()).await?;
                     let ended = finish(caught.url).await;
                     caught.responder.done(ended.is_ok());
                     ended

@@ -16,8 +16,8 @@ use zeroize::Zeroizing;
 
 use super::{Bytes, Host, HostAnswer, HostArguments, Plugin, What, nonsense};
 
-/// How long a user may look at a page that a presenter shows.
-const USER_TIME: Duration = Duration::from_secs(600);
+/// Longer than any page stays open: core watches its flow, and the time that the caller of `connect` allows.
+const PAGE_TIME: Duration = Duration::from_secs(86_400);
 /// A session provider's time: that of core, which watches it.
 const TOKEN_TIME: Duration = Duration::from_secs(30);
 /// A key provider's time for one call: that of core, which watches it.
@@ -128,7 +128,7 @@ impl Presenter for HostPresenter {
     async fn present(&self, request: PresentRequest) -> Result<Option<String>, Fault> {
         let PresentRequest { authorize_url, redirect_uri, application, device } = request;
         let arguments = HostArguments::Present { authorize_url, redirect_uri, application, device: device.map(Into::into) };
-        match self.host.ask(&self.plugin, What::Present, arguments, None, USER_TIME).await? {
+        match self.host.ask(&self.plugin, What::Present, arguments, None, PAGE_TIME).await? {
             HostAnswer::NotMine => Ok(None),
             HostAnswer::Text(url) => Ok(Some(url)),
             _ => strange(What::Present, &self.plugin),
