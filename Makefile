@@ -102,7 +102,7 @@ lint: tools ## formatting, and every warning as an error
 	(cd tests/parity && python3 -m unittest -q)
 	tests/conformance/grid.py check
 	(cd tests/conformance && python3 -m unittest -q)
-	for script in .ci/run tests/conformance/*.sh tests/counterparts/*.sh tests/faults/*.sh tests/fuzz/*.sh tests/contract/*.sh bindings-python/*.sh bindings-swift/*.sh bindings-swift/swift/*.sh tests/node/*.sh; do bash -n "$$script"; done
+	for script in .ci/run tests/*.sh tests/conformance/*.sh tests/counterparts/*.sh tests/faults/*.sh tests/fuzz/*.sh tests/contract/*.sh bindings-python/*.sh bindings-swift/*.sh bindings-swift/swift/*.sh tests/node/*.sh; do bash -n "$$script"; done
 	for module in tests/*.mjs tests/counterparts/*.mjs core/portal/*/*.mjs tests/node/*.mjs tests/node/test/*.mjs tests/node/runtimes/*.mjs tests/node/cjs/*.cjs bindings-node/scripts/*.mjs bindings-node/bench/*.mjs bindings-node/examples/*.mjs examples/*/*.mjs; do node --check "$$module"; done
 
 # Every part runs, whatever became of the one before: the grid says what failed.

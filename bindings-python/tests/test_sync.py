@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
-
 import subprocess
 import sys
 import textwrap
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Iterator
 
@@ -337,7 +338,7 @@ def test_an_upload_is_sent_part_by_part(tmp_path: Path) -> None:
         sized = account.upload("sandbox-oauth", "PUT", "echo", pieces, length=len(whole)).json()
         assert sized["headers"]["content-length"] == str(len(whole))
         # One that says too little of itself is cut.
-        with pytest.raises(SmaltError):
+        with pytest.raises(SmaltError, match="larger than 4 bytes"):
             account.upload("sandbox-oauth", "PUT", "echo", pieces, length=4)
 
         def breaks() -> Iterator[bytes]:
@@ -352,6 +353,59 @@ def test_an_upload_is_sent_part_by_part(tmp_path: Path) -> None:
         with pytest.raises(TypeError):
             account.upload("sandbox-oauth", "PUT", "echo", ["text"])  # type: ignore[list-item]
         assert account.upload("sandbox-oauth", "PUT", "echo", [b"a"]).json()["body"] == "a"
+
+
+def test_a_large_upload_is_read_no_faster_than_the_application_takes_it() -> None:
+    part, parts = 64 * 1024, 512
+    sent, came = hashlib.sha256(), hashlib.sha256()
+    made = 0
+    released = threading.Event()
+
+    class Provider(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            released.wait(60)
+            left = int(self.headers["content-length"])
+            while left:
+                piece = self.rfile.read(min(left, part))
+                came.update(piece)
+                left -= len(piece)
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.end_headers()
+            self.wfile.write(b'{"workspace": {"id": "acme", "name": "Acme"}}')
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    def body() -> Iterator[bytes]:
+        nonlocal made
+        for made in range(1, parts + 1):
+            piece = bytes([made % 256]) * part
+            sent.update(piece)
+            yield piece
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Provider) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        sandbox = {"enabled": True, "url": f"http://127.0.0.1:{server.server_port}"}
+        with Smalt.embedded(key=make_key(), project={"version": 1, "sandbox": sandbox, "apps": {"sandbox-key": {}}}) as smalt:
+            account = smalt.account("acme-1")
+            account.ensure()
+            account.connect("sandbox-key", inputs={"key": "sandbox-key-good", "workspace": "acme"})
+            read: list[int] = []
+
+            def release() -> None:
+                # What the system's buffers hold was taken, and no more: long enough for all of it.
+                read.append(made)
+                released.set()
+
+            threading.Timer(1, release).start()
+            answer = account.upload("sandbox-key", "PUT", "files", body(), length=part * parts)
+        server.shutdown()
+    assert answer.status == 200 and made == parts
+    assert 0 < read[0] < parts, f"{read} of {parts} parts were read while nobody took them"
+    assert came.digest() == sent.digest()
 
 
 def test_errors_are_pickled() -> None:

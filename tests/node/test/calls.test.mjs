@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { existsSync, openAsBlob, readdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
@@ -176,7 +178,44 @@ test('an upload is sent part by part, whole and in order', async (t) => {
   assert.deepEqual([headers['content-type'], headers['content-length']], ['text/html', String(whole.length)])
   assert.ok(body === whole)
   // One that says too little of itself is cut.
-  await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', [Buffer.from('hello')], { length: 4 }), SmaltError)
+  await assert.rejects(account.upload('sandbox-oauth', 'PUT', 'echo', [Buffer.from('hello')], { length: 4 }), { code: 'invalid_request', message: /larger than 4 bytes/ })
+})
+
+test('a large upload is read no faster than the application takes it', async (t) => {
+  const [part, parts] = [64 * 1024, 512]
+  const [sent, came] = [createHash('sha256'), createHash('sha256')]
+  let [made, release] = [0, undefined]
+  const released = new Promise((resolve) => (release = resolve))
+  const server = createServer(async (request, response) => {
+    if (request.method === 'PUT') {
+      await released
+      for await (const piece of request) came.update(piece)
+    }
+    response.setHeader('content-type', 'application/json').end('{"workspace": {"id": "acme", "name": "Acme"}}')
+  })
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  const url = `http://127.0.0.1:${server.address().port}`
+  const smalt = await Smalt.embedded({ throwawayKey: true, project: { version: 1, sandbox: { enabled: true, url }, apps: { 'sandbox-key': {} } } })
+  t.after(() => smalt.close())
+  const account = smalt.account('acme-1')
+  await account.ensure()
+  await account.connect('sandbox-key', { inputs: { key: 'sandbox-key-good', workspace: 'acme' } })
+  async function* body() {
+    for (; made < parts; made++) {
+      const piece = Buffer.alloc(part, made)
+      sent.update(piece)
+      yield piece
+    }
+  }
+  const answered = account.upload('sandbox-key', 'PUT', 'files', body(), { length: part * parts })
+  // What the system's buffers hold is taken, and no more: long enough for all of it.
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  assert.ok(made > 0 && made < parts, `${made} of ${parts} parts were read while nobody took them`)
+  release()
+  assert.equal((await answered).status, 200)
+  assert.equal(made, parts)
+  assert.equal(came.digest('hex'), sent.digest('hex'))
 })
 
 test('an upload that ends early reads no more of its body, and says what was wrong', async (t) => {
