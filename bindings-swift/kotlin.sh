@@ -20,7 +20,7 @@ if ! command -v mvn >/dev/null; then
 		exit 1
 	fi
 	echo "Installing Maven and a JDK." >&2
-	"$root/tests/again.sh" bash -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends maven default-jdk-headless" >/dev/null
+	"$root/tests/again.sh" bash -c "apt-get update -qq || true; apt-get install -y -qq --no-install-recommends maven default-jdk-headless" >/dev/null
 fi
 
 # Maven, and once more where a download broke: what has come is kept, and what was not there before is asked for again.
@@ -63,10 +63,10 @@ unpacked() {
 	if [ -e "$into/done" ]; then return; fi
 	mkdir -p "$into"
 	maven "$plugins:maven-dependency-plugin:3.8.1:get" "-Dartifact=$group:$name:$version:aar" -Dtransitive=false \
-		-DremoteRepositories=https://maven.google.com >/dev/null &&
+		-DremoteRepositories=https://maven.google.com &&
 		(cd "$into" && jar xf "$from" classes.jar) &&
 		maven "$plugins:maven-install-plugin:3.1.4:install-file" "-Dfile=$into/classes.jar" \
-			-DgroupId=dev.smalt.unpacked "-DartifactId=$name" "-Dversion=$version" -Dpackaging=jar >/dev/null &&
+			-DgroupId=dev.smalt.unpacked "-DartifactId=$name" "-Dversion=$version" -Dpackaging=jar &&
 		touch "$into/done"
 }
 
@@ -78,7 +78,7 @@ android() {
 	fi
 	if [ ! -e "$made/robolectric/done" ]; then
 		maven "$plugins:maven-dependency-plugin:3.8.1:copy" \
-			-Dartifact=org.robolectric:android-all-instrumented:14-robolectric-10818077-i7 "-DoutputDirectory=$made/robolectric" >/dev/null
+			-Dartifact=org.robolectric:android-all-instrumented:14-robolectric-10818077-i7 "-DoutputDirectory=$made/robolectric"
 		touch "$made/robolectric/done"
 	fi
 }
@@ -126,7 +126,7 @@ released() {
 # As people see it; what is public and says nothing fails it, but for what the language adds by itself.
 documentation() {
 	local log="$made/dokka.log"
-	if ! "$root/tests/again.sh" "${maven[@]/#-q/--show-version}" -U -pl smalt org.jetbrains.dokka:dokka-maven-plugin:dokka > "$log"; then
+	if ! "$root/tests/again.sh" bash -c '"${@:2}" >"$1"' _ "$log" "${maven[@]/#-q/--show-version}" -U -pl smalt org.jetbrains.dokka:dokka-maven-plugin:dokka; then
 		cat "$log" >&2
 		exit 1
 	fi

@@ -19,8 +19,8 @@ export interface ConnectOptions extends CallOptions {
   /** Takes the device flow (RFC 8628): the presenter shows a code, and the user enters it on any device. */
   readonly device?: boolean | undefined
   /**
-   * How long the user may take, in milliseconds, above zero; then the flow is cancelled and the call ends as `connect_timeout`. Default: 10 minutes
-   * for a page, and for a code as long as it lives.
+   * How long the user may take, in milliseconds, above zero; then the flow is cancelled and the call ends as `connect_timeout`. Default, and at
+   * most: as long as the flow lives (`flow_expired`): 10 minutes for a page, and for a code what the provider says.
    */
   readonly timeout?: number | undefined
 }

@@ -6,7 +6,7 @@ use std::{future::IntoFuture, time::Duration};
 use serde_json::json;
 use smalt::{
     Code, Result, Smalt,
-    backend::StartConnect,
+    backend::{ListEvents, StartConnect},
     engine::Timings,
     manifest::AppManifest,
     model::FlowStatus,
@@ -124,7 +124,7 @@ async fn a_code_is_shown_until_its_flow_ends() {
     for decision in [Some(true), Some(false), None] {
         let (show, mut shown) = tokio::sync::mpsc::unbounded_channel();
         let connect = account.connect("telly").device().present(Window(show));
-        let connect = if decision.is_none() { connect.timeout(Duration::from_millis(300)) } else { connect };
+        let connect = if decision.is_none() { connect.timeout(Duration::from_secs(3)) } else { connect };
         let connect = tokio::spawn(connect.into_future());
         let prompt = shown.recv().await.unwrap().device.unwrap();
         if let Some(allow) = decision {
@@ -134,7 +134,11 @@ async fn a_code_is_shown_until_its_flow_ends() {
         match decision {
             Some(true) => assert_eq!(ended.unwrap().application, "telly"),
             Some(false) => assert_eq!(ended.unwrap_err().code(), Code::UserDenied),
-            None => assert_eq!(ended.unwrap_err().code(), Code::ConnectTimeout),
+            None => {
+                assert_eq!(ended.unwrap_err().code(), Code::ConnectTimeout);
+                let events = smalt.events_page(ListEvents::default()).await.unwrap().items;
+                assert!(events.iter().any(|event| event.event_type.as_str() == "flow.cancelled"), "nobody can finish it any more");
+            }
         }
         // The window is gone.
         assert!(shown.recv().await.is_none());

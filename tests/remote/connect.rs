@@ -17,7 +17,10 @@ use smalt::{
     vault::LocalKey,
 };
 use smalt_server::{Api, ApiOptions, Limits, Server};
-use tokio::sync::Notify;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Notify, mpsc, watch},
+};
 use url::Url;
 
 /// A server with a sandbox behind it.
@@ -112,6 +115,8 @@ enum Window {
     Stays(Arc<Notify>),
     Closed,
     Blocked,
+    /// Opens, and says which page.
+    Tells(mpsc::UnboundedSender<String>),
 }
 
 #[async_trait]
@@ -134,6 +139,10 @@ impl Presenter for Window {
             }
             Window::Stays(shown) => {
                 shown.notify_one();
+                Ok(None)
+            }
+            Window::Tells(pages) => {
+                pages.send(request.authorize_url.clone()).map_err(|_| Fault::failed("nobody looks"))?;
                 Ok(None)
             }
             Window::Closed => Err(Fault::Smalt(Error::code_only(Code::UserCancelled))),
@@ -186,6 +195,49 @@ async fn time_ends_a_connect_at_the_caller_and_at_the_server() {
     world.clock.advance_millis(601_000);
     let error = waiting.await.unwrap().unwrap_err();
     assert!(error.is(Code::FlowExpired), "{error:?}");
+}
+
+/// A way to a server that can be cut: what is open ends, and what comes is not let in.
+async fn way_to(url: &str) -> (String, watch::Sender<bool>) {
+    let server = url.strip_prefix("http://").unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let way = format!("http://{}", listener.local_addr().unwrap());
+    let (cut, is_cut) = watch::channel(false);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (server, mut is_cut) = (server.clone(), is_cut.clone());
+            tokio::spawn(async move {
+                if *is_cut.borrow() {
+                    return;
+                }
+                let mut stream = TcpStream::connect(server).await.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut stream) => {}
+                    _ = is_cut.wait_for(|is_cut| *is_cut) => {}
+                }
+            });
+        }
+    });
+    (way, cut)
+}
+
+/// The user is done with the page while its caller cannot ask: a phone's network, a server that is started anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connect_outlives_a_server_that_cannot_be_asked() {
+    let world = World::new().await;
+    let (way, cut) = way_to(&world.url).await;
+    let token = world.smalt.account("acme-1").session().await.unwrap().token().clone();
+    let session = Session::remote(way).no_proxy().token(token).open().unwrap();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let connect = tokio::spawn(async move { session.connect("sandbox-oauth").present(Window::Tells(tell)).await });
+    let page = told.recv().await.unwrap();
+    cut.send(true).unwrap();
+    tokio::task::spawn_blocking(move || go_through(&page, "allow")).await.unwrap();
+    // Longer than one call tries again by itself.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(!connect.is_finished());
+    cut.send(false).unwrap();
+    is_ada(&connect.await.unwrap().unwrap());
 }
 
 /// The same server, spoken to as if it were the hosted service.

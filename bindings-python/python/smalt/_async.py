@@ -119,8 +119,8 @@ class _AsyncVerbs(_AsyncHandle, AsyncSharedOperations):
             scopes: Scopes to ask for, in place of the project's; required ones are always added.
             connection: The connection to authorise again.
             device: Takes the device flow (RFC 8628): the presenter shows a code, and the user enters it on any device.
-            timeout: How long the user may take (seconds, or a `timedelta`), above zero; then the flow is cancelled. Default: 10 minutes
-                for a page, and for a code as long as it lives.
+            timeout: How long the user may take (seconds, or a `timedelta`), above zero; then the flow is cancelled. Default, and at most:
+                as long as the flow lives (`flow_expired`): 10 minutes for a page, and for a code what the provider says.
 
         Raises:
             FlowError: `presenter_required` where nothing can open a page: a web backend has `start_connect` and `finish_connect`.

@@ -95,7 +95,8 @@ class Connector:
 class Presenter:
     """Opens the authorize page for the user. Define `present(self, authorize_url, *, redirect_uri, application, device)`: it answers
     the callback URL where the presenter catches it itself, else `None`. It raises `FlowError.user_cancelled()` for a user who closes the
-    page, and `FlowError.window_blocked()` for a window that something blocks."""
+    page, and `FlowError.window_blocked()` for a window that something blocks. It may answer as soon as the page is open, or keep it open as
+    a coroutine: that is cancelled when its flow has ended or the caller's time is over. A plain function keeps one of the threads of plugins."""
 
     name: str = "python"
     """For errors."""

@@ -54,8 +54,8 @@ pub struct ConnectOptions {
     pub connection: Option<String>,
     /// Takes the device flow (RFC 8628): the presenter shows a code, and the user enters it on any device.
     pub device: bool,
-    /// Seconds that the user may take, above zero; then the flow is cancelled and the call ends as `connect_timeout`. Default: 10
-    /// minutes for a page, and for a code as long as it lives.
+    /// Seconds that the user may take, above zero; then the flow is cancelled and the call ends as `connect_timeout`. Default, and
+    /// at most: as long as the flow lives, which ends as `flow_expired`: 10 minutes for a page, and for a code what the provider says.
     pub timeout: Option<f64>,
 }
 

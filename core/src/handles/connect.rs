@@ -3,7 +3,7 @@ use std::{
     future::{Future, IntoFuture},
     pin::Pin,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::{
     Code, Error, Result, Secret,
     backend::{Backend, Caller, ConnectKey, FinishConnect, GetApp, GetConnection, GetFlow, StartConnect, WaitFlow},
-    error::{bail, err},
+    error::{Retry, bail, err},
     model::{AuthType, ConnectFlow, Connection, FlowStatus, GrantKind, StartedConnect},
     operations::Operation,
     plugin::{PresentRequest, Presenter, Scope, guarded, label},
@@ -19,8 +19,10 @@ use crate::{
     project::urls,
 };
 
-/// How long a user may stay with the authorize page where the callback comes to this process, and the caller sets no time.
-const USER_TIME: Duration = Duration::from_secs(600);
+/// How long a flow is asked for again whose server cannot be asked.
+const OUTAGE: Duration = Duration::from_secs(60);
+/// Between two of these tries.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A connect that is being put together; await it.
 pub struct ConnectBuilder {
@@ -60,25 +62,11 @@ impl Drop for Begun {
 }
 
 impl Begun {
-    /// The call to its end. Nobody comes back to a flow whose call has failed: it is cancelled.
-    async fn lives_through<T>(mut self, call: impl Future<Output = Result<T>>) -> Result<T> {
+    /// The call to its end.
+    async fn lives_through<T>(mut self, call: impl Future<Output = T>) -> T {
         let ended = call.await;
-        if ended.is_err() {
-            let _ = self.flow.cancel().await;
-        }
         self.is_watched = false;
         ended
-    }
-}
-
-/// The call, within its time.
-async fn in_time<T>(time: Option<Duration>, application: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
-    match time {
-        None => call.await,
-        Some(time) => match tokio::time::timeout(time, call).await {
-            Ok(ended) => ended,
-            Err(_) => Err(Error::code_only(Code::ConnectTimeout).with("application", application)),
-        },
     }
 }
 
@@ -151,8 +139,9 @@ impl ConnectBuilder {
         self
     }
 
-    /// How long the user may take, above zero; then the flow is cancelled and the call ends as `connect_timeout`. Default: 10 minutes for
-    /// a page, and for a code as long as it lives. It counts where a page or a code is shown.
+    /// How long the user may take, above zero; then the flow is cancelled and the call ends as `connect_timeout`. Default, and at most:
+    /// as long as the flow lives, which ends as `flow_expired`: 10 minutes for a page, and for a code what the provider says. It counts
+    /// where a page or a code is shown.
     #[must_use]
     pub fn timeout(mut self, time: Duration) -> Self {
         self.within = Some(time);
@@ -270,11 +259,12 @@ impl ConnectBuilder {
     async fn watched(&self, flow: &ConnectHandle, presenter: Arc<dyn Presenter>, shown: PresentRequest) -> Result<Connection> {
         let label = label::presenter(presenter.name());
         let mut presenting = std::pin::pin!(guarded(&label, "present", FOREVER, async move { presenter.present(shown).await }));
-        let mut watching = std::pin::pin!(flow.wait(None));
+        let mut watching = std::pin::pin!(flow.outwait());
         let mut late = std::pin::pin!(tokio::time::sleep(self.within.unwrap_or(FOREVER)));
         let mut shows = true;
         let stopped = loop {
             tokio::select! {
+                // Where the server cannot be asked, its user may still be done with the page: the flow stays.
                 ended = &mut watching => return flow.end_of(ended?).await,
                 // It has opened the page, and that is all that is asked of it here.
                 opened = &mut presenting, if shows => match opened {
@@ -285,11 +275,17 @@ impl ConnectBuilder {
             }
         };
         // A window closes when all is done, too: what has come back counts.
-        let mut last = flow.wait(Some(Duration::ZERO)).await?;
-        if matches!(last.status, FlowStatus::Parked | FlowStatus::Exchanging) {
-            last = flow.wait(Some(COMING_BACK)).await?;
+        let come_back = async {
+            let last = flow.wait(Some(Duration::ZERO)).await?;
+            if matches!(last.status, FlowStatus::Parked | FlowStatus::Exchanging) { flow.wait(None).await } else { Ok(last) }
+        };
+        match tokio::time::timeout(COMING_BACK, come_back).await {
+            Ok(Ok(last)) if last.status == FlowStatus::Connected => flow.end_of(last).await,
+            _ => {
+                flow.give_up().await;
+                Err(stopped)
+            }
         }
-        if last.status == FlowStatus::Connected { flow.end_of(last).await } else { Err(stopped) }
     }
 
     /// Starts the flow, shows the page, catches the callback in this process, and ends the flow.
@@ -315,9 +311,7 @@ impl ConnectBuilder {
             listener.expect_state(&state);
         }
         let label = label::presenter(presenter.name());
-        // The caller's time says by itself that it is over.
-        let time = self.within.map_or(USER_TIME, |time| time + COMING_BACK);
-        let presented = guarded(&label, "present", time, async move { presenter.present(shown).await });
+        let presented = guarded(&label, "present", FOREVER, async move { presenter.present(shown).await });
         let finish = |callback_url: String| {
             let request = FinishConnect {
                 account: self.account.clone(),
@@ -331,7 +325,7 @@ impl ConnectBuilder {
             match (presented.await?, listener) {
                 (Some(callback_url), _) => finish(callback_url).await,
                 (None, Some(listener)) => {
-                    let caught = listener.wait(time, std::future::pending()).await?;
+                    let caught = listener.wait(FOREVER, std::future::pending()).await?;
                     let ended = finish(caught.url).await;
                     caught.responder.done(ended.is_ok());
                     ended
@@ -339,7 +333,20 @@ impl ConnectBuilder {
                 (None, None) => Err(err!(PresenterRequired, "the {label} neither answered the callback nor let Smalt listen for it")),
             }
         };
-        begun.lives_through(in_time(self.within, &self.application, ended)).await
+        // Whoever is back after the flow's life is late by its own clock.
+        let life = Duration::from_secs(started.cookie.max_age) + PAUSE;
+        let (time, late) = self.within.filter(|time| *time < life).map_or((life, Code::FlowExpired), |time| (time, Code::ConnectTimeout));
+        let flow = begun.flow.clone();
+        begun
+            .lives_through(async {
+                let ended = tokio::time::timeout(time, ended).await;
+                let ended = ended.unwrap_or_else(|_| Err(Error::code_only(late).with("application", &self.application)));
+                if ended.is_err() {
+                    flow.give_up().await;
+                }
+                ended
+            })
+            .await
     }
 }
 
@@ -373,6 +380,24 @@ impl ConnectHandle {
     /// `flow_not_found`.
     pub async fn status(&self) -> Result<ConnectFlow> {
         self.backend.get_flow(&self.caller, GetFlow { account: self.account.clone(), flow: self.id.clone() }).await
+    }
+
+    /// Waits for its end, also where the server cannot be asked for a while.
+    async fn outwait(&self) -> Result<ConnectFlow> {
+        let mut away = None;
+        loop {
+            match self.wait(None).await {
+                Err(error) if error.retry() == Retry::Later && away.get_or_insert_with(Instant::now).elapsed() < OUTAGE => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Cancels a flow that nobody comes back to; an ended one stays as it is.
+    async fn give_up(&self) {
+        let _ = tokio::time::timeout(COMING_BACK, self.cancel()).await;
     }
 
     /// Waits for its end, at most so long; answers it as it stands then.

@@ -366,7 +366,7 @@ test('s79: calls leave nothing behind', async () => {
     }
     await smalt.close()`,
     // The space of new objects keeps its size, so that what the process holds tells of us.
-    { flags: ['--expose-gc', '--max-semi-space-size=2'], timeout: full ? 1_800_000 : 600_000 },
+    { flags: ['--expose-gc', '--max-semi-space-size=2'], timeout: full ? 3_600_000 : 1_200_000 },
   )
   assert.equal(ended.code, 0, ended.stderr)
   const { heap, external, rss } = JSON.parse(ended.stdout.trim().split('\n').at(-1))

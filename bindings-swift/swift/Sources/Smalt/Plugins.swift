@@ -167,7 +167,8 @@ public protocol Presenter: Sendable {
     var redirectURI: String? { get }
     /// Shows a page; the callback URL where the presenter catches it itself, else `nil`. For a user who closes it,
     /// ``SmaltError/userCancelled`` is thrown, for a window that something blocks ``SmaltError/windowBlocked``; `CancellationError` is for
-    /// a task that was cancelled.
+    /// a task that was cancelled. It may answer as soon as the page is open, or keep it open: its task is cancelled when the flow has
+    /// ended or the caller's time is over.
     func present(_ page: AuthorizePage) async throws -> URL?
 }
 

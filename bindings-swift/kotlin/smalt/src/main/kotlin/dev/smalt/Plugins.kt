@@ -148,7 +148,8 @@ public interface Presenter {
     /**
      * Shows a page; the callback URL where the presenter catches it itself, else `null`. For a user who closes it
      * [SmaltException.Flow.userCancelled] is thrown, and not a cancelled coroutine; for a window that something blocks
-     * [SmaltException.Flow.windowBlocked].
+     * [SmaltException.Flow.windowBlocked]. It may answer as soon as the page is open, or keep it open: it is cancelled when the flow has
+     * ended or the caller's time is over.
      */
     public suspend fun present(page: AuthorizePage): String?
 }
