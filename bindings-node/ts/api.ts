@@ -7,7 +7,7 @@ import { asOptions, type CallOptions } from './handle.js'
 export type Pairs = Readonly<Record<string, string>> | readonly NameValue[] | URLSearchParams | Headers
 
 /** What every call of an application's API takes beside its method and path. */
-export interface Addressed extends CallOptions {
+export interface ApiCallOptions extends CallOptions {
   /** The connection; absent: the default one. */
   readonly connection?: string | undefined
   /** Query parameters, beside those of the path. */
@@ -17,7 +17,7 @@ export interface Addressed extends CallOptions {
 }
 
 /** Options of `request`. */
-export interface RequestOptions extends Addressed {
+export interface RequestOptions extends ApiCallOptions {
   /** The body, as JSON. */
   readonly json?: unknown
   /** The body as it is; with its content type in `contentType`. */
@@ -31,7 +31,7 @@ export interface RequestOptions extends Addressed {
 }
 
 /** Options of `upload`. */
-export interface UploadOptions extends Addressed {
+export interface UploadOptions extends ApiCallOptions {
   /** The body's media type; default that of a `Blob`, else `application/octet-stream`. */
   readonly contentType?: string | undefined
   /** How many bytes the body has, where that is known; default the size of a `Blob`. An upload that turns out to have more or fewer is cut. */

@@ -1,7 +1,7 @@
 // What the package `smalt` is.
 export { Account, type CredentialOptions } from './account.js'
 export { ApiResponse } from './api.js'
-export type { ApiResponsePage, FetchInit, Pairs, RequestOptions, RequestPageOptions, UploadOptions } from './api.js'
+export type { ApiCallOptions, ApiResponsePage, FetchInit, Pairs, RequestOptions, RequestPageOptions, UploadOptions } from './api.js'
 export { SmaltError, type Retry } from './error.js'
 export type { EventsOptions, EventsPageOptions } from './events.js'
 export { Flow } from './flow.js'

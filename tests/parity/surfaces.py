@@ -361,7 +361,7 @@ def typescript_record(given: str, body: str, spread: dict[str, list[str]], texts
 
 
 def typescript_interfaces(texts: dict[str, str], known: dict[str, dict[str, str]] | None = None) -> dict[str, dict[str, str]]:
-    """The members of each interface, those of the one that it extends included, with what is said of them."""
+    """The members of each interface, those of what it extends included, with what is said of them."""
     own: dict[str, dict[str, str]] = {**(known or {})}
     over: dict[str, list[str]] = {}
     for text in texts.values():
@@ -369,7 +369,11 @@ def typescript_interfaces(texts: dict[str, str], known: dict[str, dict[str, str]
             members = re.finditer(r"(^  /\*\*(?:(?!\*/).)*\*/\n)?^  readonly (\w+)\??:", found[3], re.M | re.S)
             own[found[1]] = {member[2]: plain(member[1] or "") for member in members}
             over[found[1]] = re.findall(r"\b(\w+Options)\b", found[2])
-    return {name: {**{key: said for base in over.get(name, []) for key, said in own.get(base, {}).items()}, **own[name]} for name in own}
+
+    def whole(name: str) -> dict[str, str]:
+        return {**{key: said for base in over.get(name, []) for key, said in whole(base).items()}, **own.get(name, {})}
+
+    return {name: whole(name) for name in own}
 
 
 # ---- Kotlin
