@@ -102,7 +102,7 @@ export interface Presenter {
   /**
    * Shows the page; answers the callback URL, or nothing when it is caught elsewhere. It throws `FlowError.userCancelled()` for a user who
    * closes it, and `FlowError.windowBlocked()` for a window that something blocks. It may answer as soon as the page is open, or keep it open:
-   * when its flow has ended or the caller's time is over, nothing waits for it any more, and what it shows is to go.
+   * when the flow, the caller's time or the call has ended, its `signal` is aborted, and what it shows is to go.
    */
   present(request: PresentRequest): Awaitable<string | null | undefined>
 }

@@ -367,6 +367,8 @@ def test_a_large_upload_is_read_no_faster_than_the_application_takes_it() -> Non
             left = int(self.headers["content-length"])
             while left:
                 piece = self.rfile.read(min(left, part))
+                if not piece:
+                    return
                 came.update(piece)
                 left -= len(piece)
             self.do_GET()
@@ -379,8 +381,16 @@ def test_a_large_upload_is_read_no_faster_than_the_application_takes_it() -> Non
 
         def log_message(self, format: str, *args: object) -> None: ...
 
+    read: list[int] = []
+
+    def release() -> None:
+        # What the system's buffers hold was taken, and no more: long enough for all of it.
+        read.append(made)
+        released.set()
+
     def body() -> Iterator[bytes]:
         nonlocal made
+        threading.Timer(1, release).start()
         for made in range(1, parts + 1):
             piece = bytes([made % 256]) * part
             sent.update(piece)
@@ -393,14 +403,6 @@ def test_a_large_upload_is_read_no_faster_than_the_application_takes_it() -> Non
             account = smalt.account("acme-1")
             account.ensure()
             account.connect("sandbox-key", inputs={"key": "sandbox-key-good", "workspace": "acme"})
-            read: list[int] = []
-
-            def release() -> None:
-                # What the system's buffers hold was taken, and no more: long enough for all of it.
-                read.append(made)
-                released.set()
-
-            threading.Timer(1, release).start()
             answer = account.upload("sandbox-key", "PUT", "files", body(), length=part * parts)
         server.shutdown()
     assert answer.status == 200 and made == parts

@@ -11,10 +11,12 @@ use smalt::{
     manifest::AppManifest,
     model::FlowStatus,
     plugin::{Fault, PresentRequest, Presenter},
+    present::ScriptedConsent,
     project::Project,
-    sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions, visit_device},
+    sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox, SandboxOptions, visit, visit_device},
     vault::LocalKey,
 };
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::mpsc::UnboundedReceiver};
 
 struct Stage {
     folder: tempfile::TempDir,
@@ -31,7 +33,12 @@ impl Stage {
     }
 
     /// Another process, as far as the store can tell.
+    /// Looks often, so that all of them see the flow due at once.
     async fn open(&self) -> Smalt {
+        self.open_with(Timings { poll: Duration::from_millis(10), ahead: None, ..Timings::default() }).await
+    }
+
+    async fn open_with(&self, timings: Timings) -> Smalt {
         let at = |path: &str| format!("{}{path}", self.sandbox.origin());
         let manifest: AppManifest = serde_json::from_value(json!({
             "manifest": 1, "slug": "telly", "name": "Telly", "description": "On a device.", "api": {"base_url": at("/api/")},
@@ -52,8 +59,7 @@ impl Stage {
             .keys(LocalKey::parse(&self.key).unwrap())
             .manifest(manifest)
             .project_value(project)
-            // Looks often, so that all of them see the flow due at once.
-            .timings(Timings { poll: Duration::from_millis(10), ahead: None, ..Timings::default() })
+            .timings(timings)
             .open()
             .await
             .unwrap()
@@ -140,9 +146,51 @@ async fn a_code_is_shown_until_its_flow_ends() {
                 assert!(events.iter().any(|event| event.event_type.as_str() == "flow.cancelled"), "nobody can finish it any more");
             }
         }
-        // The window is gone.
-        assert!(shown.recv().await.is_none());
+        is_gone(shown).await;
     }
+}
+
+/// The window is gone.
+async fn is_gone(mut shown: UnboundedReceiver<PresentRequest>) {
+    let last = tokio::time::timeout(Duration::from_secs(60), shown.recv()).await;
+    assert!(last.expect("the window stays").is_none());
+}
+
+/// Where the callback comes to this process, it is caught while the page still stands open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_shown_until_its_callback_has_come() {
+    let stage = Stage::new().await;
+    let smalt = stage.open().await;
+    let account = smalt.account("a");
+    account.ensure().await.unwrap();
+    let (show, mut shown) = tokio::sync::mpsc::unbounded_channel();
+    let connect = tokio::spawn(account.connect("telly").present(Window(show)).into_future());
+    let page = shown.recv().await.unwrap();
+    let callback = visit(&format!("{}&sandbox_user=ada&sandbox_decision=allow", page.authorize_url)).await.unwrap();
+    let callback = url::Url::parse(&callback).unwrap();
+    let mut browser = TcpStream::connect((callback.host_str().unwrap(), callback.port().unwrap())).await.unwrap();
+    let target = &callback[url::Position::BeforePath..];
+    browser.write_all(format!("GET {target} HTTP/1.1\r\nhost: {}\r\n\r\n", callback.authority()).as_bytes()).await.unwrap();
+    assert_eq!(connect.await.unwrap().unwrap().application, "telly");
+    is_gone(shown).await;
+}
+
+/// The user's time ends with the flow's, by its own code; what they came back with in time is exchanged to the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_ends_with_its_flow_but_no_exchange_does() {
+    let stage = Stage::new().await;
+    let smalt = stage.open_with(Timings { flow_lifetime: Duration::from_secs(3), ahead: None, ..Timings::default() }).await;
+    let account = smalt.account("a");
+    account.ensure().await.unwrap();
+    let (show, mut shown) = tokio::sync::mpsc::unbounded_channel();
+    let error = account.connect("telly").present(Window(show)).await.unwrap_err();
+    assert_eq!(error.code(), Code::FlowExpired, "{error}");
+    shown.recv().await.unwrap();
+    is_gone(shown).await;
+    let slow = json!({"do": "misbehave", "at": "token", "with": {"kind": "delay", "millis": 6000, "after_work": true}, "times": 1});
+    stage.sandbox.control().apply_json(slow).unwrap();
+    let connection = account.connect("telly").present(ScriptedConsent::allow("ada")).await.unwrap();
+    assert_eq!(connection.application, "telly");
 }
 
 /// No browser is sent anywhere by a device flow, so there is nothing to hand off; the provider is not even asked.

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::{
     Code, Error, Result, Secret,
     backend::{Backend, Caller, ConnectKey, FinishConnect, GetApp, GetConnection, GetFlow, StartConnect, WaitFlow},
-    error::{Retry, bail, err},
+    error::{bail, err},
     model::{AuthType, ConnectFlow, Connection, FlowStatus, GrantKind, StartedConnect},
     operations::Operation,
     plugin::{PresentRequest, Presenter, Scope, guarded, label},
@@ -23,6 +23,8 @@ use crate::{
 const OUTAGE: Duration = Duration::from_secs(60);
 /// Between two of these tries.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long one look at a flow waits for its end.
+const LOOK: Duration = Duration::from_secs(20);
 
 /// A connect that is being put together; await it.
 pub struct ConnectBuilder {
@@ -68,6 +70,12 @@ impl Begun {
         self.is_watched = false;
         ended
     }
+}
+
+/// Whether the server, or the store, could not be asked.
+fn is_away(error: &Error) -> bool {
+    use Code::{Overloaded, RateLimited, ServerError, ServerTimeout, ServerUnreachable, StoreBusy, StoreUnavailable};
+    matches!(error.code(), ServerUnreachable | ServerTimeout | ServerError | Overloaded | RateLimited | StoreBusy | StoreUnavailable)
 }
 
 impl super::Smalt {
@@ -264,8 +272,12 @@ impl ConnectBuilder {
         let mut shows = true;
         let stopped = loop {
             tokio::select! {
-                // Where the server cannot be asked, its user may still be done with the page: the flow stays.
-                ended = &mut watching => return flow.end_of(ended?).await,
+                ended = &mut watching => match ended {
+                    Ok(ended) => return flow.end_of(ended).await,
+                    // Its user may be done with the page all the same: the flow stays.
+                    Err(error) if is_away(&error) => return Err(error.with("flow", flow.id())),
+                    Err(error) => break error,
+                },
                 // It has opened the page, and that is all that is asked of it here.
                 opened = &mut presenting, if shows => match opened {
                     Ok(_) => shows = false,
@@ -321,26 +333,44 @@ impl ConnectBuilder {
             };
             self.backend.finish_connect(&self.caller, request)
         };
-        let ended = async {
-            match (presented.await?, listener) {
-                (Some(callback_url), _) => finish(callback_url).await,
-                (None, Some(listener)) => {
-                    let caught = listener.wait(FOREVER, std::future::pending()).await?;
-                    let ended = finish(caught.url).await;
-                    caught.responder.done(ended.is_ok());
-                    ended
-                }
-                (None, None) => Err(err!(PresenterRequired, "the {label} neither answered the callback nor let Smalt listen for it")),
-            }
-        };
         // Whoever is back after the flow's life is late by its own clock.
         let life = Duration::from_secs(started.cookie.max_age) + PAUSE;
         let (time, late) = self.within.filter(|time| *time < life).map_or((life, Code::FlowExpired), |time| (time, Code::ConnectTimeout));
+        let caught = async {
+            let Some(listener) = listener else {
+                let callback_url = presented.await?;
+                let nowhere = || err!(PresenterRequired, "the {label} neither answered the callback nor let Smalt listen for it");
+                return callback_url.map(|url| (url, None)).ok_or_else(nowhere);
+            };
+            let (mut presenting, mut waiting) = (std::pin::pin!(presented), std::pin::pin!(listener.wait(life, std::future::pending())));
+            let mut shows = true;
+            loop {
+                tokio::select! {
+                    // A window closes when all is done, too: a callback that has come counts.
+                    biased;
+                    caught = &mut waiting => return caught.map(|caught| (caught.url, Some(caught.responder))),
+                    opened = &mut presenting, if shows => match opened? {
+                        Some(callback_url) => return Ok((callback_url, None)),
+                        None => shows = false,
+                    },
+                }
+            }
+        };
         let flow = begun.flow.clone();
         begun
             .lives_through(async {
-                let ended = tokio::time::timeout(time, ended).await;
-                let ended = ended.unwrap_or_else(|_| Err(Error::code_only(late).with("application", &self.application)));
+                // The time is the user's: what they came back with is exchanged to the end.
+                let caught = tokio::time::timeout(time, caught).await;
+                let ended = match caught.unwrap_or_else(|_| Err(Error::code_only(late).with("application", &self.application))) {
+                    Ok((callback_url, responder)) => {
+                        let ended = finish(callback_url).await;
+                        if let Some(responder) = responder {
+                            responder.done(ended.is_ok());
+                        }
+                        ended
+                    }
+                    Err(error) => Err(error),
+                };
                 if ended.is_err() {
                     flow.give_up().await;
                 }
@@ -386,9 +416,14 @@ impl ConnectHandle {
     async fn outwait(&self) -> Result<ConnectFlow> {
         let mut away = None;
         loop {
-            match self.wait(None).await {
-                Err(error) if error.retry() == Retry::Later && away.get_or_insert_with(Instant::now).elapsed() < OUTAGE => {
-                    tokio::time::sleep(PAUSE).await;
+            match self.wait(Some(LOOK)).await {
+                Ok(flow) if !flow.status.is_final() => away = None,
+                Err(error) if is_away(&error) => {
+                    let pause = error.info().retry_after.unwrap_or(PAUSE).max(PAUSE);
+                    if away.get_or_insert_with(Instant::now).elapsed() + pause > OUTAGE {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(pause).await;
                 }
                 ended => return ended,
             }

@@ -11,7 +11,7 @@ pub trait Presenter: Send + Sync + 'static {
 
     /// Shows `authorize_url`. Answers the callback URL when the presenter catches it itself (as the session of a phone
     /// does), or `None` when the redirect URI is caught elsewhere (a loopback listener, a route of the host). It may answer as soon as the page
-    /// is open, or keep it open: the call is dropped when its flow has ended or the caller's time is over, and what it shows is to go then.
+    /// is open, or keep it open: the call is dropped when that of `connect` ends, and what it shows is to go then.
     async fn present(&self, request: PresentRequest) -> Result<Option<String>, Fault>;
 
     /// The redirect URI that this presenter catches; `None` lets Smalt listen on the loopback address (RFC 8252 section 7.3).

@@ -194,14 +194,21 @@ test('a large upload is read no faster than the application takes it', async (t)
     response.setHeader('content-type', 'application/json').end('{"workspace": {"id": "acme", "name": "Acme"}}')
   })
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => server.close())
+  t.after(() => {
+    release()
+    server.closeAllConnections()
+    server.close()
+  })
   const url = `http://127.0.0.1:${server.address().port}`
   const smalt = await Smalt.embedded({ throwawayKey: true, project: { version: 1, sandbox: { enabled: true, url }, apps: { 'sandbox-key': {} } } })
   t.after(() => smalt.close())
   const account = smalt.account('acme-1')
   await account.ensure()
   await account.connect('sandbox-key', { inputs: { key: 'sandbox-key-good', workspace: 'acme' } })
+  let begin
+  const begun = new Promise((resolve) => (begin = resolve))
   async function* body() {
+    begin()
     for (; made < parts; made++) {
       const piece = Buffer.alloc(part, made)
       sent.update(piece)
@@ -210,6 +217,7 @@ test('a large upload is read no faster than the application takes it', async (t)
   }
   const answered = account.upload('sandbox-key', 'PUT', 'files', body(), { length: part * parts })
   // What the system's buffers hold is taken, and no more: long enough for all of it.
+  await begun
   await new Promise((resolve) => setTimeout(resolve, 1000))
   assert.ok(made > 0 && made < parts, `${made} of ${parts} parts were read while nobody took them`)
   release()

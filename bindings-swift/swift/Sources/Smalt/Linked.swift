@@ -21,7 +21,7 @@ extension Linked {
     ///   - device: Takes the device flow (RFC 8628): the presenter shows a code, and the user enters it on any device.
     ///   - timeout: How long the user may take, above zero; then the flow is cancelled. Default, and at most: as long as the flow
     ///     lives (`flowExpired`): 10 minutes for a page, and for a code what the provider says.
-    /// - Throws: ``SmaltError``: `userCancelled`, `userDenied`, `credentialsRejected`, `invalidInputs`; `connectTimeout` when the `timeout` is
+    /// - Throws: ``SmaltError``: `userCancelled`, `userDenied`, `flowExpired`, `credentialsRejected`, `invalidInputs`; `connectTimeout` when the `timeout` is
     ///   over, `invalidRequest` for one that is no time; `presenterRequired` where nothing can open a page: a web backend has ``Linked/startConnect(_:inputs:scopes:returnTo:redirectURI:connection:device:)`` and
     ///   ``Linked/finishConnect(callbackURL:cookie:claim:)``.
     public func connect(

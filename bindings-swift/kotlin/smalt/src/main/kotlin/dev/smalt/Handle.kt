@@ -261,7 +261,7 @@ public abstract class Connecting internal constructor(
      * @param device Takes the device flow (RFC 8628): the presenter shows a code, and the user enters it on any device.
      * @param timeout How long the user may take, above zero; then the flow is cancelled. Default, and at most: as long as the
      *   flow lives (`flow_expired`): 10 minutes for a page, and for a code what the provider says.
-     * @throws SmaltException.Flow `presenter_required` where nothing can open a page: a web backend has `startConnect` and `finishConnect`.
+     * @throws SmaltException.Flow `user_cancelled`, `user_denied`, `flow_expired`; `presenter_required` where nothing can open a page: a web backend has `startConnect` and `finishConnect`.
      * @throws SmaltException.Invalid `credentials_rejected`, `invalid_inputs`; `invalid_request` for a `timeout` that is no time.
      * @throws SmaltException.Timeout `connect_timeout`.
      */
